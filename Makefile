@@ -1,0 +1,44 @@
+# Every command makes what it needs: a virtual environment in .venv with the versions of constraints.txt.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo dev test lint bench clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+
+demo: $(VENV)/runtime  ## Run the whole platform on the sample bill
+	@$(BIN)/finops demo
+
+dev: $(VENV)/runtime  ## Open the Dagster UI (webserver and daemon) on http://127.0.0.1:3000
+	@$(BIN)/finops dev
+
+test: $(VENV)/development  ## Run the tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/development  ## Check style and layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+bench: $(VENV)/development  ## Measure speed and memory (some minutes)
+	@$(BIN)/python -m benchmarks
+
+clean:  ## Remove the virtual environment, caches and the demo's home
+	rm -rf $(VENV) .finops .pytest_cache .ruff_cache .hypothesis benchmarks/.data build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 to 3.13 is needed; name one: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing finops_assets into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/development: $(VENV)/runtime
+	@echo "Installing what tests and checks need ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test,lint]"
+	@touch $@
