@@ -1,0 +1,1 @@
+"""Plain Python and Arrow: what the numbers mean. No Dagster, no AWS, no DuckDB in here."""

@@ -1,0 +1,184 @@
+"""The account-to-OU map: read, checked, effective-dated, cut to the OU level that is shown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+from finops_assets.core.errors import AccountsError, SettingsError
+from finops_assets.core.schemas import ACCOUNT_OU_MAP, UNASSIGNED
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ALWAYS, FOREVER = date(1970, 1, 1), date(9999, 12, 31)
+COLUMNS = ("account_id", "account_name", "ou_path", "valid_from", "valid_to")
+
+
+@dataclass(frozen=True)
+class Membership:
+    """One linked account in one OU from valid_from (inclusive) to valid_to (exclusive)."""
+
+    account_id: str
+    account_name: str
+    ou_path: str
+    valid_from: date = ALWAYS
+    valid_to: date = FOREVER
+    line: int = 0
+
+
+def read_accounts_csv(data: bytes, where: str) -> list[Membership]:
+    """The memberships in an accounts.csv: account_id, account_name, ou_path, and optionally valid_from and valid_to.
+
+    A row without valid_from holds since always, one without valid_to until the account's next row begins. Slashes
+    part the levels of ou_path; `Root` stands for accounts directly below the root.
+
+    Raises:
+        AccountsError: a missing column, a malformed line, an account that is in two OUs on one day.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AccountsError(f"is not UTF-8: {error}", where=where, fix="Save it as UTF-8.") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [name.strip().lower() for name in reader.fieldnames or []]
+        missing = [c for c in COLUMNS[:3] if c not in header]
+        if missing:
+            raise AccountsError(
+                f"has no column {', '.join(missing)}",
+                where=where,
+                fix="Its first line must be account_id,account_name,ou_path and optionally valid_from,valid_to.",
+            )
+        reader.fieldnames = header
+        rows = [_membership(row, f"{where}, line {reader.line_num}", reader.line_num) for row in reader if any(row)]
+    except csv.Error as error:
+        raise AccountsError(f"is not CSV: {error}", where=f"{where}, line {reader.line_num}", fix="Mend it.") from None
+    if not rows:
+        raise AccountsError("names no account", where=where, fix="Add a line for each linked account.")
+    return _effective(rows, where)
+
+
+def _membership(row: dict, where: str, line: int) -> Membership:
+    if None in row or any(value is None for value in row.values()):
+        raise AccountsError("has more or fewer values than the header", where=where, fix="Quote values with commas.")
+    values = {name: (row.get(name) or "").strip() for name in COLUMNS}
+    if not values["account_id"]:
+        raise AccountsError("account_id is empty", where=where, fix="Write the account's id.")
+    path = "/".join(part.strip() for part in values["ou_path"].split("/") if part.strip())
+    if not path:
+        raise AccountsError("ou_path is empty", where=where, fix="Write Root for an account directly below the root.")
+    dates = {}
+    for name, default in (("valid_from", ALWAYS), ("valid_to", FOREVER)):
+        try:
+            dates[name] = date.fromisoformat(values[name]) if values[name] else default
+        except ValueError:
+            raise AccountsError(
+                f"{name} {values[name]!r} is not a date", where=where, fix="Write it as YYYY-MM-DD."
+            ) from None
+    if dates["valid_from"] >= dates["valid_to"]:
+        raise AccountsError("valid_to is not after valid_from", where=where, fix="Swap or mend the dates.")
+    return Membership(values["account_id"], values["account_name"], path, **dates, line=line)
+
+
+def _effective(rows: list[Membership], where: str) -> list[Membership]:
+    by_account: dict[str, list[Membership]] = defaultdict(list)
+    for row in rows:
+        by_account[row.account_id].append(row)
+    result = []
+    for account, memberships in by_account.items():
+        memberships.sort(key=lambda m: (m.valid_from, m.line))
+        for i, this in enumerate(memberships):
+            if i + 1 < len(memberships):
+                after = memberships[i + 1]
+                if this.valid_from == after.valid_from:
+                    raise AccountsError(
+                        f"account {account} is there twice"
+                        + ("" if this.valid_from == ALWAYS else f" from {this.valid_from}"),
+                        where=f"{where}, lines {this.line} and {after.line}",
+                        fix="Delete one of them, or give the later one a valid_from.",
+                    )
+                if this.valid_to == FOREVER:
+                    this = replace(this, valid_to=after.valid_from)
+                elif this.valid_to > after.valid_from:
+                    raise AccountsError(
+                        f"account {account} is in {this.ou_path} until {this.valid_to} and in {after.ou_path} "
+                        f"from {after.valid_from}: the dates overlap",
+                        where=f"{where}, lines {this.line} and {after.line}",
+                        fix="End the first where the second begins.",
+                    )
+            result.append(this)
+    return result
+
+
+def account_map(memberships: Iterable[Membership], *, ou_level: str | int, history: str) -> pa.Table:
+    """The map as it is looked up, in the ACCOUNT_OU_MAP schema.
+
+    Args:
+        memberships: at most one per account and day.
+        ou_level: "full", or how many levels of the path are shown; a shorter path is shown whole.
+        history: "as_was", or "as_is" for the newest OU of an account on every day.
+
+    Raises:
+        SettingsError: no OU is as deep as ou_level.
+    """
+    import pyarrow as pa
+
+    rows = list(memberships)
+    if history == "as_is":
+        newest: dict[str, Membership] = {}
+        for row in rows:
+            if row.account_id not in newest or row.valid_from > newest[row.account_id].valid_from:
+                newest[row.account_id] = row
+        rows = [replace(row, valid_from=ALWAYS, valid_to=FOREVER) for row in newest.values()]
+    deepest = max((row.ou_path.count("/") + 1 for row in rows if row.ou_path != UNASSIGNED), default=0)
+    if isinstance(ou_level, int) and deepest and ou_level > deepest:
+        raise SettingsError(
+            f"no OU is {ou_level} levels deep; the deepest has {deepest}",
+            where="accounts.ou_level (FINOPS_ACCOUNTS__OU_LEVEL)",
+            fix=f"Set it to full or to a number from 1 to {deepest}.",
+        )
+    rows.sort(key=lambda row: (row.account_id, row.valid_from))
+    return pa.Table.from_pylist(
+        [
+            {
+                "account_id": row.account_id,
+                "account_name": row.account_name,
+                "ou": row.ou_path if ou_level == "full" else "/".join(row.ou_path.split("/")[: int(ou_level)]),
+                "ou_path": row.ou_path,
+                "valid_from": row.valid_from,
+                "valid_to": row.valid_to,
+            }
+            for row in rows
+        ],
+        schema=ACCOUNT_OU_MAP,
+    )
+
+
+def from_bill(accounts: pa.Table) -> list[Membership]:
+    """Where nobody says who owns what: the accounts that the bill names, all Unassigned."""
+    return [
+        Membership(account_id=row["account_id"], account_name=row["account_name"] or "", ou_path=UNASSIGNED)
+        for row in accounts.to_pylist()
+    ]
+
+
+def counts(table: pa.Table) -> dict[str, int]:
+    """Accounts per OU as of the newest membership of each."""
+    newest = {row["account_id"]: row["ou"] for row in table.to_pylist()}
+    return dict(sorted(Counter(newest.values()).items()))
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """The map as the object that is published; the same map gives the same bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="snappy")
+    return sink.getvalue().to_pybytes()

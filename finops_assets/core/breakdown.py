@@ -1,0 +1,109 @@
+"""From a stream of rows to whole, proved days: split by day, checked against the bill, fingerprinted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from finops_assets.core.errors import ArchiveError
+from finops_assets.core.ports import DayRows, SourceDay
+from finops_assets.core.schemas import OU_BREAKDOWN, UNASSIGNED
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+STREAMED = (*OU_BREAKDOWN.names, "cost")
+
+
+def split_by_day(batches: Iterable[pa.RecordBatch]) -> Iterator[DayRows]:
+    """One DayRows for each day of a stream that is ordered by day, holding one day in memory at a time.
+
+    Raises:
+        ArchiveError: the stream goes back to an earlier day: a day would be published in two halves.
+    """
+    import pyarrow as pa
+
+    pending: list[pa.RecordBatch] = []
+    current: date | None = None
+    for batch in batches:
+        for day, piece in _day_slices(batch):
+            if current is not None and day < current:
+                raise ArchiveError(f"rows of {day} came after {current}", fix="This is a defect: report it.")
+            if pending and day != current:
+                yield _day_rows(current, pa.Table.from_batches(pending))
+                pending = []
+            current = day
+            pending.append(piece)
+    if pending:
+        yield _day_rows(current, pa.Table.from_batches(pending))
+
+
+def _day_slices(batch: pa.RecordBatch) -> Iterator[tuple[date, pa.RecordBatch]]:
+    import pyarrow.compute as pc
+
+    if not batch.num_rows:
+        return
+    runs = pc.run_end_encode(batch.column(0))
+    start = 0
+    for day, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+        yield day, batch.slice(start, end - start)
+        start = end
+
+
+def _day_rows(day: date, table: pa.Table) -> DayRows:
+    import pyarrow.compute as pc
+
+    cost = table.column("cost")
+    unassigned = table.filter(pc.equal(table.column("ou"), UNASSIGNED)).column("cost")
+    return DayRows(
+        day=day,
+        rows=table.select(OU_BREAKDOWN.names).combine_chunks(),
+        total=pc.sum(cost).as_py() or Decimal(),
+        unassigned=pc.sum(unassigned).as_py() or Decimal(),
+        fingerprint=fingerprint(table),
+    )
+
+
+def fingerprint(table: pa.Table) -> str:
+    """An id of a day's rows and exact costs: it changes if and only if a row does.
+
+    The same on every platform and library version, as it is made of text (CSV of the rows in archive order).
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
+
+    columns = ["ou", "service", "linkedaccount", "cost"]
+    sink = pa.BufferOutputStream()
+    pacsv.write_csv(table.select(columns), sink, pacsv.WriteOptions(include_header=False))
+    return hashlib.sha256(sink.getvalue()).hexdigest()
+
+
+TOTALS, SCHEMA, KEYS = PROMISES = ("totals_match_source", "schema_as_agreed", "no_duplicate_keys")
+"""The promises that every published day keeps; they are the names of the asset checks."""
+
+
+def faults(day: DayRows, source: SourceDay | None) -> dict[str, str]:
+    """What forbids publishing this day: promise -> how it is broken. Empty where the day is exactly the bill."""
+    import pyarrow.compute as pc
+
+    if day.rows.schema.names != OU_BREAKDOWN.names or day.rows.schema.types != OU_BREAKDOWN.types:
+        return {SCHEMA: f"columns are {', '.join(f'{f.name} {f.type}' for f in day.rows.schema)}"}
+    found = {}
+    empty = [name for name in OU_BREAKDOWN.names if day.rows.column(name).null_count]
+    if empty:
+        found[SCHEMA] = f"nulls in {', '.join(empty)}"
+    keys = [day.rows.column(name).combine_chunks() for name in ("ou", "service", "linkedaccount")]
+    repeated = None
+    for key in keys:  # rows are sorted, so that a doubled key stands beside its twin
+        same = pc.equal(key.slice(1), key.slice(0, len(key) - 1))
+        repeated = same if repeated is None else pc.and_(repeated, same)
+    row = repeated.index(True).as_py()
+    if row >= 0:
+        found[KEYS] = f"{' / '.join(key[row].as_py() for key in keys)} is there twice"
+    expected = source.total if source else Decimal()
+    if day.total != expected:
+        found[TOTALS] = f"rows sum to {day.total}, the bill to {expected}, {day.total - expected} apart"
+    return found

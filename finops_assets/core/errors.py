@@ -1,0 +1,45 @@
+"""The one family of errors that people are meant to read: what happened, to what, and what to do."""
+
+from __future__ import annotations
+
+
+class FinopsError(Exception):
+    """Something a person can mend.
+
+    Args:
+        what: what happened, one sentence without a full stop.
+        where: the file, column, setting or day it happened to.
+        fix: what to do about it, in the imperative.
+    """
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        self.what, self.where, self.fix = what, where, fix
+        super().__init__(what, where, fix)
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}. {self.fix}" if self.fix else text
+
+
+class SettingsError(FinopsError):
+    """A setting is missing, malformed or contradicts another; `where` names it as in finops.toml."""
+
+
+class BillError(FinopsError):
+    """The bill cannot be read as money; `where` names the file and column."""
+
+
+class MissingDaysError(BillError):
+    """The bill has no charges on these days. Empty is a finding, never a green empty day."""
+
+    def __init__(self, what: str, *, days: tuple = (), where: str = "", fix: str = "") -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.days = days
+
+
+class AccountsError(FinopsError):
+    """The account-to-OU map is contradictory or does not fit the settings."""
+
+
+class ArchiveError(FinopsError):
+    """The archive, the catalog or the outbox cannot be written, or holds what it should not."""

@@ -1,0 +1,44 @@
+"""Money as people read it: decimals rounded once, when they are shown, with the currency beside them."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+CENT = Decimal("0.01")
+
+
+def to_cents(amount: Decimal) -> Decimal:
+    """The amount rounded to cents, half to even; never minus zero."""
+    rounded = amount.quantize(CENT, rounding=ROUND_HALF_EVEN)
+    return abs(rounded) if rounded == 0 else rounded
+
+
+def money(amount: Decimal, currency: str = "") -> str:
+    """`12,345.60 USD`; an amount under half a cent that is not zero is shown as `<0.01`, never as 0.00."""
+    text = f"{to_cents(amount):,}"
+    if amount and abs(amount) < CENT / 2:
+        text = "<0.01" if amount > 0 else ">-0.01"
+    return f"{text} {currency}" if currency else text
+
+
+def change(amount: Decimal, currency: str = "") -> str:
+    """An amount with its sign: `+1,204.10 USD`."""
+    text = money(amount, currency)
+    return text if text[0] in "-<>" or not amount else f"+{text}"
+
+
+def percent(now: Decimal, before: Decimal) -> str:
+    """The change from before to now: `+4.2 %`; `new` from nothing, and no percentage of a negative base."""
+    if before == 0:
+        return "new" if now else "0.0 %"
+    if before < 0:
+        return "n/a"
+    return f"{(now - before) / before * 100:+.1f} %"
+
+
+def plain(amount: Decimal) -> str:
+    """The exact amount for files and programs: no exponent, no grouping, no trailing zeros after the point."""
+    text = f"{amount:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text

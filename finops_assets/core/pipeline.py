@@ -1,0 +1,187 @@
+"""The morning's work on a range of days, in the words of the roles: find, archive, register, compare.
+
+Each step can be repeated: it replaces what it is about, and reports what is there afterwards. Dagster only calls it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from finops_assets.core import breakdown
+from finops_assets.core.errors import ArchiveError, MissingDaysError
+from finops_assets.core.money import plain
+from finops_assets.core.ports import Archive, Catalog, CatalogDay, PublishedDay, Refresh, SourceDay, Warehouse
+from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
+from finops_assets.core.settlement import settlement
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+HALF_A_CENT = Decimal("0.005")
+
+Progress = Callable[[str, int, int], None]
+"""Told (what, done, of how many) as a long step advances."""
+
+
+def no_progress(what: str, done: int, of: int) -> None:
+    """Tell nobody."""
+
+
+def find_days(warehouse: Warehouse, days: Sequence[date]) -> dict[date, SourceDay]:
+    """What the bill says of these (contiguous, ascending) days.
+
+    Raises:
+        MissingDaysError: the bill has no charges on some of them; it names them, and the days that it has.
+    """
+    source = warehouse.source_days(days[0], days[-1])
+    missing = tuple(day for day in days if day not in source or not source[day].lines)
+    if missing:
+        covered = warehouse.coverage()
+        has = f"it has {len(covered)} day(s) from {covered[0]} to {covered[-1]}" if covered else "it has none at all"
+        raise MissingDaysError(
+            f"the bill has no charges on {in_words(missing)}; {has}",
+            days=missing,
+            where=warehouse.describe().path,
+            fix="Wait for the export, point bill.path at one that has them, or run other days.",
+        )
+    return source
+
+
+def in_words(days: Sequence[date]) -> str:
+    """`2025-09-01 to 2025-09-03, 2025-09-07`, shortened after five stretches."""
+    stretches = contiguous(days)
+    shown = [str(s[0]) if len(s) == 1 else f"{s[0]} to {s[-1]}" for s in stretches[:5]]
+    more = f" and {sum(len(s) for s in stretches[5:])} more day(s)" if len(stretches) > 5 else ""
+    return ", ".join(shown) + more
+
+
+def contiguous(days: Sequence[date]) -> list[list[date]]:
+    """The days (ascending) parted into stretches without a gap: a run covers one stretch."""
+    stretches: list[list[date]] = []
+    for day in days:
+        if stretches and (day - stretches[-1][-1]).days == 1:
+            stretches[-1].append(day)
+        else:
+            stretches.append([day])
+    return stretches
+
+
+@dataclass
+class Archived:
+    """What became of the days: published, or the promise that each of the others breaks."""
+
+    published: dict[date, PublishedDay] = field(default_factory=dict)
+    broken: dict[str, dict[date, str]] = field(default_factory=lambda: {name: {} for name in breakdown.PROMISES})
+
+    @property
+    def refused(self) -> dict[date, str]:
+        return {day: why for faults in self.broken.values() for day, why in faults.items()}
+
+
+def archive_days(
+    warehouse: Warehouse,
+    archive: Archive,
+    days: Sequence[date],
+    *,
+    cost_basis: str,
+    run_id: str,
+    today: date,
+    progress: Progress = no_progress,
+) -> Archived:
+    """Publish one object a day, each proved to be exactly the bill; a day that is not stays as it was."""
+    source = find_days(warehouse, days)
+    bill_format = warehouse.describe().format
+    result = Archived()
+    for rows in breakdown.split_by_day(warehouse.breakdown(days[0], days[-1], read_account_map(archive))):
+        found = breakdown.faults(rows, source.get(rows.day))
+        for promise, fault in found.items():
+            result.broken[promise][rows.day] = fault
+        if not found:
+            facts = day_facts(source[rows.day], cost_basis)
+            facts |= {"settlement": settlement(rows.day, today), "run_id": run_id, "bill_format": bill_format}
+            result.published[rows.day] = archive.publish(rows, facts)
+            progress("archived", len(result.published), len(days))
+    for day in days:
+        if day not in result.published and day not in result.refused:
+            result.broken[breakdown.TOTALS][day] = f"no row came out, the bill has {source[day].total}"
+    return result
+
+
+def day_facts(source: SourceDay, cost_basis: str) -> dict[str, str]:
+    """What the archive's object says of the bill's day; decimals exact, as text."""
+    return {
+        "currency": source.currency,
+        "cost_basis": cost_basis,
+        "source_lines": str(source.lines),
+        "source_total": plain(source.total),
+        "scheduled": plain(source.scheduled),
+        "by_category": json.dumps({name: plain(total) for name, total in source.by_category.items()}),
+        "left_out": json.dumps([[out.reason, out.lines, plain(out.total)] for out in source.left_out]),
+    }
+
+
+def read_account_map(archive: Archive) -> pa.Table:
+    """The published map, as the breakdown looks it up.
+
+    Raises:
+        ArchiveError: it has not been published yet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    data = archive.get(ACCOUNT_MAP_PATH)
+    if data is None:
+        raise ArchiveError(
+            "the account-to-OU map is not there yet", where=ACCOUNT_MAP_PATH, fix="Materialize account_ou_map first."
+        )
+    return pq.read_table(pa.BufferReader(data))
+
+
+@dataclass
+class Registered:
+    """The days as read back through the catalog; `wrong` says what differs from the archive."""
+
+    archived: Mapping[date, PublishedDay]
+    read: Mapping[date, CatalogDay]
+    new: frozenset[date]
+    wrong: dict[date, str]
+
+
+def register_days(archive: Archive, catalog: Catalog, days: Sequence[date]) -> Registered:
+    """Register archived days, then read them back through the catalog and compare with what is archived.
+
+    Raises:
+        ArchiveError: a day is not in the archive.
+    """
+    archived = {day: found for day in days if (found := archive.describe(day))}
+    missing = [day for day in days if day not in archived]
+    if missing:
+        raise ArchiveError(
+            f"{in_words(missing)} not archived",
+            where=day_path(missing[0]),
+            fix="Materialize ou_breakdown_parquet first.",
+        )
+    new = frozenset(catalog.register(days))
+    read = catalog.read_back(days)
+    wrong = {}
+    for day, there in archived.items():
+        found = read.get(day)
+        if found is None or (found.rows, found.strays) != (there.rows, 0):
+            wrong[day] = f"{found.rows if found else 0} rows are read, {there.rows} are archived"
+        elif abs(found.total - there.total) >= HALF_A_CENT:
+            wrong[day] = f"{found.total} is read, {there.total} is archived"
+    return Registered(archived, read, new, wrong)
+
+
+def dashboard_fault(shown: Refresh, archive: Archive, days_shown: int) -> str:
+    """How what the dashboard shows differs from the archive; empty where it does not."""
+    days = archive.days()[-days_shown:]
+    total = sum((archive.describe(day).total for day in days), Decimal())
+    if shown.newest_day != days[-1] or abs(shown.total - total) >= HALF_A_CENT:
+        return f"it shows {shown.total} up to {shown.newest_day}, the archive has {total} up to {days[-1]}"
+    return ""

@@ -1,0 +1,184 @@
+"""The roles that a platform fills, as protocols, and the plain records that pass between them.
+
+Adapters carry the technology in their names, ports the role. Nothing here knows Dagster, AWS or DuckDB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from email.message import EmailMessage
+from typing import Protocol
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Lines of a day that a setting leaves out, and why: they are counted, never lost from sight."""
+
+    reason: str
+    lines: int
+    total: Decimal
+
+
+@dataclass(frozen=True)
+class SourceDay:
+    """What the bill itself says of one UTC day, before any OU is looked up.
+
+    Totals are exact decimals in `currency`; `by_category` sums to `total`; `scheduled` is the part of it that is
+    not usage of the day: tax, fees, credits, refunds and charges whose period is longer than a day.
+    """
+
+    day: date
+    currency: str
+    lines: int
+    total: Decimal
+    scheduled: Decimal
+    by_category: Mapping[str, Decimal]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True)
+class DayRows:
+    """One day of the breakdown as it will be archived: rows in the OU_BREAKDOWN schema and their exact total."""
+
+    day: date
+    rows: pa.Table
+    total: Decimal
+    unassigned: Decimal
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class BillDescription:
+    """What was recognised: format, files, the columns used, and an id that changes when the files do."""
+
+    format: str
+    path: str
+    files: int
+    size_bytes: int
+    snapshot: str
+    columns: tuple[str, ...]
+    cost_bases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PublishedDay:
+    """A day in the archive: where it is, what it says of itself, and whether this write changed anything."""
+
+    day: date
+    path: str
+    version: str
+    rows: int
+    total: Decimal
+    currency: str
+    cost_basis: str
+    fingerprint: str
+    size_bytes: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    changed: bool = True
+
+
+@dataclass(frozen=True)
+class CatalogDay:
+    """A registered partition as read back through the catalog: rows and total found there, strays counted."""
+
+    day: date
+    location: str
+    rows: int
+    total: Decimal
+    strays: int
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """One refresh of the dashboard's data: its id, where the result is, what it holds."""
+
+    id: str
+    location: str
+    rows: int
+    newest_day: date | None
+    total: Decimal
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of one message to one recipient."""
+
+    recipient: str
+    message_id: str
+    location: str
+
+
+class Warehouse(Protocol):
+    """Runs the bill's SQL and streams Arrow."""
+
+    def describe(self) -> BillDescription: ...
+
+    def coverage(self) -> list[date]:
+        """Every day that has charges, ascending."""
+
+    def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
+        """What the bill says of each day from start to end inclusive; a day without lines has no entry."""
+
+    def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
+        """Rows of the days from start to end inclusive, ordered by day, OU, service and account.
+
+        The batches have OU_BREAKDOWN's columns and a sixth, `cost`, the exact decimal that dailycost rounds.
+        """
+
+    def accounts(self) -> pa.Table:
+        """Accounts that the bill names: account_id, account_name."""
+
+
+class Accounts(Protocol):
+    """Knows which linked account belongs to which OU, and since when."""
+
+    def load(self) -> pa.Table:
+        """The map in the ACCOUNT_OU_MAP schema."""
+
+
+class Archive(Protocol):
+    """Keeps one object a day, whole or not at all."""
+
+    def publish(self, day: DayRows, metadata: Mapping[str, str]) -> PublishedDay: ...
+
+    def describe(self, day: date) -> PublishedDay | None: ...
+
+    def days(self) -> list[date]: ...
+
+    def read(self, days: Sequence[date]) -> pa.Table:
+        """Rows of these days: OU_BREAKDOWN's columns and `cost`, dailycost as an exact decimal."""
+
+    def put(self, path: str, data: bytes) -> str: ...
+
+    def get(self, path: str) -> bytes | None: ...
+
+    def list(self, prefix: str) -> list[str]: ...
+
+
+class Catalog(Protocol):
+    """Knows which days can be queried, and where they lie."""
+
+    def register(self, days: Iterable[date]) -> list[date]:
+        """Register days at their one location; returns those that were not registered so before."""
+
+    def registered(self) -> dict[date, str]: ...
+
+    def read_back(self, days: Sequence[date]) -> dict[date, CatalogDay]: ...
+
+
+class DashboardData(Protocol):
+    """Holds what the dashboard shows: refreshed, waited for and described."""
+
+    def refresh(self, refresh_id: str) -> Refresh: ...
+
+
+class Mailer(Protocol):
+    """Hands one message to one recipient."""
+
+    def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery: ...

@@ -1,0 +1,273 @@
+"""One typed Settings: finops.toml, then the environment (FINOPS_<SECTION>__<KEY>); errors name the setting.
+
+Nothing is read at import. `load_settings()` is called once by each entry point (the command, the code location).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from finops_assets.core.errors import SettingsError
+
+SETTINGS_FILE = "finops.toml"
+ENV_PREFIX = "FINOPS_"
+RESERVED_ENV = {"FINOPS_SETTINGS"}
+"""`FINOPS_SETTINGS` names another settings file; it is not itself a setting."""
+
+Format = Literal["auto", "focus", "cur2", "cur", "summary"]
+CostBasis = Literal["billed", "effective", "unblended", "net_unblended", "net_amortized"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BillSettings(Section):
+    """Where the bill is and how it is read."""
+
+    path: str = Field("", description="The bill: one file, a folder, or a Data Exports folder. Required.")
+    format: Format = Field("auto", description="`focus`, `cur2`, `cur` or `summary`; `auto` recognises the columns.")
+    cost_basis: CostBasis = Field(
+        "billed",
+        description="Which cost is shown: `billed`, `effective` (amortized), `unblended`, `net_unblended`, "
+        "`net_amortized`; a bill that does not have it is refused.",
+    )
+    currency: str = Field(
+        "",
+        description="Billing currency, e.g. `USD`. Empty: the bill's own, which must be one. Required for `summary`.",
+    )
+    include_tax: bool = Field(True, description="Count tax.")
+    include_credits: bool = Field(True, description="Count credits.")
+    include_refunds: bool = Field(True, description="Count refunds.")
+    first_day: date = Field(date(2023, 1, 1), description="First day that the platform keeps a partition for.")
+
+    @field_validator("currency")
+    @classmethod
+    def _currency_code(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Z]{3}", value):
+            raise ValueError("must be an ISO 4217 code such as USD, or empty")
+        return value
+
+
+class AccountsSettings(Section):
+    """Which linked account belongs to which organizational unit."""
+
+    path: str = Field("", description="`accounts.csv`. Empty: the bill's own account names, all `Unassigned`.")
+    ou_level: Literal["full"] | Annotated[int, Field(ge=1)] = Field(
+        "full", description="Levels of the OU path that are shown: `full`, or 1 (top level), 2, ..."
+    )
+    history: Literal["as_was", "as_is"] = Field(
+        "as_was", description="`as_was`: the OU an account was in on the day; `as_is`: its newest OU for every day."
+    )
+    unassigned_limit_percent: float = Field(
+        5.0, ge=0, le=100, description="Share of a day's cost in `Unassigned` above which the check warns."
+    )
+
+    @field_validator("ou_level", mode="before")
+    @classmethod
+    def _level(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+class MailSettings(Section):
+    """Who gets the digest, and from whom."""
+
+    sender: str = Field("finops-assets@localhost", description="Address the digest is sent from.")
+    recipients: tuple[str, ...] = Field(
+        ("finops@localhost",), description="Addresses the digest goes to, one message each (a comma-separated list)."
+    )
+    subject_prefix: str = Field("[FinOps]", description="First words of every subject.")
+
+    @field_validator("recipients", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class DashboardSettings(Section):
+    """What the dashboard holds."""
+
+    days: int = Field(400, ge=1, description="Newest archived days that the dashboard shows.")
+    max_cells: int = Field(
+        1_000_000, ge=1000, description="Numbers it embeds at most; past that, the smallest accounts are folded."
+    )
+
+
+class ScheduleSettings(Section):
+    """When the daily job runs."""
+
+    cron: str = Field("0 7 * * *", description="Cron expression of the daily job, in UTC.")
+
+
+class WarehouseSettings(Section):
+    """The embedded warehouse."""
+
+    memory: str = Field("800MB", description="Memory that DuckDB may use before it spills to disk.")
+    threads: int = Field(0, ge=0, description="Threads that DuckDB may use; 0: one per core.")
+
+    @field_validator("memory")
+    @classmethod
+    def _size(cls, value: str) -> str:
+        if not re.fullmatch(r"\d+(\.\d+)? ?([KMGT]i?B)", value):
+            raise ValueError("must be a size such as 800MB or 2GB")
+        return value
+
+
+class Settings(Section):
+    """Everything that can be set. Paths are relative to the working directory."""
+
+    platform: Literal["local", "aws"] = Field("local", description="`local` (embedded) or `aws`.")
+    home: Path = Field(
+        Path(".finops"), description="Folder of the embedded platform: Dagster, archive, catalog, outbox, dashboard."
+    )
+    bill: BillSettings = BillSettings()
+    accounts: AccountsSettings = AccountsSettings()
+    mail: MailSettings = MailSettings()
+    dashboard: DashboardSettings = DashboardSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    warehouse: WarehouseSettings = WarehouseSettings()
+
+    @property
+    def archive_folder(self) -> Path:
+        return self.home / "archive"
+
+    @property
+    def catalog_file(self) -> Path:
+        return self.home / "catalog.sqlite"
+
+    @property
+    def outbox_folder(self) -> Path:
+        return self.home / "outbox"
+
+    @property
+    def dashboard_file(self) -> Path:
+        return self.home / "dashboard.html"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def sample_folder(self) -> Path:
+        return self.home / "sample-bill"
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None, *, folder: Path | None = None
+) -> Settings:
+    """The settings in force: defaults, then the demo's own file in the home, then finops.toml, then the environment.
+
+    Args:
+        environ: the environment; os.environ by default.
+        overrides: settings by dotted name that win over everything, e.g. {"bill.path": "x.csv"}.
+        folder: the folder finops.toml is looked for in; the working directory by default.
+
+    Raises:
+        SettingsError: an unknown or malformed setting, named as it is written in finops.toml, with what to write.
+    """
+    environ = os.environ if environ is None else environ
+    named = environ.get("FINOPS_SETTINGS")
+    file = Path(named) if named else (folder or Path()) / SETTINGS_FILE
+    if named and not file.is_file():
+        raise SettingsError("no such file", where=f"FINOPS_SETTINGS={named}", fix="Name an existing settings file.")
+    own = _read_toml(file) if file.is_file() else {}
+    above = _merge(own, _from_environment(environ))
+    for name, value in (overrides or {}).items():
+        above = _merge(above, _nested(name.split("."), value))
+    home = Path(above.get("home", Settings.model_fields["home"].default))
+    demo_file = home / SETTINGS_FILE
+    demo = _read_toml(demo_file) if demo_file.is_file() else {}
+    _refuse_mixing(demo, above, home)
+    try:
+        return Settings.model_validate(_merge(demo, above))
+    except ValidationError as error:
+        raise _explain(error, file) from None
+
+
+def _refuse_mixing(demo: dict, above: dict, home: Path) -> None:
+    """A home that holds the sample bill's days must not receive another bill's: the totals would be of neither."""
+    sample, wanted = demo.get("bill", {}).get("path"), above.get("bill", {}).get("path")
+    if sample and wanted and Path(sample).resolve().parent != Path(wanted).resolve().parent:
+        raise SettingsError(
+            f"the home {home} holds the days of the sample bill, which must not mix with those of {wanted}",
+            where="bill.path",
+            fix="Set FINOPS_HOME to another folder (say .finops-mine), or delete the home: it held only the demo.",
+        )
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    sections = {name for name, f in Settings.model_fields.items() if _is_section(f.annotation)}
+    for name, value in environ.items():
+        if not name.startswith(ENV_PREFIX) or name in RESERVED_ENV:
+            continue
+        path = name[len(ENV_PREFIX) :].lower().split("__")
+        if len(path) == 1 and path[0] in sections:
+            raise SettingsError(
+                "is a section, not a setting", where=name, fix=f"Write FINOPS_{path[0].upper()}__<KEY>=..."
+            )
+        values = _merge(values, _nested(path, value))
+    return values
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def _nested(path: list[str], value: Any) -> dict[str, Any]:
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+def _merge(below: dict, above: dict) -> dict:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"is not valid TOML: {error}", where=str(file), fix="Mend that line.") from None
+
+
+def env_name(setting: str) -> str:
+    """`bill.cost_basis` -> `FINOPS_BILL__COST_BASIS`."""
+    return ENV_PREFIX + setting.upper().replace(".", "__")
+
+
+def _explain(error: ValidationError, file: Path) -> SettingsError:
+    first = error.errors(include_url=False)[0]
+    setting = ".".join(str(part) for part in first["loc"] if part in _known_names() or isinstance(part, str))
+    setting = re.sub(r"\.(literal\[.*|constrained-int|int)$", "", setting)
+    if first["type"] == "extra_forbidden":
+        return SettingsError(
+            "there is no such setting",
+            where=f"{setting} ({file} or {env_name(setting)})",
+            fix="See docs/configuration.md for all settings.",
+        )
+    return SettingsError(
+        f"{first.get('input')!r} is not accepted: {first['msg'].removeprefix('Value error, ')}",
+        where=f"{setting} (in {file} or {env_name(setting)})",
+        fix="See docs/configuration.md.",
+    )
+
+
+def _known_names() -> set[str]:
+    names = set(Settings.model_fields)
+    for field in Settings.model_fields.values():
+        if _is_section(field.annotation):
+            names |= set(field.annotation.model_fields)
+    return names
