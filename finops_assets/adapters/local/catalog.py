@@ -1,0 +1,154 @@
+"""The embedded catalog: which partitions of finops_db.ou_breakdown exist, in one SQLite file, read through DuckDB.
+
+It plays Glue's part: a day in the archive that is not registered here cannot be queried.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finops_assets.adapters.local.warehouse import athena_to_duckdb, connect, sql_literal
+from finops_assets.core.errors import ArchiveError, FinopsError
+from finops_assets.core.ports import CatalogDay
+from finops_assets.core.schemas import (
+    ACCOUNT_MAP_PATH,
+    ACCOUNT_OU_MAP,
+    DATABASE,
+    DAY_OBJECT_NAME,
+    MONEY_SQL,
+    day_location,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from finops_assets.adapters.local.warehouse import DuckDBWarehouse
+
+TABLE = "ou_breakdown"
+
+
+class SQLiteCatalog:
+    """Partitions as rows: (table, year, month, day) -> location.
+
+    Args:
+        file: the SQLite file, made on the first write.
+        archive_folder: the folder that locations are relative to.
+    """
+
+    def __init__(self, file: Path, archive_folder: Path) -> None:
+        self._file, self._folder = file, archive_folder
+
+    def register(self, days: Iterable[date]) -> list[date]:
+        wanted = {day: day_location(day) for day in days}
+        before = self.registered()
+        with self._connect() as con:
+            con.executemany(
+                "INSERT INTO partitions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET location = excluded.location",
+                [(TABLE, d.year, d.month, d.day, location) for d, location in wanted.items()],
+            )
+        return [day for day, location in wanted.items() if before.get(day) != location]
+
+    def registered(self) -> dict[date, str]:
+        if not self._file.exists():
+            return {}
+        with self._connect() as con:
+            rows = con.execute(
+                "SELECT year, month, day, location FROM partitions WHERE name = ? ORDER BY 1, 2, 3", (TABLE,)
+            ).fetchall()
+        return {date(y, m, d): location for y, m, d, location in rows}
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it, or nothing."""
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            con = sqlite3.connect(self._file, timeout=30)
+        except (OSError, sqlite3.Error) as error:
+            raise ArchiveError(f"cannot be opened: {error}", where=str(self._file), fix="Check FINOPS_HOME.") from None
+        try:
+            with con:
+                con.execute(
+                    "CREATE TABLE IF NOT EXISTS partitions (name TEXT, year INT, month INT, day INT, location TEXT, "
+                    "PRIMARY KEY (name, year, month, day))"
+                )
+                yield con
+        finally:
+            con.close()
+
+    def read_back(self, days: Sequence[date]) -> dict[date, CatalogDay]:
+        """What a reader gets of these days: only registered partitions whose object is there have an entry."""
+        registered = self.registered()
+        there = {d: registered[d] for d in days if d in registered and self._object(registered[d]).is_file()}
+        if not there:
+            return {}
+        con = connect({})
+        self._create_table(con, there)
+        rows = con.execute(
+            f"SELECT make_date(year, month, day), COUNT(*), SUM(CAST(dailycost AS {MONEY_SQL})), "
+            f"COUNT_IF(billingdate <> make_date(year, month, day)) FROM {DATABASE}.{TABLE} GROUP BY ALL"
+        ).fetchall()
+        con.close()
+        found = {day: CatalogDay(day, there[day], n, total, strays) for day, n, total, strays in rows}
+        return {day: found.get(day, CatalogDay(day, there[day], 0, Decimal(), 0)) for day in there}
+
+    def _object(self, location: str) -> Path:
+        return self._folder / location / DAY_OBJECT_NAME
+
+    def _create_table(self, con: duckdb.DuckDBPyConnection, partitions: dict[date, str]) -> None:
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS {DATABASE}")
+        if not partitions:
+            con.execute(
+                f"CREATE TABLE {DATABASE}.{TABLE} (billingdate DATE, ou VARCHAR, service VARCHAR, "
+                "linkedaccount VARCHAR, dailycost DOUBLE, year INTEGER, month INTEGER, day INTEGER)"
+            )
+            return
+        files = ", ".join(sql_literal(self._object(location)) for location in partitions.values())
+        con.execute(
+            f"CREATE VIEW {DATABASE}.{TABLE} AS SELECT * FROM read_parquet([{files}], hive_partitioning=true, "
+            "hive_types={'year': INTEGER, 'month': INTEGER, 'day': INTEGER})"
+        )
+
+    def query(self, sql: str, warehouse: DuckDBWarehouse | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run one SELECT, in Athena's dialect, over finops_db: ou_breakdown, account_ou_map, finops_daily_summary.
+
+        Args:
+            sql: the query; the database's name may be left out.
+            warehouse: gives finops_daily_summary, the bill seen through the account map; left out where there is none.
+
+        Raises:
+            FinopsError: not one SELECT, or the engine refuses it (its message says where).
+        """
+        import duckdb
+        import sqlglot
+
+        try:
+            statements = sqlglot.parse(sql, read="athena")
+        except sqlglot.errors.ParseError as error:
+            raise FinopsError(f"the query cannot be parsed: {error}", fix="Write it in Athena's SQL.") from None
+        if len(statements) != 1 or not isinstance(statements[0], sqlglot.exp.Query):
+            raise FinopsError("only one SELECT can be run", fix="The archive is written by the pipeline alone.")
+        con = connect({})
+        self._create_table(con, {d: loc for d, loc in self.registered().items() if self._object(loc).is_file()})
+        map_file = self._folder / ACCOUNT_MAP_PATH
+        if map_file.is_file():
+            con.execute(
+                f"CREATE VIEW {DATABASE}.account_ou_map AS "
+                f"SELECT * FROM read_parquet({sql_literal(map_file)})"
+            )
+        else:
+            con.register("empty_map", ACCOUNT_OU_MAP.empty_table())
+            con.execute(f"CREATE TABLE {DATABASE}.account_ou_map AS SELECT * FROM empty_map")
+        con.execute(f"SET search_path = '{DATABASE},main'")
+        try:
+            if warehouse and "finops_daily_summary" in sql.lower():
+                warehouse.summary_view(con, f"{DATABASE}.finops_daily_summary")
+            cursor = con.execute(athena_to_duckdb(sql))
+        except duckdb.Error as error:
+            raise FinopsError(f"the query failed: {error}") from None
+        return [column[0] for column in cursor.description], cursor.fetchall()
