@@ -1,0 +1,43 @@
+"""The embedded mailer: each message is a file that any mail program opens. Nothing leaves the machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+
+from finops_assets.core.errors import ArchiveError
+from finops_assets.core.ports import Delivery
+
+
+class EmlOutbox:
+    """Writes `<folder>/<delivery id>.eml`, whole or not at all; the same id again replaces the file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = Path(folder)
+
+    def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery:
+        """Write the message as it would go over SMTP, with CRLF line ends.
+
+        Raises:
+            ArchiveError: the folder cannot be written, or the id is no file name.
+        """
+        if not re.fullmatch(r"\w[\w.-]*", delivery_id, re.ASCII):
+            raise ArchiveError(f"{delivery_id!r} cannot be a file name", where=str(self._folder))
+        file = self._folder / f"{delivery_id}.eml"
+        beside = file.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as out:
+                out.write(message.as_bytes(policy=SMTP))
+                out.flush()
+                # The receipt that follows must not outlive the mail in a power cut.
+                os.fsync(out.fileno())
+            beside.replace(file)
+        except OSError as error:
+            raise ArchiveError(
+                f"cannot be written: {error.strerror or error}", where=str(file), fix="Free space, or mend its rights."
+            ) from None
+        return Delivery(recipient=recipient, message_id=message["Message-ID"], location=str(file))

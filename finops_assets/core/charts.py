@@ -1,0 +1,344 @@
+"""Charts as plain Vega-Lite specs, and their PNG. No figures are computed here, and nothing is read or written.
+
+A spec is a dict: the same one is an image in the mail and interactive in a page. vl_convert needs no browser; it is
+imported where it is used, as its first render in a process takes 0.8 s.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from finops_assets.core.money import money
+
+PALETTE = ("#1f5a96", "#e08a1e", "#2a9d8f", "#8e6bb8", "#c2506a")
+"""Colours of the largest series, told apart by people who are colour-blind, on white and on near-black."""
+
+REST = "Other"
+REST_COLOUR = "#9aa5b1"
+_INK, _MUTED, _GRID = "#1f2933", "#52606d", "#eceff2"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_LABEL_LENGTH = 27
+_PLOT_WIDTH = 540
+_FEWEST_DAYS = 14
+"""Room for this many days is kept, so that a new archive's first bars are bars and not walls."""
+
+
+DailyCost = Mapping[date, Mapping[str, Decimal]]
+"""day -> series (an OU) -> cost; a day without an entry has no data, which is not the same as zero."""
+
+
+def short_day(day: date, *, weekday: bool = True) -> str:
+    """`Wed 10 Sep`, whatever the process's locale."""
+    text = f"{day.day} {_MONTHS[day.month - 1]}"
+    return f"{_WEEKDAYS[day.weekday()]} {text}" if weekday else text
+
+
+def series_colours(costs: DailyCost, top: int = len(PALETTE)) -> dict[str, str]:
+    """The largest series over all the days, largest first, each with its colour; what is not in it is `Other`."""
+    totals: dict[str, Decimal] = {}
+    for of_day in costs.values():
+        for name, cost in of_day.items():
+            totals[name] = totals.get(name, Decimal()) + abs(cost)
+    largest = sorted(totals, key=lambda name: (-totals[name], name))
+    return dict(zip(largest[:top], PALETTE, strict=False))
+
+
+def daily_cost_spec(
+    costs: DailyCost,
+    day: date,
+    *,
+    currency: str,
+    basis: str,
+    scheduled: Mapping[date, Decimal] | None = None,
+    width: int = 640,
+    height: int = 236,
+    top: int = len(PALETTE),
+) -> dict[str, Any]:
+    """Daily cost stacked by the largest series, with `day` highlighted and labelled, as a Vega-Lite spec.
+
+    Args:
+        costs: cost of each day by series; days without data between the first and `day` are marked as such.
+        day: the day that stands out; later days are not drawn.
+        currency, basis: named in the title, e.g. `USD` and `billed cost`.
+        scheduled: the part of a day's cost that is not usage of it; drawn as an outlined part at the bar's end.
+        width, height: of the whole image in CSS pixels, legend and margins included.
+        top: series drawn by themselves, five at most; the others are summed as `Other`.
+    """
+    oldest = min((d for d in costs if d <= day), default=day)
+    first = min(oldest, day - timedelta(_FEWEST_DAYS - 1))
+    days = [first + timedelta(n) for n in range((day - first).days + 1)]
+    colours = series_colours({d: costs[d] for d in days if d in costs}, top)
+    labels = _short_labels([*colours, REST])
+    bars = _bars(costs, days, day, labels)
+    marks = _scheduled(costs, days, scheduled or {})
+    missing = [{"day": d.isoformat(), "text": "no data"} for d in days if d > oldest and d not in costs]
+    drawn = [name for name in labels.values() if any(bar["series"] == name for bar in bars)]
+    palette = {labels[name]: colour for name, colour in {**colours, REST: REST_COLOUR}.items()}
+    x = {
+        "field": "day",
+        "type": "ordinal",
+        "scale": {"domain": [d.isoformat() for d in days], "paddingInner": 0.18, "paddingOuter": 0.1},
+        "axis": _day_axis(days, day),
+    }
+    layers: list[dict[str, Any]] = [
+        {
+            "data": {"values": bars},
+            "mark": {"type": "bar", "stroke": "white", "strokeWidth": 0.4},
+            "encoding": {
+                "x": x,
+                "y": {
+                    "field": "cost",
+                    "type": "quantitative",
+                    "stack": "zero",
+                    "title": None,
+                    "axis": {
+                        "format": _axis_format(bars),
+                        "labelExpr": "replace(datum.label, 'G', 'B')",
+                        "tickCount": 4,
+                        "gridColor": _GRID,
+                        "domain": False,
+                        "ticks": False,
+                        "labelPadding": 6,
+                    },
+                },
+                "order": {"field": "rank", "type": "quantitative"},
+                "color": {
+                    "field": "series",
+                    "type": "nominal",
+                    "scale": {"domain": drawn, "range": [palette[name] for name in drawn]},
+                    "legend": {
+                        "title": None,
+                        "orient": "bottom",
+                        "columns": 3,
+                        "symbolType": "square",
+                        "symbolSize": 120,
+                        "symbolOpacity": 1,
+                        "labelLimit": 210,
+                        "columnPadding": 18,
+                        "rowPadding": 3,
+                        "offset": 8,
+                    },
+                },
+                "opacity": {"condition": {"test": "datum.focus", "value": 1}, "value": 0.62},
+                "tooltip": [
+                    {"field": "day", "type": "nominal", "title": "Day"},
+                    {"field": "name", "type": "nominal", "title": "OU"},
+                    {"field": "shown", "type": "nominal", "title": currency},
+                ],
+            },
+        }
+    ]
+    if marks:
+        layers.append(
+            {
+                "data": {"values": marks},
+                "mark": {"type": "bar", "fill": "white", "fillOpacity": 0.5, "stroke": _INK, "strokeWidth": 1.1},
+                "encoding": {
+                    "x": x,
+                    "y": {"field": "from", "type": "quantitative", "stack": None},
+                    "y2": {"field": "to"},
+                    "tooltip": [{"field": "shown", "type": "nominal", "title": "Scheduled charges"}],
+                },
+            }
+        )
+    if missing:
+        layers.append(
+            {
+                "data": {"values": missing},
+                "mark": {"type": "text", "angle": 270, "align": "left", "dx": 4, "fontSize": 11, "color": _MUTED},
+                "encoding": {"x": x, "y": {"datum": 0}, "text": {"field": "text"}},
+            }
+        )
+    if day in costs:
+        layers.append(_day_label(costs, marks, days, x))
+    title: dict[str, Any] = {
+        "text": f"Daily cost by OU in {currency}, {basis}",
+        "anchor": "start",
+        "frame": "bounds",
+        "fontSize": 14,
+        "fontWeight": "bold",
+        "color": _INK,
+        "offset": 10,
+    }
+    if marks:
+        title |= {
+            "subtitle": "Outlined part of a bar: scheduled charges (tax, fees, credits, refunds), not usage of the day",
+            "subtitleColor": _MUTED,
+            "subtitleFontSize": 12,
+            "subtitlePadding": 4,
+        }
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": width,
+        "height": height,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "background": "white",
+        "padding": {"left": 12, "right": 16, "top": 12, "bottom": 12},
+        "title": title,
+        "layer": layers,
+        "config": {
+            "font": "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif",
+            "view": {"stroke": None},
+            "axis": {"labelFontSize": 12, "labelColor": _MUTED},
+            "legend": {"labelFontSize": 12, "labelColor": _INK},
+        },
+    }
+
+
+def to_png(spec: Mapping[str, Any], scale: float = 2) -> bytes:
+    """The spec as a PNG of `scale` device pixels per CSS pixel. Nothing is loaded from the network."""
+    import vl_convert
+
+    return _packed(vl_convert.vegalite_to_png(json.dumps(spec), scale=scale, allowed_base_urls=[]))
+
+
+def warm_up() -> None:
+    """Pay for the first render (0.8 s) early, say in a thread: vl_convert releases the interpreter's lock."""
+    to_png({"mark": "point", "data": {"values": []}, "width": 1, "height": 1}, scale=1)
+
+
+def _packed(png: bytes) -> bytes:
+    """The same image with its data compressed well: vl_convert hardly does, and a mail is a quarter of the size."""
+    parts, pixels, at = [png[:8]], b"", 8
+    while at < len(png):
+        length = int.from_bytes(png[at : at + 4])
+        kind, body = png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
+        at += length + 12
+        if kind == b"IDAT":
+            pixels += body
+            continue
+        if kind == b"IEND":
+            parts.append(_chunk(b"IDAT", zlib.compress(zlib.decompress(pixels), 6)))
+        parts.append(_chunk(kind, body))
+    return b"".join(parts)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
+
+
+def _short_labels(names: Sequence[str]) -> dict[str, str]:
+    """Names cut to fit a legend, the end of a path kept as it says most; still one label a name."""
+    labels: dict[str, str] = {}
+    for name in names:
+        clean = " ".join(name.split()) or "(no name)"
+        label = clean if len(clean) <= _LABEL_LENGTH else _end_of_path(clean)
+        number = 2
+        while label in labels.values():
+            label = f"{label[: _LABEL_LENGTH - 4]} ({number})"
+            number += 1
+        labels[name] = label
+    return labels
+
+
+def _end_of_path(name: str) -> str:
+    """The last levels of a path that fit, `…/Payments`; a level too long by itself loses its own beginning."""
+    end = name[1 - _LABEL_LENGTH :]
+    return "…" + end[end.index("/") :] if "/" in end else "…" + end
+
+
+def _bars(costs: DailyCost, days: Sequence[date], day: date, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    rank = {name: place for place, name in enumerate(labels)}
+    bars = []
+    for d in days:
+        stacked: dict[str, Decimal] = {}
+        for name, cost in costs.get(d, {}).items():
+            kept = name if name in labels else REST
+            stacked[kept] = stacked.get(kept, Decimal()) + cost
+        bars += [
+            {
+                "day": d.isoformat(),
+                "series": labels[name],
+                "name": name,
+                "cost": float(cost),
+                "shown": money(cost),
+                "rank": rank[name],
+                "focus": d == day,
+            }
+            for name, cost in stacked.items()
+        ]
+    return bars
+
+
+def _scheduled(
+    costs: DailyCost, days: Sequence[date], scheduled: Mapping[date, Decimal]
+) -> list[dict[str, str | float]]:
+    """From the day's usage to its total: the part that is scheduled; credits reach above the total."""
+    marks = []
+    for d in days:
+        if d in costs and scheduled.get(d):
+            total = sum(costs[d].values(), Decimal())
+            marks.append(
+                {
+                    "day": d.isoformat(),
+                    "from": float(total - scheduled[d]),
+                    "to": float(total),
+                    "shown": money(scheduled[d]),
+                }
+            )
+    return marks
+
+
+def _day_axis(days: Sequence[date], day: date) -> dict[str, Any]:
+    """Mondays and the day itself; a Monday too near to it makes room."""
+    shown = [d for d in days if d.weekday() == 0 and (day - d).days > 5] + [day]
+    texts = {d.isoformat(): short_day(d, weekday=d == day) for d in shown}
+    is_day = {"test": f"datum.value === '{day.isoformat()}'"}
+    return {
+        "title": None,
+        "values": list(texts),
+        "labelExpr": f"{json.dumps(texts)}[datum.value]",
+        "labelAngle": 0,
+        "labelOverlap": False,
+        "labelAlign": {"condition": {**is_day, "value": "right"}, "value": "center"},
+        "labelFontWeight": {"condition": {**is_day, "value": "bold"}, "value": "normal"},
+        "labelColor": {"condition": {**is_day, "value": _INK}, "value": _MUTED},
+        "ticks": False,
+        "domainColor": _MUTED,
+        "labelPadding": 6,
+    }
+
+
+def _axis_format(bars: Sequence[Mapping[str, Any]]) -> str:
+    largest = max((abs(bar["cost"]) for bar in bars), default=0)
+    if largest >= 10_000:
+        return "~s"
+    return ",.0f" if largest >= 10 else ",.2f"
+
+
+def _day_label(costs: DailyCost, marks: Sequence[Mapping[str, Any]], days: Sequence[date], x: dict) -> dict[str, Any]:
+    """The newest day's total above its bar, and above the neighbours that the text reaches over."""
+    outlined = {mark["day"]: mark["from"] for mark in marks}
+
+    def top(d: date) -> float:
+        stack = sum((cost for cost in costs.get(d, {}).values() if cost > 0), Decimal())
+        return max(float(stack), outlined.get(d.isoformat(), 0.0))
+
+    text = money(sum(costs[days[-1]].values(), Decimal()))
+    beneath = 1 + len(text) * 8 * len(days) // _PLOT_WIDTH
+    own = top(days[-1])
+    label = {"day": days[-1].isoformat(), "own": own, "at": max(own, *map(top, days[-beneath:])), "text": text}
+    y = {"field": "at", "type": "quantitative"}
+    words = {
+        "type": "text",
+        "align": "right",
+        "baseline": "bottom",
+        "dx": 6,
+        "dy": -3,
+        "fontSize": 13,
+        "fontWeight": "bold",
+        "color": _INK,
+    }
+    return {
+        "data": {"values": [label]},
+        "layer": [
+            {"mark": {"type": "rule", "color": _INK}, "encoding": {"x": x, "y": y, "y2": {"field": "own"}}},
+            {"mark": words, "encoding": {"x": x, "y": y, "text": {"field": "text"}}},
+        ],
+    }

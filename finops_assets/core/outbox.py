@@ -1,0 +1,436 @@
+"""The outbox: digests stored once, mailed once to each recipient, and sent again only when somebody asks.
+
+What was done is in the archive, as small objects under `digests/`; nothing is remembered elsewhere:
+
+    digests/2025-09-10/r1/digest.html, digest.txt, the CSV, chart.png
+    digests/2025-09-10/r1/manifest.json                       written last: with it the digest exists
+    digests/2025-09-10/r1/receipts/<address hash>.json        written after each message
+    digests/2025-09-10/r1/sent.json                           written when all recipients have theirs
+    digests/2025-09-10/r1/resends/<address hash>-<n>.json     sent again on request
+    digests/_covered/<first>_<last>_by_<day>_r1.json          days that another day's mail speaks for
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from finops_assets.core.digest import Digest, mail_address, message
+from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError
+from finops_assets.core.money import plain
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+
+    from finops_assets.core.ports import Archive, Delivery, Mailer
+
+PREFIX = "digests/"
+COVERED = PREFIX + "_covered/"
+HTML, TEXT, CHART, MANIFEST, SENT = "digest.html", "digest.txt", "chart.png", "manifest.json", "sent.json"
+
+_MANIFEST = re.compile(rf"{PREFIX}(\d{{4}}-\d{{2}}-\d{{2}})/r(\d+)/{re.escape(MANIFEST)}")
+_COVERED = re.compile(rf"{COVERED}([\d-]{{10}})_([\d-]{{10}})_by_([\d-]{{10}})_r(\d+)\.json")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stored part of a digest."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A digest in the archive, as its manifest describes it; `total` is exact, `fingerprint` is the day's data."""
+
+    day: date
+    revision: int
+    subject: str
+    total: Decimal
+    currency: str
+    fingerprint: str
+    csv_name: str
+    parts: Mapping[str, Part]
+    sender: str
+    recipients: tuple[str, ...]
+    rendered_at: datetime
+
+    @property
+    def path(self) -> str:
+        return _folder(self.day, self.revision)
+
+
+@dataclass(frozen=True)
+class MailState:
+    """Whether a day was mailed.
+
+    Attributes:
+        state: `none`, `partial` (some recipients have it) or `sent`.
+        revision: of the digest that the state is about; None where nothing is stored.
+        when: when the last message went out (UTC).
+        recipients: who has it.
+        covered_by: the day whose mail speaks for this one, where it has none of its own.
+    """
+
+    state: str
+    revision: int | None = None
+    when: datetime | None = None
+    recipients: tuple[str, ...] = ()
+    covered_by: date | None = None
+
+    def __str__(self) -> str:
+        if self.covered_by:
+            missing = {"sent": "", "partial": ", which not everybody has yet", "none": ", which is not sent yet"}
+            return f"covered by the mail of {self.covered_by}{missing[self.state]}"
+        if self.when is None:
+            return "not mailed" if self.revision is None else f"revision {self.revision} stored, not mailed"
+        words = "mailed" if self.state == "sent" else "mailed only in part"
+        return f"{words} {self.when:%Y-%m-%d %H:%M} UTC to {', '.join(self.recipients)} (revision {self.revision})"
+
+
+class Outbox:
+    """Stores digests and mails them, each once.
+
+    Args:
+        archive: where digests, receipts and markers are kept.
+        mailer: hands one message to one recipient.
+        sender, recipients: the settings mail.sender and mail.recipients; checked before the first message.
+        clock: the time that receipts carry.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        mailer: Mailer,
+        sender: str,
+        recipients: Sequence[str],
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._archive = archive
+        self._mailer = mailer
+        self._sender = sender
+        self._recipients = tuple(recipients)
+        self._clock = clock
+
+    # --- storing --------------------------------------------------------------------------------------------------
+
+    def store(self, digest: Digest, fingerprint: str, rendered_at: datetime) -> Stored:
+        """Keep a digest. A revision that is there already, made of the same data, is left as it is and returned.
+
+        Args:
+            digest: the rendered digest.
+            fingerprint: of the day's data.
+            rendered_at: becomes the mail's Date; has a time zone.
+
+        Raises:
+            ArchiveError: this revision is there already, made of other data.
+        """
+        there = self._read_manifest(digest.day, digest.revision)
+        if there:
+            if there.fingerprint != fingerprint:
+                raise ArchiveError(
+                    f"revision {digest.revision} was made of other data",
+                    where=there.path,
+                    fix=f"Render revision {self.next_revision(digest.day, fingerprint)}.",
+                )
+            return there
+        parts = _parts(digest)
+        folder = _folder(digest.day, digest.revision)
+        stored = Stored(
+            day=digest.day,
+            revision=digest.revision,
+            subject=digest.subject,
+            total=digest.total,
+            currency=digest.currency,
+            fingerprint=fingerprint,
+            csv_name=digest.csv_name,
+            parts={name: Part(_sha256(data), len(data)) for name, data in parts.items()},
+            sender=self._sender,
+            recipients=self._recipients,
+            rendered_at=rendered_at.astimezone(UTC),
+        )
+        for name, data in parts.items():
+            self._archive.put(folder + name, data)
+        self._write(folder + MANIFEST, {**asdict(stored), "total": plain(stored.total)})
+        return stored
+
+    def latest(self, day: date) -> Stored | None:
+        """The newest stored digest of the day, or None."""
+        revision = _revisions(self._archive.list(_folder(day))).get(day)
+        return self._read_manifest(day, revision) if revision else None
+
+    def next_revision(self, day: date, fingerprint: str) -> int:
+        """The revision that a digest of this data is: the stored one's if it was made of the same, else one more."""
+        latest = self.latest(day)
+        if latest is None:
+            return 1
+        return latest.revision if latest.fingerprint == fingerprint else latest.revision + 1
+
+    def load(self, stored: Stored) -> Digest:
+        """The digest as it was stored.
+
+        Raises:
+            ArchiveError: a part is gone or is not what was stored.
+        """
+        found: dict[str, bytes] = {}
+        for name, part in stored.parts.items():
+            data = self._archive.get(stored.path + name)
+            if data is None or _sha256(data) != part.sha256:
+                raise ArchiveError(
+                    "is gone" if data is None else "is not what was stored: its SHA-256 differs",
+                    where=stored.path + name,
+                    fix="Put its stored version back, or materialize digest_email after a change of the day's data.",
+                )
+            found[name] = data
+        return Digest(
+            day=stored.day,
+            subject=stored.subject,
+            html=found[HTML].decode(),
+            text=found[TEXT].decode(),
+            csv=found[stored.csv_name],
+            csv_name=stored.csv_name,
+            chart_png=found.get(CHART, b""),
+            revision=stored.revision,
+            total=stored.total,
+            currency=stored.currency,
+        )
+
+    # --- sending --------------------------------------------------------------------------------------------------
+
+    def deliver(self, day: date) -> list[Delivery]:
+        """Send the newest stored digest to each recipient who has no receipt for it; returns what was sent.
+
+        A digest that all recipients have is done, whatever the settings say later. A recipient that the mailer refuses
+        does not hold up the others: the refusal is raised after them, and a retry sends what is missing.
+
+        Raises:
+            SettingsError: an address is malformed; nothing was sent.
+            ArchiveError: nothing is stored, or it is not what was stored; nothing was sent.
+            FinopsError: the mailer refused a message.
+        """
+        stored = self._stored(day)
+        if self._archive.get(stored.path + SENT) is not None:
+            return []
+        recipients = self._checked(self._recipients, "mail.recipients")
+        digest = self.load(stored)
+        deliveries, refused = [], []
+        for recipient in recipients:
+            receipt = f"{stored.path}receipts/{_address_hash(recipient)}.json"
+            if self._archive.get(receipt) is not None:
+                continue
+            mail, delivery_id = self._message(stored, digest, recipient)
+            try:
+                sent = self._mailer.send(mail, recipient, delivery_id)
+            except FinopsError as error:
+                refused.append(error)
+                continue
+            deliveries.append(self._receipt(receipt, sent, mail, delivery_id))
+        if refused:
+            for other in refused[1:]:
+                refused[0].add_note(str(other))
+            raise refused[0]
+        self._write(stored.path + SENT, {"recipients": recipients, "at": self._clock()})
+        return deliveries
+
+    def resend(self, day: date, to: Sequence[str] | None = None) -> list[Delivery]:
+        """Send the newest stored digest again: the same stored bytes, under a Message-ID of its own.
+
+        The new id keeps mail servers from dropping it as a duplicate; the rest of the message is the same.
+
+        Args:
+            day: the digest's day.
+            to: addresses; the recipients in the settings by default.
+
+        Raises:
+            SettingsError: an address is malformed; nothing was sent.
+            ArchiveError: nothing is stored, or it is not what was stored; nothing was sent.
+        """
+        stored = self._stored(day)
+        recipients = self._checked(self._recipients if to is None else to, "mail.recipients" if to is None else "to")
+        digest = self.load(stored)
+        earlier = self._archive.list(f"{stored.path}resends/")
+        deliveries = []
+        for recipient in recipients:
+            name = f"{stored.path}resends/{_address_hash(recipient)}-"
+            number = 1 + sum(path.startswith(name) for path in earlier)
+            mail, delivery_id = self._message(stored, digest, recipient, f"-resend-{number}")
+            sent = self._mailer.send(mail, recipient, delivery_id)
+            deliveries.append(self._receipt(f"{name}{number}.json", sent, mail, delivery_id))
+        return deliveries
+
+    def _message(self, stored: Stored, digest: Digest, recipient: str, suffix: str = "") -> tuple[EmailMessage, str]:
+        """The message and its delivery id, the same whenever they are made: a repetition is recognised as one."""
+        delivery_id = f"{stored.day}-r{stored.revision}-{_address_hash(recipient)[:16]}{suffix}"
+        domain = mail_address(self._sender, "mail.sender").domain
+        mail = message(
+            digest,
+            sender=self._sender,
+            recipient=recipient,
+            message_id=f"<{delivery_id}@{domain}>",
+            date_header=stored.rendered_at,
+        )
+        return mail, delivery_id
+
+    def _receipt(self, path: str, sent: Delivery, mail: EmailMessage, delivery_id: str) -> Delivery:
+        facts = {"delivery_id": delivery_id, "message_sha256": _sha256(mail.as_bytes()), "at": self._clock()}
+        self._write(path, {**asdict(sent), **facts})
+        return sent
+
+    def _checked(self, recipients: Sequence[str], setting: str) -> list[str]:
+        """Every address is looked at before any message goes out; one that is there twice counts once."""
+        if not recipients:
+            raise SettingsError("names nobody", where=setting, fix="Write at least one address.")
+        mail_address(self._sender, "mail.sender")
+        unique: dict[str, str] = {}
+        for recipient in recipients:
+            address = mail_address(recipient, setting).addr_spec
+            unique.setdefault(_address_hash(address), address)
+        return list(unique.values())
+
+    # --- what was mailed ------------------------------------------------------------------------------------------
+
+    def cover(self, days: Iterable[date], by: date, revision: int) -> None:
+        """Note that the mail of `by` speaks for these days: one small object for each contiguous stretch of them."""
+        from finops_assets.core.pipeline import contiguous
+
+        for stretch in contiguous(sorted(set(days) - {by})):
+            facts = {"first": stretch[0], "last": stretch[-1], "by": by, "revision": revision}
+            self._write(f"{COVERED}{stretch[0]}_{stretch[-1]}_by_{by}_r{revision}.json", facts)
+
+    def mailed(self, day: date) -> MailState:
+        """Whether the day was mailed: by its own newest digest, or covered by another day's mail."""
+        own = self._own_state(day, None)
+        if own.state != "none":
+            return own
+        by, revision = _covering(self._archive.list(COVERED)).get(day, (None, 0))
+        if by is None:
+            return own
+        mail = self._own_state(by, revision)
+        return MailState(mail.state, revision, mail.when, mail.recipients, covered_by=by)
+
+    def mailed_days(self, days: Iterable[date]) -> dict[date, str]:
+        """`none`, `partial` or `sent` of many days, from one listing of the archive."""
+        paths = self._archive.list(PREFIX)
+        newest, covering = _revisions(paths), _covering(paths)
+        there = set(paths)
+        begun = {path.split("/receipts/")[0] + "/" for path in paths if "/receipts/" in path}
+
+        def of(day: date, revision: int) -> str:
+            folder = _folder(day, revision)
+            return "sent" if folder + SENT in there else "partial" if folder in begun else "none"
+
+        states = {day: of(day, newest[day]) if day in newest else "none" for day in days}
+        return {
+            day: of(*covering[day]) if state == "none" and day in covering else state for day, state in states.items()
+        }
+
+    def _own_state(self, day: date, revision: int | None) -> MailState:
+        paths = self._archive.list(_folder(day))
+        revision = revision or _revisions(paths).get(day)
+        if revision is None:
+            return MailState("none")
+        folder = _folder(day, revision)
+        receipts = [self._read(path) for path in paths if path.startswith(f"{folder}receipts/")]
+        if not receipts:
+            return MailState("none", revision)
+        return MailState(
+            state="sent" if folder + SENT in paths else "partial",
+            revision=revision,
+            when=max(datetime.fromisoformat(receipt["at"]) for receipt in receipts),
+            recipients=tuple(sorted(receipt["recipient"] for receipt in receipts)),
+        )
+
+    # --- the small objects ----------------------------------------------------------------------------------------
+
+    def _stored(self, day: date) -> Stored:
+        stored = self.latest(day)
+        if stored is None:
+            raise ArchiveError(
+                f"there is no stored digest of {day}",
+                where=_folder(day),
+                fix=f"Materialize digest_email for {day} first.",
+            )
+        return stored
+
+    def _read_manifest(self, day: date, revision: int) -> Stored | None:
+        path = _folder(day, revision) + MANIFEST
+        if self._archive.get(path) is None:
+            return None
+        found = self._read(path)
+        try:
+            return Stored(
+                **found
+                | {
+                    "day": date.fromisoformat(found["day"]),
+                    "total": Decimal(found["total"]),
+                    "parts": {name: Part(**part) for name, part in found["parts"].items()},
+                    "recipients": tuple(found["recipients"]),
+                    "rendered_at": datetime.fromisoformat(found["rendered_at"]),
+                }
+            )
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            raise _damaged(path, error) from None
+
+    def _read(self, path: str) -> dict[str, Any]:
+        data = self._archive.get(path)
+        try:
+            return dict(json.loads(data or b""))
+        except (TypeError, ValueError) as error:
+            raise _damaged(path, error) from None
+
+    def _write(self, path: str, facts: Mapping[str, Any]) -> None:
+        self._archive.put(path, json.dumps(facts, default=_as_text, ensure_ascii=False, indent=1).encode())
+
+
+def _damaged(path: str, error: Exception) -> ArchiveError:
+    return ArchiveError(f"cannot be read: {error!r}", where=path, fix="Put an earlier version of the object back.")
+
+
+def _as_text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _folder(day: date, revision: int | None = None) -> str:
+    return f"{PREFIX}{day}/" if revision is None else f"{PREFIX}{day}/r{revision}/"
+
+
+def _parts(digest: Digest) -> dict[str, bytes]:
+    parts = {HTML: digest.html.encode(), TEXT: digest.text.encode(), digest.csv_name: digest.csv}
+    return parts | ({CHART: digest.chart_png} if digest.chart_png else {})
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _address_hash(address: str) -> str:
+    """Names receipts without putting addresses into paths."""
+    return _sha256(address.lower().encode())
+
+
+def _revisions(paths: Iterable[str]) -> dict[date, int]:
+    """The newest whole digest of each day: one without a manifest was never finished."""
+    newest: dict[date, int] = {}
+    for found in filter(None, map(_MANIFEST.fullmatch, paths)):
+        day, revision = date.fromisoformat(found[1]), int(found[2])
+        newest[day] = max(revision, newest.get(day, 0))
+    return newest
+
+
+def _covering(paths: Iterable[str]) -> dict[date, tuple[date, int]]:
+    """Day -> (the day whose mail covers it, its revision); the latest mail where there are several."""
+    covered: dict[date, tuple[date, int]] = {}
+    for found in filter(None, map(_COVERED.fullmatch, paths)):
+        first, last, by = map(date.fromisoformat, found.groups()[:3])
+        for n in range((last - first).days + 1):
+            day = first + timedelta(n)
+            covered[day] = max((by, int(found[4])), covered.get(day, (date.min, 0)))
+    return covered

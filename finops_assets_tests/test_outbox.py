@@ -1,0 +1,401 @@
+"""The outbox: a digest is mailed once to each recipient, through any crash, and again only when somebody asks."""
+
+from __future__ import annotations
+
+import email
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+
+import pytest
+
+from finops_assets.adapters.archive import ObjectArchive, folder_store
+from finops_assets.adapters.local.mailer import EmlOutbox
+from finops_assets.core.digest import Digest
+from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError
+from finops_assets.core.outbox import Outbox
+from finops_assets.core.ports import Delivery
+
+DAY = date(2025, 9, 10)
+AT = datetime(2025, 9, 11, 7, 0, tzinfo=UTC)
+RECIPIENTS = ("ann@example.com", "bob@example.com", "cyd@example.com")
+
+
+class CrashError(Exception):
+    """The process is gone."""
+
+
+class Archive:
+    """Objects in memory; crashes before the put that it is told to, counted from one."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.puts = 0
+        self.crash_at = 0
+
+    def put(self, path: str, data: bytes) -> str:
+        self.puts += 1
+        if self.puts == self.crash_at:
+            raise CrashError(path)
+        self.objects[path] = data
+        return "1"
+
+    def get(self, path: str) -> bytes | None:
+        return self.objects.get(path)
+
+    def list(self, prefix: str) -> list[str]:
+        return sorted(path for path in self.objects if path.startswith(prefix))
+
+
+class Mailer:
+    """Records what it sends; refuses an address, or crashes before the message it is told to."""
+
+    def __init__(self, *, crash_at: int = 0, refuses: str = "") -> None:
+        self.sent: list[tuple[str, str, bytes]] = []
+        self.crash_at = crash_at
+        self.refuses = refuses
+
+    def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery:
+        if len(self.sent) + 1 == self.crash_at:
+            raise CrashError(recipient)
+        if recipient == self.refuses:
+            raise FinopsError("the address is suppressed", where=recipient, fix="Take it off the list.")
+        self.sent.append((recipient, delivery_id, message.as_bytes()))
+        return Delivery(recipient, message["Message-ID"], "memory")
+
+    @property
+    def recipients(self) -> list[str]:
+        return [recipient for recipient, *_ in self.sent]
+
+
+def digest(revision: int = 1, total: str = "3412.77", day: date = DAY) -> Digest:
+    return Digest(
+        day=day,
+        subject=f"[FinOps] {total} USD",
+        html="<p>größe</p>\n",
+        text="größe\n",
+        csv=b"\xef\xbb\xbfBillingDate\r\n",
+        csv_name=f"ou_breakdown_{day}.csv",
+        chart_png=b"\x89PNG",
+        revision=revision,
+        total=Decimal(total),
+        currency="USD",
+    )
+
+
+def ticking() -> Iterator[datetime]:
+    at = AT
+    while True:
+        yield at
+        at += timedelta(seconds=1)
+
+
+def outbox(
+    archive: Archive | ObjectArchive, mailer: Mailer | EmlOutbox, recipients: tuple[str, ...] = RECIPIENTS
+) -> Outbox:
+    clock = ticking()
+    return Outbox(archive, mailer, "FinOps <finops@example.com>", recipients, clock=lambda: next(clock))
+
+
+@pytest.fixture
+def archive() -> Archive:
+    return Archive()
+
+
+@pytest.fixture
+def mailer() -> Mailer:
+    return Mailer()
+
+
+def test_a_stored_digest_comes_back_as_it_was(archive: Archive, mailer: Mailer) -> None:
+    """What is stored is what was rendered, described by a manifest that is written last."""
+    box = outbox(archive, mailer)
+    stored = box.store(digest(), "f1", AT)
+    assert box.latest(DAY) == stored
+    assert box.load(stored) == digest()
+    assert list(archive.objects)[-1] == "digests/2025-09-10/r1/manifest.json"
+    manifest = json.loads(archive.objects["digests/2025-09-10/r1/manifest.json"])
+    assert manifest["total"] == "3412.77"
+    assert manifest["fingerprint"] == "f1"
+    assert manifest["recipients"] == list(RECIPIENTS)
+    assert set(manifest["parts"]) == {"digest.html", "digest.txt", "chart.png", "ou_breakdown_2025-09-10.csv"}
+    assert {"sha256", "size"} == set(manifest["parts"]["chart.png"])
+
+
+def test_storing_again_changes_nothing(archive: Archive, mailer: Mailer) -> None:
+    """The same revision of the same data stays as first rendered; of other data it is refused."""
+    box = outbox(archive, mailer)
+    stored = box.store(digest(), "f1", AT)
+    before = dict(archive.objects)
+    assert box.store(digest(total="9"), "f1", AT + timedelta(1)) == stored
+    assert archive.objects == before
+    with pytest.raises(ArchiveError, match="Render revision 2"):
+        box.store(digest(total="9"), "f2", AT)
+    assert (box.next_revision(DAY, "f1"), box.next_revision(DAY, "f2")) == (1, 2)
+
+
+def test_each_recipient_gets_one_message(archive: Archive, mailer: Mailer) -> None:
+    """One message per recipient, a receipt for each; a second delivery sends nothing."""
+    box = outbox(archive, mailer, (*RECIPIENTS, "ANN@example.com"))
+    assert str(box.mailed(DAY)) == "not mailed"
+    box.store(digest(), "f1", AT)
+    assert str(box.mailed(DAY)) == "revision 1 stored, not mailed"
+    deliveries = box.deliver(DAY)
+    assert [d.recipient for d in deliveries] == mailer.recipients == list(RECIPIENTS)
+    assert box.deliver(DAY) == []
+    assert len(mailer.sent) == 3
+    assert not any("@" in path for path in archive.objects)  # addresses are not in paths
+    state = box.mailed(DAY)
+    assert (state.state, state.revision, state.recipients) == ("sent", 1, RECIPIENTS)
+    assert str(state).startswith("mailed 2025-09-11 07:00 UTC to ann@example.com, ")
+
+
+def test_a_finished_digest_is_not_sent_to_who_comes_later(archive: Archive, mailer: Mailer) -> None:
+    """A new recipient in the settings does not make old days go out again."""
+    outbox(archive, mailer).store(digest(), "f1", AT)
+    outbox(archive, mailer).deliver(DAY)
+    assert outbox(archive, mailer, (*RECIPIENTS, "new@example.com")).deliver(DAY) == []
+    assert len(mailer.sent) == 3
+
+
+def test_a_crash_after_the_second_message_sends_only_the_third(archive: Archive) -> None:
+    """A retry sends what has no receipt, and nothing else."""
+    broken, mended = Mailer(crash_at=3), Mailer()
+    outbox(archive, broken).store(digest(), "f1", AT)
+    with pytest.raises(CrashError):
+        outbox(archive, broken).deliver(DAY)
+    state = outbox(archive, mended).mailed(DAY)
+    assert (state.state, state.recipients) == ("partial", RECIPIENTS[:2])
+    outbox(archive, mended).deliver(DAY)
+    assert broken.recipients + mended.recipients == list(RECIPIENTS)
+    assert outbox(archive, mended).mailed(DAY).state == "sent"
+
+
+@pytest.mark.parametrize("step", range(1, 10))
+def test_a_crash_at_any_write_loses_and_doubles_nothing(step: int, archive: Archive, tmp_path: Path) -> None:
+    """Whichever object was not written, a retry leaves exactly one message per recipient, all of them the same digest.
+
+    Storing and delivering to three writes nine objects: four parts, the manifest, three receipts, the end marker.
+    """
+    archive.crash_at = step
+    mailer = Mailer()
+
+    class Both:
+        def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery:
+            mailer.send(message, recipient, delivery_id)
+            return EmlOutbox(tmp_path / "outbox").send(message, recipient, delivery_id)
+
+    def work() -> None:
+        box = Outbox(archive, Both(), "finops@example.com", RECIPIENTS)
+        box.store(digest(), "f1", AT)
+        box.deliver(DAY)
+
+    with pytest.raises(CrashError):
+        work()
+    assert archive.puts == step
+    work()
+    work()
+    files = sorted((tmp_path / "outbox").iterdir())
+    read = [email.message_from_bytes(file.read_bytes(), policy=default) for file in files]
+    assert sorted(mail["To"] for mail in read) == list(RECIPIENTS)
+    # The one message whose receipt was lost is repeated under the same id, byte for byte; no other is.
+    assert len(mailer.sent) - len(set(mailer.sent)) == (1 if step in (6, 7, 8) else 0)
+    assert len(set(mailer.sent)) == 3
+
+
+def test_no_message_goes_out_when_an_address_is_malformed(archive: Archive, mailer: Mailer) -> None:
+    """All addresses are looked at before the first message; the error names the address and the setting."""
+    box = outbox(archive, mailer, (*RECIPIENTS, "no address"))
+    box.store(digest(), "f1", AT)
+    with pytest.raises(SettingsError, match=r"mail\.recipients: 'no address' is not"):
+        box.deliver(DAY)
+    with pytest.raises(SettingsError, match=r"mail\.recipients: names nobody"):
+        outbox(archive, mailer, ()).deliver(DAY)
+    with pytest.raises(SettingsError, match=r"mail\.sender: 'nobody' is not"):
+        Outbox(archive, mailer, "nobody", RECIPIENTS).deliver(DAY)
+    assert mailer.sent == []
+    outbox(archive, mailer).deliver(DAY)  # the setting is mended: the same stored digest goes out
+    assert len(mailer.sent) == 3
+
+
+def test_one_refused_recipient_does_not_hold_up_the_others(archive: Archive) -> None:
+    """The refusal is raised after the others have their mail; a retry tries only the one that is missing."""
+    refusing, mended = Mailer(refuses=RECIPIENTS[0]), Mailer()
+    outbox(archive, refusing).store(digest(), "f1", AT)
+    with pytest.raises(FinopsError, match="suppressed"):
+        outbox(archive, refusing).deliver(DAY)
+    assert refusing.recipients == list(RECIPIENTS[1:])
+    outbox(archive, mended).deliver(DAY)
+    assert mended.recipients == [RECIPIENTS[0]]
+
+
+@pytest.mark.parametrize("part", ["digest.html", "digest.txt", "chart.png", "ou_breakdown_2025-09-10.csv"])
+def test_a_tampered_digest_is_never_sent(part: str, archive: Archive, mailer: Mailer) -> None:
+    """A part that is changed or gone is named, and nothing goes out."""
+    box = outbox(archive, mailer)
+    box.store(digest(), "f1", AT)
+    path = f"digests/2025-09-10/r1/{part}"
+    archive.objects[path] += b"!"
+    for send in (box.deliver, box.resend):
+        with pytest.raises(ArchiveError, match=rf"{part}: is not what was stored"):
+            send(DAY)
+    del archive.objects[path]
+    with pytest.raises(ArchiveError, match=rf"{part}: is gone"):
+        box.resend(DAY)
+    assert mailer.sent == []
+
+
+def test_a_damaged_manifest_is_named(archive: Archive, mailer: Mailer) -> None:
+    """A manifest that is no manifest is an error, not an unsent day."""
+    box = outbox(archive, mailer)
+    box.store(digest(), "f1", AT)
+    for damage in (b"", b"[]", b'{"day": "2025-09-10"}', b"\xff"):
+        archive.objects["digests/2025-09-10/r1/manifest.json"] = damage
+        with pytest.raises(ArchiveError, match=r"manifest\.json: cannot be read"):
+            box.deliver(DAY)
+
+
+def test_resend_sends_the_same_bytes_again(archive: Archive, mailer: Mailer) -> None:
+    """A resent message differs from the first in its Message-ID alone, and is recorded apart from it."""
+    box = outbox(archive, mailer)
+    box.store(digest(), "f1", AT)
+    box.deliver(DAY)
+    box.resend(DAY)
+    box.resend(DAY, [RECIPIENTS[0]])
+    first, again, third = (data for recipient, _, data in mailer.sent if recipient == RECIPIENTS[0])
+    ids = [email.message_from_bytes(data)["Message-ID"] for data in (first, again, third)]
+    assert len(set(ids)) == 3
+    assert first.replace(ids[0].encode(), b"") == again.replace(ids[1].encode(), b"")
+    assert len(archive.list("digests/2025-09-10/r1/resends/")) == 4
+    assert len(archive.list("digests/2025-09-10/r1/receipts/")) == 3
+    assert box.deliver(DAY) == []
+
+
+def test_resend_to_somebody_else(archive: Archive, mailer: Mailer) -> None:
+    """A digest can be sent to one who is not in the settings; a malformed address is refused by name."""
+    box = outbox(archive, mailer)
+    box.store(digest(), "f1", AT)
+    box.resend(DAY, ["auditor@example.com"])
+    assert mailer.recipients == ["auditor@example.com"]
+    assert box.mailed(DAY).state == "none"
+    with pytest.raises(SettingsError, match="to: 'x' is not"):
+        box.resend(DAY, ["auditor@example.com", "x"])
+    assert len(mailer.sent) == 1
+
+
+def test_nothing_stored_says_what_to_do(archive: Archive, mailer: Mailer) -> None:
+    """Delivering or resending a day that was never rendered tells how to render it."""
+    for send in (outbox(archive, mailer).deliver, outbox(archive, mailer).resend):
+        with pytest.raises(ArchiveError, match=r"no stored digest of 2025-09-10\. Materialize digest_email"):
+            send(DAY)
+
+
+def test_a_changed_day_is_mailed_as_a_new_revision(archive: Archive, mailer: Mailer) -> None:
+    """Each recipient gets revision 2 once; revision 1 stays as it was."""
+    box = outbox(archive, mailer)
+    box.store(digest(), "f1", AT)
+    box.deliver(DAY)
+    box.store(digest(revision=2, total="3500"), "f2", AT)
+    assert box.mailed(DAY).state == "none"
+    box.deliver(DAY)
+    box.deliver(DAY)
+    assert len(mailer.sent) == 6
+    assert box.latest(DAY).revision == 2
+    assert (box.mailed(DAY).state, box.mailed(DAY).revision) == ("sent", 2)
+
+
+def test_revisions_are_numbers(archive: Archive, mailer: Mailer) -> None:
+    """Revision 10 is newer than revision 9."""
+    box = outbox(archive, mailer)
+    for revision in (9, 10):
+        box.store(digest(revision=revision), f"f{revision}", AT)
+    assert box.latest(DAY).revision == 10
+
+
+def test_an_unfinished_digest_does_not_exist(archive: Archive, mailer: Mailer) -> None:
+    """Parts without a manifest are no digest: the earlier revision is the newest."""
+    box = outbox(archive, mailer)
+    box.store(digest(), "f1", AT)
+    archive.crash_at = archive.puts + 5  # the manifest
+    with pytest.raises(CrashError):
+        box.store(digest(revision=2), "f2", AT)
+    assert box.latest(DAY).revision == 1
+
+
+def test_a_backfill_is_covered_by_one_mail(archive: Archive, mailer: Mailer) -> None:
+    """A year's backfill is one small object, and each of its days knows the mail that speaks for it."""
+    box = outbox(archive, mailer)
+    days = [DAY - timedelta(n) for n in range(365)]
+    box.store(digest(), "f1", AT)
+    box.cover(days, DAY, 1)
+    assert len(archive.list("digests/_covered/")) == 1
+    assert str(box.mailed(days[100])) == f"covered by the mail of {DAY}, which is not sent yet"
+    box.deliver(DAY)
+    assert str(box.mailed(days[100])) == f"covered by the mail of {DAY}"
+    assert box.mailed(DAY).covered_by is None
+    assert box.mailed(DAY - timedelta(365)).state == "none"
+    outside = DAY + timedelta(1)
+    assert box.mailed_days([*days, outside]) == dict.fromkeys(days, "sent") | {outside: "none"}
+
+
+def test_covered_days_with_a_hole_do_not_cover_it(archive: Archive, mailer: Mailer) -> None:
+    """Days that were not part of the run are not covered by its mail; a day's own mail comes first."""
+    box = outbox(archive, mailer)
+    own, hole = DAY - timedelta(1), DAY - timedelta(3)
+    box.store(digest(day=own), "f0", AT)
+    box.deliver(own)
+    box.store(digest(), "f1", AT)
+    box.cover([own, DAY - timedelta(2), DAY - timedelta(4)], DAY, 1)
+    box.deliver(DAY)
+    assert box.mailed(hole).state == "none"
+    assert box.mailed(DAY - timedelta(4)).covered_by == DAY
+    assert box.mailed(own).covered_by is None
+
+
+def test_states_of_many_days_agree_with_each_day(archive: Archive) -> None:
+    """The quick listing and the thorough look say the same."""
+    partly = DAY - timedelta(2)
+    box = outbox(archive, Mailer())
+    box.store(digest(), "f1", AT)
+    box.deliver(DAY)
+    box.store(digest(day=partly), "f1", AT)
+    with pytest.raises(CrashError):
+        outbox(archive, Mailer(crash_at=2)).deliver(partly)
+    days = [DAY - timedelta(n) for n in range(4)]
+    assert box.mailed_days(days) == {day: box.mailed(day).state for day in days}
+    assert list(box.mailed_days(days).values()) == ["sent", "none", "partial", "none"]
+
+
+def test_the_embedded_platform_mails_once(tmp_path: Path) -> None:
+    """On a real folder, a digest becomes one .eml per recipient; again is nothing, a resend is one file more."""
+    archive = ObjectArchive(folder_store(str(tmp_path / "archive")))
+    box = outbox(archive, EmlOutbox(tmp_path / "deep" / "outbox"))
+    box.store(digest(), "f1", AT)
+    deliveries = box.deliver(DAY)
+    assert box.deliver(DAY) == []
+    assert sorted(d.location for d in deliveries) == sorted(map(str, (tmp_path / "deep" / "outbox").iterdir()))
+    data = Path(deliveries[0].location).read_bytes()
+    assert b"\n" not in data.replace(b"\r\n", b"")
+    mail = email.message_from_bytes(data, policy=default)
+    assert mail["To"] == RECIPIENTS[0]
+    assert mail.get_body(("plain",)).get_content() == "größe\r\n"
+    again = box.resend(DAY, [RECIPIENTS[0]])
+    assert again[0].location.endswith("-resend-1.eml")
+    assert len(list((tmp_path / "deep" / "outbox").iterdir())) == 4
+    assert box.mailed(DAY).state == "sent"
+    assert box.mailed_days([DAY]) == {DAY: "sent"}
+
+
+def test_eml_outbox_refuses_ids_that_are_paths(tmp_path: Path) -> None:
+    """No delivery id writes outside the outbox, and a folder that cannot be written is named."""
+    message = EmailMessage()
+    for bad in ("../x", "a/b", "", ".hidden"):
+        with pytest.raises(ArchiveError, match="cannot be a file name"):
+            EmlOutbox(tmp_path).send(message, "a@example.com", bad)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ArchiveError, match="cannot be written"):
+        EmlOutbox(tmp_path / "file").send(message, "a@example.com", "x")
