@@ -1,0 +1,284 @@
+"""The assets: what exists after each morning. Thin: each asks the pipeline to do its step, then reports.
+
+A run covers one day or a contiguous range of days. A day that is not proved to be the bill is never published: its
+asset fails, the check names the day and the reason, and what lies downstream does not run.
+"""
+
+# Without `from __future__ import annotations`: Dagster reads the assets' annotations as they are.
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Any
+
+import dagster as dg
+
+from finops_assets.core import breakdown, pipeline
+from finops_assets.core.accounts import counts, to_parquet
+from finops_assets.core.errors import FinopsError, MissingDaysError
+from finops_assets.core.morning import Morning
+from finops_assets.core.ports import Accounts, Archive, Catalog, DashboardData, Warehouse
+from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, OU_BREAKDOWN
+from finops_assets.defs import metadata as show
+from finops_assets.platform import Face
+from finops_assets.settings import Settings
+
+DATA_VERSION_TAG = "dagster/data_version"
+NOT_EMPTY = "no_day_empty"
+UNASSIGNED = "unassigned_share_under_limit"
+READS_BACK = "archive_reads_back"
+IS_CURRENT = "dashboard_holds_the_archive"
+
+Clock = Callable[[], datetime]
+Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
+
+
+def _days(context: dg.AssetExecutionContext) -> list[date]:
+    return [date.fromisoformat(key) for key in context.partition_keys]
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A failure that people can mend shows its message, not a stack trace, and is not retried as it is."""
+    try:
+        yield
+    except FinopsError as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: FinopsError) -> dg.Failure:
+    facts = {"where": error.where, "what to do": error.fix}
+    return dg.Failure(
+        description=str(error), metadata={name: text for name, text in facts.items() if text}, allow_retries=False
+    )
+
+
+def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
+    """The asset graph.
+
+    Args:
+        settings: the first day of the partitions, the cost basis and the limits.
+        faces: what stands behind each asset on this platform; keys and meaning are the same on every one.
+    """
+    daily = dg.DailyPartitionsDefinition(start_date=settings.bill.first_day.isoformat(), timezone="UTC")
+    basis = settings.bill.cost_basis
+
+    def face(name: str, group: str, text: str) -> dict[str, Any]:
+        shown = faces[name]
+        return {
+            "key": name,
+            "group_name": group,
+            "description": f"{text}\n\nOn this platform: {shown.stands_for}.",
+            "kinds": set(shown.kinds),
+            "owners": ["team:finops"],
+            "tags": {"domain": "cost"},
+        }
+
+    def by_day(name: str, group: str, text: str, checks: Mapping[str, str] | None = None) -> dict[str, Any]:
+        return {
+            **face(name, group, text),
+            "partitions_def": daily,
+            "backfill_policy": dg.BackfillPolicy.single_run(),
+            "check_specs": [
+                dg.AssetCheckSpec(check, asset=name, blocking=check != UNASSIGNED, description=promise)
+                for check, promise in (checks or {}).items()
+            ],
+        }
+
+    billing_export = dg.AssetSpec(
+        **face("billing_export", "bill", "The bill as AWS delivers it: CUR 2.0, legacy CUR, FOCUS or a summary table.")
+    )
+
+    @dg.asset(
+        **face("account_ou_map", "bill", "Which linked account was in which organizational unit, and when."),
+        metadata={"dagster/column_schema": show.table_schema(ACCOUNT_OU_MAP)},
+    )
+    def account_ou_map(
+        accounts: dg.ResourceParam[Accounts], archive: dg.ResourceParam[Archive]
+    ) -> dg.MaterializeResult:
+        with _explained():
+            table = accounts.load()
+            data = to_parquet(table)
+            if archive.get(ACCOUNT_MAP_PATH) != data:
+                archive.put(ACCOUNT_MAP_PATH, data)
+        per_ou = counts(table)
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": table.num_rows,
+                "accounts": sum(per_ou.values()),
+                "moves between OUs": table.num_rows - sum(per_ou.values()),
+                "path": ACCOUNT_MAP_PATH,
+                "accounts by OU": show.markdown_table(("OU", "accounts"), per_ou.items()),
+            }
+        )
+
+    @dg.asset(
+        **by_day(
+            "finops_daily_summary",
+            "bill",
+            "The bill seen through the account-to-OU map: BillingDate, OU, Service, LinkedAccount, Cost.",
+            {NOT_EMPTY: "The bill has charges on every day of the run."},
+        ),
+        deps=["billing_export", "account_ou_map"],
+    )
+    def finops_daily_summary(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> Results:
+        days = _days(context)
+        with _explained():
+            try:
+                source = pipeline.find_days(warehouse, days)
+            except MissingDaysError as error:
+                yield show.failed(NOT_EMPTY, dict.fromkeys(error.days, "the bill has no charges on this day"))
+                raise
+        bill = warehouse.describe()
+        context.log_event(
+            dg.AssetObservation(billing_export.key, metadata=show.bill(bill), tags={DATA_VERSION_TAG: bill.snapshot})
+        )
+        for day in days:
+            context.add_asset_metadata(show.source_day(source[day], basis), partition_key=str(day))
+        yield dg.MaterializeResult(check_results=[show.passed(NOT_EMPTY, days)])
+
+    @dg.asset(
+        **by_day(
+            "ou_breakdown_parquet",
+            "archive",
+            "The day's OU x Service x LinkedAccount cost, one Snappy Parquet object a day: the source of truth.",
+            {
+                breakdown.TOTALS: "The rows of each day sum to the bill's own total, exactly.",
+                breakdown.SCHEMA: "Columns and types are those of the contract, and no value is null.",
+                breakdown.KEYS: "No OU, service and account stands twice in a day.",
+                UNASSIGNED: "Accounts without an OU stay under accounts.unassigned_limit_percent of the day's cost.",
+            },
+        ),
+        deps=["finops_daily_summary", "account_ou_map"],
+        metadata={"dagster/column_schema": show.table_schema(OU_BREAKDOWN)},
+    )
+    def ou_breakdown_parquet(
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        archive: dg.ResourceParam[Archive],
+        clock: dg.ResourceParam[Clock],
+        progress: dg.ResourceParam[pipeline.Progress],
+    ) -> Results:
+        days = _days(context)
+        with _explained():
+            done = pipeline.archive_days(
+                warehouse,
+                archive,
+                days,
+                cost_basis=basis,
+                run_id=context.run.run_id,
+                today=clock().date(),
+                progress=progress,
+            )
+        if done.refused:
+            for promise, reasons in done.broken.items():
+                if reasons:
+                    yield show.failed(promise, reasons)
+            for day, there in done.published.items():
+                context.log_event(
+                    dg.AssetMaterialization(context.asset_key, metadata=show.published_day(there), partition=str(day))
+                )
+            first = min(done.refused)
+            raise _refusal(
+                FinopsError(
+                    f"{pipeline.in_words(sorted(done.refused))} not published, as it is not exactly the bill "
+                    f"({first}: {done.refused[first]})",
+                    fix="If the bill changed while it was read, run these days again; else look at the account map.",
+                )
+            )
+        for day in days:
+            context.add_asset_metadata(show.published_day(done.published[day]), partition_key=str(day))
+        newest = days[-1]
+        rows = archive.read([newest])
+        context.add_asset_metadata({"preview": show.preview(rows, done.published[newest])}, partition_key=str(newest))
+        yield dg.MaterializeResult(
+            check_results=[
+                *(show.passed(promise, days) for promise in breakdown.PROMISES),
+                show.unassigned(UNASSIGNED, done.published, settings.accounts.unassigned_limit_percent),
+            ]
+        )
+
+    @dg.asset(
+        **by_day(
+            "athena_partition",
+            "archive",
+            "The day registered in finops_db.ou_breakdown, and queryable.",
+            {READS_BACK: "A query through the catalog gives the archive's rows and, to the cent, its total."},
+        ),
+        deps=["ou_breakdown_parquet"],
+    )
+    def athena_partition(
+        context: dg.AssetExecutionContext, archive: dg.ResourceParam[Archive], catalog: dg.ResourceParam[Catalog]
+    ) -> Results:
+        days = _days(context)
+        with _explained():
+            done = pipeline.register_days(archive, catalog, days)
+        if done.wrong:
+            yield show.failed(READS_BACK, done.wrong)
+            raise _refusal(
+                FinopsError(
+                    f"{pipeline.in_words(sorted(done.wrong))} not read back as archived "
+                    f"({min(done.wrong)}: {done.wrong[min(done.wrong)]})",
+                    fix="Run these days again.",
+                )
+            )
+        for day in days:
+            context.add_asset_metadata(show.registered_day(done, day), partition_key=str(day))
+        yield dg.MaterializeResult(check_results=[show.passed(READS_BACK, days)])
+
+    @dg.asset(
+        **by_day(
+            "quicksight_dataset",
+            "published",
+            "The dashboard's data: refreshed once a run, waited for, and compared with the archive.",
+            {IS_CURRENT: "The newest day and the total that the dashboard shows are those of the archive."},
+        ),
+        deps=["athena_partition"],
+    )
+    def quicksight_dataset(
+        context: dg.AssetExecutionContext,
+        archive: dg.ResourceParam[Archive],
+        dashboard: dg.ResourceParam[DashboardData],
+    ) -> Results:
+        days = _days(context)
+        with _explained():
+            done = dashboard.refresh(_refresh_id(days))
+            fault = pipeline.dashboard_fault(done, archive, settings.dashboard.days)
+        if fault:
+            yield show.failed(IS_CURRENT, {days[-1]: fault})
+            raise _refusal(FinopsError(f"the dashboard is not the archive: {fault}", fix="Materialize it again."))
+        yield dg.MaterializeResult(metadata=show.refresh(done), check_results=[show.passed(IS_CURRENT, days)])
+
+    @dg.asset(
+        **by_day(
+            "digest_email",
+            "published",
+            "The morning's mail: the day's cost by OU, with the CSV of all OUs. A range sends one mail, for its last "
+            "day, that covers the others.",
+        ),
+        deps=["athena_partition", "quicksight_dataset"],
+    )
+    def digest_email(
+        context: dg.AssetExecutionContext, morning: dg.ResourceParam[Morning], clock: dg.ResourceParam[Clock]
+    ) -> dg.MaterializeResult:
+        days = _days(context)
+        with _explained():
+            done = morning.send(days, clock())
+        return dg.MaterializeResult(metadata=show.sent(done))
+
+    return [
+        billing_export,
+        account_ou_map,
+        finops_daily_summary,
+        ou_breakdown_parquet,
+        athena_partition,
+        quicksight_dataset,
+        digest_email,
+    ]
+
+
+def _refresh_id(days: list[date]) -> str:
+    """`daily-20250910` or `backfill-20250901-20250910`: the same for the same work."""
+    if len(days) == 1:
+        return f"daily-{days[0]:%Y%m%d}"
+    return f"backfill-{days[0]:%Y%m%d}-{days[-1]:%Y%m%d}"

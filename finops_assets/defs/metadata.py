@@ -1,0 +1,185 @@
+"""How the pipeline's records look in the Dagster UI: metadata that answers the on-call's first question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from finops_assets.core.money import money, plain
+from finops_assets.core.morning import Sent
+from finops_assets.core.pipeline import Registered, in_words
+from finops_assets.core.ports import BillDescription, PublishedDay, Refresh, SourceDay
+from finops_assets.core.schemas import COLUMN_DESCRIPTIONS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PREVIEW_ROWS = 10
+
+
+def table_schema(schema: pa.Schema) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[dg.TableColumn(f.name, str(f.type), description=COLUMN_DESCRIPTIONS.get(f.name)) for f in schema]
+    )
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.MarkdownMetadataValue:
+    """A table in which every value is text: pipes and markup in names do not break it."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _cell(value: Any) -> str:
+    text = " ".join(str(value).split())
+    for char in "\\`*_[]<>|":
+        text = text.replace(char, f"\\{char}")
+    return text
+
+
+def bill(description: BillDescription) -> dict[str, Any]:
+    return {
+        "bill format": description.format,
+        "bill path": description.path,
+        "bill files": description.files,
+        "bill size (bytes)": description.size_bytes,
+        "bill snapshot": description.snapshot,
+        "cost bases available": ", ".join(description.cost_bases),
+        "columns used": ", ".join(description.columns),
+    }
+
+
+def source_day(day: SourceDay, cost_basis: str) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "bill lines": day.lines,
+        "source total": plain(day.total),
+        "currency": day.currency,
+        "cost basis": cost_basis,
+        "scheduled charges": plain(day.scheduled),
+        "by charge category": ", ".join(f"{name} {money(total)}" for name, total in day.by_category.items()),
+    }
+    if day.left_out:
+        facts["left out"] = ", ".join(f"{o.lines} lines, {plain(o.total)} ({o.reason})" for o in day.left_out)
+    return facts
+
+
+def published_day(day: PublishedDay) -> dict[str, Any]:
+    share = unassigned_percent(day)
+    return {
+        "dagster/partition_row_count": day.rows,
+        "total": plain(day.total),
+        "source total": plain_text(day.metadata["source_total"]),
+        "currency": day.currency,
+        "cost basis": day.cost_basis,
+        "settlement": day.metadata["settlement"],
+        "scheduled charges": plain_text(day.metadata["scheduled"]),
+        "unassigned share (%)": round(share, 2),
+        "path": day.path,
+        "version": day.version,
+        "size (bytes)": day.size_bytes,
+        "fingerprint": day.fingerprint[:16],
+        "changed by this run": day.changed,
+    }
+
+
+def plain_text(amount: str) -> str:
+    from decimal import Decimal
+
+    return plain(Decimal(amount))
+
+
+def unassigned_percent(day: PublishedDay) -> float:
+    """Share of the day's cost in Unassigned, of absolute amounts so that credits do not hide it."""
+    unassigned = abs(float(day.metadata["unassigned"]))
+    return 100 * unassigned / abs(float(day.total)) if day.total else (100.0 if unassigned else 0.0)
+
+
+def preview(rows: pa.Table, day: PublishedDay) -> dg.MarkdownMetadataValue:
+    """The day's largest rows."""
+    largest = rows.sort_by([("cost", "descending")]).slice(0, PREVIEW_ROWS).to_pylist()
+    return markdown_table(
+        ("OU", "Service", "LinkedAccount", f"DailyCost ({day.currency}, {day.cost_basis})"),
+        ((r["ou"], r["service"], r["linkedaccount"], money(r["cost"])) for r in largest),
+    )
+
+
+def registered_day(done: Registered, day: date) -> dict[str, Any]:
+    there, found = done.archived[day], done.read[day]
+    return {
+        "dagster/partition_row_count": found.rows,
+        "total": plain(there.total),
+        "total read back": plain(found.total),
+        "currency": there.currency,
+        "cost basis": there.cost_basis,
+        "location": found.location,
+        "newly registered": day in done.new,
+    }
+
+
+def refresh(done: Refresh) -> dict[str, Any]:
+    return {
+        "refresh id": done.id,
+        "dashboard": link(done.location),
+        "rows shown": done.rows,
+        "newest day shown": str(done.newest_day),
+        "total shown": plain(done.total),
+        **{name: str(value) for name, value in done.detail.items()},
+    }
+
+
+def link(location: str) -> dg.MetadataValue:
+    return dg.MetadataValue.url(location) if "://" in location else dg.MetadataValue.path(str(Path(location).resolve()))
+
+
+def passed(name: str, days: Sequence[date], **facts: Any) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True, check_name=name, metadata={"days checked": in_words(days), **facts})
+
+
+def failed(
+    name: str, reasons: Mapping[date, str], severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+) -> dg.AssetCheckResult:
+    """A red check that names the days: a range run evaluates a check once, with no partition of its own."""
+    days = sorted(reasons)
+    return dg.AssetCheckResult(
+        passed=False,
+        check_name=name,
+        severity=severity,
+        description=f"{in_words(days)}: {reasons[days[0]]}",
+        metadata={
+            "days": in_words(days),
+            "reasons": markdown_table(("day", "reason"), ((day, reasons[day]) for day in days[:50])),
+        },
+    )
+
+
+def unassigned(name: str, days: Mapping[date, PublishedDay], limit_percent: float) -> dg.AssetCheckResult:
+    """A warning where an account map is behind the organization: the money is counted, its owner is not known."""
+    over = {
+        day: f"{unassigned_percent(there):.1f} % of the cost is Unassigned, the limit is {limit_percent:g} %"
+        for day, there in days.items()
+        if unassigned_percent(there) > limit_percent
+    }
+    if over:
+        return failed(name, over, dg.AssetCheckSeverity.WARN)
+    worst = max(unassigned_percent(there) for there in days.values())
+    return passed(name, sorted(days), **{"highest share (%)": round(worst, 2), "limit (%)": limit_percent})
+
+
+def sent(done: Sent) -> dict[str, Any]:
+    stored = done.stored
+    facts = {
+        "subject": stored.subject,
+        "revision": stored.revision,
+        "digest total": plain(stored.total),
+        "stored at": stored.path,
+        "recipients": ", ".join(stored.recipients),
+        "messages sent by this run": len(done.deliveries),
+        "messages": "\n".join(d.location for d in done.deliveries) or "none: everybody had it already",
+    }
+    if done.outdated:
+        facts["outdated"] = "the day changed after this digest was mailed; it is not mailed again by itself"
+    return facts

@@ -1,0 +1,108 @@
+"""One run of the daily job from a shell: the same definitions, in the same instance that the UI shows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from finops_assets.definitions import build_definitions
+from finops_assets.defs.instance import prepare_dagster_home
+from finops_assets.defs.jobs import JOB
+from finops_assets.platform import Platform
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the run ended: no error means that every day is whole."""
+
+    run_id: str
+    errors: tuple[str, ...]
+
+
+def run_days(
+    platform: Platform,
+    first: date,
+    last: date,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    clock: Callable[[], datetime] | None = None,
+) -> Outcome:
+    """Run the daily job over first to last (inclusive) in one run.
+
+    Args:
+        platform: what it runs on.
+        first: first day; with `last` equal to it, the run is of that partition alone.
+        last: last day.
+        tell: told each step as it ends, and how far a long one is.
+        clock: the time for records; the real one by default.
+    """
+    prepare_dagster_home(platform.settings.dagster_home)
+    definitions = build_definitions(
+        platform,
+        progress=_Progress(tell),
+        loggers={"console": _step_logger(tell)},
+        **({"clock": clock} if clock else {}),
+    )
+    days: dict[str, Any] = {"partition_key": str(first)}
+    if first != last:
+        days = {"tags": {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}}
+    with dg.DagsterInstance.get() as instance:
+        job = definitions.resolve_job_def(JOB)
+        result = job.execute_in_process(
+            instance=instance, raise_on_error=False, run_config={"loggers": {"console": {}}}, **days
+        )
+    return Outcome(result.run_id, tuple(_errors(result)))
+
+
+def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
+    errors = []
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        data = event.step_failure_data
+        if data.user_failure_data and data.user_failure_data.description:
+            errors.append(f"{event.step_key}: {data.user_failure_data.description}")
+        else:
+            cause = data.error.cause or data.error
+            errors.append(f"{event.step_key}: {cause.message.strip()}")
+    if not result.success and not errors:
+        errors.append("the run failed before its first step")
+    return errors
+
+
+class _Progress:
+    """Says how far a long step is: at every tenth of the way, and only where there is a way to speak of."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell, self._tenth = tell, 0
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        tenth = done * 10 // of
+        if of >= 20 and tenth > self._tenth:
+            self._tell(f"  {what} {done} of {of} days")
+            self._tenth = tenth % 10
+
+
+def _step_logger(tell: Callable[[str], None]) -> dg.LoggerDefinition:
+    """A Dagster logger that tells each finished step."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            event = getattr(record, "dagster_event", None)
+            if event is not None and event.is_step_success:
+                seconds = event.step_success_data.duration_ms / 1000
+                tell(f"  {event.step_key} {seconds:.1f} s")
+
+    @dg.logger
+    def steps(_: Any) -> logging.Logger:
+        logger = logging.Logger("finops", level=logging.DEBUG)
+        logger.addHandler(Handler())
+        return logger
+
+    return steps

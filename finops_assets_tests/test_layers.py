@@ -1,0 +1,67 @@
+"""The folders are the architecture: core <- adapters <- defs <- definitions.py, and nothing heavy loads at import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import finops_assets
+
+PACKAGE = Path(finops_assets.__file__).parent
+ENGINES = {"dagster", "duckdb", "boto3", "botocore", "obstore", "sqlglot", "sqlite3"}
+
+FORBIDDEN = [
+    ("core", {*ENGINES, "finops_assets.adapters", "finops_assets.defs", "finops_assets.platform"}),
+    ("adapters", {"dagster", "finops_assets.defs", "finops_assets.platform", "finops_assets.definitions"}),
+    ("defs", {"duckdb", "boto3", "obstore", "finops_assets.adapters", "finops_assets.definitions"}),
+    ("sample_bill", {*ENGINES, "finops_assets.adapters", "finops_assets.defs", "finops_assets.platform"}),
+]
+
+
+def _imports(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize(("layer", "forbidden"), FORBIDDEN, ids=[layer for layer, _ in FORBIDDEN])
+def test_imports_never_point_outwards(layer: str, forbidden: set[str]) -> None:
+    """What the numbers mean knows no engine, and no adapter knows Dagster."""
+    files = list((PACKAGE / layer).rglob("*.py"))
+    assert files
+    for file in files:
+        wrong = {name for name in _imports(file) if any(name == f or name.startswith(f + ".") for f in forbidden)}
+        assert not wrong, f"{file.relative_to(PACKAGE)} imports {wrong}"
+
+
+HEAVY = ("dagster", "duckdb", "pandas", "pyarrow", "sqlglot", "boto3", "vl_convert", "jinja2", "pydantic")
+
+
+def test_the_command_loads_nothing_heavy_before_it_needs_it() -> None:
+    """`finops --help` imports none of the heavy libraries."""
+    code = "import sys; from finops_assets.cli import main; main(['--help'], standalone_mode=False); "
+    code += f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_loading_the_code_location_reads_no_settings_and_opens_nothing(tmp_path: Path) -> None:
+    """Importing finops_assets.definitions works in an empty folder with broken settings, and writes nothing."""
+    (tmp_path / "finops.toml").write_text("this is not toml")
+    code = "import finops_assets.definitions"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert [f.name for f in tmp_path.iterdir()] == ["finops.toml"]
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_every_module_says_first_what_it_is_for(file: Path) -> None:
+    """Each module opens with a docstring of its purpose."""
+    assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
