@@ -1,0 +1,58 @@
+"""The documents say what is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from finops_assets.cli import main
+from finops_assets.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def test_configuration_md_is_made_from_the_settings(capsys: pytest.CaptureFixture) -> None:
+    """docs/configuration.md lists every setting with its environment name, default and meaning."""
+    spec = importlib.util.spec_from_file_location("configuration_doc", ROOT / "scripts" / "configuration_doc.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main()
+    assert capsys.readouterr().out == (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    """Every relative link in a document names a file that is there."""
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
+def test_every_command_and_setting_named_in_a_document_is_there(document: Path) -> None:
+    """No document speaks of a `finops` command, a make target or a FINOPS_ variable that does not exist."""
+    text = document.read_text(encoding="utf-8")
+    for command in re.findall(r"`(?:[A-Z_]+=\S+ )*finops ([a-z]+)", text):
+        assert command in main.commands, command
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for target in re.findall(r"`make ([a-z]+)", text):
+        assert target in targets, target
+    known = {"FINOPS_SETTINGS"}
+    for name, field in Settings.model_fields.items():
+        nested = getattr(field.annotation, "model_fields", None)
+        known |= {f"FINOPS_{name}__{key}".upper() for key in nested} if nested else {f"FINOPS_{name}".upper()}
+    for name in re.findall(r"FINOPS_[A-Z_]+[A-Z]", text):
+        assert name in known, name
+
+
+def test_every_command_has_help() -> None:
+    """Each command says what it does."""
+    for name, command in main.commands.items():
+        result = CliRunner().invoke(main, [name, "--help"])
+        assert result.exit_code == 0
+        assert command.help, name

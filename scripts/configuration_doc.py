@@ -1,0 +1,77 @@
+"""Writes docs/configuration.md from the settings themselves, so that the two cannot part ways.
+
+Usage: python scripts/configuration_doc.py > docs/configuration.md
+"""
+
+from __future__ import annotations
+
+from pydantic.fields import FieldInfo
+
+from finops_assets.settings import Section, Settings, env_name
+
+HEAD = """# Configuration
+
+Settings come from `finops.toml` in the working directory (or the file that `FINOPS_SETTINGS` names), and the
+environment wins over it: `bill.cost_basis` is `FINOPS_BILL__COST_BASIS`. An unknown or malformed setting is an error
+that names it. Every setting has a default; only `bill.path` must be set to run on your own bill. This page is made from
+the settings by `scripts/configuration_doc.py`, and a test holds both together.
+
+```toml
+# finops.toml
+[bill]
+path = "exports/focus"
+cost_basis = "effective"
+
+[accounts]
+path = "accounts.csv"
+ou_level = 2
+
+[mail]
+recipients = ["finops@example.com", "cfo@example.com"]
+```
+
+`accounts.csv` has the columns `account_id`, `account_name`, `ou_path` and, if you like, `valid_from` and `valid_to`
+(ISO dates, the second exclusive). An account that moves has a row for each OU; one that is not there is `Unassigned`:
+
+```csv
+account_id,account_name,ou_path,valid_from
+111122223333,shop-prod,Workloads/Prod,
+444455556666,search,Workloads/Dev,
+444455556666,search,Workloads/Prod,2025-09-10
+```
+"""
+
+
+def main() -> None:
+    print(HEAD)
+    for title, prefix, fields in _sections():
+        print(f"## {title}\n")
+        print("| setting | environment | default | what it is |")
+        print("|---|---|---|---|")
+        for name, field in fields:
+            setting = f"{prefix}{name}"
+            print(f"| `{setting}` | `{env_name(setting)}` | {_default(field)} | {field.description} |")
+        print()
+
+
+def _sections() -> list[tuple[str, str, list[tuple[str, FieldInfo]]]]:
+    top, sections = [], []
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            sections.append((f"[{name}]", f"{name}.", list(field.annotation.model_fields.items())))
+        else:
+            top.append((name, field))
+    return [("Top level", "", top), *sections]
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if isinstance(value, bool):
+        value = str(value).lower()
+    if isinstance(value, tuple):
+        value = ", ".join(value)
+    return f"`{value}`" if str(value) else "empty"
+
+
+if __name__ == "__main__":
+    main()
