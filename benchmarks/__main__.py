@@ -1,0 +1,112 @@
+"""Runs all benchmarks and prints them as tables of ratios; exits with 1 if a bar is not met.
+
+`python -m benchmarks` (some minutes); `--quick` leaves out 30 million lines and the pandas pipeline.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.bills import bill_folder
+
+DATA = Path(__file__).parent / ".data"
+
+
+@dataclass
+class Row:
+    what: str
+    measured: str
+    bar: str
+    met: bool | None = None
+
+
+def case(name: str, *arguments: str, repeat: int = 1) -> dict:
+    """The run of a case with the median time, each run in a process of its own."""
+    runs = []
+    for _ in range(repeat):
+        command = [sys.executable, "-m", "benchmarks.cases", name, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+        runs.append(json.loads(done.stdout.splitlines()[-1]))
+    return sorted(runs, key=lambda r: r["seconds"])[len(runs) // 2]
+
+
+def wall(command: list[str], environment: Mapping[str, str], repeat: int = 5) -> float:
+    """Median wall time of a whole process, seconds."""
+    times = []
+    for _ in range(repeat):
+        started = time.perf_counter()
+        subprocess.run(command, env=environment, capture_output=True, check=True)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def backfill(quick: bool) -> list[Row]:
+    ten = bill_folder(DATA, 10_000_000)
+    ours, work = case("ours", ten, repeat=3), case("work", ten, repeat=3)
+    query, recording = case("duckdb_query", ten, repeat=3), case("dagster_recording", 90, repeat=3)
+    floor = query["seconds"] + recording["seconds"]
+    ratio = ours["seconds"] / floor
+    rows = [
+        Row("bare DuckDB, the same query", f"{query['seconds']:.2f} s", ""),
+        Row("Dagster recording 90 days of empty assets", f"{recording['seconds']:.2f} s", ""),
+        Row("the same in batches (our event log)", f"{case('dagster_recording', 90, 'ours')['seconds']:.2f} s", ""),
+        Row("ours, 90 days of 10M lines", f"{ours['seconds']:.2f} s = {ratio:.2f} x floor", "<= 1.5 x", ratio <= 1.5),
+        Row("ours, peak memory", f"{ours['peak_mb']:.0f} MB", "< 1500 MB", ours["peak_mb"] < 1500),
+        Row("the work alone, without Dagster", f"{work['seconds']:.2f} s", ""),
+    ]
+    if quick:
+        return rows
+    thirty = case("ours", bill_folder(DATA, 30_000_000))
+    growth = thirty["peak_mb"] / ours["peak_mb"]
+    plain = case("pandas_pipeline", ten)
+    assert abs(float(plain["total"]) - float(ours["total"])) < 0.01, "the rival's total differs"
+    alone, whole = plain["seconds"] / work["seconds"], plain["seconds"] / ours["seconds"]
+    return [
+        *rows,
+        Row("ours, 90 days of 30M lines", f"{thirty['seconds']:.2f} s, {thirty['peak_mb']:.0f} MB", ""),
+        Row("memory at 30M against 10M lines", f"{growth:.2f} x", "<= 1.2 x", growth <= 1.2),
+        Row("plain pandas, day by day", f"{plain['seconds']:.1f} s", ""),
+        Row("the work against pandas", f"{alone:.1f} x faster", ">= 20 x", alone >= 20),
+        Row("with Dagster's recording", f"{whole:.1f} x faster", ">= 5 x", whole >= 5),
+    ]
+
+
+def one_day() -> list[Row]:
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "FINOPS_HOME": home}
+        finops = [sys.executable, "-m", "finops_assets.cli"]
+        subprocess.run([*finops, "demo"], env=environment, capture_output=True, check=True)
+        ours = wall([*finops, "run"], environment)
+        empty = wall([sys.executable, "-m", "benchmarks.empty_job"], {**environment, "DAGSTER_HOME": f"{home}/empty"})
+        helped = wall([*finops, "--help"], environment)
+    ratio = ours / empty
+    return [
+        Row("an empty Dagster job of six steps, whole process", f"{empty:.2f} s", ""),
+        Row("finops run, whole process", f"{ours:.2f} s = {ratio:.2f} x", "<= 1.5 x", ratio <= 1.5),
+        Row("finops --help", f"{helped:.2f} s", "< 0.5 s", helped < 0.5),
+    ]
+
+
+def main() -> None:
+    quick = "--quick" in sys.argv[1:]
+    rows = [*backfill(quick), *one_day()]
+    width = max(len(row.what) for row in rows)
+    for row in rows:
+        verdict = "" if row.met is None else ("met" if row.met else "NOT MET")
+        print(f"{row.what:<{width}}  {row.measured:<26}  {row.bar:<10} {verdict}")
+    sys.exit(any(row.met is False for row in rows))
+
+
+if __name__ == "__main__":
+    main()

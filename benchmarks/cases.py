@@ -1,0 +1,188 @@
+"""What is measured, each in a process of its own: ours, the floors under it, and the plain way beside it.
+
+Run as `python -m benchmarks.cases NAME ARGUMENTS`; prints seconds, peak memory and notes as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bills import FIRST_DAY, LAST_DAY
+
+DAYS = [FIRST_DAY + timedelta(days=i) for i in range((LAST_DAY - FIRST_DAY).days + 1)]
+
+
+def _platform(folder: str, home: str) -> Any:
+    from finops_assets.platform import build_platform
+    from finops_assets.settings import load_settings
+
+    settings = {
+        "home": home,
+        "bill.path": f"{folder}/bill",
+        "bill.first_day": FIRST_DAY,
+        "accounts.path": f"{folder}/accounts.csv",
+    }
+    return build_platform(load_settings({}, settings, folder=Path(home)))
+
+
+@contextmanager
+def _timed(result: dict) -> Any:
+    started = time.perf_counter()
+    yield
+    result["seconds"] = time.perf_counter() - started
+
+
+def ours(folder: str) -> dict:
+    """The backfill as a user runs it: one Dagster run over 90 days, everything recorded."""
+    from finops_assets.run import run_days
+
+    result: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as home:
+        platform = _platform(folder, home)
+        _warm_instance(platform)
+        with _timed(result):
+            outcome = run_days(platform, DAYS[0], DAYS[-1])
+        assert not outcome.errors, outcome.errors
+        result["total"] = str(sum(platform.archive.describe(d).total for d in DAYS))
+    return result
+
+
+def _warm_instance(platform: Any) -> None:
+    """Make Dagster's databases before the clock starts, as they are made once in the life of a home."""
+    import dagster as dg
+
+    from finops_assets.defs.instance import prepare_dagster_home
+
+    prepare_dagster_home(platform.settings.dagster_home)
+    with dg.DagsterInstance.get() as instance:
+        instance.get_runs(limit=1)
+
+
+def work(folder: str) -> dict:
+    """The same steps without Dagster: map, bill, archive, catalog, dashboard, digest."""
+    from datetime import UTC, datetime
+
+    from finops_assets.core import pipeline
+    from finops_assets.core.accounts import to_parquet
+    from finops_assets.core.morning import Morning
+    from finops_assets.core.schemas import ACCOUNT_MAP_PATH
+
+    result: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as home:
+        platform = _platform(folder, home)
+        with _timed(result):
+            platform.archive.put(ACCOUNT_MAP_PATH, to_parquet(platform.accounts.load()))
+            pipeline.find_days(platform.warehouse, DAYS)
+            done = pipeline.archive_days(
+                platform.warehouse,
+                platform.archive,
+                DAYS,
+                cost_basis="billed",
+                run_id="bench",
+                today=DAYS[-1] + timedelta(days=1),
+            )
+            assert not done.refused
+            assert not pipeline.register_days(platform.archive, platform.catalog, DAYS).wrong
+            shown = platform.dashboard.refresh("bench")
+            assert not pipeline.dashboard_fault(shown, platform.archive, platform.settings.dashboard.days)
+            Morning(platform.archive, platform.outbox, "[FinOps]", platform.links).send(DAYS, datetime.now(UTC))
+        result["total"] = str(sum(p.total for p in done.published.values()))
+    return result
+
+
+def duckdb_query(folder: str) -> dict:
+    """Bare DuckDB: the breakdown's own query, its rows read to the end and thrown away."""
+    import duckdb
+
+    from finops_assets.adapters.local.warehouse import athena_to_duckdb
+    from finops_assets.core import bill
+
+    result: dict[str, Any] = {}
+    con = duckdb.connect(config={"memory_limit": "800MB"})
+    con.execute(f"CREATE TABLE account_ou_map AS SELECT *, ou_path AS ou FROM read_csv('{folder}/accounts.csv')")
+    con.execute("ALTER TABLE account_ou_map ALTER account_id TYPE VARCHAR")
+    con.execute("UPDATE account_ou_map SET valid_from = NULL")
+    con.execute("ALTER TABLE account_ou_map ALTER valid_from TYPE DATE")
+    con.execute("UPDATE account_ou_map SET valid_from = DATE '1970-01-01'")
+    con.execute("ALTER TABLE account_ou_map ADD COLUMN valid_to DATE DEFAULT DATE '9999-12-31'")
+    with _timed(result):
+        con.execute(f"CREATE VIEW bill AS SELECT * FROM read_parquet('{folder}/bill/data/*/*.parquet')")
+        columns = {name.lower(): type_ for name, type_, *_ in con.execute("DESCRIBE bill").fetchall()}
+        charges = bill.charges_sql(bill.FOCUS, columns, bill.Rules("billed"), DAYS[0], DAYS[-1])
+        sql = athena_to_duckdb(bill.breakdown_sql(bill.summary_sql(charges)))
+        rows = sum(batch.num_rows for batch in con.sql(sql).to_arrow_reader(131_072))
+    result["rows"] = rows
+    return result
+
+
+def dagster_recording(days: str, storage: str = "stock") -> dict:
+    """Dagster alone: as many assets that do nothing, over as many days, in one run with the in-process executor."""
+    import dagster as dg
+
+    from benchmarks.empty_job import empty_job
+
+    result: dict[str, Any] = {}
+    count = int(days)
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["DAGSTER_HOME"] = home
+        (Path(home) / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+        if storage == "ours":
+            from finops_assets.defs.instance import prepare_dagster_home
+
+            prepare_dagster_home(Path(home))
+        job = empty_job()
+        with dg.DagsterInstance.get() as instance:
+            instance.get_runs(limit=1)
+            range_ = {
+                "dagster/asset_partition_range_start": str(DAYS[0]),
+                "dagster/asset_partition_range_end": str(DAYS[count - 1]),
+            }
+            with _timed(result):
+                done = job.execute_in_process(instance=instance, tags=range_, run_config={"loggers": {"quiet": {}}})
+            assert done.success
+    return result
+
+
+def pandas_pipeline(folder: str) -> dict:
+    """The plain way, without an orchestrator: day by day, read the month, filter, group, write CSV and Parquet."""
+    import pandas as pd
+
+    result: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as out, _timed(result):
+        ous = pd.read_csv(f"{folder}/accounts.csv", dtype=str)[["account_id", "ou_path"]]
+        total = 0.0
+        for day in DAYS:
+            month = Path(folder) / "bill" / "data" / f"BILLING_PERIOD={day:%Y-%m}"
+            frame = pd.read_parquet(month, columns=["ChargePeriodStart", "SubAccountId", "ServiceName", "BilledCost"])
+            start = pd.Timestamp(day)
+            frame = frame[(frame.ChargePeriodStart >= start) & (frame.ChargePeriodStart < start + pd.Timedelta(days=1))]
+            frame = frame.merge(ous, left_on="SubAccountId", right_on="account_id", how="left")
+            rows = frame.groupby(["ou_path", "ServiceName", "SubAccountId"], as_index=False)["BilledCost"].sum()
+            rows.to_csv(f"{out}/{day}.csv", index=False)
+            rows.to_parquet(f"{out}/{day}.parquet", compression="snappy")
+            total += rows.BilledCost.sum()
+        result["total"] = f"{total:.6f}"
+    return result
+
+
+CASES = {f.__name__: f for f in (ours, work, duckdb_query, dagster_recording, pandas_pipeline)}
+
+
+def main() -> None:
+    name, *arguments = sys.argv[1:]
+    result = CASES[name](*arguments)
+    result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
