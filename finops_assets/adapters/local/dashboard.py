@@ -1,0 +1,142 @@
+"""The dashboard as one self-contained HTML file, written anew from the archive at each refresh."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from uuid import uuid4
+
+from finops_assets.core.dashboard import DayNote, dashboard_data, render
+from finops_assets.core.errors import ArchiveError
+from finops_assets.core.pipeline import in_words
+from finops_assets.core.ports import Archive, PublishedDay, Refresh
+from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
+
+
+class DashboardFile:
+    """Shows the newest archived days in one HTML file that loads nothing else.
+
+    Args:
+        archive: where the days are read from.
+        path: the page; its folder is made if it is not there.
+        days: how many of the newest archived days it holds.
+        max_cells: how many numbers it embeds at most; beyond, the smallest accounts are folded.
+    """
+
+    def __init__(self, archive: Archive, path: Path, *, days: int, max_cells: int) -> None:
+        self._archive, self._path, self._days, self._max_cells = archive, path, days, max_cells
+
+    def refresh(self, refresh_id: str) -> Refresh:
+        """Write the page from what is archived now; readers see the old one or the new one, never half of one.
+
+        Returns:
+            The rows, the exact total and the newest day that the page holds.
+
+        Raises:
+            ArchiveError: nothing is archived, the days are of several currencies or cost bases, a day's rows are not
+                what its object says, or the page cannot be written.
+        """
+        import pyarrow.compute as pc
+
+        days = self._archive.days()[-self._days :]
+        if not days:
+            raise ArchiveError(
+                "there is nothing to show, no day is archived", where=str(self._path), fix="Run a day: `finops run`."
+            )
+        archived = {day: self._describe(day) for day in days}
+        currency = _the_one("currency", {day: found.currency for day, found in archived.items()})
+        cost_basis = _the_one("cost basis", {day: found.cost_basis for day, found in archived.items()})
+        rows = self._archive.read(days)
+        data = dashboard_data(
+            rows,
+            {day: _note(found) for day, found in archived.items()},
+            self._account_names(),
+            currency=currency,
+            cost_basis=cost_basis,
+            generated_for=days[-1],
+            max_cells=self._max_cells,
+        )
+        page = render({**data, "refresh": refresh_id}).encode()
+        self._write(page)
+        return Refresh(
+            id=refresh_id,
+            location=str(self._path),
+            rows=rows.num_rows,
+            newest_day=days[-1],
+            total=pc.sum(rows.column("cost")).as_py() or Decimal(),
+            detail={
+                "days": str(len(days)),
+                "oldest_day": days[0].isoformat(),
+                "currency": currency,
+                "cost_basis": cost_basis,
+                "size_bytes": str(len(page)),
+                "rows_folded": str(data["folded"]),
+            },
+        )
+
+    def _describe(self, day: date) -> PublishedDay:
+        found = self._archive.describe(day)
+        if found is None:
+            raise ArchiveError(
+                "vanished from the archive while the dashboard read it",
+                where=day_path(day),
+                fix=f"Write the day again: `finops run --date {day}`.",
+            )
+        return found
+
+    def _account_names(self) -> dict[str, str]:
+        """Each account's newest name in the published map; none if no map is published."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        data = self._archive.get(ACCOUNT_MAP_PATH)
+        if data is None:
+            return {}
+        known = pq.read_table(pa.BufferReader(data), columns=["account_id", "account_name", "valid_from"])
+        known = known.sort_by([("valid_from", "ascending")])
+        pairs = zip(known.column("account_id").to_pylist(), known.column("account_name").to_pylist(), strict=True)
+        return {account: name for account, name in pairs if account and name}
+
+    def _write(self, page: bytes) -> None:
+        part = self._path.with_name(f".{self._path.name}.{uuid4().hex}.part")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                part.write_bytes(page)
+                part.replace(self._path)
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            raise ArchiveError(
+                f"the dashboard cannot be written: {error.strerror or error}",
+                where=str(self._path),
+                fix="Make room or mend the folder's permissions, then refresh again.",
+            ) from None
+
+
+def _note(day: PublishedDay) -> DayNote:
+    return DayNote(
+        scheduled=Decimal(day.metadata.get("scheduled", "0")),
+        settlement=day.metadata.get("settlement", ""),
+        total=day.total,
+    )
+
+
+def _the_one(what: str, of_days: Mapping[date, str]) -> str:
+    """The value that all days share; a page that adds up different ones would show money that does not exist."""
+    days_of: dict[str, list[date]] = defaultdict(list)
+    for day, value in of_days.items():
+        days_of[value].append(day)
+    if len(days_of) > 1:
+        found = "; ".join(f"{value}: {in_words(days)}" for value, days in sorted(days_of.items()))
+        minority = min(days_of.values(), key=lambda days: (len(days), days))
+        raise ArchiveError(
+            f"the archived days differ in {what} and cannot be added up ({found})",
+            where=day_path(minority[0]),
+            fix=f"Write the days with the wrong {what} again with today's settings, e.g. "
+            f"`finops backfill {minority[0]} {minority[-1]}`, or show fewer days (dashboard.days).",
+        )
+    return next(iter(days_of))

@@ -1,0 +1,364 @@
+"""What the dashboard page holds, from archived rows, and the page itself as text.
+
+Only figures and their JSON are made here: nothing is read or written, and no clock is asked. How the page looks and
+behaves is in templates/dashboard.html. Arrow, NumPy and Jinja load where they are used.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from hashlib import sha256
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from finops_assets.core.charts import short_day
+from finops_assets.core.errors import ArchiveError
+from finops_assets.core.money import CENT, change, money, percent
+from finops_assets.core.schemas import UNASSIGNED, day_path
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+OTHER_ACCOUNTS = "(other accounts)"
+"""The row into which the smallest accounts of an OU and service are folded when there are too many numbers."""
+
+AVERAGE_DAYS = 30
+_MISSING_NAMED = 3
+_MICRO = 1_000_000
+_PICO = 10**12
+
+
+@dataclass(frozen=True)
+class DayNote:
+    """What the archive says of a day beside its rows.
+
+    Args:
+        scheduled: the part of the day's cost that is not usage of it (tax, fees, credits, refunds).
+        settlement: how final the day is: `provisional`, `stable` or `closed`; empty if that is not known.
+        total: the exact total of the day's rows, scheduled charges included.
+    """
+
+    scheduled: Decimal
+    settlement: str
+    total: Decimal
+
+
+def dashboard_data(
+    rows: pa.Table,
+    day_notes: Mapping[date, DayNote],
+    names: Mapping[str, str],
+    *,
+    currency: str,
+    cost_basis: str,
+    generated_for: date,
+    max_cells: int,
+) -> dict[str, Any]:
+    """Everything the page shows, as a dict of JSON types.
+
+    Args:
+        rows: billingdate, ou, service, linkedaccount and `cost` (decimal); further columns and the order do not matter.
+        day_notes: every archived day of the page. Days between the first and the last without a note are missing,
+            which is not the same as zero.
+        names: account id -> account name, as far as known.
+        currency, cost_basis: e.g. `USD` and `billed`; they are shown wherever a number is.
+        generated_for: the day that the page speaks for; days between the newest archived one and it are missing.
+        max_cells: how many numbers (rows of OU, service and account, times days) may be embedded. Above that the
+            smallest accounts of the page become `(other accounts)` of their OU and service; no total changes. There is
+            never less than one row per OU and service, so that a very small limit may be exceeded.
+
+    Returns:
+        `days` are the archived days (ISO), `last` the last day of the calendar; `scheduled` and `settlement` are
+        aligned with `days`. `ou`, `service` and `account` list names, `keys` are triples of positions in them, and
+        `amounts` holds for each key a list aligned with `days`: integers of 1e-6 of the currency. Each is within 1e-6
+        of the exact amount, and so is the sum of any neighbouring keys of a day. What an OU's amounts of a day lack to
+        their exact sum is in `ou_rest`, in 1e-12. `tiles` are the headlines, as text.
+
+    Raises:
+        ArchiveError: there is no day; a row's day has no note; a day's rows do not sum to its note's total.
+    """
+    import pyarrow.compute as pc
+
+    if not day_notes:
+        raise ArchiveError("there is nothing to show", fix="Archive a day first: `finops run`.")
+    days = sorted(day_notes)
+    last = max(days[-1], generated_for)
+    totals = _day_totals(rows, day_notes)
+    day_codes = pc.index_in(rows.column("billingdate"), value_set=_dates(days)).to_numpy()
+    found = [_coded(_names(rows.column(name))) for name in ("ou", "service", "linkedaccount")]
+    ous, services, accounts = (names.to_pylist() for names, _ in found)
+    units, picos = _split(rows.column("cost"))
+    keys, key_of_row = _keys(tuple(codes for _, codes in found), (len(ous), len(services), len(accounts)))
+    keys, key_of_row, folded = _fold(
+        keys, key_of_row, units + picos / _PICO, other=len(accounts), most_keys=max_cells // len(days)
+    )
+    if folded:
+        accounts.append(OTHER_ACCOUNTS)
+    amounts, rest = _amounts(units, picos, key_of_row, day_codes, keys[:, 0], len(days))
+    return {
+        "currency": currency,
+        "cost_basis": cost_basis,
+        "generated_for": generated_for.isoformat(),
+        "tiles": _tiles(totals, day_notes, last, currency, cost_basis),
+        "days": [day.isoformat() for day in days],
+        "last": last.isoformat(),
+        "scheduled": [round(day_notes[day].scheduled * _MICRO) for day in days],
+        "settlement": [day_notes[day].settlement for day in days],
+        "unassigned": UNASSIGNED,
+        "ou": ous,
+        "service": services,
+        "account": accounts,
+        "account_name": [names.get(account, "") for account in accounts],
+        "keys": keys.tolist(),
+        "amounts": amounts.tolist(),
+        "ou_rest": rest.tolist(),
+        "folded": folded,
+    }
+
+
+def _dates(days: list[date]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(days, pa.date32())
+
+
+def _day_totals(rows: pa.Table, day_notes: Mapping[date, DayNote]) -> dict[date, Decimal]:
+    """Exact totals of the noted days, proved against what the archive says of them."""
+    summed = rows.group_by("billingdate").aggregate([("cost", "sum")])
+    found = dict(zip(summed.column("billingdate").to_pylist(), summed.column("cost_sum").to_pylist(), strict=True))
+    totals = {day: found.pop(day, Decimal()) for day in sorted(day_notes)}
+    if found:
+        stray = min(found, key=str)
+        raise ArchiveError(
+            f"there are rows of {stray}, but nothing is known of that day", fix="This is a defect: report it."
+        )
+    for day, total in totals.items():
+        if abs(total - day_notes[day].total) >= CENT / 2:
+            raise ArchiveError(
+                f"the rows sum to {money(total)}, the object says {money(day_notes[day].total)}",
+                where=day_path(day),
+                fix=f"Write the day again: `finops run --date {day}`.",
+            )
+    return totals
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+    """The column's distinct values in order, and each row's position among them."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    encoded = column.combine_chunks().dictionary_encode()
+    order = pc.sort_indices(encoded.dictionary)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order.to_numpy()] = np.arange(len(order))
+    return encoded.dictionary.take(order), place[encoded.indices.to_numpy()]
+
+
+def _names(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A null is an empty name: what the bill does not name still costs."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.fill_null(column.cast(pa.string()), "")
+
+
+def _split(cost: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Decimals as whole units and the 1e-12 parts beyond them, of the same sign: sums of these integers are exact."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cost = cost.combine_chunks().cast(pa.decimal128(36, 12))  # two digits of room for the subtraction
+    units = cost.cast(pa.int64(), safe=False)
+    fraction = pc.subtract(cost, units.cast(pa.decimal128(19, 0))).cast(pa.decimal128(38, 12))
+    # Less than 1e12 in size, so that the lower of its two 64-bit words is all of it.
+    return units.to_numpy(), np.frombuffer(fraction.buffers()[1], dtype=np.int64)[::2][: len(fraction)]
+
+
+def _keys(codes: tuple[np.ndarray, ...], sizes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The triples of OU, service and account that occur, in order, and each row's position among them."""
+    import numpy as np
+    import pyarrow as pa
+
+    shape = tuple(max(1, size) for size in sizes)
+    ou, service, account = codes
+    found, key_of_row = _coded(pa.chunked_array([(ou * shape[1] + service) * shape[2] + account]))
+    return np.stack(np.unravel_index(found.to_numpy(), shape), axis=1), key_of_row
+
+
+def _fold(
+    keys: np.ndarray, key_of_row: np.ndarray, cost: np.ndarray, *, other: int, most_keys: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Put the smallest keys into `other` of their OU and service until at most `most_keys` are left.
+
+    Returns:
+        keys and each row's key after folding, and how many keys were folded.
+    """
+    import numpy as np
+
+    if len(keys) <= most_keys:
+        return keys, key_of_row, 0
+    weight = np.bincount(key_of_row, weights=np.abs(cost), minlength=len(keys))
+    order = np.argsort(weight, kind="stable")
+    _, group = np.unique(keys[:, :2], axis=0, return_inverse=True)
+    # Each folded key goes, and the first of its OU and service brings one row for the rest.
+    first_of_group = np.zeros(len(keys), dtype=bool)
+    first_of_group[np.unique(group[order], return_index=True)[1]] = True
+    left = len(keys) - np.arange(1, len(keys) + 1) + np.cumsum(first_of_group)
+    enough = left <= most_keys
+    count = int(np.argmax(enough)) + 1 if enough.any() else len(keys)
+    small = np.zeros(len(keys), dtype=bool)
+    small[order[:count]] = True
+    small &= np.bincount(group[small], minlength=group.max() + 1)[group] > 1  # one alone keeps its name
+    folded = keys.copy()
+    folded[small, 2] = other
+    kept, position = np.unique(folded, axis=0, return_inverse=True)
+    return kept, position[key_of_row], int(small.sum())
+
+
+def _amounts(
+    units: np.ndarray, picos: np.ndarray, key: np.ndarray, day: np.ndarray, ou_of_key: np.ndarray, days: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Micros by key and day, and what they lack by OU and day, in picos; `ou_of_key` ascends from 0 without a gap.
+
+    What rounding leaves is carried down to the next key of the day: rounded by themselves, the thousand accounts of a
+    service would be cents off in a year.
+    """
+    import numpy as np
+
+    shape = (len(ou_of_key), days)
+    whole, part = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    np.add.at(whole.reshape(-1), key * days + day, units)
+    np.add.at(part.reshape(-1), key * days + day, picos)
+    pico_per_micro = _PICO // _MICRO
+    carried = (np.cumsum(part, axis=0) + pico_per_micro // 2) // pico_per_micro
+    fraction = np.diff(carried, axis=0, prepend=0)
+    rest = part - fraction * pico_per_micro
+    first_of_ou = np.flatnonzero(np.diff(ou_of_key, prepend=-1))
+    return whole * _MICRO + fraction, np.add.reduceat(rest, first_of_ou, axis=0) if len(rest) else rest
+
+
+def _tiles(
+    totals: Mapping[date, Decimal], day_notes: Mapping[date, DayNote], last: date, currency: str, cost_basis: str
+) -> list[dict[str, Any]]:
+    """The headlines: label, value, unit, and the sentences under them."""
+    first, newest = min(totals), max(totals)
+    unit = f"{currency}, {cost_basis}"
+    note = day_notes[newest]
+    of_newest = [
+        _against(totals, newest, newest - timedelta(days=1), currency),
+        _against(totals, newest, newest - timedelta(days=7), currency),
+    ]
+    if note.scheduled:
+        of_newest.append(f"Includes {money(note.scheduled, currency)} of scheduled charges")
+    if note.settlement == "provisional":
+        of_newest.append("Provisional: may still change")
+    month = [day for day in totals if (day.year, day.month) == (newest.year, newest.month)]
+    recent = [day for day in totals if newest - timedelta(days=AVERAGE_DAYS) < day <= newest]
+    average = sum((totals[day] for day in recent), Decimal()) / len(recent)
+    calendar = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    missing = [day for day in calendar if day not in totals]
+    through = [f"{_count(len(totals), 'day')} archived since {short_day(first)} {first.year}"]
+    through.append(_missing(missing))
+    if last > newest:
+        through.append(f"{_count((last - newest).days, 'day')} behind {short_day(last)}")
+    return [
+        {
+            "label": f"{short_day(newest)} {newest.year}",
+            "value": money(totals[newest]),
+            "unit": unit,
+            "lines": of_newest,
+        },
+        {
+            "label": "Month to date",
+            "value": money(sum((totals[day] for day in month), Decimal())),
+            "unit": unit,
+            "lines": [_span(month, newest.replace(day=1), newest)],
+        },
+        {
+            "label": f"Average per day, last {AVERAGE_DAYS} days",
+            "value": money(average),
+            "unit": unit,
+            "lines": [_span(recent, newest - timedelta(days=AVERAGE_DAYS - 1), newest)],
+        },
+        {
+            "label": "Data through",
+            "value": f"{short_day(newest, weekday=False)} {newest.year}",
+            "unit": "",
+            "lines": through,
+        },
+    ]
+
+
+def _against(totals: Mapping[date, Decimal], day: date, before: date, currency: str) -> str:
+    if before not in totals:
+        return f"No data for {short_day(before)} to compare with"
+    now, then = totals[day], totals[before]
+    return f"{change(now - then, currency)} ({percent(now, then)}) vs {short_day(before)}"
+
+
+def _span(archived: list[date], start: date, end: date) -> str:
+    """`1 Sep to 10 Sep, 10 days`, or how many of the days there are."""
+    calendar = (end - start).days + 1
+    count = _count(calendar, "day") if len(archived) == calendar else f"{len(archived)} of {_count(calendar, 'day')}"
+    return f"{short_day(start, weekday=False)} to {short_day(end, weekday=False)}, {count}"
+
+
+def _missing(missing: list[date]) -> str:
+    if not missing:
+        return "No day missing"
+    named = ", ".join(short_day(day, weekday=False) for day in missing[:_MISSING_NAMED])
+    more = f" and {len(missing) - _MISSING_NAMED} more" if len(missing) > _MISSING_NAMED else ""
+    return f"{_count(len(missing), 'day')} missing: {named}{more}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def render(data: Mapping[str, Any]) -> str:
+    """The whole page: no other file, no network, and a policy under which only its own script runs.
+
+    Args:
+        data: as dashboard_data makes it; `refresh`, if there, is printed at the page's foot.
+    """
+    import jinja2
+
+    source = files("finops_assets").joinpath("templates", "dashboard.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["unbroken"] = _unbroken
+    return environment.from_string(source).render(
+        data=data, json=_inline_json(data), policy=_policy(source), refresh=data.get("refresh", "")
+    )
+
+
+def _unbroken(text: str) -> str:
+    """The same words, with spaces inside `4.2 %`, `10 Sep` and `12.30 USD` at which no line ends."""
+    return re.sub(r"(?<=\d) (?=%|[A-Z][A-Za-z]{2}\b)", "\N{NO-BREAK SPACE}", text)
+
+
+def _inline_json(data: Mapping[str, Any]) -> str:
+    """JSON that can end neither its script element nor a line: ASCII, and without `<`, `>` and `&`."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _policy(source: str) -> str:
+    """A Content-Security-Policy that allows the template's own script and style by their hashes, and nothing else."""
+
+    def allowed(element: str) -> str:
+        blocks = re.findall(rf"<{element}>(.*?)</{element}>", source, re.DOTALL)
+        return " ".join(f"'sha256-{b64encode(sha256(block.encode()).digest()).decode()}'" for block in blocks)
+
+    return (
+        f"default-src 'none'; script-src {allowed('script')}; style-src {allowed('style')}; img-src data:; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )

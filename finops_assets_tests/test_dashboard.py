@@ -1,0 +1,760 @@
+"""The dashboard page: its figures, its file, and the page itself in a real headless browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from finops_assets.adapters.local.dashboard import DashboardFile
+from finops_assets.core.dashboard import OTHER_ACCOUNTS, DayNote, dashboard_data, render
+from finops_assets.core.errors import ArchiveError
+from finops_assets.core.money import change, money, percent
+from finops_assets.core.ports import DayRows, PublishedDay
+from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, MONEY, UNASSIGNED, day_path
+
+Row = tuple[date, str, str, str, Decimal]
+
+LAST = date(2025, 9, 10)
+MISSING = (date(2025, 8, 20), date(2025, 8, 21))
+SCHEDULED = {date(2025, 8, 1): Decimal("120.5"), date(2025, 9, 1): Decimal("121.25"), date(2025, 9, 5): Decimal("-30")}
+OUS = ("Workloads/Prod", "Workloads/Dev", "Data", UNASSIGNED)
+SERVICES = ("Amazon EC2", "AWS Lambda", "Amazon S3")
+NAMES = {"100000000000": "payments", "100000000001": "search"}
+ODD = Decimal("0.0000172836")
+"""A bill has up to 11 decimals; every row of the sample ends in some."""
+
+HOSTILE = (
+    "<script>window.hacked = 1</script>",
+    "</script><img src=x onerror='window.hacked = 1'>",
+    "\"quotes\" & 'apostrophes' <!-- {{ 7 * 7 }} {% raw %}",
+    "two\nlines\r\nand\ttabs",
+    '=HYPERLINK("http://example.com","click")',
+    "line\u2028and\u2029separators",
+    "__proto__",
+    "javascript:window.hacked=1",
+    "Ünïcödé/東京",
+)
+
+
+def day_range(days: int, last: date = LAST) -> list[date]:
+    return [last - timedelta(days=days - 1 - n) for n in range(days)]
+
+
+def sample_rows(days: int = 80) -> list[Row]:
+    """Each OU has two accounts, each account three services; the cost tells the key and the day apart."""
+    rows = []
+    for n, day in enumerate(day_range(days)):
+        if day in MISSING:
+            continue
+        for o, (ou, half) in enumerate(product(OUS, (0, 1))):
+            for s, service in enumerate(SERVICES):
+                cost = Decimal(1000 // (o + 1) + 10 * s + n) + Decimal(n * 7 % 31) / 100 + ODD * (o + s + 1)
+                rows.append((day, ou, service, f"{100000000000 + o}", cost if not half else cost / 4))
+        if day in SCHEDULED:
+            rows.append((day, OUS[0], "AWS Support", "100000000000", SCHEDULED[day]))
+    return rows
+
+
+def as_table(rows: Sequence[Row]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [[]] * 5
+    return pa.table(
+        {
+            "billingdate": pa.array(columns[0], pa.date32()),
+            "ou": pa.array(columns[1], pa.string()),
+            "service": pa.array(columns[2], pa.string()),
+            "linkedaccount": pa.array(columns[3], pa.string()),
+            "cost": pa.array(columns[4], MONEY),
+        }
+    )
+
+
+def summed(rows: Sequence[Row], **wanted: object) -> Decimal:
+    """The exact sum of the rows that have these values; `start` and `end` bound the day."""
+    start, end = wanted.pop("start", date.min), wanted.pop("end", date.max)
+    place = {"day": 0, "ou": 1, "service": 2, "account": 3}
+    return sum(
+        (
+            row[4]
+            for row in rows
+            if start <= row[0] <= end and all(row[place[name]] == value for name, value in wanted.items())
+        ),
+        Decimal(),
+    )
+
+
+def notes_for(rows: Sequence[Row], settlement: str = "closed") -> dict[date, DayNote]:
+    return {
+        day: DayNote(SCHEDULED.get(day, Decimal()), settlement, summed(rows, day=day))
+        for day in sorted({row[0] for row in rows})
+    }
+
+
+def page_data(rows: Sequence[Row], **changed: object) -> dict:
+    known = {
+        "currency": "USD",
+        "cost_basis": "billed",
+        "generated_for": max(row[0] for row in rows),
+        "max_cells": 1_000_000,
+        "names": NAMES,
+        "day_notes": notes_for(rows),
+    } | changed
+    day_notes, names = known.pop("day_notes"), known.pop("names")
+    return dashboard_data(as_table(rows), day_notes, names, **known)
+
+
+def amounts_of(data: dict, **wanted: str) -> list[int]:
+    """Micros by archived day, summed over the keys with these names."""
+    rows = [
+        amounts
+        for key, amounts in zip(data["keys"], data["amounts"], strict=True)
+        if all(
+            data[level][code] == wanted.get(level, data[level][code])
+            for level, code in zip(("ou", "service", "account"), key, strict=True)
+        )
+    ]
+    return [sum(column) for column in zip(*rows, strict=True)]
+
+
+# ---- what the page holds
+
+
+def test_no_rounding_is_lost():
+    """An OU's amounts of a day and their rest are the exact decimal; a service's are within a millionth of it."""
+    rows = sample_rows()
+    rows += [(LAST, "Data", f"tiny {n}", "100000000004", Decimal("0.0000004")) for n in range(1000)]
+    rows += [(LAST, "Data", f"less {n}", "100000000004", Decimal("-0.00000070001")) for n in range(1000)]
+    data = page_data(rows)
+    days = [date.fromisoformat(day) for day in data["days"]]
+    for ou in OUS:
+        rest = data["ou_rest"][data["ou"].index(ou)]
+        for day, micros, picos in zip(days, amounts_of(data, ou=ou), rest, strict=True):
+            assert Decimal(micros).scaleb(-6) + Decimal(picos).scaleb(-12) == summed(rows, day=day, ou=ou)
+            assert abs(picos) < 1_000_000
+        for service in SERVICES:
+            for day, micros in zip(days, amounts_of(data, ou=ou, service=service), strict=True):
+                assert abs(Decimal(micros).scaleb(-6) - summed(rows, day=day, ou=ou, service=service)) < Decimal("1e-6")
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        pytest.param("12345678901.123456789012", id="larger than one 64-bit word of 1e-12"),
+        pytest.param("-12345678901.123456789012", id="such a credit"),
+        pytest.param("-0.000000000001", id="smallest credit"),
+        pytest.param("0", id="zero"),
+    ],
+)
+def test_an_amount_is_the_decimal_rounded_to_six_places(cost: str):
+    """Amounts come through as integers of 1e-6, whatever their size and sign."""
+    data = page_data([(LAST, "Data", "Amazon S3", "1", Decimal(cost))])
+    assert data["amounts"] == [[round(Decimal(cost) * 1_000_000)]]
+
+
+def test_rows_of_the_same_key_add_up_and_their_order_does_not_matter():
+    """The archive's order is no promise, and neither is that a key stands only once."""
+    rows = sample_rows(10)
+    halves = [(*row[:4], row[4] / 2) for row in rows]
+    assert page_data(halves[::-1] + halves) == page_data(rows)
+
+
+def test_a_null_name_is_kept_with_its_cost():
+    """What the bill does not name still costs."""
+    data = page_data([(LAST, None, "Amazon S3", "1", Decimal(3)), (LAST, "Data", None, None, Decimal(4))])
+    assert sorted(data["ou"]) == ["", "Data"]
+    assert amounts_of(data) == [7_000_000]
+
+
+def test_missing_days_are_not_days_of_no_cost():
+    """A day that is not archived has no amounts at all; an archived day without rows has zeros."""
+    rows = sample_rows(40)
+    empty = MISSING[0]
+    day_notes = notes_for(rows) | {empty: DayNote(Decimal(), "closed", Decimal())}
+    data = page_data(rows, day_notes=day_notes, generated_for=LAST + timedelta(days=2))
+    assert MISSING[1].isoformat() not in data["days"]
+    assert amounts_of(data)[data["days"].index(empty.isoformat())] == 0
+    assert data["last"] == "2025-09-12"
+    assert data["tiles"][-1]["lines"][1:] == ["3 days missing: 21 Aug, 11 Sep, 12 Sep", "2 days behind Fri 12 Sep"]
+
+
+def test_the_headlines_are_the_exact_figures():
+    """Newest day with both comparisons, month to date, average of 30 days, and how far the data go."""
+    rows = sample_rows()
+    newest, month, average, through = page_data(rows, day_notes=notes_for(rows, "provisional"))["tiles"]
+    total = summed(rows, day=LAST)
+    lines = []
+    for words, before in (("Tue 9 Sep", date(2025, 9, 9)), ("Wed 3 Sep", date(2025, 9, 3))):
+        then = summed(rows, day=before)
+        lines.append(f"{change(total - then, 'USD')} ({percent(total, then)}) vs {words}")
+    assert newest == {
+        "label": "Wed 10 Sep 2025",
+        "value": money(total),
+        "unit": "USD, billed",
+        "lines": [*lines, "Provisional: may still change"],
+    }
+    assert month["value"] == money(summed(rows, start=date(2025, 9, 1)))
+    assert month["lines"] == ["1 Sep to 10 Sep, 10 days"]
+    assert average["value"] == money(summed(rows, start=date(2025, 8, 12)) / 28)
+    assert average["lines"] == ["12 Aug to 10 Sep, 28 of 30 days"]
+    assert through["value"] == "10 Sep 2025"
+    assert through["lines"] == ["78 days archived since Mon 23 Jun 2025", "2 days missing: 20 Aug, 21 Aug"]
+
+
+def test_the_headlines_say_what_they_cannot_compare_and_what_is_scheduled():
+    """A comparison with a missing day is not made up, and a fee does not pass for usage."""
+    rows = [row for row in sample_rows() if row[0] <= date(2025, 9, 1) and row[0] != date(2025, 8, 31)]
+    newest = page_data(rows)["tiles"][0]["lines"]
+    assert newest[0] == "No data for Sun 31 Aug to compare with"
+    assert newest[-1] == "Includes 121.25 USD of scheduled charges"
+
+
+def test_the_smallest_accounts_are_folded_and_no_total_changes():
+    """Past the limit the small accounts of an OU and service become one row; the large ones keep their names."""
+    rows = [
+        (day, ou, service, f"{account}", Decimal(account + 1) ** 3 + ODD)
+        for day, ou, service, account in product(day_range(5), OUS, SERVICES, range(20))
+    ]
+    data = page_data(rows, max_cells=300)
+    assert len(data["keys"]) == 60
+    assert sum(map(len, data["amounts"])) <= 300
+    assert data["folded"] == 240 - 60 + 12
+    assert amounts_of(data) == amounts_of(page_data(rows))
+    for ou, service in product(OUS, SERVICES):
+        here = {data["account"][key[2]] for key in data["keys"] if data["ou"][key[0]] == ou}
+        assert here == {"19", "18", "17", "16", OTHER_ACCOUNTS}
+        exact = [summed(rows, day=day, ou=ou, service=service) for day in day_range(5)]
+        for micros, cost in zip(amounts_of(data, ou=ou, service=service), exact, strict=True):
+            assert abs(Decimal(micros) - cost * 1_000_000) < 1
+
+
+def test_an_account_alone_in_its_ou_and_service_keeps_its_name():
+    """Folding one row into one row saves nothing and hides a name; a limit of nothing leaves a row per group."""
+    rows = [(LAST, "Data", f"service {n}", f"{n}", Decimal(1)) for n in range(9)]
+    rows += [(LAST, "Data", "service 0", f"{n}", Decimal(n)) for n in range(20, 30)]
+    data = page_data(rows, max_cells=1)
+    assert len(data["keys"]) == 9
+    assert data["folded"] == 11
+    assert {data["account"][key[2]] for key in data["keys"]} == {OTHER_ACCOUNTS, *map(str, range(1, 9))}
+
+
+@pytest.mark.parametrize(
+    ("day_notes", "message"),
+    [
+        pytest.param({}, "nothing to show", id="no day at all"),
+        pytest.param(
+            {LAST: DayNote(Decimal(), "", Decimal("10.01"))}, "object says 10.01", id="rows are not the total"
+        ),
+        pytest.param({date(2025, 9, 9): DayNote(Decimal(), "", Decimal())}, "2025-09-10", id="a day without a note"),
+    ],
+)
+def test_rows_that_contradict_the_archive_are_refused(day_notes: Mapping[date, DayNote], message: str):
+    """A page never shows a total that the archive does not vouch for."""
+    with pytest.raises(ArchiveError, match=message):
+        page_data([(LAST, "Data", "Amazon S3", "1", Decimal(10))], day_notes=day_notes)
+
+
+# ---- the page as text
+
+
+def inline(page: str, opening: str) -> str:
+    return page.split(opening, 1)[1].split("</script>", 1)[0]
+
+
+def test_data_cannot_leave_its_script_element():
+    """Whatever a name holds, the embedded JSON is inert text and reads back unchanged."""
+    rows = [(LAST, name, name, name, Decimal(1)) for name in HOSTILE]
+    data = page_data(rows, names={name: name for name in HOSTILE})
+    embedded = inline(render(data), '<script type="application/json" id="data">')
+    assert not re.search("[<>&\u2028\u2029\n]", embedded)
+    assert json.loads(embedded) == data
+
+
+def test_text_outside_the_data_is_escaped_too():
+    """Currency, basis and refresh id are settings and ids, and still no markup."""
+    data = page_data(sample_rows(3), currency="<b>USD", cost_basis='"billed"') | {"refresh": "<i>7</i>"}
+    page = render(data)
+    assert "<b>" not in page
+    assert "<i>7" not in page
+    assert "&lt;i&gt;7&lt;/i&gt;" in page
+
+
+def test_the_policy_allows_the_pages_own_script_and_nothing_else():
+    """The hashes are those of the page as written; there is no unsafe-inline, no unsafe-eval and no host."""
+    page = render(page_data(sample_rows(3)))
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1].replace("&#39;", "'")
+    for element in ("script", "style"):
+        block = re.search(rf"<{element}>(.*?)</{element}>", page, re.DOTALL)[1]
+        assert f"{element}-src 'sha256-{b64encode(sha256(block.encode()).digest()).decode()}';" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    assert "http" not in policy
+
+
+# ---- the file
+
+
+class FakeArchive:
+    """Days and objects in memory; keeps what it was asked to read."""
+
+    def __init__(self, rows: Sequence[Row] = (), **facts: str) -> None:
+        self.rows = as_table(rows)
+        self.objects: dict[str, bytes] = {}
+        self.reads: list[list[date]] = []
+        self.described = {
+            day: self._published(day, summed(rows, day=day), facts) for day in sorted({row[0] for row in rows})
+        }
+
+    def _published(self, day: date, total: Decimal, facts: Mapping[str, str]) -> PublishedDay:
+        said = {
+            "currency": "USD",
+            "cost_basis": "billed",
+            "scheduled": str(SCHEDULED.get(day, 0)),
+            "settlement": "provisional",
+            "total": str(total),
+        } | facts
+        return PublishedDay(day, day_path(day), "1", 1, total, said["currency"], said["cost_basis"], "f", 1, said)
+
+    def publish(self, day: DayRows, metadata: Mapping[str, str]) -> PublishedDay:
+        raise AssertionError("the dashboard writes no day")
+
+    def describe(self, day: date) -> PublishedDay | None:
+        return self.described.get(day)
+
+    def days(self) -> list[date]:
+        return sorted(self.described)
+
+    def read(self, days: Sequence[date]) -> pa.Table:
+        self.reads.append(list(days))
+        return self.rows.filter(pc.is_in(self.rows.column("billingdate"), pa.array(days, pa.date32())))
+
+    def put(self, path: str, data: bytes) -> str:
+        raise AssertionError("the dashboard writes nothing into the archive")
+
+    def get(self, path: str) -> bytes | None:
+        return self.objects.get(path)
+
+    def list(self, prefix: str) -> list[str]:
+        return sorted(path for path in self.objects if path.startswith(prefix))
+
+    def add_map(self, rows: Sequence[tuple[str, str, date]]) -> None:
+        table = pa.Table.from_pylist(
+            [
+                {"account_id": account, "account_name": name, "ou": "Data", "ou_path": "Data", "valid_from": start}
+                for account, name, start in rows
+            ],
+            schema=ACCOUNT_OU_MAP,
+        )
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        self.objects[ACCOUNT_MAP_PATH] = sink.getvalue().to_pybytes()
+
+
+def dashboard(archive: FakeArchive, path: Path, days: int = 400) -> DashboardFile:
+    return DashboardFile(archive, path, days=days, max_cells=1_000_000)
+
+
+def embedded(path: Path) -> dict:
+    return json.loads(inline(path.read_text(encoding="utf-8"), '<script type="application/json" id="data">'))
+
+
+def test_a_refresh_writes_the_newest_days_and_says_what_it_holds(tmp_path: Path):
+    """Rows, exact total and newest day are those of the page, and only its days were read."""
+    rows = sample_rows()
+    archive = FakeArchive(rows)
+    path = tmp_path / "new" / "folder" / "dashboard.html"
+    refresh = dashboard(archive, path, days=30).refresh("run-7")
+    shown = [day for day in day_range(80) if day not in MISSING][-30:]
+    assert archive.reads == [shown]
+    assert refresh.id == "run-7"
+    assert refresh.location == str(path)
+    assert refresh.newest_day == LAST
+    assert refresh.rows == sum(row[0] in shown for row in rows)
+    assert refresh.total == summed(rows, start=shown[0])
+    data = embedded(path)
+    assert data["days"] == [day.isoformat() for day in shown]
+    assert data["scheduled"][data["days"].index("2025-09-05")] == -30_000_000
+    assert set(data["settlement"]) == {"provisional"}
+    assert "Refresh run-7" in path.read_text(encoding="utf-8")
+
+
+def test_account_names_are_the_newest_of_the_map(tmp_path: Path):
+    """An account that was renamed goes by its new name; one without a name goes by its id."""
+    archive = FakeArchive([(LAST, "Data", "Amazon S3", account, Decimal(1)) for account in ("1", "2", "3")])
+    archive.add_map([("1", "new", date(2025, 5, 1)), ("1", "old", date(1, 1, 1)), ("2", "", date(1, 1, 1))])
+    path = tmp_path / "dashboard.html"
+    dashboard(archive, path).refresh("1")
+    assert embedded(path)["account_name"] == ["new", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("facts", "what"), [({"currency": "EUR"}, "currency"), ({"cost_basis": "effective"}, "cost basis")]
+)
+def test_days_that_cannot_be_added_up_are_refused(tmp_path: Path, facts: dict[str, str], what: str):
+    """Dollars and euros, or two cost bases, are never one total; the error names the days and the way out."""
+    archive = FakeArchive(sample_rows(10))
+    archive.described |= {day: FakeArchive(sample_rows(10), **facts).described[day] for day in day_range(2)}
+    path = tmp_path / "dashboard.html"
+    path.write_text("old page")
+    with pytest.raises(ArchiveError, match=what) as error:
+        dashboard(archive, path).refresh("1")
+    assert f"{next(iter(facts.values()))}: 2025-09-09 to 2025-09-10" in str(error.value)
+    assert "finops backfill 2025-09-09 2025-09-10" in str(error.value)
+    assert path.read_text() == "old page"
+
+
+def test_an_empty_archive_is_an_error(tmp_path: Path):
+    """An empty page would look like a day without cost."""
+    with pytest.raises(ArchiveError, match="nothing to show"):
+        dashboard(FakeArchive(), tmp_path / "dashboard.html").refresh("1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_day_that_vanishes_is_named(tmp_path: Path):
+    """A day listed and then gone is an error about that day, not a gap."""
+    archive = FakeArchive(sample_rows(3))
+    archive.days = lambda: day_range(4)
+    with pytest.raises(ArchiveError, match=r"day=07.*vanished"):
+        dashboard(archive, tmp_path / "dashboard.html").refresh("1")
+
+
+def test_a_page_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path: Path):
+    """The page is written beside its place and moved there; when that fails, no half file stays."""
+    path = tmp_path / "dashboard.html"
+    path.mkdir()
+    with pytest.raises(ArchiveError, match="cannot be written"):
+        dashboard(FakeArchive(sample_rows(3)), path).refresh("1")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# ---- the page in a browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the playwright package")
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium on the path")
+    with playwright.sync_playwright() as running:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        chromium = running.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield chromium
+        chromium.close()
+
+
+class Opened:
+    """A page in the browser, with what it complained of and asked for."""
+
+    def __init__(self, browser, file: Path, **context: object) -> None:
+        self.context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, "locale": "de-DE"} | context)
+        drawn = "setTimeout(() => { window.drawn = location.hash })"  # after the page's own listener
+        self.context.add_init_script(f"addEventListener('hashchange', () => {drawn})")
+        self.page = self.context.new_page()
+        self.file = file
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+
+    def go(self, state: str = "") -> None:
+        self.page.goto("about:blank")
+        self.page.goto(self.file.as_uri() + state)
+
+    def follow(self, link) -> None:
+        """Click, and wait until the page shows what the link leads to."""
+        address = link.get_attribute("href")
+        link.click()
+        self.page.wait_for_function("address => window.drawn === address", arg=address)
+
+    def text(self, selector: str) -> str:
+        return self.page.locator(selector).inner_text()
+
+    def names(self) -> list[str]:
+        return [text.strip() for text in self.page.locator("tbody th a").all_inner_texts()]
+
+    def column(self, number: int) -> list[str]:
+        return self.page.locator(f"tbody tr > :nth-child({number})").all_inner_texts()
+
+    def total(self) -> str:
+        return self.page.locator("tfoot tr:last-child td").first.inner_text()
+
+
+@pytest.fixture
+def open_page(browser, tmp_path: Path) -> Iterator:
+    """Opens rows as a page; at the end nothing may have been complained of or asked for beside the file itself."""
+    opened = []
+
+    def open_rows(rows: Sequence[Row], *, state: str = "", data: Mapping | None = None, **context: object) -> Opened:
+        file = tmp_path / f"dashboard-{len(opened)}.html"
+        day_notes = notes_for(rows) | {
+            day: DayNote(SCHEDULED.get(day, Decimal()), "provisional", summed(rows, day=day))
+            for day in {row[0] for row in rows if row[0] >= date(2025, 9, 1)}
+        }
+        file.write_text(render(page_data(rows, day_notes=day_notes) | (data or {})), encoding="utf-8")
+        opened.append(Opened(browser, file, **context))
+        opened[-1].go(state)
+        return opened[-1]
+
+    yield open_rows
+    for page in opened:
+        page.context.close()
+        assert page.complaints == []
+        assert {url.split("#")[0] for url in page.requests} <= {page.file.as_uri(), "about:blank", "data:,"}
+
+
+def cell(rows: Sequence[Row], **wanted: object) -> str:
+    return money(summed(rows, **wanted))
+
+
+@pytest.mark.browser
+def test_drilling_down_and_back(open_page):
+    """OU, service, account, days, each with the bill's own totals; the breadcrumb and Back lead up again."""
+    rows = sample_rows()
+    view = open_page(rows, state="#range=all")
+    assert view.names() == list(OUS)
+    assert view.column(2) == [cell(rows, ou=ou) for ou in OUS]
+    assert view.total() == view.text("#sum") == cell(rows)
+    assert view.page.locator(".crumbs").is_hidden()
+
+    view.follow(view.page.get_by_role("link", name="Workloads/Prod"))
+    assert view.text("#title") == "Workloads/Prod"
+    assert set(view.names()) == {*SERVICES, "AWS Support"}
+    assert view.total() == view.text("#sum") == cell(rows, ou=OUS[0])
+
+    view.follow(view.page.get_by_role("link", name="Amazon EC2"))
+    assert view.names() == ["payments 100000000000", "search 100000000001"]
+    assert view.column(2) == [cell(rows, ou=OUS[0], service="Amazon EC2", account=f"10000000000{n}") for n in (0, 1)]
+
+    view.follow(view.page.get_by_role("link", name="payments"))
+    assert view.text("#title") == "payments (100000000000)"
+    assert view.column(1)[0].startswith("Wed 10 Sep")
+    assert view.column(2)[0] == cell(rows, day=LAST, ou=OUS[0], service="Amazon EC2", account="100000000000")
+    crumbs = view.page.locator("#crumbs li").all_inner_texts()
+    assert crumbs == ["All organizational units", "Workloads/Prod", "Amazon EC2", "payments (100000000000)"]
+
+    view.follow(view.page.locator("#crumbs").get_by_role("link", name="Workloads/Prod"))
+    assert view.text("#title") == "Workloads/Prod"
+    view.page.go_back()
+    view.page.locator("#title").filter(has_text="payments (100000000000)").wait_for()
+    view.follow(view.page.locator("#crumbs").get_by_role("link", name="All organizational units"))
+    assert view.names() == list(OUS)
+
+
+@pytest.mark.browser
+def test_everything_can_be_done_with_the_keyboard(open_page):
+    """Rows open with Enter and the focus follows; the arrow keys read the chart day by day, gaps included."""
+    rows = sample_rows()
+    view = open_page(rows, state="#range=30")
+    view.page.get_by_role("link", name="Workloads/Dev").focus()
+    view.page.keyboard.press("Enter")
+    view.page.wait_for_function("document.activeElement.id === 'title'")
+    assert view.text("#title") == "Workloads/Dev"
+    chart = view.page.get_by_role("slider")
+    chart.focus()
+    expected = f"Wed 10 Sep 2025; {cell(rows, day=LAST, ou='Workloads/Dev')} USD, billed; Provisional"
+    assert chart.get_attribute("aria-valuetext") == expected
+    view.page.keyboard.press("ArrowLeft")
+    assert chart.get_attribute("aria-valuetext").startswith("Tue 9 Sep 2025; ")
+    view.page.keyboard.press("Home")
+    assert chart.get_attribute("aria-valuetext").startswith("Tue 12 Aug 2025; ")
+    for _ in range(8):
+        view.page.keyboard.press("ArrowRight")
+    assert chart.get_attribute("aria-valuetext") == "Wed 20 Aug 2025; No data: the day is not in the archive"
+    view.page.get_by_role("button", name="Service").focus()
+    view.page.keyboard.press("Enter")
+    assert view.names() == ["Amazon EC2", "Amazon S3", "AWS Lambda"]
+    assert view.page.evaluate("document.activeElement.dataset.sort") == "name"
+    assert view.page.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
+
+
+@pytest.mark.browser
+def test_ranges_change_every_figure(open_page):
+    """Presets and the two date inputs; the change is against the equal period before, missing days left out of both."""
+    rows = sample_rows()
+    view = open_page(rows)
+    assert view.text("#period") == "12 Aug to 10 Sep 2025, 28 of 30 days"
+    assert view.text("#sum") == cell(rows, start=date(2025, 8, 12))
+    twins = {day - timedelta(days=30) for day in MISSING}
+    before = summed([row for row in rows if row[0] not in twins], start=date(2025, 7, 13), end=date(2025, 8, 11))
+    now = summed(rows, start=date(2025, 8, 12))
+    assert view.text("#change") == (
+        f"{change(now - before)} ({percent(now, before)}) against 13 Jul to 11 Aug 2025, "
+        "2 missing days left out of both"
+    )
+    for name, start in (("7 days", date(2025, 9, 4)), ("Month to date", date(2025, 9, 1)), ("All", date.min)):
+        view.follow(view.page.get_by_role("link", name=name, exact=True))
+        assert view.text("#sum") == view.total() == cell(rows, start=start)
+    assert view.text("#change") == "No equal period before this one on this page"
+    view.page.get_by_label("From").fill("2025-08-03")
+    view.page.get_by_label("to", exact=True).fill("2025-08-09")
+    view.page.locator("#period").filter(has_text="3 Aug to 9 Aug 2025").wait_for()
+    start, end = date(2025, 8, 3), date(2025, 8, 9)
+    assert view.text("#sum") == cell(rows, start=start, end=end)
+    now, before = (
+        summed(rows, ou="Data", start=start, end=end),
+        summed(rows, ou="Data", start=start - timedelta(days=7), end=end - timedelta(days=7)),
+    )
+    data_row = view.page.get_by_role("row").filter(has=view.page.get_by_role("link", name="Data"))
+    assert data_row.locator("td").nth(2).inner_text().split() == [change(now - before), *percent(now, before).split()]
+
+
+@pytest.mark.browser
+def test_the_filter_finds_rows_and_says_when_there_is_none(open_page):
+    """Names and ids are found, whatever their case; the total of what was found stands beside the whole."""
+    rows = sample_rows()
+    view = open_page(rows, state="#range=all")
+    view.page.get_by_role("searchbox").fill("workLOADS")
+    assert view.names() == ["Workloads/Prod", "Workloads/Dev"]
+    found = view.page.locator("tfoot tr").first.inner_text().split("\t")
+    assert found[:2] == ["2 of 4 found", money(summed(rows, ou=OUS[0]) + summed(rows, ou=OUS[1]))]
+    assert view.total() == cell(rows)
+    view.page.get_by_role("searchbox").fill("no such thing")
+    assert view.names() == []
+    assert view.text("#foot") == "Nothing here has that in its name."
+    view.go(f"#range=all&ou={OUS[0]}&service=Amazon EC2")
+    view.page.get_by_role("searchbox").fill("000001")
+    assert view.names() == ["search 100000000001"]
+
+
+@pytest.mark.browser
+def test_gaps_scheduled_charges_and_provisional_days_are_marked(open_page):
+    """A missing day is hatched, not zero; a day with scheduled charges has a mark; both are in the legend."""
+    view = open_page(sample_rows(), state="#range=30")
+    assert view.page.locator("#chart rect[fill='url(#missing)']").count() == 2
+    assert view.page.locator("#chart .mark").count() == 2
+    assert view.page.locator("#chart .open").count() == 1
+    assert len(view.page.locator("#marks li").all()) == 3
+    view.go("#range=30&view=days")
+    days = dict(zip((text.split("\n")[0] for text in view.column(1)), view.column(2), strict=True))
+    assert view.page.locator("tbody tr").filter(has_text="Wed 20 Aug").locator("td").first.inner_text() == "–"
+    assert len(days) == 30
+    fee = view.page.locator("tbody tr").filter(has_text="Fri 5 Sep").locator(".note").inner_text()
+    assert fee == "Scheduled charges on the whole bill: -30.00 USD, billed; Provisional"
+    view.go("#from=2025-08-03&to=2025-08-09")
+    assert view.page.locator("#marks li").count() == 0
+
+
+@pytest.mark.browser
+def test_currency_and_basis_stand_wherever_a_number_stands(open_page):
+    """Tiles, chart axis, readout, headline and both money columns."""
+    view = open_page(sample_rows())
+    for selector in ("header p", ".tiles", "#chart svg", "#readout", "#unit", "th.cost", "th.change", "caption"):
+        assert "USD, billed" in view.page.locator(selector).first.text_content(), selector
+
+
+@pytest.mark.browser
+def test_hostile_names_are_text_everywhere(open_page):
+    """Down every level and back, nothing runs, nothing is loaded, and the name on the page is the name on the bill."""
+    rows = [(LAST - timedelta(days=n), name, name, name, Decimal(n + 1)) for n in range(3) for name in HOSTILE]
+    view = open_page(rows, data={"account_name": list(HOSTILE)}, state="#range=all")
+    on_page = "[...document.querySelectorAll('tbody a')].map(a => a.textContent.trim())"
+    assert set(view.page.evaluate(on_page)) == {name.strip() for name in HOSTILE}
+    for place in range(len(HOSTILE)):
+        view.go("#range=all")
+        name = view.page.evaluate(on_page)[place]
+        for level in range(3):
+            view.follow(view.page.locator("tbody a").nth(0 if level else place))
+            assert view.total() == "6.00"
+        assert name in view.page.locator("#crumbs").text_content()
+        assert view.page.locator("tbody tr").count() == 3
+    assert view.page.evaluate("window.hacked") is None
+    assert view.page.locator("img").count() == 0
+
+
+@pytest.mark.browser
+def test_the_policy_stops_what_the_page_itself_would_never_do(open_page):
+    """Code from strings and markup from strings are refused by the browser."""
+    view = open_page(sample_rows(3))
+    later = "new Promise(done => setTimeout(() => { try { done(%s) } catch (error) { done(error.name) } }))"
+    assert view.page.evaluate(later % "eval('1 + 1')") == "EvalError"
+    assert view.page.evaluate(later % "document.body.innerHTML = '<b>x</b>'") == "TypeError"
+    assert view.page.evaluate("fetch('https://example.com/').catch(error => error.name)") == "TypeError"
+    assert view.page.title() == "AWS cost by OU, through 2025-09-10"
+    view.complaints.clear()
+
+
+@pytest.mark.browser
+def test_an_address_that_fits_nothing_shows_the_whole(open_page):
+    """An old link to an OU that is gone, or a range of nonsense, is no broken page."""
+    rows = sample_rows()
+    view = open_page(rows, state="#ou=Gone&service=Amazon%20EC2&range=elephant&from=x")
+    assert view.text("#title") == "All organizational units"
+    assert view.text("#sum") == cell(rows, start=date(2025, 8, 12))
+    view.go("#from=1999-01-01&to=2099-01-01")
+    assert view.text("#sum") == cell(rows)
+
+
+@pytest.mark.browser
+def test_many_ous_share_one_colour_and_keep_their_rows(open_page):
+    """The chart names the largest and sums the rest; the table holds all, and cuts a very long list until asked."""
+    rows = [(LAST, f"Unit {n:03}", "Amazon S3", "1", Decimal(1000 - n)) for n in range(250)]
+    rows.append((LAST, UNASSIGNED, "Amazon S3", "2", Decimal(1)))
+    view = open_page(rows)
+    legend = [text.split("\n")[0].strip() for text in view.page.locator("#legend .name").all_inner_texts()]
+    assert legend == [*(f"Unit {n:03}" for n in range(7)), "Other OUs (243)", UNASSIGNED]
+    assert view.total() == cell(rows)
+    assert len(view.names()) == 200
+    view.page.get_by_role("button", name="Show all 251").click()
+    assert len(view.names()) == 251
+
+
+@pytest.mark.browser
+def test_credits_and_folded_accounts_are_told(open_page):
+    """A negative row has no share of the whole, and the page says what it folded."""
+    rows = [(LAST, "Data", "Amazon S3", f"{n}", Decimal(n + 1)) for n in range(50)]
+    rows.append((LAST, "Data", "Credit", "1", Decimal("-5.25")))
+    view = open_page(rows, state="#ou=Data")
+    credit = view.page.get_by_role("row").filter(has_text="Credit")
+    assert credit.locator("td").all_inner_texts()[:2] == ["-5.25", "–"]
+    folded = page_data(rows, max_cells=10)
+    view = open_page(rows, data=folded, state="#ou=Data&service=Amazon S3")
+    assert OTHER_ACCOUNTS in view.names()
+    assert "42 of the smallest rows" in view.text("footer")
+    assert view.total() == cell(rows, service="Amazon S3")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("state", ["", "#range=all&view=days", "#ou=Workloads/Prod&service=Amazon EC2&range=all"])
+def test_a_phone_in_the_dark_shows_it_whole(open_page, state: str):
+    """Nothing is wider than 390 pixels, and dark mode is dark."""
+    view = open_page(sample_rows(), state=state, viewport={"width": 390, "height": 844}, color_scheme="dark")
+    assert view.page.evaluate("document.documentElement.scrollWidth") == 390
+    assert view.page.evaluate(
+        "document.querySelector('.scroll').scrollWidth <= document.querySelector('.scroll').clientWidth"
+    )
+    assert view.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(17, 22, 28)"
+
+
+@pytest.mark.browser
+def test_print_is_light_and_without_controls(open_page):
+    """Paper has no buttons and no dark mode."""
+    view = open_page(sample_rows(), color_scheme="dark")
+    view.page.emulate_media(media="print", color_scheme="dark")
+    assert view.page.locator(".toolbar").is_hidden()
+    assert view.page.locator(".tools").is_hidden()
+    assert view.page.locator("table").is_visible()
+    assert view.page.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(23, 33, 43)"
+
+
+@pytest.mark.browser
+def test_without_javascript_the_headlines_still_stand(open_page):
+    """The tiles are in the page itself; the rest says what it needs."""
+    rows = sample_rows()
+    view = open_page(rows, java_script_enabled=False)
+    assert cell(rows, day=LAST) in view.text(".tiles")
+    assert "need JavaScript" in view.text("noscript")
