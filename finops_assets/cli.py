@@ -160,9 +160,10 @@ def status(every: bool, as_json: bool) -> None:
     _print_table(
         ("day", "rows", "total", "currency", "basis", "settlement", "archived", "registered", "mailed"),
         [
-            (r["day"], r["rows"], _money(r["total"]), r["currency"], r["cost_basis"], r["settlement"])
-            + tuple(_yes(r[k]) for k in ("archived", "registered"))
-            + (r["mailed"],)
+            (
+                *(r["day"], r["rows"], _money(r["total"]), r["currency"], r["cost_basis"], r["settlement"]),
+                *(_yes(r["archived"]), _yes(r["registered"]), r["mailed"]),
+            )
             for r in shown
         ],
         right={1, 2},

@@ -275,11 +275,16 @@ def test_batches_record_what_dagster_records_one_by_one(tmp_path: Path, monkeypa
     """The batching event log leaves the same rows in the same tables as Dagster's own storage."""
     by_day = dg.DailyPartitionsDefinition(start_date=str(FIRST))
 
-    @dg.asset(partitions_def=by_day, backfill_policy=dg.BackfillPolicy.single_run())
+    @dg.asset(
+        partitions_def=by_day,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[dg.AssetCheckSpec("odd", asset="numbers"), dg.AssetCheckSpec("even", asset="numbers")],
+    )
     def numbers(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         for key in context.partition_keys:
             context.add_asset_metadata({"day": key}, partition_key=key)
-        return dg.MaterializeResult(tags={"a": "b"})
+        checks = [dg.AssetCheckResult(passed=name == "odd", check_name=name) for name in ("odd", "even")]
+        return dg.MaterializeResult(tags={"a": "b"}, check_results=checks)
 
     tags = {"dagster/asset_partition_range_start": str(FIRST), "dagster/asset_partition_range_end": str(LAST)}
     recorded = []
@@ -295,10 +300,14 @@ def test_batches_record_what_dagster_records_one_by_one(tmp_path: Path, monkeypa
                 "SELECT dagster_event_type, step_key, asset_key, partition FROM event_logs ORDER BY id"
             ).fetchall()
             keys = con.execute("SELECT asset_key, last_materialization LIKE '%2025-09-30%' FROM asset_keys").fetchall()
+            tags_ = con.execute("SELECT asset_key, key FROM asset_event_tags ORDER BY id").fetchall()
+            checks = con.execute(
+                "SELECT asset_key, check_name, partition, execution_status FROM asset_check_executions ORDER BY id"
+            ).fetchall()
         (shard,) = [f for f in index.parent.glob("*.db") if f != index]
         with sqlite3.connect(shard) as con:
             in_run = con.execute("SELECT dagster_event_type, partition FROM event_logs ORDER BY id").fetchall()
-        recorded.append((events, keys, in_run))
+        recorded.append((events, keys, tags_, checks, in_run))
     assert recorded[0] == recorded[1]
     assert len([e for e in recorded[0][0] if e[0] == "ASSET_MATERIALIZATION"]) == 10
 

@@ -1,4 +1,4 @@
-"""Dagster's SQLite event log, writing a batch of materializations in one transaction instead of one each.
+"""Dagster's SQLite event log, writing a batch of asset events in one transaction instead of one each.
 
 The same rows as Dagster's own storage in the same files: a backfill of 90 days records hundreds of materializations,
 and opening, committing and closing two databases for each costs more than the whole rest of the run. Dagster hands
@@ -7,27 +7,71 @@ over batches where DAGSTER_EVENT_BATCH_SIZE is set; its Postgres storage takes t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 
+import sqlalchemy as sa
+from dagster._core.events import ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 
+KEPT_OPEN = 4
+"""Databases whose connection stays open: the index, the run being recorded, and the ones last looked at."""
 
 class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
-    """SqliteEventLogStorage with a `store_event_batch` of its own."""
+    """SqliteEventLogStorage with a `store_event_batch` of its own, and connections that stay open."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engines: OrderedDict[str, sa.Engine] = OrderedDict()
+        super().__init__(base_dir, inst_data)
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> SqliteEventLogStorage:
         return cls(inst_data=inst_data, **config_value)
 
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[sa.Connection]:
+        with self._db_lock:
+            engine = self._engines.pop(shard, None) or sa.create_engine(
+                self.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+            )
+            self._engines[shard] = engine
+            if len(self._engines) > KEPT_OPEN:
+                self._engines.popitem(last=False)[1].dispose()
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.begin() as con:
+                yield con
+
+    def dispose(self) -> None:
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+        super().dispose()
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events in their order: each stretch of asset events in one transaction, check events one by one."""
+        for of_assets, stretch in groupby(events, key=lambda event: event.dagster_event_type in ASSET_EVENTS):
+            if of_assets:
+                self._store_asset_events(list(stretch))
+            else:
+                super().store_event_batch(list(stretch))
+
+    def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
         rows = [self._event_to_row(event) for event in events]
         with self.run_connection(events[0].run_id) as con:
             con.execute(SqlEventLogStorageTable.insert(), rows)
         with self.index_connection() as con:
             ids = [con.execute(SqlEventLogStorageTable.insert().values(**row)).inserted_primary_key[0] for row in rows]
-        self.store_asset_event_tags(events, ids)
-        self.store_asset_event(events[-1], ids[-1])
+            self._store_asset_event_tags(con, events, ids)
+            # An asset's row in the index is replaced by each of its events: only the last one matters.
+            last = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in zip(events, ids, strict=True)}
+            for event, id_ in last.values():
+                self._store_asset_event(con, event, id_)

@@ -1,0 +1,38 @@
+"""The daily digest: the figures of one day, and their rendering to HTML, text, CSV and an e-mail message.
+
+Pure: rows and facts come in, bytes go out. Storing and sending is `core.outbox`; drawing is `core.charts`. pyarrow and
+Jinja are imported where they are used, so that the command line can import these modules for nothing.
+"""
+
+from finops_assets.core.digest.figures import (
+    CHART_DAYS,
+    Covered,
+    DayFacts,
+    Digest,
+    DigestFigures,
+    chart_spec,
+    digest_figures,
+    scheduled_lines,
+)
+from finops_assets.core.digest.message import mail_address, message
+from finops_assets.core.digest.page import breakdown_csv, columns, render
+from finops_assets.core.digest.words import headline, subject, tidy
+
+__all__ = [
+    "CHART_DAYS",
+    "Covered",
+    "DayFacts",
+    "Digest",
+    "DigestFigures",
+    "breakdown_csv",
+    "chart_spec",
+    "columns",
+    "digest_figures",
+    "headline",
+    "mail_address",
+    "message",
+    "render",
+    "scheduled_lines",
+    "subject",
+    "tidy",
+]

@@ -1,0 +1,420 @@
+"""What the digest of a day says: totals, comparisons, rankings and movers, exact, before any rendering."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from finops_assets.core.charts import daily_cost_spec
+from finops_assets.core.errors import ArchiveError
+from finops_assets.core.money import CENT
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from finops_assets.core.charts import DailyCost
+
+
+CHART_DAYS = 35
+TOP = 8
+"""OUs and services named in the mail; the CSV has all of them."""
+
+MOVERS = 5
+UNASSIGNED_SHOWN = 20
+
+BASES = {
+    "billed": "billed cost",
+    "effective": "effective cost, amortized",
+    "unblended": "unblended cost",
+    "net_unblended": "net unblended cost",
+    "net_amortized": "net amortized cost",
+}
+SETTLEMENTS = {
+    "provisional": "provisional: AWS may still change it",
+    "stable": "stable: unchanged over the last refreshes of the bill",
+    "closed": "closed: AWS no longer changes it",
+}
+SCHEDULED = {"Purchase": "purchases and fees", "Tax": "tax", "Credit": "credits", "Refund": "refunds"}
+"""Charge categories that are never usage of the day; `core.bill` marks their lines as scheduled in every format."""
+
+LONG_CHARGES = "usage and other charges for longer than a day"
+
+LOUD = Decimal("0.05")
+"""Changes of at least 5 % are coloured: colour that is everywhere says nothing."""
+
+LEVEL = Decimal("0.02")
+"""A change under 2 % is called level: it is within what the newest day still moves by."""
+
+
+@dataclass(frozen=True)
+class DayFacts:
+    """What the archive says of a day beside its rows.
+
+    Attributes:
+        total: exact, in the billing currency.
+        scheduled: the part of it that is not usage of the day: tax, fees, credits, refunds, month-long charges.
+        settlement: `provisional`, `stable` or `closed`.
+        by_category: charge category -> exact cost; sums to the total; empty where the bill has no categories.
+        left_out: a sentence for each setting that leaves lines out, with their number and amount.
+    """
+
+    total: Decimal
+    scheduled: Decimal = Decimal()
+    settlement: str = "provisional"
+    by_category: Mapping[str, Decimal] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def usage(self) -> Decimal:
+        return self.total - self.scheduled
+
+
+@dataclass(frozen=True)
+class Covered:
+    """The earlier days of a run over several days, which this one mail speaks for."""
+
+    first: date
+    last: date
+    days: int
+    total: Decimal
+
+
+@dataclass(frozen=True)
+class Against:
+    """A day to compare with: its total, or None where there is no data; its facts where they are known."""
+
+    day: date
+    words: str
+    total: Decimal | None
+    facts: DayFacts | None
+    has_rows: bool
+
+
+@dataclass(frozen=True)
+class MonthToDate:
+    """From the 1st to the day, and the same days of the month before; `before` is None where one of them is missing."""
+
+    first: date
+    last: date
+    total: Decimal
+    missing: tuple[date, ...]
+    before_first: date
+    before: Decimal | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One OU or service: its cost on the day and on the days compared with (None: no data for that day)."""
+
+    name: str
+    cost: Decimal
+    last_week: Decimal | None
+    day_before: Decimal | None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The largest lines, and the sum of the other ones (None where there are none)."""
+
+    lines: tuple[Line, ...]
+    rest: Line | None = None
+
+
+@dataclass(frozen=True)
+class Mover:
+    """An OU's use of a service in an account (or, without one, in all), on the day and on the day compared with."""
+
+    ou: str
+    service: str
+    account: str
+    now: Decimal
+    before: Decimal
+    name: str = ""
+
+    @property
+    def delta(self) -> Decimal:
+        return self.now - self.before
+
+
+@dataclass(frozen=True)
+class DigestFigures:
+    """Everything that the digest of a day says; amounts are exact decimals in `currency`.
+
+    Attributes:
+        costs: day -> OU -> cost, of the days that the chart shows.
+        scheduled_by_day: the scheduled part of those days, where known.
+        movers_up, movers_down: OU, service and account that rose and fell most, in money.
+        causes_up, causes_down: the same by OU and service, whatever the account: what explains a day in a sentence.
+        movers_against: the day that the movers are compared with; None where there is none.
+        rows: the day's rows, sorted by OU, service and account: what the CSV holds.
+    """
+
+    day: date
+    currency: str
+    cost_basis: str
+    facts: DayFacts
+    last_week: Against
+    day_before: Against
+    month: MonthToDate
+    ous: Ranking
+    services: Ranking
+    movers_up: tuple[Mover, ...]
+    movers_down: tuple[Mover, ...]
+    causes_up: tuple[Mover, ...]
+    causes_down: tuple[Mover, ...]
+    movers_against: Against | None
+    unassigned: tuple[tuple[str, str, Decimal], ...]
+    costs: DailyCost
+    scheduled_by_day: Mapping[date, Decimal]
+    rows: pa.Table
+    archive_path: str
+    links: Mapping[str, str]
+    data_through: date
+    covered: Covered | None
+    notes: tuple[str, ...]
+
+    @property
+    def total(self) -> Decimal:
+        return self.facts.total
+
+    @property
+    def against(self) -> Against | None:
+        """The day that headlines compare with: the same weekday last week, else the day before, else none."""
+        return next((a for a in (self.last_week, self.day_before) if a.total is not None), None)
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A rendered digest: the parts of the mail, none of which changes any more.
+
+    `chart_png` is empty where there is no chart. `total` is exact, in `currency`.
+    """
+
+    day: date
+    subject: str
+    html: str
+    text: str
+    csv: bytes
+    csv_name: str
+    chart_png: bytes
+    revision: int
+    total: Decimal
+    currency: str
+
+
+def digest_figures(
+    rows: pa.Table,
+    day: date,
+    *,
+    days: Mapping[date, DayFacts],
+    names: Mapping[str, str],
+    currency: str,
+    cost_basis: str,
+    archive_path: str = "",
+    links: Mapping[str, str] | None = None,
+    data_through: date | None = None,
+    covered: Covered | None = None,
+    notes: Iterable[str] = (),
+    top: int = TOP,
+) -> DigestFigures:
+    """The figures of a day.
+
+    Args:
+        rows: billingdate, ou, service, linkedaccount and `cost` (decimal) of the day and of the archived days before
+            it, best 35 of them and at least from the 1st of the month; later days are ignored.
+        day: the digest's day (UTC).
+        days: facts of the day, and of as many days before it as are known; a day that has facts but no rows counts in
+            totals and month to date.
+        names: account id -> name.
+        archive_path: where the day's object is; its place in the archive by default.
+        links: label -> URL or path, e.g. of the dashboard.
+        data_through: newest day that has data; the day itself by default.
+        covered: the earlier days that this mail speaks for.
+        notes: sentences to put under the headline, e.g. what changed since the last mail, or that the export is late.
+        top: OUs and services to name.
+
+    Raises:
+        ArchiveError: the day has no rows or no facts, or rows and facts of a day differ by half a cent or more.
+    """
+    import pyarrow.compute as pc
+
+    from finops_assets.core.schemas import UNASSIGNED, day_path
+
+    rows = _prepared(rows)
+    by_ou = {d: costs for d, costs in _by_day(rows, "ou").items() if d <= day}
+    if day not in by_ou or day not in days:
+        raise ArchiveError(
+            "there are no rows to make a digest of" if day not in by_ou else "the archive says nothing of the day",
+            where=day_path(day),
+            fix=f"Materialize ou_breakdown_parquet for {day} first.",
+        )
+    totals = _totals(by_ou, days)
+    last_week, day_before = (
+        Against(d, words, totals.get(d), days.get(d), d in by_ou)
+        for d, words in ((day - timedelta(7), "week before"), (day - timedelta(1), "day before"))
+    )
+    compared = {d: rows.filter(pc.equal(rows["billingdate"], d)) for d in (day, day_before.day, last_week.day)}
+    by_service = {d: of_day for table in compared.values() for d, of_day in _by_day(table, "service").items()}
+    base = next((a for a in (last_week, day_before) if a.has_rows), None)
+    sides = (compared[day], compared[base.day]) if base else (rows.slice(0, 0), rows.slice(0, 0))
+    up, down = _movers(*sides, ["ou", "service", "linkedaccount"], names)
+    causes_up, causes_down = _movers(*sides, ["ou", "service"], names)
+    today = compared[day]
+    unassigned = _sums(today.filter(pc.equal(today["ou"], UNASSIGNED)), ["linkedaccount"])
+    window = {d: costs for d, costs in by_ou.items() if (day - d).days < CHART_DAYS}
+    return DigestFigures(
+        day=day,
+        currency=currency,
+        cost_basis=cost_basis,
+        facts=days[day],
+        last_week=last_week,
+        day_before=day_before,
+        month=_month_to_date(totals, day),
+        ous=_ranking(by_ou, day, top),
+        services=_ranking(by_service, day, top),
+        movers_up=up,
+        movers_down=down,
+        causes_up=causes_up,
+        causes_down=causes_down,
+        movers_against=base,
+        unassigned=tuple(
+            (account, names.get(account, ""), cost)
+            for (account,), cost in sorted(unassigned.items(), key=lambda item: (-abs(item[1]), item[0]))
+        ),
+        costs=window,
+        scheduled_by_day={d: days[d].scheduled for d in window if d in days},
+        rows=today.sort_by([(name, "ascending") for name in ("ou", "service", "linkedaccount")]),
+        archive_path=archive_path or day_path(day),
+        links=dict(links or {}),
+        data_through=data_through or day,
+        covered=covered,
+        notes=tuple(notes),
+    )
+
+
+def _prepared(rows: pa.Table) -> pa.Table:
+    """The columns used; a null name is an empty one."""
+    import pyarrow.compute as pc
+
+    text = {name: pc.fill_null(rows[name], "") for name in ("ou", "service", "linkedaccount")}
+    return rows.from_pydict({"billingdate": rows["billingdate"], **text, "cost": rows["cost"]})
+
+
+def _sums(rows: pa.Table, keys: list[str]) -> dict[tuple, Decimal]:
+    """Exact sums of cost by key."""
+    sums = rows.group_by(keys).aggregate([("cost", "sum")])
+    return dict(zip(zip(*(sums[k].to_pylist() for k in keys), strict=True), sums["cost_sum"].to_pylist(), strict=True))
+
+
+def _by_day(rows: pa.Table, column: str) -> dict[date, dict[str, Decimal]]:
+    costs: dict[date, dict[str, Decimal]] = {}
+    for (day, name), cost in sorted(_sums(rows, ["billingdate", column]).items()):
+        costs.setdefault(day, {})[name] = cost
+    return costs
+
+
+def _totals(by_ou: DailyCost, days: Mapping[date, DayFacts]) -> dict[date, Decimal]:
+    from finops_assets.core.pipeline import HALF_A_CENT
+    from finops_assets.core.schemas import day_path
+
+    totals = {day: sum(costs.values(), Decimal()) for day, costs in by_ou.items()}
+    for day, facts in days.items():
+        if day in totals and abs(totals[day] - facts.total) >= HALF_A_CENT:
+            raise ArchiveError(
+                f"the rows sum to {totals[day]}, the day's total is said to be {facts.total}",
+                where=day_path(day),
+                fix=f"Materialize ou_breakdown_parquet for {day} again.",
+            )
+        totals[day] = facts.total
+    return totals
+
+
+def _month_to_date(totals: Mapping[date, Decimal], day: date) -> MonthToDate:
+    first = day.replace(day=1)
+    days = [first + timedelta(n) for n in range(day.day)]
+    missing = tuple(d for d in days if d not in totals)
+    before_first = (first - timedelta(1)).replace(day=1)
+    same_days = [before_first + timedelta(n) for n in range(day.day)]
+    comparable = not missing and all(d in totals and d < first for d in same_days)
+    return MonthToDate(
+        first=first,
+        last=day,
+        total=sum((totals[d] for d in days if d in totals), Decimal()),
+        missing=missing,
+        before_first=before_first,
+        before=sum((totals[d] for d in same_days), Decimal()) if comparable else None,
+    )
+
+
+def _ranking(by_day: DailyCost, day: date, top: int) -> Ranking:
+    week, before = by_day.get(day - timedelta(7)), by_day.get(day - timedelta(1))
+
+    def line(name: str, members: Iterable[str]) -> Line:
+        def cost(of_day: Mapping[str, Decimal] | None) -> Decimal | None:
+            return None if of_day is None else sum((of_day.get(m, Decimal()) for m in members), Decimal())
+
+        members = list(members)
+        return Line(name, cost(by_day[day]), cost(week), cost(before))
+
+    ranked = sorted(by_day[day], key=lambda name: (-by_day[day][name], name))
+    gone = sorted(set().union(week or (), before or ()) - set(ranked))
+    kept = ranked if len(ranked) <= top + 1 else ranked[:top]
+    others = ranked[len(kept) :]
+    rest = line(f"{len(others)} others" if others else "No longer there", others + gone) if others or gone else None
+    return Ranking(tuple(line(name, [name]) for name in kept), rest)
+
+
+def _movers(
+    now: pa.Table, before: pa.Table, keys: Sequence[str], names: Mapping[str, str]
+) -> tuple[tuple[Mover, ...], tuple[Mover, ...]]:
+    """What rose and what fell most, in money, summed by these keys."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from finops_assets.core.schemas import MONEY
+
+    def signed(table: pa.Table, column: str, delta: pa.ChunkedArray) -> pa.Table:
+        zero = pa.repeat(pa.scalar(Decimal(), MONEY), table.num_rows)
+        amounts = {"now": zero, "before": zero, column: table["cost"].cast(MONEY), "delta": delta.cast(MONEY)}
+        return pa.table({**{key: table[key] for key in keys}, **amounts})
+
+    both = pa.concat_tables([signed(now, "now", now["cost"]), signed(before, "before", pc.negate(before["cost"]))])
+    sums = both.group_by(list(keys)).aggregate([(name, "sum") for name in ("now", "before", "delta")])
+
+    def largest(order: str) -> tuple[Mover, ...]:
+        by = [("delta_sum", order), *((key, "ascending") for key in keys)]
+        found = sums.take(pc.select_k_unstable(sums, k=MOVERS, sort_keys=by)).to_pylist()
+        movers = (
+            Mover(row["ou"], row["service"], account, row["now_sum"], row["before_sum"], names.get(account, ""))
+            for row in found
+            for account in [row.get("linkedaccount", "")]
+        )
+        return tuple(m for m in movers if (m.delta >= CENT if order == "descending" else m.delta <= -CENT))
+
+    return largest("descending"), largest("ascending")
+
+
+def scheduled_lines(facts: DayFacts) -> list[tuple[str, Decimal]]:
+    """The day's scheduled charges in words, by category; they sum to `facts.scheduled`."""
+    lines = [(words, facts.by_category[name]) for name, words in SCHEDULED.items() if facts.by_category.get(name)]
+    rest = facts.scheduled - sum((cost for _, cost in lines), Decimal())
+    return [*lines, (LONG_CHARGES, rest)] if rest else lines
+
+
+def basis_words(cost_basis: str) -> str:
+    """`billed` -> `billed cost`."""
+    return BASES.get(cost_basis, cost_basis)
+
+
+def chart_spec(figures: DigestFigures) -> dict[str, Any]:
+    """The digest's chart, for `charts.to_png`."""
+    return daily_cost_spec(
+        figures.costs,
+        figures.day,
+        currency=figures.currency,
+        basis=basis_words(figures.cost_basis),
+        scheduled=figures.scheduled_by_day,
+    )

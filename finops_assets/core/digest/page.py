@@ -1,0 +1,290 @@
+"""The digest rendered: HTML, plain text and the CSV of all OUs."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from finops_assets.core.charts import REST_COLOUR, series_colours, short_day
+from finops_assets.core.digest.figures import (
+    LOUD,
+    SETTLEMENTS,
+    UNASSIGNED_SHOWN,
+    Against,
+    Digest,
+    DigestFigures,
+    Line,
+    MonthToDate,
+    Mover,
+    Ranking,
+    basis_words,
+    scheduled_lines,
+)
+from finops_assets.core.digest.words import (
+    days_words,
+    headline,
+    percent_words,
+    scheduled_note,
+    stretch_words,
+    subject,
+    tidy,
+)
+from finops_assets.core.money import CENT, change, money, plain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def render(figures: DigestFigures, chart_png: bytes = b"", *, revision: int = 1, prefix: str = "[FinOps]") -> Digest:
+    """The figures as a mail's parts; without a chart the mail is complete too."""
+    csv_name = f"ou_breakdown_{figures.day}{f'_r{revision}' if revision > 1 else ''}.csv"
+    view = _view(figures, csv_name, revision) | {"cid": chart_id(figures.day, revision) if chart_png else ""}
+    environment = _environment()
+    title = subject(figures, revision=revision, prefix=prefix)
+    return Digest(
+        day=figures.day,
+        subject=title,
+        html=environment.get_template("digest.html.j2").render(view, subject=title).strip() + "\n",
+        text=re.sub(r"\n{3,}", "\n\n", environment.get_template("digest.txt.j2").render(view)).strip() + "\n",
+        csv=breakdown_csv(figures.rows),
+        csv_name=csv_name,
+        chart_png=chart_png,
+        revision=revision,
+        total=figures.total,
+        currency=figures.currency,
+    )
+
+
+@cache
+def _environment() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("finops_assets"),
+        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",), default=False),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["columns"] = columns
+    return environment
+
+
+def chart_id(day: date, revision: int) -> str:
+    return f"chart-{day}-r{revision}@finops-assets"
+
+
+def _view(figures: DigestFigures, csv_name: str, revision: int) -> dict[str, Any]:
+    """What the templates show, every number already in words, every name already one line."""
+    currency, facts, against = tidy(figures.currency), figures.facts, figures.movers_against
+    basis = basis_words(figures.cost_basis)
+    days_compared = (figures.last_week, figures.day_before)
+    colours = series_colours(figures.costs)
+    through = figures.data_through
+    return {
+        "day": f"{short_day(figures.day)} {figures.day.year}",
+        "day_short": short_day(figures.day),
+        "revision": revision,
+        "total": money(figures.total),
+        "currency": currency,
+        "basis": basis,
+        "unit": f"{currency}, {basis}",
+        "settlement": facts.settlement,
+        "settlement_words": SETTLEMENTS.get(facts.settlement, facts.settlement),
+        "headline": headline(figures),
+        "notes": [tidy(note, 600) for note in figures.notes],
+        "covered": _covered_words(figures),
+        "cards": [*(_day_card(figures, a) for a in days_compared), _month_card(figures.month)],
+        "chart_words": _chart_words(figures),
+        "compared": [(short_day(a.day), a.words) for a in _columns_of(figures)],
+        "no_data": " and ".join(short_day(a.day) for a in days_compared if not a.has_rows),
+        "ous": _table(figures, figures.ous, colours),
+        "services": _table(figures, figures.services, {}),
+        "all": _row(figures, Line("All", figures.total, figures.last_week.total, figures.day_before.total), ""),
+        "movers_against": f"{short_day(against.day)}, {against.words}" if against else "",
+        "movers": [
+            ("Rose most", [_mover_row(m) for m in figures.movers_up]),
+            ("Fell most", [_mover_row(m) for m in figures.movers_down]),
+        ],
+        "scheduled_note": scheduled_note(figures),
+        "scheduled": [(words, money(cost)) for words, cost in scheduled_lines(facts)],
+        "scheduled_total": money(facts.scheduled),
+        **_unassigned_view(figures),
+        "data_through": f"{short_day(through)} {through.year}",
+        "left_out": [tidy(sentence, 300) for sentence in facts.left_out],
+        "archive_path": tidy(figures.archive_path, 500),
+        "links": [
+            (tidy(label), tidy(url, 2000), url.startswith(("https://", "http://")))
+            for label, url in figures.links.items()
+        ],
+        "csv_name": csv_name,
+        "csv_rows": f"{figures.rows.num_rows:,}",
+        "csv_sum": plain(sum(figures.rows["cost"].to_pylist(), Decimal())),
+    }
+
+
+def _columns_of(figures: DigestFigures) -> list[Against]:
+    return [a for a in (figures.last_week, figures.day_before) if a.has_rows]
+
+
+def _covered_words(figures: DigestFigures) -> str:
+    covered = figures.covered
+    if covered is None:
+        return ""
+    earlier = "1 earlier day" if covered.days == 1 else f"{covered.days} earlier days"
+    stretch = f"{stretch_words(covered.first, covered.last)} {covered.last.year}"
+    return (
+        f"This mail also covers the backfill of {earlier}, {stretch}: {money(covered.total, tidy(figures.currency))} "
+        f"({basis_words(figures.cost_basis)}) in total. No other mail is sent for them."
+    )
+
+
+def _change(now: Decimal, before: Decimal | None) -> dict[str, str] | None:
+    """A change in words, with its direction as a sign, an arrow and a tone; None where there is no data."""
+    if before is None:
+        return None
+    delta = now - before
+    direction = "flat" if abs(delta) < CENT / 2 else "up" if delta > 0 else "down"
+    return {
+        "percent": percent_words(now, before),
+        "amount": change(delta),
+        "tone": direction if abs(delta) >= LOUD * abs(before) else "flat",
+        "direction": direction,
+        "arrow": {"flat": "", "up": "▲", "down": "▼"}[direction],
+    }
+
+
+def _day_card(figures: DigestFigures, against: Against) -> dict[str, Any]:
+    label = f"{short_day(against.day)}, {against.words}"
+    if against.total is None:
+        return _card(label, "no data", [f"for {short_day(against.day)}"])
+    moved = _change(figures.total, against.total)
+    details = [f"{moved['amount']} on {money(against.total)}"]
+    if against.facts and (figures.facts.scheduled or against.facts.scheduled):
+        details.append(f"usage alone {percent_words(figures.facts.usage, against.facts.usage)}")
+    return _card(label, moved["percent"], details, moved["arrow"], moved["tone"])
+
+
+def _month_card(month: MonthToDate) -> dict[str, Any]:
+    details = [f"without {days_words(month.missing)}: no data"] if month.missing else []
+    if month.before is not None:
+        same_days = stretch_words(month.before_first, month.before_first + (month.last - month.first))
+        details.append(f"{percent_words(month.total, month.before)} on {same_days} ({money(month.before)})")
+    return _card(f"Month to date, {stretch_words(month.first, month.last)}", money(month.total), details)
+
+
+def _card(label: str, big: str, details: Sequence[str], arrow: str = "", tone: str = "flat") -> dict[str, Any]:
+    return {"label": label, "big": big, "arrow": arrow, "tone": tone, "details": list(details)}
+
+
+def _chart_words(figures: DigestFigures) -> str:
+    """The chart for those who do not see it."""
+    totals = {d: sum(costs.values(), Decimal()) for d, costs in figures.costs.items()}
+    low, high = min(totals, key=totals.get), max(totals, key=totals.get)
+    first = min(totals)
+    mean = sum(totals.values(), Decimal()) / len(totals)
+    return (
+        f"Chart: daily cost by OU, {stretch_words(first, figures.day)}, in {tidy(figures.currency)}. "
+        f"{short_day(figures.day)}: {money(figures.total)}. Highest {short_day(high)}: {money(totals[high])}. "
+        f"Lowest {short_day(low)}: {money(totals[low])}. Average of {len(totals)} days: {money(mean)}."
+    )
+
+
+def _table(figures: DigestFigures, ranking: Ranking, colours: Mapping[str, str]) -> list[dict[str, Any]]:
+    rows = [_row(figures, line, colours.get(line.name, REST_COLOUR)) for line in ranking.lines]
+    return rows + ([_row(figures, ranking.rest, REST_COLOUR)] if ranking.rest else [])
+
+
+def _row(figures: DigestFigures, line: Line, colour: str) -> dict[str, Any]:
+    """A share is shown where it means something: a part of a total above zero, itself not below."""
+    share = line.cost / figures.total * 100 if figures.total > 0 and line.cost >= 0 else None
+    befores = {figures.last_week.day: line.last_week, figures.day_before.day: line.day_before}
+    return {
+        "name": tidy(line.name) or "(no name)",
+        "cost": money(line.cost),
+        "share": "" if share is None else f"{share:.1f} %",
+        "bar": 0 if share is None else max(1, min(100, round(share))),
+        "colour": colour,
+        "changes": [_change(line.cost, befores[a.day]) for a in _columns_of(figures)],
+    }
+
+
+def _mover_row(mover: Mover) -> dict[str, Any]:
+    name, account = tidy(mover.name), tidy(mover.account)
+    return {
+        "service": tidy(mover.service) or "(no service)",
+        "ou": tidy(mover.ou),
+        "account": f"{name} ({account})" if name else account,
+        "now": money(mover.now),
+        "before": money(mover.before),
+        **_change(mover.now, mover.before),
+    }
+
+
+def _unassigned_view(figures: DigestFigures) -> dict[str, Any]:
+    shown, others = figures.unassigned[:UNASSIGNED_SHOWN], figures.unassigned[UNASSIGNED_SHOWN:]
+    total = sum((cost for *_, cost in figures.unassigned), Decimal())
+    return {
+        "unassigned": [(tidy(account), tidy(name), money(cost)) for account, name, cost in shown],
+        "unassigned_total": money(total),
+        "unassigned_others": (
+            f"and {len(others)} more accounts, {money(sum((c for *_, c in others), Decimal()))}" if others else ""
+        ),
+    }
+
+
+def columns(rows: Sequence[Sequence[str]], align: str, widest: int = 38) -> str:
+    """Rows of cells as aligned text; `align` has `<` or `>` for each column, `widest` bounds a cell in characters."""
+    cells = [[cell if len(cell) <= widest else cell[: widest - 1] + "…" for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row in cells:
+        padded = []
+        for cell, width, side in zip(row, widths, align, strict=True):
+            space = " " * (width - _width(cell))
+            padded.append(_isolated(cell) + space if side == "<" else space + _isolated(cell))
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def _width(text: str) -> int:
+    """Columns of a fixed-width font."""
+    seen = [c for c in text if not unicodedata.combining(c) and unicodedata.category(c) != "Cf"]
+    return len(seen) + sum(unicodedata.east_asian_width(c) in "WF" for c in seen)
+
+
+def _isolated(text: str) -> str:
+    """Right-to-left text between isolates, so that the numbers beside it keep their places."""
+    rtl = any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in text)
+    return f"\u2068{text}\u2069" if rtl else text
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def breakdown_csv(rows: pa.Table) -> bytes:
+    """Every row of the day for a spreadsheet: exact plain decimals, UTF-8 with a byte order mark, CRLF, RFC 4180.
+
+    Excel reads UTF-8 only with the mark; Python's `utf-8-sig`, pandas and DuckDB skip it. A text cell that a
+    spreadsheet would run as a formula gets a `'` in front; numbers are untouched.
+    """
+    import csv
+    import io
+
+    from finops_assets.core.schemas import CSV_HEADER
+
+    def texts(column: str) -> list[str]:
+        return [f"'{text}" if text.startswith(_FORMULA) else text for text in rows[column].to_pylist()]
+
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(CSV_HEADER)
+    days = [day.isoformat() for day in rows["billingdate"].to_pylist()]
+    costs = map(plain, rows["cost"].to_pylist())
+    writer.writerows(zip(days, texts("ou"), texts("service"), texts("linkedaccount"), costs, strict=True))
+    return out.getvalue().encode("utf-8-sig")

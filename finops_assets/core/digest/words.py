@@ -1,0 +1,129 @@
+"""The digest's sentences: the headline, the subject, and how days, changes and names are worded."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+from finops_assets.core.charts import short_day
+from finops_assets.core.digest.figures import LEVEL, Against, DigestFigures, Mover, scheduled_lines
+from finops_assets.core.money import CENT, change, money, percent
+
+
+_BIDI_CONTROLS = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
+def tidy(text: str, limit: int = 120) -> str:
+    """A name as one line of harmless text: no line ends, control or bidirectional-override characters, not endless."""
+    text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text.translate(_BIDI_CONTROLS))
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def percent_words(now: Decimal, before: Decimal) -> str:
+    """`core.money.percent`, cut off where the base is next to nothing, and without a sign where it rounds to zero."""
+    words = ">+999 %" if before > 0 and now - before >= 10 * before else percent(now, before)
+    return "0.0 %" if words in ("+0.0 %", "-0.0 %") else words
+
+
+def days_words(days: Sequence[date]) -> str:
+    """`1-3 Aug, 29 Aug`: ascending days, stretches drawn together."""
+    from finops_assets.core.pipeline import contiguous
+
+    return ", ".join(stretch_words(days[0], days[-1]) for days in contiguous(days))
+
+
+def stretch_words(first: date, last: date) -> str:
+    """`1-3 Sep` (with an en dash), or `13 Jun to 9 Sep`."""
+    if first == last:
+        return short_day(first, weekday=False)
+    end = short_day(last, weekday=False)
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day}\u2013{end}"
+    return f"{short_day(first, weekday=False)} to {end}"
+
+
+def _compared(now: Decimal, before: Decimal, day: date) -> str:
+    """`+4.2 % on Wed 3 Sep`, or the amount where a percentage would lie."""
+    words = percent_words(now, before)
+    return f"{change(now - before) if words in ('n/a', 'new') else words} on {short_day(day)}"
+
+
+def headline(figures: DigestFigures) -> str:
+    """One plain sentence of what matters beside the total: how it compares, and what explains that."""
+    facts, against, currency = figures.facts, figures.against, tidy(figures.currency)
+    if against is None:
+        none = " or ".join(short_day(a.day) for a in (figures.last_week, figures.day_before))
+        return f"There is no data for {none} to compare {short_day(figures.day)} with."
+    delta = figures.total - against.total
+    on = f"on {short_day(against.day)}"
+    scheduled_delta = facts.scheduled - against.facts.scheduled if against.facts else Decimal()
+    if abs(scheduled_delta) > max(LEVEL * abs(against.total), abs(delta) / 2, CENT):
+        usage = _usage_words(figures, against)
+        if facts.scheduled:
+            what = ", ".join(f"{words} {money(cost)}" for words, cost in scheduled_lines(facts))
+            return f"{money(facts.scheduled, currency)} of the total are scheduled charges ({what}); {usage}."
+        carried = money(against.facts.scheduled, currency)
+        return f"{change(delta, currency)} {on}, which carried {carried} of scheduled charges; {usage}."
+    if against.total > 0 and abs(delta) < LEVEL * against.total:
+        sentence = f"Level with {short_day(against.day)} ({percent_words(figures.total, against.total)})"
+        causes = sorted((*figures.causes_up[:1], *figures.causes_down[:1]), key=lambda m: -abs(m.delta))
+        if causes and abs(causes[0].delta) >= LEVEL * against.total:
+            sentence += f"; the largest single move is {_cause_words(figures, causes[0])}"
+        return sentence + "."
+    sentence = f"{change(delta, currency)} {on}"
+    if against.total > 0:
+        moved = percent_words(figures.total, against.total).lstrip("+-")
+        sentence = f"{'Up' if delta > 0 else 'Down'} {moved} {on} ({change(delta, currency)})"
+    causes = figures.causes_up if delta > 0 else figures.causes_down
+    if causes and figures.movers_against == against and abs(causes[0].delta) >= abs(delta) / 4:
+        part = "mainly" if abs(causes[0].delta) >= abs(delta) / 2 else "the largest part"
+        sentence += f", {part} {_cause_words(figures, causes[0])}"
+    if delta < 0 and facts.settlement == "provisional":
+        sentence += "; the day is provisional and may still rise"
+    return sentence + "."
+
+
+def _usage_words(figures: DigestFigures, against: Against) -> str:
+    usage, before = figures.facts.usage, against.facts.usage
+    return f"usage alone is {money(usage, tidy(figures.currency))}, {_compared(usage, before, against.day)}"
+
+
+def _cause_words(figures: DigestFigures, cause: Mover) -> str:
+    """`Amazon EC2 in Engineering/Platform (+310.20, nearly all in payments-prod)`."""
+    movers = figures.movers_up if cause.delta > 0 else figures.movers_down
+    account = next((m for m in movers if (m.ou, m.service) == (cause.ou, cause.service)), None)
+    words = change(cause.delta, tidy(figures.currency))
+    if account and abs(account.delta) >= abs(cause.delta) * 9 / 10:
+        words += f", account {tidy(account.name) or tidy(account.account)}"
+    return f"{tidy(cause.service)} in {tidy(cause.ou)} ({words})"
+
+
+def scheduled_note(figures: DigestFigures) -> str:
+    """What scheduled charges do to the comparisons; empty where neither day has any."""
+    against = figures.movers_against
+    facts = [(figures.day, figures.facts)] + ([(against.day, against.facts)] if against and against.facts else [])
+    carried = [
+        f"{short_day(d)} carries {money(f.scheduled, tidy(figures.currency))} of scheduled charges"
+        for d, f in facts
+        if scheduled_lines(f)
+    ]
+    if not carried:
+        return ""
+    note = f"{', and '.join(carried)} (tax, fees, credits, refunds), booked on one day: what they move is not usage."
+    if len(facts) == 2:
+        words = _usage_words(figures, against)
+        note += f" {words[0].upper()}{words[1:]}."
+    return note
+
+
+def subject(figures: DigestFigures, *, revision: int = 1, prefix: str = "[FinOps]") -> str:
+    """`[FinOps] 10 Sep 2025: 3,412.77 USD (+4.2 % on Wed 3 Sep), provisional`."""
+    against = figures.against
+    text = f"{tidy(prefix)} {short_day(figures.day, weekday=False)} {figures.day.year}".strip()
+    text += f", revision {revision}" if revision > 1 else ""
+    text += f": {money(figures.total, tidy(figures.currency))}"
+    text += f" ({_compared(figures.total, against.total, against.day)})" if against else ""
+    return text + (", provisional" if figures.facts.settlement == "provisional" else "")
