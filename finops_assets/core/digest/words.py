@@ -11,7 +11,6 @@ from finops_assets.core.charts import short_day
 from finops_assets.core.digest.figures import LEVEL, Against, DigestFigures, Mover, scheduled_lines
 from finops_assets.core.money import CENT, change, money, percent
 
-
 _BIDI_CONTROLS = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
