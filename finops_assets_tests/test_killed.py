@@ -1,0 +1,105 @@
+"""A backfill that is killed for real (SIGKILL), at different points, and run again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from finops_assets.core.schemas import day_path
+from finops_assets.platform import Platform, build_platform
+from finops_assets.sample_bill import write_sample_bill
+from finops_assets.settings import load_settings
+
+LAST = date(2025, 9, 30)
+DAYS = [LAST - timedelta(days=9 - i) for i in range(10)]
+TOML = """[bill]
+path = '{bill}'
+first_day = 2025-09-21
+[accounts]
+path = '{accounts}'
+[mail]
+recipients = ['a@example.com', 'b@example.com', 'c@example.com']
+"""
+
+MOMENTS: list[tuple[str, Callable[[Platform], bool]]] = [
+    ("the account map is published", lambda p: p.archive.list("account-ou-map") != []),
+    ("the first day is archived", lambda p: len(p.archive.days()) >= 1),
+    ("half of the days are archived", lambda p: len(p.archive.days()) >= 5),
+    ("every day is archived", lambda p: len(p.archive.days()) == 10),
+    ("the days are registered", lambda p: bool(p.catalog.registered())),
+    ("the dashboard is there", lambda p: p.settings.dashboard_file.exists()),
+    ("the digest is stored", lambda p: any(path.endswith("manifest.json") for path in p.archive.list("digests"))),
+    ("one of three has the mail", lambda p: len(list(p.settings.outbox_folder.glob("*.eml"))) >= 1),
+]
+
+
+def start(folder: Path) -> subprocess.Popen:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("FINOPS_", "DAGSTER_"))}
+    command = [sys.executable, "-m", "finops_assets.cli", "backfill"]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=clean,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def bill(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sample_bill(tmp_path_factory.mktemp("bill") / "bill", LAST, 10).focus
+
+
+@pytest.fixture(scope="module")
+def truth(bill: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[date, str]:
+    """The fingerprints of an archive that was never disturbed."""
+    folder = tmp_path_factory.mktemp("truth")
+    (folder / "finops.toml").write_text(TOML.format(bill=bill, accounts=bill.parent / "accounts.csv"))
+    backfill = start(folder)
+    assert backfill.wait(120) == 0, backfill.stderr.read()
+    archive = build_platform(load_settings({}, {"home": str(folder / ".finops")}, folder=folder)).archive
+    return {day: archive.describe(day).fingerprint for day in DAYS}
+
+
+@pytest.mark.parametrize(("moment", "reached"), MOMENTS, ids=[moment for moment, _ in MOMENTS])
+def test_a_killed_backfill_leaves_whole_days_and_is_finished_by_the_next(
+    moment: str, reached: Callable[[Platform], bool], bill: Path, truth: dict[date, str], tmp_path: Path
+) -> None:
+    """Whenever it is killed, what is there is whole; the next run ends with every day right and one mail each."""
+    (tmp_path / "finops.toml").write_text(TOML.format(bill=bill, accounts=bill.parent / "accounts.csv"))
+    platform = build_platform(load_settings({}, {"home": str(tmp_path / ".finops")}, folder=tmp_path))
+    backfill = start(tmp_path)
+    while backfill.poll() is None and not reached(platform):
+        time.sleep(0.001)
+    if backfill.poll() is None:
+        os.killpg(backfill.pid, signal.SIGKILL)
+    backfill.wait()
+
+    for day in platform.archive.days():
+        assert platform.archive.describe(day).fingerprint == truth[day]
+        assert platform.archive.read([day]).num_rows == platform.archive.describe(day).rows
+    assert set(platform.catalog.registered()) <= set(platform.archive.days())
+
+    again = start(tmp_path)
+    assert again.wait(120) == 0, again.stderr.read()
+    assert {day: platform.archive.describe(day).fingerprint for day in platform.archive.days()} == truth
+    assert set(platform.catalog.registered()) == set(DAYS)
+    assert {day: found.rows for day, found in platform.catalog.read_back(DAYS).items()} == {
+        day: platform.archive.describe(day).rows for day in DAYS
+    }
+    mails = list(platform.settings.outbox_folder.glob("*.eml"))
+    assert len(mails) == 3
+    assert set(platform.outbox.mailed_days(DAYS).values()) == {"sent"}
+    folder = platform.settings.archive_folder
+    objects = {str(f.relative_to(folder)) for f in (folder / "ou-breakdowns").rglob("*.parquet")}
+    assert objects == set(map(day_path, DAYS))
