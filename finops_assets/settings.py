@@ -5,6 +5,7 @@ Nothing is read at import. `load_settings()` is called once by each entry point 
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import tomllib
@@ -74,7 +75,10 @@ class AccountsSettings(Section):
     @field_validator("ou_level", mode="before")
     @classmethod
     def _level(cls, value: Any) -> Any:
-        return int(value) if isinstance(value, str) and value.isdecimal() else value
+        level = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if level != "full" and (not isinstance(level, int) or isinstance(level, bool) or level < 1):
+            raise ValueError("must be full, or a number of levels from 1 on")
+        return level
 
 
 class MailSettings(Section):
@@ -106,6 +110,13 @@ class ScheduleSettings(Section):
 
     cron: str = Field("0 7 * * *", description="Cron expression of the daily job, in UTC.")
 
+    @field_validator("cron")
+    @classmethod
+    def _five_fields(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w*,/-]+( +[\w*,/-]+){4}", value):
+            raise ValueError("must be a cron expression of five fields, such as 0 7 * * *")
+        return value
+
 
 class WarehouseSettings(Section):
     """The embedded warehouse."""
@@ -134,6 +145,13 @@ class Settings(Section):
     dashboard: DashboardSettings = DashboardSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
+
+    @field_validator("home", mode="before")
+    @classmethod
+    def _somewhere(cls, value: Any) -> Any:
+        if not isinstance(value, str | Path) or not str(value):
+            raise ValueError("must name a folder")
+        return value
 
     @property
     def archive_folder(self) -> Path:
@@ -171,7 +189,8 @@ def load_settings(
         folder: the folder finops.toml is looked for in; the working directory by default.
 
     Raises:
-        SettingsError: an unknown or malformed setting, named as it is written in finops.toml, with what to write.
+        SettingsError: an unknown or malformed setting, named as in finops.toml, with where it is set; a home that is
+            the folder of finops.toml, or that holds the sample bill's days while another bill is set.
     """
     environ = os.environ if environ is None else environ
     named = environ.get("FINOPS_SETTINGS")
@@ -182,22 +201,34 @@ def load_settings(
     above = _merge(own, _from_environment(environ))
     for name, value in (overrides or {}).items():
         above = _merge(above, _nested(name.split("."), value))
-    home = Path(above.get("home", Settings.model_fields["home"].default))
-    demo_file = home / SETTINGS_FILE
-    demo = _read_toml(demo_file) if demo_file.is_file() else {}
-    _refuse_mixing(demo, above, home)
-    try:
-        return Settings.model_validate(_merge(demo, above))
-    except ValidationError as error:
-        raise _explain(error, file) from None
-
-
-def _refuse_mixing(demo: dict, above: dict, home: Path) -> None:
-    """A home that holds the sample bill's days must not receive another bill's: the totals would be of neither."""
-    sample, wanted = demo.get("bill", {}).get("path"), above.get("bill", {}).get("path")
-    if sample and wanted and Path(sample).resolve().parent != Path(wanted).resolve().parent:
+    settings = _validated(above, file, environ)
+    demo_file = settings.home / SETTINGS_FILE
+    if not demo_file.is_file():
+        return settings
+    if file.is_file() and demo_file.samefile(file):
         raise SettingsError(
-            f"the home {home} holds the days of the sample bill, which must not mix with those of {wanted}",
+            f"the home {settings.home} is the folder of your own {SETTINGS_FILE}; the demo empties its home",
+            where="home (FINOPS_HOME)",
+            fix="Set it to a folder of its own, such as .finops.",
+        )
+    demo = _read_toml(demo_file)
+    _refuse_mixing(_validated(demo, demo_file, {}), settings)
+    return _validated(_merge(demo, above), file, environ)
+
+
+def _validated(values: dict[str, Any], file: Path, environ: Mapping[str, str]) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, file, environ) from None
+
+
+def _refuse_mixing(demo: Settings, wanted: Settings) -> None:
+    """A home that holds the sample bill's days must not receive another bill's: the totals would be of neither."""
+    sample, other = demo.bill.path, wanted.bill.path
+    if sample and other and Path(sample).resolve().parent != Path(other).resolve().parent:
+        raise SettingsError(
+            f"the home {wanted.home} holds the days of the sample bill, which must not mix with those of {other}",
             where="bill.path",
             fix="Set FINOPS_HOME to another folder (say .finops-mine), or delete the home: it held only the demo.",
         )
@@ -238,9 +269,13 @@ def _merge(below: dict, above: dict) -> dict:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"is not valid TOML: {error}", where=str(file), fix="Mend that line.") from None
+    except OSError as error:
+        raise SettingsError(
+            f"cannot be read: {error.strerror}", where=str(file), fix="Check its permissions."
+        ) from None
 
 
 def env_name(setting: str) -> str:
@@ -248,26 +283,31 @@ def env_name(setting: str) -> str:
     return ENV_PREFIX + setting.upper().replace(".", "__")
 
 
-def _explain(error: ValidationError, file: Path) -> SettingsError:
+def _explain(error: ValidationError, file: Path, environ: Mapping[str, str]) -> SettingsError:
     first = error.errors(include_url=False)[0]
-    setting = ".".join(str(part) for part in first["loc"] if part in _known_names() or isinstance(part, str))
-    setting = re.sub(r"\.(literal\[.*|constrained-int|int)$", "", setting)
+    setting = ".".join(part for part in first["loc"] if isinstance(part, str))  # an index in a list is no part of it
+    variable = env_name(setting)
+    sources = [name for name in environ if name == variable or name.startswith(f"{variable}__")]
+    source = sources[0] if sources else str(file) if file.is_file() else variable
+    where = f"{setting} ({source})"
     if first["type"] == "extra_forbidden":
-        return SettingsError(
-            "there is no such setting",
-            where=f"{setting} ({file} or {env_name(setting)})",
-            fix="See docs/configuration.md for all settings.",
-        )
+        close = difflib.get_close_matches(setting, _names(), 1)
+        meant = f"Did you mean {env_name(close[0]) if sources else close[0]}? " if close else ""
+        return SettingsError("there is no such setting", where=where, fix=f"{meant}docs/configuration.md lists all.")
+    if first["type"] == "model_type":
+        return SettingsError("is a section, not a setting", where=where, fix=f"Write [{setting}], its settings below.")
+    reason = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     return SettingsError(
-        f"{first.get('input')!r} is not accepted: {first['msg'].removeprefix('Value error, ')}",
-        where=f"{setting} (in {file} or {env_name(setting)})",
-        fix="See docs/configuration.md.",
+        f"{first['input']!r} is not accepted: {reason}",
+        where=where,
+        fix="Mend it: docs/configuration.md says what each setting takes.",
     )
 
 
-def _known_names() -> set[str]:
-    names = set(Settings.model_fields)
-    for field in Settings.model_fields.values():
+def _names() -> list[str]:
+    """Every setting and section, as finops.toml names it."""
+    names = list(Settings.model_fields)
+    for name, field in Settings.model_fields.items():
         if _is_section(field.annotation):
-            names |= set(field.annotation.model_fields)
+            names += [f"{name}.{key}" for key in field.annotation.model_fields]
     return names

@@ -55,10 +55,18 @@ def read_accounts_csv(data: bytes, where: str) -> list[Membership]:
                 where=where,
                 fix="Its first line must be account_id,account_name,ou_path and optionally valid_from,valid_to.",
             )
+        doubled = sorted({c for c in header if c and header.count(c) > 1})
+        if doubled:
+            raise AccountsError(f"has the column {', '.join(doubled)} twice", where=where, fix="Delete one of them.")
         reader.fieldnames = header
-        rows = [_membership(row, f"{where}, line {reader.line_num}", reader.line_num) for row in reader if any(row)]
+        rows = [
+            _membership(row, f"{where}, line {reader.line_num}", reader.line_num)
+            for row in reader
+            if any(row.values())  # spreadsheets end with lines of commas
+        ]
     except csv.Error as error:
-        raise AccountsError(f"is not CSV: {error}", where=f"{where}, line {reader.line_num}", fix="Mend it.") from None
+        line = reader.line_num + 1  # where the record begins that could not be read
+        raise AccountsError(f"is not CSV: {error}", where=f"{where}, line {line}", fix="Mend it.") from None
     if not rows:
         raise AccountsError("names no account", where=where, fix="Add a line for each linked account.")
     return _effective(rows, where)

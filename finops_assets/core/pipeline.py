@@ -139,7 +139,7 @@ def read_account_map(archive: Archive) -> pa.Table:
         raise ArchiveError(
             "the account-to-OU map is not there yet", where=ACCOUNT_MAP_PATH, fix="Materialize account_ou_map first."
         )
-    return pq.read_table(pa.BufferReader(data))
+    return pq.ParquetFile(pa.BufferReader(data)).read()
 
 
 @dataclass

@@ -24,6 +24,7 @@ from dagster._serdes import ConfigurableClassData
 KEPT_OPEN = 4
 """Databases whose connection stays open: the index, the run being recorded, and the ones last looked at."""
 
+
 class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
     """SqliteEventLogStorage with a `store_event_batch` of its own, and connections that stay open."""
 

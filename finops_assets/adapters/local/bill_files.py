@@ -16,8 +16,16 @@ from finops_assets.core.errors import BillError, SettingsError
 
 PARQUET = (".parquet",)
 CSV = (".csv", ".csv.gz")
-PERIOD_FOLDER = re.compile(r"(?:BILLING_PERIOD=\d{4}-\d{2}|\d{8}-\d{8})")
-"""Data Exports' `BILLING_PERIOD=2025-09`, legacy CUR's `20250901-20251001`."""
+PERIOD_FOLDER = re.compile(
+    r"(?:^|/)(?:BILLING_PERIOD=(\d{4})-(\d{2})|(\d{4})(\d{2})\d{2}-\d{8}|year=(\d{4})/month=(\d{1,2}))(?=/)"
+)
+"""Data Exports' `BILLING_PERIOD=2025-09`, legacy CUR's `20250901-20251001`, and with Athena `year=2025/month=9`."""
+
+TIMED_FOLDER = re.compile(r"\d{4}-?\d{2}-?\d{2}T")
+"""A version's folder that is named after the time of its delivery."""
+
+NOT_THE_BILL = "cost_and_usage_data_status"
+"""A legacy CUR with Athena integration keeps a small table of its own state beside the bill."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,8 @@ def find_bill(path: str) -> BillFiles:
 
     Raises:
         SettingsError: no path is set, or nothing is there.
-        BillError: no data files, two kinds of files, a file of a manifest that is missing, or several versions of a
-            billing period without a manifest that says which one is current.
+        BillError: it cannot be looked at; no data files, or of two kinds; two exports; a manifest that cannot be read,
+            or names a file that is missing; several versions of a period, and no manifest that says which is current.
     """
     if not path:
         raise SettingsError(
@@ -48,10 +56,18 @@ def find_bill(path: str) -> BillFiles:
             where="bill.path (FINOPS_BILL__PATH)",
             fix="Set it to your bill's file or folder, or run `finops demo` for the sample bill.",
         )
-    root = Path(path)
+    try:
+        return _find(path, Path(path).expanduser())
+    except OSError as error:
+        raise BillError(
+            f"cannot be looked at ({error.strerror})", where=path, fix="Check bill.path and its permissions."
+        ) from None
+
+
+def _find(path: str, root: Path) -> BillFiles:
     if not root.exists():
         raise SettingsError(
-            f"there is no such file or folder: {path}",
+            f"there is no such file or folder on this machine: {path}",
             where="bill.path (FINOPS_BILL__PATH)",
             fix="Set it to your bill's file or folder.",
         )
@@ -82,73 +98,109 @@ def find_bill(path: str) -> BillFiles:
     )
 
 
+@dataclass(frozen=True)
+class _Found:
+    """A file and its place in an export.
+
+    Attributes:
+        period: `2025-09`, or empty outside of a billing period's folder.
+        tail: the path from that folder on, the same in a bucket and in a copy of it.
+        versioned: the layout may hold older versions of the period beside the current one.
+    """
+
+    file: Path
+    export: str
+    period: str
+    tail: str
+    versioned: bool
+
+
 def _files_below(root: Path) -> list[Path]:
-    everything = [
-        f
-        for f in root.rglob("*")
-        if f.is_file() and not any(p.startswith((".", "_")) for p in f.relative_to(root).parts)
-    ]
     manifests: dict[str, list[Path]] = defaultdict(list)
-    data: dict[str, list[Path]] = defaultdict(list)
-    for file in everything:
-        found = PERIOD_FOLDER.findall("/".join(file.relative_to(root).parts[:-1]))
-        period = found[-1] if found else ""
+    data: dict[str, list[_Found]] = defaultdict(list)
+    for file in root.rglob("*"):
+        parts = file.relative_to(root).parts
+        if any(part.startswith((".", "_")) for part in parts) or NOT_THE_BILL in parts or not file.is_file():
+            continue
+        # The root may be a billing period's folder itself.
+        found = _Found(file, *_place(f"{root.absolute().name}/{file.relative_to(root).as_posix()}"))
         if file.name.endswith("anifest.json"):
-            manifests[period].append(file)
+            manifests[found.period].append(file)
         elif file.name.lower().endswith(PARQUET + CSV):
-            data[period].append(file)
-    chosen: list[Path] = []
+            data[found.period].append(found)
+    chosen: list[_Found] = []
     for period, files in data.items():
         if period and manifests[period]:
-            chosen += _named_by_manifest(_newest(manifests[period]), files, period)
+            _refuse_two_exports(root, files)
+            chosen += _named_by_manifest(_newest(manifests[period]), files)
         else:
-            chosen += _only_version(files, period)
-    return chosen
+            _refuse_two_versions(period, [found for found in files if found.versioned])
+            chosen += files
+    _refuse_two_exports(root, [found for found in chosen if found.versioned])
+    return [found.file for found in chosen]
+
+
+def _place(path: str) -> tuple[str, str, str, bool]:
+    """Export, billing period, tail and versioned of a path."""
+    matches = list(PERIOD_FOLDER.finditer(path))
+    if not matches:
+        return "", "", path, False
+    last = matches[-1]
+    year, month = (group for group in last.groups() if group)
+    export, tail = path[: last.start()].removesuffix("/data"), path[last.end() :].lstrip("/")
+    return export, f"{year}-{int(month):02d}", tail, not last.group(0).lstrip("/").startswith("year=")
+
+
+def _refuse_two_exports(root: Path, files: list[_Found]) -> None:
+    exports = sorted({found.export for found in files})
+    if len(exports) > 1:
+        raise BillError(
+            f"holds {len(exports)} exports, {exports[0]} and {exports[1]}: charges that are in both would count twice",
+            where=str(root),
+            fix="Point bill.path at one of them.",
+        )
 
 
 def _newest(manifests: list[Path]) -> Path:
-    # Legacy CUR keeps a copy of the manifest in each assembly's folder; the one nearest the period is the current one.
-    return min(manifests, key=lambda m: (len(m.parts), -m.stat().st_mtime_ns))
+    # Legacy CUR keeps a copy of the manifest in each version's folder; the one nearest the period is the current one.
+    nearest = min(len(manifest.parts) for manifest in manifests)
+    return max(
+        (manifest for manifest in manifests if len(manifest.parts) == nearest),
+        key=lambda m: (m.parent.name if TIMED_FOLDER.match(m.parent.name) else "", m.stat().st_mtime_ns),
+    )
 
 
-def _named_by_manifest(manifest: Path, files: list[Path], period: str) -> list[Path]:
+def _named_by_manifest(manifest: Path, files: list[_Found]) -> list[_Found]:
     try:
-        content = json.loads(manifest.read_text(encoding="utf-8"))
+        content = json.loads(manifest.read_text(encoding="utf-8-sig"))
         keys = content.get("dataFiles") or content.get("reportKeys") or []
         keys = [k if isinstance(k, str) else k.get("key") or k.get("uri") or k["path"] for k in keys]
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise BillError(
-            f"is not a manifest that can be read: {error}", where=str(manifest), fix="Copy the export again."
+            f"is not a manifest that can be read ({error})", where=str(manifest), fix="Copy the export again."
         ) from None
     if not keys:
         raise BillError(
             "names no data files (neither dataFiles nor reportKeys)", where=str(manifest), fix="Copy the export again."
         )
-    here = {_from_period(str(f), period): f for f in files}
-    wanted = [_from_period(k, period) for k in keys]
-    missing = [k for k, w in zip(keys, wanted, strict=True) if w not in here]
+    here = {found.tail: found for found in files}
+    wanted = {_place(key)[2]: key for key in keys}
+    missing = [key for tail, key in wanted.items() if tail not in here]
     if missing:
         raise BillError(
             f"names {len(missing)} data file(s) that are not there, first {missing[0]}",
             where=str(manifest),
             fix="The copy of the export is not whole: copy it again, the manifest last.",
         )
-    return [here[w] for w in wanted]
+    return [here[tail] for tail in wanted]
 
 
-def _from_period(path: str, period: str) -> str:
-    """The part of a path from its billing period on: the same in a bucket and in a copy of it."""
-    return path.replace("\\", "/").rpartition(period)[2].lstrip("/")
-
-
-def _only_version(files: list[Path], period: str) -> list[Path]:
-    if period:
-        folders = sorted({f.parent for f in files})
-        if len(folders) > 1:
-            raise BillError(
-                f"holds {len(folders)} versions of {period} and no manifest that says which is current: "
-                f"{folders[0].name}, {folders[1].name}",
-                where=str(folders[0].parent),
-                fix="Copy the export's manifests too, or keep the newest version only.",
-            )
-    return files
+def _refuse_two_versions(period: str, files: list[_Found]) -> None:
+    folders = sorted({found.file.parent for found in files})
+    if len(folders) > 1:
+        raise BillError(
+            f"holds {len(folders)} versions of {period} and no manifest that says which is current: "
+            f"{folders[0].name}, {folders[1].name}",
+            where=str(folders[0].parent),
+            fix="Point bill.path at the export's own folder, with its manifests, or keep the newest version only.",
+        )

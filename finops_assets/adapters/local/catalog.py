@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.adapters.local.warehouse import athena_to_duckdb, connect, sql_literal
+from finops_assets.adapters.local.warehouse import athena_to_duckdb, connect, file_literal
 from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.ports import CatalogDay
 from finops_assets.core.schemas import (
@@ -68,18 +68,18 @@ class SQLiteCatalog:
         """One transaction: all of it, or nothing."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            con = sqlite3.connect(self._file, timeout=30)
-        except (OSError, sqlite3.Error) as error:
-            raise ArchiveError(f"cannot be opened: {error}", where=str(self._file), fix="Check FINOPS_HOME.") from None
-        try:
-            with con:
+            with closing(sqlite3.connect(self._file, timeout=30)) as con, con:
                 con.execute(
                     "CREATE TABLE IF NOT EXISTS partitions (name TEXT, year INT, month INT, day INT, location TEXT, "
                     "PRIMARY KEY (name, year, month, day))"
                 )
                 yield con
-        finally:
-            con.close()
+        except (OSError, sqlite3.Error) as error:
+            raise ArchiveError(
+                f"the catalog cannot be used ({error})",
+                where=str(self._file),
+                fix="Check FINOPS_HOME; a damaged catalog can be deleted: running the days again registers them.",
+            ) from None
 
     def read_back(self, days: Sequence[date]) -> dict[date, CatalogDay]:
         """What a reader gets of these days: only registered partitions whose object is there have an entry."""
@@ -87,18 +87,45 @@ class SQLiteCatalog:
         there = {d: registered[d] for d in days if d in registered and self._object(registered[d]).is_file()}
         if not there:
             return {}
-        con = connect({})
-        self._create_table(con, there)
-        rows = con.execute(
-            f"SELECT make_date(year, month, day), COUNT(*), SUM(CAST(dailycost AS {MONEY_SQL})), "
-            f"COUNT_IF(billingdate <> make_date(year, month, day)) FROM {DATABASE}.{TABLE} GROUP BY ALL"
-        ).fetchall()
-        con.close()
+        with self._database(there) as con:
+            rows = con.execute(
+                f"SELECT make_date(year, month, day), COUNT(*), SUM(CAST(dailycost AS {MONEY_SQL})), "
+                f"COUNT_IF(billingdate <> make_date(year, month, day)) FROM {DATABASE}.{TABLE} GROUP BY ALL"
+            ).fetchall()
         found = {day: CatalogDay(day, there[day], n, total, strays) for day, n, total, strays in rows}
         return {day: found.get(day, CatalogDay(day, there[day], 0, Decimal(), 0)) for day in there}
 
     def _object(self, location: str) -> Path:
         return self._folder / location / DAY_OBJECT_NAME
+
+    @contextmanager
+    def _database(self, partitions: dict[date, str]) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A DuckDB in which finops_db.ou_breakdown is these partitions."""
+        import duckdb
+
+        with closing(connect({})) as con:
+            try:
+                self._create_table(con, partitions)
+                yield con
+            except duckdb.Error as error:
+                raise self._damaged(partitions) or error from None
+
+    def _damaged(self, partitions: dict[date, str]) -> ArchiveError | None:
+        """The first day whose object cannot be read, if that is what stopped a query."""
+        import duckdb
+
+        with closing(connect({})) as con:
+            for day, location in partitions.items():
+                file = self._object(location)
+                try:
+                    con.execute(f"SELECT BIT_XOR(HASH(COLUMNS(*))) FROM read_parquet({file_literal(file)})").fetchall()
+                except duckdb.Error as error:
+                    return ArchiveError(
+                        f"is damaged ({str(error).strip().splitlines()[0]})",
+                        where=str(file),
+                        fix=f"Run `finops run --date {day}`.",
+                    )
+        return None
 
     def _create_table(self, con: duckdb.DuckDBPyConnection, partitions: dict[date, str]) -> None:
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {DATABASE}")
@@ -108,10 +135,16 @@ class SQLiteCatalog:
                 "linkedaccount VARCHAR, dailycost DOUBLE, year INTEGER, month INTEGER, day INTEGER)"
             )
             return
-        files = ", ".join(sql_literal(self._object(location)) for location in partitions.values())
+        files = ", ".join(file_literal(self._object(location)) for location in partitions.values())
+        # From the object's own place, as DuckDB's hive partitioning also reads a `year=` in the path of the home.
+        place = "year=(\\d+)/month=(\\d+)/day=(\\d+)/[^/]+$"
+        partition = (
+            f"CAST(regexp_extract(filename, '{place}', {i}) AS INTEGER) AS {name}"
+            for i, name in enumerate(("year", "month", "day"), 1)
+        )
         con.execute(
-            f"CREATE VIEW {DATABASE}.{TABLE} AS SELECT * FROM read_parquet([{files}], hive_partitioning=true, "
-            "hive_types={'year': INTEGER, 'month': INTEGER, 'day': INTEGER})"
+            f"CREATE VIEW {DATABASE}.{TABLE} AS SELECT * EXCLUDE (filename), {', '.join(partition)} "
+            f"FROM read_parquet([{files}], hive_partitioning=false, filename=true)"
         )
 
     def query(self, sql: str, warehouse: DuckDBWarehouse | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -129,26 +162,28 @@ class SQLiteCatalog:
 
         try:
             statements = sqlglot.parse(sql, read="athena")
-        except sqlglot.errors.ParseError as error:
+        except sqlglot.errors.SqlglotError as error:
             raise FinopsError(f"the query cannot be parsed: {error}", fix="Write it in Athena's SQL.") from None
         if len(statements) != 1 or not isinstance(statements[0], sqlglot.exp.Query):
             raise FinopsError("only one SELECT can be run", fix="The archive is written by the pipeline alone.")
-        con = connect({})
-        self._create_table(con, {d: loc for d, loc in self.registered().items() if self._object(loc).is_file()})
+        partitions = {d: loc for d, loc in self.registered().items() if self._object(loc).is_file()}
+        try:
+            with self._database(partitions) as con:
+                self._create_map(con)
+                con.execute(f"SET search_path = '{DATABASE},main'")
+                if warehouse and "finops_daily_summary" in sql.lower():
+                    warehouse.summary_view(con, f"{DATABASE}.finops_daily_summary")
+                cursor = con.execute(athena_to_duckdb(sql))
+                return [column[0] for column in cursor.description], cursor.fetchall()
+        except duckdb.Error as error:
+            raise FinopsError(f"the query failed: {error}") from None
+
+    def _create_map(self, con: duckdb.DuckDBPyConnection) -> None:
         map_file = self._folder / ACCOUNT_MAP_PATH
         if map_file.is_file():
             con.execute(
-                f"CREATE VIEW {DATABASE}.account_ou_map AS "
-                f"SELECT * FROM read_parquet({sql_literal(map_file)})"
+                f"CREATE VIEW {DATABASE}.account_ou_map AS SELECT * FROM read_parquet({file_literal(map_file)})"
             )
         else:
             con.register("empty_map", ACCOUNT_OU_MAP.empty_table())
             con.execute(f"CREATE TABLE {DATABASE}.account_ou_map AS SELECT * FROM empty_map")
-        con.execute(f"SET search_path = '{DATABASE},main'")
-        try:
-            if warehouse and "finops_daily_summary" in sql.lower():
-                warehouse.summary_view(con, f"{DATABASE}.finops_daily_summary")
-            cursor = con.execute(athena_to_duckdb(sql))
-        except duckdb.Error as error:
-            raise FinopsError(f"the query failed: {error}") from None
-        return [column[0] for column in cursor.description], cursor.fetchall()
