@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gc
 import json
+import os
+import shutil
 import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -88,21 +90,20 @@ def demo(days: int) -> None:
     rows = _status_rows(platform)
     took = (datetime.now(UTC) - started).total_seconds()
     total = sum((row["total"] for row in rows if row["archived"]), Decimal())
-    from finops_assets.core.money import money
-
+    finops = "finops" if shutil.which("finops") else os.path.relpath(sys.argv[0])
     click.echo(
         f"""
-{len(rows)} days archived in {took:.0f} s, {money(total, rows[-1]["currency"])} ({rows[-1]["cost_basis"]}).
+{len(rows)} days archived in {took:.0f} s, {_money(total)} {rows[-1]["currency"]} ({rows[-1]["cost_basis"]}).
 
   archive    {settings.archive_folder / "ou-breakdowns"}
   dashboard  {settings.dashboard_file}
-  digest     {_newest(settings.outbox_folder)}
-  query      finops query "SELECT ou, ROUND(SUM(dailycost), 2) AS cost FROM ou_breakdown GROUP BY ou ORDER BY 2 DESC"
+  digest     {settings.outbox_folder / f"{sample.last_day}-*.eml"}
+  query      {finops} query "SELECT ou, ROUND(SUM(dailycost), 2) AS cost FROM ou_breakdown GROUP BY ou ORDER BY 2 DESC"
 
 Next:
-  finops dev                 open the Dagster UI on http://127.0.0.1:3000 (from a clone: make dev)
-  finops status              what is there, day by day
-  your own bill              FINOPS_HOME=.finops-mine FINOPS_BILL__PATH=<file or folder> finops backfill
+  {finops} dev     open the Dagster UI on http://127.0.0.1:3000
+  {finops} status  what is there, day by day
+  your own bill: FINOPS_HOME=.finops-mine FINOPS_BILL__PATH=<file or folder> {finops} backfill
 """
     )
 
@@ -207,8 +208,6 @@ def resend(day: date, to: str | None, as_json: bool) -> None:
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 def dev(host: str, port: int) -> None:
     """Open the Dagster UI: webserver and daemon (schedule, backfills) on this machine."""
-    import os
-
     from finops_assets.defs.instance import prepare_dagster_home
 
     prepare_dagster_home(_settings().dagster_home)
@@ -317,11 +316,6 @@ def _status_rows(platform: Platform, stretches: list[tuple[date, date]] | None =
             }
         )
     return rows
-
-
-def _newest(folder: Path) -> str:
-    files = sorted(folder.glob("*.eml"), key=lambda f: f.stat().st_mtime)
-    return str(files[-1]) if files else "none"
 
 
 def _yes(value: bool) -> str:

@@ -81,6 +81,24 @@ def fingerprint(table: pa.Table) -> str:
     return hashlib.sha256(sink.getvalue()).hexdigest()
 
 
+def largest(rows: pa.Table, count: int) -> list[dict]:
+    """The day's rows of the highest cost, for people to look at."""
+    import pyarrow.compute as pc
+
+    chosen = pc.select_k_unstable(rows, count, [("dailycost", "descending")])
+    return rows.select(["ou", "service", "linkedaccount", "dailycost"]).take(chosen).to_pylist()
+
+
+def unknown_accounts(rows: pa.Table) -> dict[str, float]:
+    """Linked account -> cost of the day, of the accounts that the map does not know; the most expensive first."""
+    import pyarrow.compute as pc
+
+    unknown = rows.filter(pc.equal(rows.column("ou"), UNASSIGNED))
+    sums = unknown.group_by("linkedaccount").aggregate([("dailycost", "sum")]).to_pylist()
+    found = {row["linkedaccount"]: row["dailycost_sum"] for row in sums}
+    return dict(sorted(found.items(), key=lambda item: (-abs(item[1]), item[0])))
+
+
 TOTALS, SCHEMA, KEYS = PROMISES = ("totals_match_source", "schema_as_agreed", "no_duplicate_keys")
 """The promises that every published day keeps; they are the names of the asset checks."""
 

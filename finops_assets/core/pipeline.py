@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HALF_A_CENT = Decimal("0.005")
+LARGEST = 10
+"""Rows of a day that are shown as its preview."""
 
 Progress = Callable[[str, int, int], None]
 """Told (what, done, of how many) as a long step advances."""
@@ -73,9 +75,14 @@ def contiguous(days: Sequence[date]) -> list[list[date]]:
 
 @dataclass
 class Archived:
-    """What became of the days: published, or the promise that each of the others breaks."""
+    """What became of the days: published, or the promise that each of the others breaks.
+
+    `largest` and `unknown` are for people to look at: each day's rows of the highest cost, and its accounts without OU.
+    """
 
     published: dict[date, PublishedDay] = field(default_factory=dict)
+    largest: dict[date, list[dict]] = field(default_factory=dict)
+    unknown: dict[date, dict[str, float]] = field(default_factory=dict)
     broken: dict[str, dict[date, str]] = field(default_factory=lambda: {name: {} for name in breakdown.PROMISES})
 
     @property
@@ -105,6 +112,8 @@ def archive_days(
             facts = day_facts(source[rows.day], cost_basis)
             facts |= {"settlement": settlement(rows.day, today), "run_id": run_id, "bill_format": bill_format}
             result.published[rows.day] = archive.publish(rows, facts)
+            result.largest[rows.day] = breakdown.largest(rows.rows, LARGEST)
+            result.unknown[rows.day] = breakdown.unknown_accounts(rows.rows)
             progress("archived", len(result.published), len(days))
     for day in days:
         if day not in result.published and day not in result.refused:

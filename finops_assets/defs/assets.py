@@ -174,9 +174,11 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             for promise, reasons in done.broken.items():
                 if reasons:
                     yield show.failed(promise, reasons)
-            for day, there in done.published.items():
+            for day in done.published:
                 context.log_event(
-                    dg.AssetMaterialization(context.asset_key, metadata=show.published_day(there), partition=str(day))
+                    dg.AssetMaterialization(
+                        context.asset_key, metadata=show.archived_day(done, day), partition=str(day)
+                    )
                 )
             first = min(done.refused)
             raise _refusal(
@@ -187,10 +189,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
                 )
             )
         for day in days:
-            context.add_asset_metadata(show.published_day(done.published[day]), partition_key=str(day))
-        newest = days[-1]
-        rows = archive.read([newest])
-        context.add_asset_metadata({"preview": show.preview(rows, done.published[newest])}, partition_key=str(newest))
+            context.add_asset_metadata(show.archived_day(done, day), partition_key=str(day))
         yield dg.MaterializeResult(
             check_results=[
                 *(show.passed(promise, days) for promise in breakdown.PROMISES),

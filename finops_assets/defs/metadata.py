@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,14 @@ import dagster as dg
 
 from finops_assets.core.money import money, plain
 from finops_assets.core.morning import Sent
-from finops_assets.core.pipeline import Registered, in_words
+from finops_assets.core.pipeline import Archived, Registered, in_words
 from finops_assets.core.ports import BillDescription, PublishedDay, Refresh, SourceDay
 from finops_assets.core.schemas import COLUMN_DESCRIPTIONS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PREVIEW_ROWS = 10
+UNKNOWN_SHOWN = 20
 
 
 def table_schema(schema: pa.Schema) -> dg.TableSchema:
@@ -67,28 +68,42 @@ def source_day(day: SourceDay, cost_basis: str) -> dict[str, Any]:
     return facts
 
 
-def published_day(day: PublishedDay) -> dict[str, Any]:
-    share = unassigned_percent(day)
-    return {
-        "dagster/partition_row_count": day.rows,
-        "total": plain(day.total),
-        "source total": plain_text(day.metadata["source_total"]),
-        "currency": day.currency,
-        "cost basis": day.cost_basis,
-        "settlement": day.metadata["settlement"],
-        "scheduled charges": plain_text(day.metadata["scheduled"]),
-        "unassigned share (%)": round(share, 2),
-        "path": day.path,
-        "version": day.version,
-        "size (bytes)": day.size_bytes,
-        "fingerprint": day.fingerprint[:16],
-        "changed by this run": day.changed,
+def archived_day(done: Archived, day: date) -> dict[str, Any]:
+    there, unknown = done.published[day], done.unknown[day]
+    unit = f"{there.currency}, {there.cost_basis}"
+    facts = {
+        "dagster/partition_row_count": there.rows,
+        "total": plain(there.total),
+        "source total": plain_text(there.metadata["source_total"]),
+        "currency": there.currency,
+        "cost basis": there.cost_basis,
+        "settlement": there.metadata["settlement"],
+        "scheduled charges": plain_text(there.metadata["scheduled"]),
+        "unassigned share (%)": round(unassigned_percent(there), 2),
+        "unassigned accounts": len(unknown),
+        "path": there.path,
+        "version": there.version,
+        "size (bytes)": there.size_bytes,
+        "fingerprint": there.fingerprint[:16],
+        "changed by this run": there.changed,
+        "preview": markdown_table(
+            ("OU", "Service", "LinkedAccount", f"DailyCost ({unit})"),
+            ((row["ou"], row["service"], row["linkedaccount"], cost(row["dailycost"])) for row in done.largest[day]),
+        ),
     }
+    if unknown:
+        shown = list(unknown.items())[:UNKNOWN_SHOWN]
+        facts["accounts without an OU"] = markdown_table(
+            ("LinkedAccount", f"DailyCost ({unit})"), ((account, cost(amount)) for account, amount in shown)
+        )
+    return facts
+
+
+def cost(amount: float) -> str:
+    return money(Decimal(repr(amount)))
 
 
 def plain_text(amount: str) -> str:
-    from decimal import Decimal
-
     return plain(Decimal(amount))
 
 
@@ -96,15 +111,6 @@ def unassigned_percent(day: PublishedDay) -> float:
     """Share of the day's cost in Unassigned, of absolute amounts so that credits do not hide it."""
     unassigned = abs(float(day.metadata["unassigned"]))
     return 100 * unassigned / abs(float(day.total)) if day.total else (100.0 if unassigned else 0.0)
-
-
-def preview(rows: pa.Table, day: PublishedDay) -> dg.MarkdownMetadataValue:
-    """The day's largest rows."""
-    largest = rows.sort_by([("cost", "descending")]).slice(0, PREVIEW_ROWS).to_pylist()
-    return markdown_table(
-        ("OU", "Service", "LinkedAccount", f"DailyCost ({day.currency}, {day.cost_basis})"),
-        ((r["ou"], r["service"], r["linkedaccount"], money(r["cost"])) for r in largest),
-    )
 
 
 def registered_day(done: Registered, day: date) -> dict[str, Any]:
