@@ -232,15 +232,6 @@ def _platform(settings: Settings) -> Platform:
     return build_platform(settings)
 
 
-def _warm_up() -> None:
-    """Start the chart renderer beside the run: it takes 0.8 s, most of it outside the interpreter's lock."""
-    import threading
-
-    from finops_assets.core.charts import warm_up
-
-    threading.Thread(target=warm_up, daemon=True).start()
-
-
 def _finish(platform: Platform, stretches: list[tuple[date, date]], as_json: bool) -> None:
     """Run each stretch of days, report what is there afterwards, and exit with 1 if any failed."""
     good = [_execute(platform, first, last) for first, last in stretches]
@@ -275,8 +266,6 @@ def _execute(platform: Platform, first: date, last: date) -> bool:
         )
     from finops_assets.run import run_days
 
-    if platform.outbox.latest(last) is None:
-        _warm_up()
     outcome = run_days(platform, first, last, tell=_tell)
     for message in outcome.errors:
         _complain(message)

@@ -101,7 +101,7 @@ def expected(lines: list[Line]) -> dict[date, dict[tuple[str, str, str], Decimal
     ],
     ids=["FOCUS, doubles", "FOCUS, CSV", "CUR 2.0, decimals", "CUR, gzip"],
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=BILLS)
 @example(lines=[Line(Decimal("0.1"), datetime(2025, 9, d, tzinfo=None)) for d in (10, 10, 10, 11, 12)])  # noqa: DTZ001
 @example(lines=[Line(Decimal("12345.67"), datetime(2025, 9, d, 23, 59, 59, 999_999)) for d in (10, 11, 12)])  # noqa: DTZ001
@@ -131,7 +131,7 @@ def test_the_archive_is_exactly_the_bill(fmt: str, kind: str, types: dict | None
             assert abs(sum(row["cost"] for row in rows) - there.total) < HALF_A_CENT
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     moments=st.lists(
         st.tuples(

@@ -278,11 +278,12 @@ class _OpenBill:
     def _survey(self, rules: bill.Rules) -> None:
         """Refuse a bill with lines that can be on no day, or with currencies that nobody chose from."""
         found = self.rows(bill.survey_sql(self.format))
-        undated = sum(lines for _, _, lines in found)
-        if undated:
+        if not all(dated for _, _, dated in found):
+            undated = bill.undated(self.format)
+            (lines,) = self.rows(f"SELECT COUNT(*) FROM bill WHERE {undated}")[0]
             raise BillError(
-                f"{undated} line(s) have no date that can be booked",
-                where=self._place(bill.undated(self.format), self.format.start),
+                f"{lines} line(s) have no date that can be booked",
+                where=self._place(undated, self.format.start),
                 fix="No line may be lost: export the bill again.",
             )
         currencies = [currency for currency, _, _ in found if currency]
@@ -295,7 +296,7 @@ class _OpenBill:
             )
         if self.format.currency and len(currencies) < len(found):
             raise BillError(
-                f"{next(lines for currency, lines, _ in found if not currency)} line(s) have no currency",
+                f"{sum(lines for currency, lines, _ in found if not currency)} line(s) have no currency",
                 where=self._place(f"NULLIF({self.format.currency}, '') IS NULL", self.format.currency),
                 fix="Export the bill again.",
             )
