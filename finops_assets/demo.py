@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from finops_assets.sample_bill import SampleBill
 
 
+FIRST_WORDS = "# Written by `finops demo`"
+MADE = ("sample-bill", "archive", "outbox", "dagster", "spill", "catalog.sqlite", "dashboard.html", SETTINGS_FILE)
+"""What a demo's home holds; nothing else in it is touched."""
+
+
 def prepare_demo(settings: Settings, last_day: date, days: int) -> tuple[Settings, SampleBill, bool]:
     """The settings and the sample bill that ends on last_day, and whether it was made just now.
 
-    A demo of the same days is run again as it is; one of other days replaces the whole home, which holds nothing else.
+    A demo of the same days is run again as it is; one of other days replaces what the demo made in its home.
 
     Raises:
         SettingsError: the home holds another bill's days, or another bill is set.
@@ -26,10 +31,10 @@ def prepare_demo(settings: Settings, last_day: date, days: int) -> tuple[Setting
 
     home, folder = settings.home, settings.sample_folder
     marker = home / SETTINGS_FILE
-    ours = marker.is_file()
-    if not ours and (settings.archive_folder / "ou-breakdowns").exists():
+    ours = marker.is_file() and marker.read_text(encoding="utf-8").startswith(FIRST_WORDS)
+    if not ours and (marker.exists() or (settings.archive_folder / "ou-breakdowns").exists()):
         raise SettingsError(
-            f"the home {home} holds the days of another bill, which the demo must not mix with its own",
+            f"the home {home} holds settings or days of another bill, which the demo must not mix with its own",
             where="home (FINOPS_HOME)",
             fix="Run it elsewhere: FINOPS_HOME=.finops-demo finops demo.",
         )
@@ -42,7 +47,9 @@ def prepare_demo(settings: Settings, last_day: date, days: int) -> tuple[Setting
     wanted = _settings_file(folder, last_day, days)
     fresh = not (ours and marker.read_text(encoding="utf-8") == wanted)
     if fresh and ours:
-        shutil.rmtree(home)
+        for name in MADE:
+            shutil.rmtree(home / name, ignore_errors=True)
+            (home / name).unlink(missing_ok=True)
     sample = write_sample_bill(folder, last_day, days)
     if fresh:
         marker.write_text(wanted, encoding="utf-8")
@@ -51,7 +58,7 @@ def prepare_demo(settings: Settings, last_day: date, days: int) -> tuple[Setting
 
 def _settings_file(folder: Path, last_day: date, days: int) -> str:
     first_day = last_day - timedelta(days=days - 1)
-    return f"""# Written by `finops demo`: this home holds the sample bill, {first_day} to {last_day}.
+    return f"""{FIRST_WORDS}: this home holds the sample bill, {first_day} to {last_day}.
 [bill]
 path = {str(folder / "focus")!r}
 first_day = {first_day}

@@ -166,6 +166,14 @@ def test_an_object_that_is_not_ours_is_named(archive: ObjectArchive, data: bytes
         archive.describe(DAY)
 
 
+def test_a_place_that_cannot_be_written_is_an_error_that_names_it(archive: ObjectArchive, tmp_path: Path) -> None:
+    """What the store refuses becomes an ArchiveError with the object's path and what to do."""
+    archive.put("ou-breakdowns", b"a file where the folder should be")
+    with pytest.raises(ArchiveError, match=r"cannot be written .* Check the space and rights") as error:
+        archive.put(day_path(DAY), b"")
+    assert error.value.where == day_path(DAY)
+
+
 def test_what_is_not_there_is_none(archive: ObjectArchive) -> None:
     """A day or an object that is missing is no error."""
     assert archive.describe(DAY) is None

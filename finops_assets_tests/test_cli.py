@@ -175,6 +175,18 @@ def test_the_demos_days_never_mix_with_your_own(demo: Path, own: Path, bill: Sam
     assert "FINOPS_HOME" in theirs.stderr
 
 
+def test_the_demo_never_touches_settings_that_are_not_its_own(tmp_path: Path) -> None:
+    """A home with somebody's finops.toml is refused and left as it is, wherever the settings are read from."""
+    mine = tmp_path / "home" / "finops.toml"
+    mine.parent.mkdir()
+    mine.write_text("[bill]\ncurrency = 'EUR'\n")
+    (tmp_path / "other.toml").write_text("")
+    done = finops("demo", "--days", "3", cwd=tmp_path, FINOPS_HOME="home", FINOPS_SETTINGS="other.toml")
+    assert done.returncode == 2
+    assert [f.name for f in mine.parent.iterdir()] == ["finops.toml"]
+    assert mine.read_text() == "[bill]\ncurrency = 'EUR'\n"
+
+
 def test_the_environment_wins_over_the_file(own: Path, tmp_path: Path) -> None:
     """FINOPS_<SECTION>__<KEY> overrides finops.toml."""
     (tmp_path / "finops.toml").write_text((own / "finops.toml").read_text())

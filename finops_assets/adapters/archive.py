@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 METADATA_PREFIX = "finops."
 DAY_OBJECT = re.compile(rf"{BREAKDOWN_PREFIX}/year=(\d{{4}})/month=(\d{{2}})/day=(\d{{2}})/ou_breakdown\.parquet")
+NEEDED = frozenset(("rows", "total", "currency", "cost_basis", "fingerprint"))
 SAME = ("fingerprint", "total", "currency", "cost_basis", "source_total", "by_category", "scheduled", "left_out")
 """A day whose object already says the same of all these is left as it is: running a day twice changes nothing."""
 
@@ -91,7 +92,7 @@ class ObjectArchive:
             for key, value in footer.items()
             if key.decode().startswith(METADATA_PREFIX)
         }
-        if "total" not in found:
+        if not found.keys() >= NEEDED:
             raise ArchiveError("was not written by finops_assets", where=path, fix="Move it out of the archive.")
         return self._published(day, path, data, found)
 
@@ -133,7 +134,14 @@ class ObjectArchive:
         ).to_arrow_table()
 
     def put(self, path: str, data: bytes) -> str:
-        result = self._store.put(path, data)
+        from obstore.exceptions import BaseError
+
+        try:
+            result = self._store.put(path, data)
+        except (BaseError, OSError) as error:
+            raise ArchiveError(
+                f"cannot be written ({str(error).splitlines()[0]})", where=path, fix="Check the space and rights there."
+            ) from None
         return result["version"] or hashlib.sha256(data).hexdigest()[:16]
 
     def get(self, path: str) -> bytes | None:
