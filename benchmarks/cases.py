@@ -10,7 +10,6 @@ import os
 import resource
 import sys
 import tempfile
-import threading
 import time
 from contextlib import contextmanager
 from datetime import timedelta
@@ -81,8 +80,7 @@ def work(folder: str) -> dict:
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as home:
         platform = _platform(folder, home)
-        with _timed(result):
-            threading.Thread(target=charts.warm_up, daemon=True).start()
+        with _timed(result), charts.renderer_beside() as draw:
             platform.archive.put(ACCOUNT_MAP_PATH, to_parquet(platform.accounts.load()))
             pipeline.find_days(platform.warehouse, DAYS)
             done = pipeline.archive_days(
@@ -97,7 +95,7 @@ def work(folder: str) -> dict:
             assert not pipeline.register_days(platform.archive, platform.catalog, DAYS).wrong
             shown = platform.dashboard.refresh("bench")
             assert not pipeline.dashboard_fault(shown, platform.archive, platform.settings.dashboard.days)
-            Morning(platform.archive, platform.outbox, "[FinOps]", platform.links).send(DAYS, datetime.now(UTC))
+            Morning(platform.archive, platform.outbox, "[FinOps]", platform.links, draw).send(DAYS, datetime.now(UTC))
         result["total"] = str(sum(p.total for p in done.published.values()))
     return result
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from finops_assets.core import charts
+
 if TYPE_CHECKING:
     from finops_assets.platform import Platform
 
@@ -27,6 +29,7 @@ def build_definitions(
     clock: Callable[[], datetime] = _utc_now,
     progress: Callable[[str, int, int], None] | None = None,
     loggers: Mapping[str, Any] | None = None,
+    draw: Callable[[Mapping[str, Any]], bytes] = charts.to_png,
 ) -> dg.Definitions:
     """Definitions over a platform.
 
@@ -35,6 +38,7 @@ def build_definitions(
         clock: tells the time (aware, UTC) where a record needs one.
         progress: told (what, done, of how many) as long steps advance.
         loggers: Dagster loggers instead of the default one.
+        draw: turns a chart's spec into a PNG.
     """
     from finops_assets.core.morning import Morning
     from finops_assets.core.pipeline import no_progress
@@ -59,7 +63,7 @@ def build_definitions(
             "archive": platform.archive,
             "catalog": platform.catalog,
             "dashboard": platform.dashboard,
-            "morning": Morning(platform.archive, platform.outbox, settings.mail.subject_prefix, platform.links),
+            "morning": Morning(platform.archive, platform.outbox, settings.mail.subject_prefix, platform.links, draw),
             "clock": dg.ResourceDefinition.hardcoded_resource(clock),
             "progress": dg.ResourceDefinition.hardcoded_resource(progress or no_progress),
         },

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from finops_assets.core.errors import BillError, SettingsError
@@ -280,36 +280,25 @@ def _cur_select(columns: Columns) -> dict[str, str]:
     return select
 
 
-_CUR_REQUIRED = ("line_item_usage_start_date", _TYPE, "line_item_product_code", "line_item_currency_code")
-_CUR_TIMES = ("line_item_usage_start_date", "line_item_usage_end_date")
-_CUR_ONE_OF = (("line_item_usage_account_id", "bill_payer_account_id"),)
-
-CUR2 = BillFormat(
-    name="cur2",
-    title="CUR 2.0",
-    signature=frozenset({"line_item_usage_start_date", "bill_payer_account_name"}),
-    required=_CUR_REQUIRED,
-    one_of=_CUR_ONE_OF,
+CUR = BillFormat(
+    name="cur",
+    title="legacy CUR",
+    signature=frozenset({"line_item_usage_start_date"}),
+    required=("line_item_usage_start_date", _TYPE, "line_item_product_code", "line_item_currency_code"),
+    one_of=(("line_item_usage_account_id", "bill_payer_account_id"),),
     start="line_item_usage_start_date",
     currency="line_item_currency_code",
-    timestamps=_CUR_TIMES,
+    timestamps=("line_item_usage_start_date", "line_item_usage_end_date"),
     costs=_CUR_COSTS,
     bases=_CUR_BASES,
     select=_cur_select,
 )
 
-CUR = BillFormat(
-    name="cur",
-    title="legacy CUR",
-    signature=frozenset({"line_item_usage_start_date"}),
-    required=_CUR_REQUIRED,
-    one_of=_CUR_ONE_OF,
-    start="line_item_usage_start_date",
-    currency="line_item_currency_code",
-    timestamps=_CUR_TIMES,
-    costs=_CUR_COSTS,
-    bases=_CUR_BASES,
-    select=_cur_select,
+CUR2 = replace(
+    CUR,
+    name="cur2",
+    title="CUR 2.0",
+    signature=frozenset({"line_item_usage_start_date", "bill_payer_account_name"}),
 )
 
 # --- an existing finops_daily_summary: BillingDate, OU, Service, LinkedAccount, Cost ------------------------------

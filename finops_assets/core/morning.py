@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from finops_assets.core import charts
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import money
 from finops_assets.core.pipeline import in_words, read_account_map
@@ -38,10 +39,19 @@ class Morning:
         outbox: where digests are kept and sent from.
         subject_prefix: mail.subject_prefix.
         links: label -> path or URL shown at the digest's end.
+        draw: turns a chart's spec into a PNG.
     """
 
-    def __init__(self, archive: Archive, outbox: Outbox, subject_prefix: str, links: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        outbox: Outbox,
+        subject_prefix: str,
+        links: Mapping[str, str],
+        draw: Callable[[Mapping[str, Any]], bytes] = charts.to_png,
+    ) -> None:
         self._archive, self._outbox, self._prefix, self._links = archive, outbox, subject_prefix, links
+        self._draw = draw
 
     def send(self, days: Sequence[date], now: datetime) -> Sent:
         """Send the digest of the last of these days, which speaks for the others too.
@@ -68,7 +78,7 @@ class Morning:
         return Sent(stored, tuple(self._outbox.deliver(day)), outdated)
 
     def _render(self, days: Sequence[date], there: PublishedDay, *, revision: int, now: datetime) -> Digest:
-        from finops_assets.core import charts, digest
+        from finops_assets.core import digest
 
         day = there.day
         archived = [d for d in self._archive.days() if d <= day]
@@ -93,8 +103,7 @@ class Morning:
             covered=self._covered(days[:-1]),
             notes=notes,
         )
-        png = charts.to_png(digest.chart_spec(figures))
-        return digest.render(figures, png, revision=revision, prefix=self._prefix)
+        return digest.render(figures, self._draw(digest.chart_spec(figures)), revision=revision, prefix=self._prefix)
 
     def _covered(self, days: Sequence[date]) -> Covered | None:
         from finops_assets.core.digest import Covered
