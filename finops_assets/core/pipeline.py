@@ -6,7 +6,9 @@ Each step can be repeated: it replaces what it is about, and reports what is the
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 from finops_assets.core import breakdown
 from finops_assets.core.errors import ArchiveError, MissingDaysError
 from finops_assets.core.money import plain
-from finops_assets.core.ports import Archive, Catalog, CatalogDay, PublishedDay, Refresh, SourceDay, Warehouse
+from finops_assets.core.ports import Archive, Catalog, CatalogDay, DayRows, PublishedDay, Refresh, SourceDay, Warehouse
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
 from finops_assets.core.settlement import settlement
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HALF_A_CENT = Decimal("0.005")
+WRITERS = 4
+"""Days that are proved and written at once: more than the cores, as a PUT waits for the store."""
+
 LARGEST = 10
 """Rows of a day that are shown as its preview."""
 
@@ -104,16 +109,27 @@ def archive_days(
     source = find_days(warehouse, days)
     bill_format = warehouse.describe().format
     result = Archived()
-    for rows in breakdown.split_by_day(warehouse.breakdown(days[0], days[-1], read_account_map(archive))):
+
+    def archive_day(rows: DayRows) -> None:
         found = breakdown.faults(rows, source.get(rows.day))
         for promise, fault in found.items():
             result.broken[promise][rows.day] = fault
         if not found:
             facts = day_facts(source[rows.day], cost_basis)
             facts |= {"settlement": settlement(rows.day, today), "run_id": run_id, "bill_format": bill_format}
-            result.published[rows.day] = archive.publish(rows, facts)
             result.largest[rows.day] = breakdown.largest(rows.rows, LARGEST)
             result.unknown[rows.day] = breakdown.unknown_accounts(rows.rows)
+            result.published[rows.day] = archive.publish(rows, facts)
+
+    with ThreadPoolExecutor(WRITERS) as writers:
+        under_way: deque[Future] = deque()
+        for rows in breakdown.split_by_day(warehouse.breakdown(days[0], days[-1], read_account_map(archive))):
+            under_way.append(writers.submit(archive_day, rows))
+            if len(under_way) > 2 * WRITERS:  # so that no more than these days are in memory
+                under_way.popleft().result()
+                progress("archived", len(result.published), len(days))
+        for last in under_way:
+            last.result()
             progress("archived", len(result.published), len(days))
     for day in days:
         if day not in result.published and day not in result.refused:
