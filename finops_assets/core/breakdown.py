@@ -15,11 +15,9 @@ from finops_assets.core.schemas import OU_BREAKDOWN, UNASSIGNED
 if TYPE_CHECKING:
     import pyarrow as pa
 
-STREAMED = (*OU_BREAKDOWN.names, "cost")
-
 
 def split_by_day(batches: Iterable[pa.RecordBatch]) -> Iterator[DayRows]:
-    """One DayRows for each day of a stream that is ordered by day, holding one day in memory at a time.
+    """One DayRows for each day of a stream that is ordered by day, gathering one day at a time.
 
     Raises:
         ArchiveError: the stream goes back to an earlier day: a day would be published in two halves.

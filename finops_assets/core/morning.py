@@ -71,7 +71,7 @@ class Morning:
         outdated = stored is not None and stored.fingerprint != there.fingerprint
         mailed = self._outbox.mailed(day)
         if stored is None or (outdated and (mailed.state == "none" or mailed.covered_by)):
-            digest = self._render(days, there, revision=stored.revision + 1 if stored else 1, now=now)
+            digest = self._render(days, there, revision=self._outbox.next_revision(day, there.fingerprint), now=now)
             # Before the digest is stored: a crash between the two would lose the note, as the retry finds the digest.
             self._outbox.cover(days[:-1], by=day, revision=digest.revision)
             stored, outdated = self._outbox.store(digest, there.fingerprint, now), False

@@ -53,6 +53,12 @@ def _refusal(error: FinopsError) -> dg.Failure:
     )
 
 
+def _refusal_of(reasons: Mapping[date, str], what: str, *, fix: str) -> dg.Failure:
+    """The failure of a range of which these days are not right: it names them, and the first one's reason."""
+    days = sorted(reasons)
+    return _refusal(FinopsError(f"{pipeline.in_words(days)} {what} ({days[0]}: {reasons[days[0]]})", fix=fix))
+
+
 def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
     """The asset graph.
 
@@ -180,13 +186,10 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
                         context.asset_key, metadata=show.archived_day(done, day), partition=str(day)
                     )
                 )
-            first = min(done.refused)
-            raise _refusal(
-                FinopsError(
-                    f"{pipeline.in_words(sorted(done.refused))} not published, as it is not exactly the bill "
-                    f"({first}: {done.refused[first]})",
-                    fix="If the bill changed while it was read, run these days again; else look at the account map.",
-                )
+            raise _refusal_of(
+                done.refused,
+                "not published, as it is not exactly the bill",
+                fix="If the bill changed while it was read, run these days again; else look at the account map.",
             )
         for day in days:
             context.add_asset_metadata(show.archived_day(done, day), partition_key=str(day))
@@ -214,13 +217,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             done = pipeline.register_days(archive, catalog, days)
         if done.wrong:
             yield show.failed(READS_BACK, done.wrong)
-            raise _refusal(
-                FinopsError(
-                    f"{pipeline.in_words(sorted(done.wrong))} not read back as archived "
-                    f"({min(done.wrong)}: {done.wrong[min(done.wrong)]})",
-                    fix="Run these days again.",
-                )
-            )
+            raise _refusal_of(done.wrong, "not read back as archived", fix="Run these days again.")
         for day in days:
             context.add_asset_metadata(show.registered_day(done, day), partition_key=str(day))
         yield dg.MaterializeResult(check_results=[show.passed(READS_BACK, days)])
