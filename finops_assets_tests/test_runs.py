@@ -2,6 +2,7 @@
 
 import dataclasses
 import email
+import email.message
 import email.policy
 import shutil
 import sqlite3
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from finops_assets.core.errors import FinopsError
+from finops_assets.core.outbox import Outbox
 from finops_assets.core.schemas import OU_BREAKDOWN, day_path
 from finops_assets.definitions import build_definitions
 from finops_assets.defs.instance import prepare_dagster_home
@@ -191,6 +193,26 @@ def test_a_changed_bill_replaces_its_day_and_mails_nothing_by_itself(own: Platfo
     assert new.total == old.total + Decimal(repr(extra["BilledCost"][0].as_py()))
     assert new.fingerprint != old.fingerprint
     assert [f.read_bytes() for f in own.settings.outbox_folder.iterdir()] == [sent]
+
+
+def test_a_digest_that_nobody_has_yet_is_made_anew_when_its_day_changed(own: Platform) -> None:
+    """A mailer that refuses leaves a stored digest; once the day has changed, only the new revision is mailed."""
+
+    class Refusing:
+        def send(self, message: email.message.EmailMessage, recipient: str, delivery_id: str) -> None:
+            raise FinopsError("the mailer is down")
+
+    mail = own.settings.mail
+    down = dataclasses.replace(own, outbox=Outbox(own.archive, Refusing(), mail.sender, mail.recipients))
+    assert "the mailer is down" in run(down, LAST).errors[0]
+    assert (own.outbox.latest(LAST).revision, own.outbox.mailed(LAST).state) == (1, "none")
+    file = next(Path(own.settings.bill.path).rglob("BILLING_PERIOD=2025-09/*.parquet"))
+    table = pq.read_table(file)
+    pq.write_table(pa.concat_tables([table, table.slice(table.num_rows - 1)]), file)
+    assert not run(own, LAST).errors
+    (sent,) = own.settings.outbox_folder.iterdir()
+    assert email.message_from_bytes(sent.read_bytes())["X-Finops-Revision"] == "2"
+    assert own.outbox.latest(LAST).total == own.archive.describe(LAST).total
 
 
 def test_a_day_that_the_bill_does_not_have_fails_and_writes_nothing(own: Platform) -> None:
