@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 RIVAL := $(VENV)-rival
 
-.PHONY: help demo dev test lint bench clean
+.PHONY: help demo dev aws-dev test lint bench clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
 
 demo: $(VENV)/runtime  ## Run the whole platform on the sample bill
 	@$(BIN)/finops demo
@@ -16,8 +16,11 @@ demo: $(VENV)/runtime  ## Run the whole platform on the sample bill
 dev: $(VENV)/runtime  ## Open the Dagster UI (webserver and daemon) on http://127.0.0.1:3000
 	@$(BIN)/finops dev
 
+aws-dev: $(VENV)/development  ## Open the Dagster UI on a stand-in AWS with the sample bill in it
+	@$(BIN)/python -m finops_assets_tests.aws_dev
+
 test: $(VENV)/development  ## Run the tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/development  ## Check style and layers
 	@$(BIN)/ruff check .
@@ -25,9 +28,10 @@ lint: $(VENV)/development  ## Check style and layers
 
 bench: $(VENV)/development $(RIVAL)/installed  ## Measure speed and memory (some minutes)
 	@RIVAL_PYTHON=$(RIVAL)/bin/python $(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.aws
 
 clean:  ## Remove the virtual environment, caches and the demo's home
-	rm -rf $(VENV) $(RIVAL) .finops .pytest_cache .ruff_cache .hypothesis benchmarks/.data build *.egg-info
+	rm -rf $(VENV) $(RIVAL) .finops .finops-aws .pytest_cache .ruff_cache .hypothesis benchmarks/.data build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -41,7 +45,7 @@ $(VENV)/runtime: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/development: $(VENV)/runtime
 	@echo "Installing what tests and checks need ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test,lint]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[aws,test,lint]"
 	@touch $@
 
 # pyarrow imports pandas wherever it is installed, which would cost each of our runs 0.3 s: the rival has its own place.

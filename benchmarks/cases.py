@@ -89,7 +89,7 @@ def work(folder: str) -> dict:
     with tempfile.TemporaryDirectory() as home:
         platform = _platform(folder, home)
         with _timed(result), charts.renderer_beside() as draw:
-            platform.archive.put(ACCOUNT_MAP_PATH, to_parquet(platform.accounts.load()))
+            platform.archive.put(ACCOUNT_MAP_PATH, to_parquet(platform.accounts.load().table))
             pipeline.find_days(platform.warehouse, DAYS)
             done = pipeline.archive_days(
                 platform.warehouse,

@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import shutil
+import signal
 import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -21,6 +22,9 @@ import click
 from finops_assets import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from finops_assets.core.doctor import Finding
     from finops_assets.platform import Platform
     from finops_assets.settings import Settings
 
@@ -54,6 +58,8 @@ class _Shown(click.Group):
         # A process of seconds makes hundreds of thousands of objects at import: to look through them for garbage as
         # often as a long-lived one does costs it a tenth of its life.
         gc.set_threshold(100_000, 20, 20)
+        # As Ctrl-C does: what is under way, such as a query that costs money, is stopped on the way out.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return super().invoke(ctx)
         except SettingsError as error:
@@ -157,7 +163,8 @@ def status(every: bool, as_json: bool) -> None:
         _print_json({"platform": settings.platform, "home": str(settings.home), "days": rows})
         return
     if not rows:
-        click.echo("No day yet. Run `finops demo`, or set bill.path and run `finops backfill`.")
+        setting = "bill.table" if settings.platform == "aws" else "bill.path"
+        click.echo(f"No day yet. Run `finops demo`, or set {setting} and run `finops backfill`.")
         return
     shown = rows if every else rows[-14:]
     _print_table(
@@ -181,7 +188,7 @@ def status(every: bool, as_json: bool) -> None:
 def query(sql: str, as_json: bool) -> None:
     """Run one SELECT (Athena's SQL) over ou_breakdown, account_ou_map and finops_daily_summary."""
     platform = _platform(_settings())
-    columns, rows = platform.catalog.query(sql, platform.warehouse)
+    columns, rows = platform.catalog.query(sql)
     if as_json:
         _print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
@@ -192,15 +199,61 @@ def query(sql: str, as_json: bool) -> None:
 @main.command()
 @click.argument("day", type=DAY)
 @click.option("--to", metavar="ADDRESS", help="Send it to this recipient only.")
+@click.option("--received", is_flag=True, help="Send nothing: record that the recipient has it.")
 @as_json
-def resend(day: date, to: str | None, as_json: bool) -> None:
+def resend(day: date, to: str | None, received: bool, as_json: bool) -> None:
     """Send the stored digest of DAY again, the same bytes."""
-    platform = _platform(_settings())
-    deliveries = platform.outbox.resend(day, [to] if to else None)
+    if received and not to:
+        raise click.UsageError("--received needs --to: say who has it")
+    outbox = _platform(_settings()).outbox
+    deliveries = outbox.settle(day, [to]) if received else outbox.resend(day, [to] if to else None)
     if as_json:
         _print_json([{"recipient": d.recipient, "location": d.location} for d in deliveries])
     else:
         _print_table(("recipient", "message"), [(d.recipient, d.location) for d in deliveries])
+
+
+@main.command()
+@click.option("--date", "day", type=DAY, help="The day that is walked through; the newest archived one by default.")
+@as_json
+def doctor(day: date | None, as_json: bool) -> None:
+    """Look at everything that the settings use, then at one day from the bill to the inbox; mend nothing."""
+    from finops_assets.core.doctor import as_line, as_record, verdict, walk
+
+    settings = _settings()
+    platform = _platform(settings)
+    findings = []
+
+    def show(found: Iterable[Finding]) -> None:
+        for finding in found:
+            findings.append(finding)
+            if not as_json:
+                click.echo(as_line(finding))
+
+    show(platform.preflight.check())
+    if day is None and not any(finding.name == "bucket" and finding.state == "fail" for finding in findings):
+        day = max(platform.archive.days(), default=None)
+    if day:
+        if not as_json:
+            click.echo(f"\n{day}, from the bill to the inbox:")
+        show(
+            walk(
+                day,
+                warehouse=platform.warehouse,
+                archive=platform.archive,
+                catalog=platform.catalog,
+                outbox=platform.outbox,
+                preflight=platform.preflight,
+                recipients=settings.mail.recipients,
+                today=datetime.now(UTC).date(),
+            )
+        )
+    if as_json:
+        _print_json([as_record(finding) for finding in findings])
+    else:
+        click.echo(f"\n{verdict(findings)}")
+    if any(finding.state == "fail" for finding in findings):
+        sys.exit(FAILED)
 
 
 @main.command()
@@ -210,7 +263,8 @@ def dev(host: str, port: int) -> None:
     """Open the Dagster UI: webserver and daemon (schedule, backfills) on this machine."""
     from finops_assets.defs.instance import prepare_dagster_home
 
-    prepare_dagster_home(_settings().dagster_home)
+    settings = _settings()
+    prepare_dagster_home(settings.dagster_home, deployed=settings.platform == "aws")
     workspace = ["-w", "workspace.yaml"] if Path("workspace.yaml").is_file() else ["-m", "finops_assets.definitions"]
     command = [sys.executable, "-m", "dagster", "dev", *workspace, "-h", host, "-p", str(port)]
     os.execv(sys.executable, command)  # noqa: S606  (no shell: the arguments are ours)
@@ -239,12 +293,11 @@ def _finish(platform: Platform, stretches: list[tuple[date, date]], as_json: boo
     if as_json:
         _print_json({"succeeded": all(good), "days": wanted})
     elif all(good):
-        settings = platform.settings
         total = sum((r["total"] for r in wanted), Decimal())
         days = f"{wanted[0]['day']}" + (f" to {wanted[-1]['day']}" if len(wanted) > 1 else "")
         click.echo(f"{days}: {_money(total)} {wanted[-1]['currency']} ({wanted[-1]['cost_basis']}) archived")
-        click.echo(f"dashboard  {settings.dashboard_file}")
-        click.echo(f"digest     {wanted[-1]['mailed']}; {settings.outbox_folder}")
+        click.echo(f"dashboard  {platform.places['dashboard']}")
+        click.echo(f"digest     {wanted[-1]['mailed']}; {platform.places['digest']}")
     if not all(good):
         sys.exit(FAILED)
 

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
 
 FIRST_WORDS = "# Written by `finops demo`"
-MADE = ("sample-bill", "archive", "outbox", "dagster", "spill", "catalog.sqlite", "dashboard.html", SETTINGS_FILE)
+MADE = (
+    "sample-bill",
+    "archive",
+    "outbox",
+    "alerts",
+    "dagster",
+    "spill",
+    "catalog.sqlite",
+    "dashboard.html",
+    SETTINGS_FILE,
+)
 """What a demo's home holds; nothing else in it is touched."""
 
 

@@ -44,7 +44,7 @@ def run_days(
         tell: told each step as it ends, and how far a long one is.
         clock: the time for records; the real one by default.
     """
-    prepare_dagster_home(platform.settings.dagster_home)
+    prepare_dagster_home(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
     days: dict[str, Any] = {"partition_key": str(first)}
     if first != last:
         days = {"tags": {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}}

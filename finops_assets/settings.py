@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from finops_assets.core.errors import SettingsError
 
@@ -34,7 +34,12 @@ class Section(BaseModel):
 class BillSettings(Section):
     """Where the bill is and how it is read."""
 
-    path: str = Field("", description="The bill: one file, a folder, or a Data Exports folder. Required.")
+    path: str = Field(
+        "", description="The bill: one file, a folder, or a Data Exports folder. Required on the embedded platform."
+    )
+    table: str = Field(
+        "", description="The bill's table in Athena, `database.table`. Required on AWS, where `bill.path` is not used."
+    )
     format: Format = Field("auto", description="`focus`, `cur2`, `cur` or `summary`; `auto` recognises the columns.")
     cost_basis: CostBasis = Field(
         "billed",
@@ -50,6 +55,13 @@ class BillSettings(Section):
     include_refunds: bool = Field(True, description="Count refunds.")
     first_day: date = Field(date(2023, 1, 1), description="First day that the platform keeps a partition for.")
 
+    @field_validator("table")
+    @classmethod
+    def _qualified(cls, value: str) -> str:
+        if value and not re.fullmatch(r"\w+\.\w+", value, re.ASCII):
+            raise ValueError("must be database.table, such as billing.cur2")
+        return value.lower()
+
     @field_validator("currency")
     @classmethod
     def _currency_code(cls, value: str) -> str:
@@ -61,7 +73,11 @@ class BillSettings(Section):
 class AccountsSettings(Section):
     """Which linked account belongs to which organizational unit."""
 
-    path: str = Field("", description="`accounts.csv`. Empty: the bill's own account names, all `Unassigned`.")
+    path: str = Field(
+        "",
+        description="`accounts.csv`. Empty: on AWS the organization itself; on the embedded platform the bill's own "
+        "account names, all `Unassigned`.",
+    )
     ou_level: Literal["full"] | Annotated[int, Field(ge=1)] = Field(
         "full", description="Levels of the OU path that are shown: `full`, or 1 (top level), 2, ..."
     )
@@ -89,11 +105,34 @@ class MailSettings(Section):
         ("finops@localhost",), description="Addresses the digest goes to, one message each (a comma-separated list)."
     )
     subject_prefix: str = Field("[FinOps]", description="First words of every subject.")
+    backend: Literal["auto", "eml", "ses", "smtp"] = Field(
+        "auto",
+        description="`eml` (files in the home's outbox), `ses` or `smtp`; `auto`: `ses` on AWS, `eml` elsewhere.",
+    )
+    max_megabytes: float = Field(
+        9.0,
+        gt=0.1,
+        le=40,
+        description="Size of a message as it is sent; a CSV too large for it is gzipped, then linked. "
+        "SES takes 40, many mail servers 10.",
+    )
+    link_days: int = Field(7, ge=1, le=7, description="Days that a link to a CSV too large to attach lasts, at most.")
 
     @field_validator("recipients", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class SmtpSettings(Section):
+    """The mail server, where `mail.backend` is `smtp`."""
+
+    host: str = Field("", description="Name of the server. Required for `smtp`.")
+    port: int = Field(0, ge=0, le=65535, description="0: 587 with `starttls`, 465 with `tls`, 25 with `none`.")
+    security: Literal["starttls", "tls", "none"] = Field("starttls", description="How the connection is encrypted.")
+    username: str = Field("", description="Empty: no login.")
+    password: SecretStr = Field(SecretStr(""), description="Better set in the environment: FINOPS_SMTP__PASSWORD.")
+    timeout_seconds: float = Field(30.0, gt=0, description="How long an answer of the server is waited for.")
 
 
 class DashboardSettings(Section):
@@ -132,19 +171,62 @@ class WarehouseSettings(Section):
         return value
 
 
+class AwsSettings(Section):
+    """The platform on AWS. Credentials come from AWS's default chain: environment, profile, or the task's role."""
+
+    region: str = Field("", description="Region. Empty: the profile's or environment's.")
+    profile: str = Field("", description="Profile of the AWS configuration files. Empty: the default chain.")
+    role_arn: str = Field("", description="Role that is assumed for everything. Empty: none.")
+    endpoint_url: str = Field("", description="Another endpoint for every service, such as a stand-in. Empty: AWS.")
+    bucket: str = Field("", description="The archive's bucket (versioned). Required on AWS.")
+    workgroup: str = Field("primary", description="Athena workgroup.")
+    athena_results: str = Field(
+        "", description="`s3://bucket/prefix/` of query results. Empty: the workgroup's own location."
+    )
+    query_timeout_seconds: int = Field(
+        1800, ge=10, description="A query that takes longer, waiting included, is stopped."
+    )
+    price_per_terabyte: float = Field(5.0, ge=0, description="USD per terabyte that Athena scans, for the estimates.")
+    quicksight_data_set: str = Field(
+        "", description="Id of the SPICE data set. Empty: no QuickSight; `dashboard/dashboard.html` in the bucket."
+    )
+    quicksight_account: str = Field("", description="AWS account of QuickSight. Empty: the account that runs this.")
+    quicksight_edition: Literal["enterprise", "standard"] = Field(
+        "enterprise", description="`enterprise` allows 32 refreshes in 24 hours, `standard` 8."
+    )
+    quicksight_timeout_seconds: int = Field(3600, ge=10, description="How long a refresh is waited for.")
+    organizations_role_arn: str = Field(
+        "", description="Role in the management account that may read the organization. Empty: none is assumed."
+    )
+    ses_configuration_set: str = Field("", description="SES configuration set of the digests. Empty: none.")
+    sns_topic_arn: str = Field("", description="Topic of the alerts. Empty: alerts are files in the home.")
+    metrics_namespace: str = Field("FinopsAssets", description="CloudWatch namespace. Empty: no metrics.")
+
+    @field_validator("athena_results")
+    @classmethod
+    def _s3_folder(cls, value: str) -> str:
+        if value and not re.fullmatch(r"s3://[a-z0-9.-]{3,63}/.*", value):
+            raise ValueError("must be a place such as s3://bucket/prefix/")
+        return value if not value or value.endswith("/") else f"{value}/"
+
+
 class Settings(Section):
     """Everything that can be set. Paths are relative to the working directory."""
 
     platform: Literal["local", "aws"] = Field("local", description="`local` (embedded) or `aws`.")
     home: Path = Field(
-        Path(".finops"), description="Folder of the embedded platform: Dagster, archive, catalog, outbox, dashboard."
+        Path(".finops"),
+        description="Folder of the embedded platform: Dagster, archive, catalog, outbox, dashboard. On AWS: Dagster's "
+        "folder where DAGSTER_HOME names none, and what does not fit in memory.",
     )
     bill: BillSettings = BillSettings()
     accounts: AccountsSettings = AccountsSettings()
     mail: MailSettings = MailSettings()
+    smtp: SmtpSettings = SmtpSettings()
     dashboard: DashboardSettings = DashboardSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
+    aws: AwsSettings = AwsSettings()
 
     @field_validator("home", mode="before")
     @classmethod
@@ -164,6 +246,10 @@ class Settings(Section):
     @property
     def outbox_folder(self) -> Path:
         return self.home / "outbox"
+
+    @property
+    def alerts_folder(self) -> Path:
+        return self.home / "alerts"
 
     @property
     def dashboard_file(self) -> Path:

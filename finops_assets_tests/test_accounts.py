@@ -150,7 +150,7 @@ def test_the_bills_own_accounts_are_unassigned(tmp_path: Path) -> None:
         (ACCOUNT, "shop-prod", "Unassigned"),
         (OTHER, "", "Unassigned"),
     ]
-    table = AccountsFile("", warehouse, ou_level=3, history="as_was").load()
+    table = AccountsFile("", warehouse, ou_level=3, history="as_was").load().table
     assert table.column("ou").to_pylist() == ["Unassigned"] * 2
 
 
@@ -167,7 +167,7 @@ def test_the_map_is_read_each_time(tmp_path: Path) -> None:
     accounts = AccountsFile(str(file), open_bill(make_bill(tmp_path, [line(1)])), ou_level="full", history="as_was")
     for ou in ("Old", "New"):
         file.write_text(f"{HEADER}{ACCOUNT},a,{ou},,\n", encoding="utf-8")
-        assert accounts.load().column("ou").to_pylist() == [ou]
+        assert accounts.load().table.column("ou").to_pylist() == [ou]
 
 
 def test_accounts_are_counted_by_their_newest_ou() -> None:

@@ -30,7 +30,7 @@ from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.adapters.local.catalog import SQLiteCatalog
 from finops_assets.core import breakdown, pipeline
 from finops_assets.core.errors import ArchiveError, FinopsError
-from finops_assets.core.ports import DayRows, SourceDay
+from finops_assets.core.ports import DayRows, PublishedDay, SourceDay
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, OU_BREAKDOWN, day_path
 
 NEXT = DAY + timedelta(days=1)
@@ -314,6 +314,11 @@ def test_without_a_published_map_nothing_is_archived(tmp_path: Path) -> None:
         archive_days(open_bill(make_bill(tmp_path, [line(1)])), archive, [DAY])
 
 
+def published(*days: date) -> list[PublishedDay]:
+    """Days as an archive describes them, wherever they are."""
+    return [PublishedDay(day, day_path(day), "v1", 1, Decimal(2), "USD", "billed", f"of {day}", 900) for day in days]
+
+
 # --- the catalog --------------------------------------------------------------------------------------------------
 
 
@@ -323,9 +328,9 @@ def test_only_registered_days_can_be_queried(archive: ObjectArchive, catalog: SQ
         archive.publish(day_rows(("Eng", "EC2", "1", "2"), day=day), FACTS)
     count = "SELECT COUNT(*) FROM finops_db.ou_breakdown"
     assert catalog.query(count)[1] == [(0,)]
-    assert catalog.register([DAY]) == [DAY]
+    assert catalog.register(published(DAY)) == [DAY]
     assert catalog.query(count)[1] == [(1,)]
-    assert catalog.register([DAY, NEXT]) == [NEXT], "only the new one is told"
+    assert catalog.register(published(DAY, NEXT)) == [NEXT], "only the new one is told"
     assert catalog.query(count)[1] == [(2,)]
     assert list(catalog.registered()) == [DAY, NEXT]
 
@@ -349,7 +354,7 @@ def test_an_object_that_was_swapped_is_found(archive: ObjectArchive, catalog: SQ
     for day in (DAY, NEXT):
         archive.publish(day_rows(("Eng", "EC2", "1", "2"), day=day), FACTS)
     (tmp_path / "archive" / day_path(DAY)).write_bytes((tmp_path / "archive" / day_path(NEXT)).read_bytes())
-    assert catalog.register([DAY])
+    assert catalog.register(published(DAY))
     assert catalog.read_back([DAY])[DAY].strays == 1
     assert DAY in pipeline.register_days(archive, catalog, [DAY]).wrong
 
@@ -360,7 +365,7 @@ def test_a_damaged_object_is_named_by_every_reader(
     """Reading back and querying both name the day's file and the command that mends it."""
     for day in (DAY, NEXT):
         archive.publish(day_rows(("Eng", "EC2", "1", "2"), day=day), FACTS)
-    catalog.register([DAY, NEXT])
+    catalog.register(published(DAY, NEXT))
     (tmp_path / "archive" / day_path(NEXT)).write_bytes(b"PAR1 garbage PAR1")
     message = r"day=11/ou_breakdown.parquet: is damaged .*finops run --date 2025-09-11"
     with pytest.raises(ArchiveError, match=message):
@@ -387,11 +392,12 @@ def test_a_query_that_cannot_run_is_refused_in_words(catalog: SQLiteCatalog, sql
         catalog.query(sql)
 
 
-def test_the_map_and_the_summary_can_be_queried(tmp_path: Path, archive: ObjectArchive, catalog: SQLiteCatalog) -> None:
+def test_the_map_and_the_summary_can_be_queried(tmp_path: Path, archive: ObjectArchive) -> None:
     """account_ou_map is the published one, and finops_daily_summary the bill seen through it."""
     warehouse = open_bill(make_bill(tmp_path / "bill", [line(3), line(4, account="other")]))
+    catalog = SQLiteCatalog(tmp_path / "catalog.sqlite", tmp_path / "archive", warehouse)
     sql = "SELECT ou, SUM(Cost) FROM finops_daily_summary GROUP BY ou ORDER BY ou"
-    assert catalog.query(sql, warehouse)[1] == [("Engineering", 3), ("Unassigned", 4)]
+    assert catalog.query(sql)[1] == [("Engineering", 3), ("Unassigned", 4)]
     assert catalog.query("SELECT account_id, ou FROM account_ou_map")[1] == [(ACCOUNT, "Engineering")]
     (tmp_path / "archive" / ACCOUNT_MAP_PATH).unlink()
     assert catalog.query("SELECT * FROM finops_db.account_ou_map")[1] == []
@@ -405,7 +411,7 @@ def test_a_catalog_that_is_none_is_named(tmp_path: Path, action: str) -> None:
     for name in ("broken.sqlite", "folder.sqlite"):
         catalog = SQLiteCatalog(tmp_path / name, tmp_path)
         with pytest.raises(ArchiveError, match=f"{name}: the catalog cannot be used .*can be deleted"):
-            catalog.register([DAY]) if action == "register" else catalog.registered()
+            catalog.register(published(DAY)) if action == "register" else catalog.registered()
 
 
 def test_two_runs_register_at_once(archive: ObjectArchive, catalog: SQLiteCatalog) -> None:
@@ -416,7 +422,7 @@ def test_two_runs_register_at_once(archive: ObjectArchive, catalog: SQLiteCatalo
     def register(part: list[date]) -> None:
         try:
             for day in part:
-                catalog.register([day])
+                catalog.register(published(day))
         except FinopsError as error:
             wrong.append(error)
 

@@ -124,7 +124,7 @@ WRONG = [
     (["run", "--date", "2025-09-06"], {}, 1, "2025-09-06", "the bill has no such day: a failed run, never a green one"),
     (["status"], {"FINOPS_BILL__COST_BASSIS": "billed"}, 2, "FINOPS_BILL__COST_BASSIS", "a typo is not ignored"),
     (["status"], {"FINOPS_BILL__COST_BASIS": "list"}, 2, "bill.cost_basis", "an unknown cost basis is named"),
-    (["status"], {"FINOPS_PLATFORM": "aws"}, 2, "FINOPS_PLATFORM", "a platform that is not there yet says so"),
+    (["status"], {"FINOPS_PLATFORM": "aws"}, 2, "FINOPS_AWS__BUCKET", "what AWS needs is named"),
     (["run", "--date", "2025-09-01"], {"FINOPS_ACCOUNTS__OU_LEVEL": "9"}, 1, "accounts.ou_level", "no OU is so deep"),
     (["run", "--date", "2025-09-01"], {"FINOPS_BILL__PATH": "gone"}, 1, "bill.path", "the bill's path is named"),
     (["run", "--date", "2025-09-01"], {"FINOPS_BILL__COST_BASIS": "net_unblended"}, 1, "billed or effective", "FOCUS"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
@@ -18,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from finops_assets.adapters.local.dashboard import DashboardFile
+from finops_assets.adapters.local.dashboard import DASHBOARD_PATH, DashboardFile, DashboardPage
 from finops_assets.core.dashboard import OTHER_ACCOUNTS, DayNote, dashboard_data, render
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import change, money, percent
@@ -436,6 +438,20 @@ def test_a_page_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path: Path
     with pytest.raises(ArchiveError, match="cannot be written"):
         dashboard(FakeArchive(sample_rows(3)), path).refresh("1")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_same_page_can_be_an_object_of_the_archive(tmp_path: Path):
+    """On AWS without QuickSight the page lies in the bucket, byte for byte the one that would be a file."""
+    archive, place = FakeArchive(sample_rows(10)), f"s3://finops/{DASHBOARD_PATH}"
+    archive.put = archive.objects.__setitem__
+    put = partial(archive.put, DASHBOARD_PATH)
+    in_archive = DashboardPage(archive, put, place, days=5, max_cells=1000).refresh("run-7")
+    in_file = DashboardFile(archive, tmp_path / "page.html", days=5, max_cells=1000).refresh("run-7")
+    assert archive.objects == {"dashboard/dashboard.html": (tmp_path / "page.html").read_bytes()}
+    assert in_archive == dataclasses.replace(in_file, location=place)
+    with pytest.raises(ArchiveError, match="nothing to show") as error:
+        DashboardPage(FakeArchive(), put, place, days=5, max_cells=1000).refresh("run-7")
+    assert error.value.where == place
 
 
 # ---- the page in a browser

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import email
+import gzip
 import io
+import random
 import re
 import subprocess
 import sys
@@ -18,10 +21,12 @@ import pytest
 
 from finops_assets.core import charts
 from finops_assets.core.digest import (
+    CSV_NOTE,
     Covered,
     DayFacts,
     Digest,
     DigestFigures,
+    Link,
     breakdown_csv,
     chart_spec,
     columns,
@@ -498,6 +503,83 @@ def test_message_without_a_chart_is_whole() -> None:
     digest = render(figures_of(month_of()))
     assert "<img" not in digest.html
     assert "image/png" not in [part.get_content_type() for part in parsed(digest).walk()]
+
+
+def large(size: int, noise: bool) -> Digest:
+    """A digest whose CSV has this many bytes, which gzip makes small or cannot."""
+    data = random.Random(1).randbytes(size) if noise else b"x" * size
+    return dataclasses.replace(render(figures_of(month_of()), PNG), csv=data)
+
+
+def sized(digest: Digest, max_bytes: int) -> email.message.EmailMessage:
+    at = datetime(2025, 9, 11, 7, 0, tzinfo=UTC)
+    link = Link("https://s3.example/x.csv?a=1&b=<2>", "digests/2025-09-10/r1/x.csv", at + timedelta(7))
+    mail = message(
+        digest,
+        sender="a@example.com",
+        recipient="b@example.com",
+        message_id="<1@example.com>",
+        date_header=at,
+        max_bytes=max_bytes,
+        link=lambda: link,
+    )
+    return email.message_from_bytes(mail.as_bytes(), policy=default)
+
+
+@pytest.mark.parametrize(
+    ("size", "noise", "attached", "said"),
+    [
+        (70_000, True, "ou_breakdown_2025-09-10.csv", ""),
+        (75_000, False, "ou_breakdown_2025-09-10.csv.gz", "attached gzipped, as ou_breakdown_2025-09-10.csv.gz"),
+        (200_000, True, None, "too large to attach. Valid until 2025-09-18 07:00 UTC at the latest"),
+    ],
+    ids=["base64 still fits", "base64 does not, gzip does", "gzip does not either"],
+)
+def test_a_csv_comes_in_the_best_way_that_fits(size: int, noise: bool, attached: str | None, said: str) -> None:
+    """The message as it is sent is within the limit; text and HTML say how the CSV comes where it is not as it is."""
+    limit = 120_000
+    digest = large(size, noise)
+    mail = sized(digest, limit)
+    assert len(mail.as_bytes(policy=SMTP)) <= limit
+    files = [part for part in mail.iter_attachments() if part.get_filename() != "chart.png"]
+    assert [part.get_filename() for part in files] == ([attached] if attached else [])
+    for part in files:
+        data = part.get_payload(decode=True)
+        packed = attached.endswith(".gz")
+        assert (gzip.decompress(data) if packed else data) == digest.csv
+        assert not packed or data[4:8] == bytes(4)  # the time: none, or the message would differ from second to second
+    text, html = (mail.get_body((kind,)).get_content() for kind in ("plain", "html"))
+    page = Texts(html)
+    for shown in (text, page.text):
+        assert said in " ".join(shown.split())
+        assert "Attached" not in shown
+        assert "CSV of all OUs" in shown
+    if attached is None:
+        assert "https://s3.example/x.csv?a=1&b=<2>" in text
+        assert 'href="https://s3.example/x.csv?a=1&amp;b=&lt;2&gt;"' in html
+        assert all("keeps it at digests/2025-09-10/r1/x.csv" in shown for shown in (text, page.text))
+    if not said:
+        assert (text.replace("\r\n", "\n"), html.replace("\r\n", "\n")) == (digest.text, digest.html)
+    assert sized(digest, limit).as_bytes() == mail.as_bytes()
+
+
+def test_the_limit_is_of_the_whole_message_as_it_is_sent() -> None:
+    """One byte less than the message has, and the CSV comes another way."""
+    digest = large(50_000, noise=True)
+    whole = len(sized(digest, 10**9).as_bytes(policy=SMTP))
+    names = [[p.get_filename() for p in sized(digest, limit).iter_attachments()] for limit in (whole, whole - 1)]
+    assert names == [["ou_breakdown_2025-09-10.csv"], []]  # noise: gzip makes it larger still
+
+
+def test_the_note_on_the_csv_has_its_place_in_the_page() -> None:
+    """It stands within the card; a page without that place, of an earlier version, has it all the same."""
+    digest = large(200_000, noise=True)
+    html = sized(digest, 120_000).get_body(("html",)).get_content()
+    assert digest.html.count(CSV_NOTE) == 1
+    assert CSV_NOTE not in html
+    assert html.index("Download the CSV") < html.index("</body>")
+    old = dataclasses.replace(digest, html="<p>old</p>")
+    assert "Download the CSV" in sized(old, 120_000).get_body(("html",)).get_content()
 
 
 @pytest.mark.parametrize(

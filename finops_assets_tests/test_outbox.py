@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import email
 import json
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.message import EmailMessage
@@ -16,7 +18,7 @@ import pytest
 from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.adapters.local.mailer import EmlOutbox
 from finops_assets.core.digest import Digest
-from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError
+from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError, UnknownDeliveryError
 from finops_assets.core.outbox import Outbox
 from finops_assets.core.ports import Delivery
 
@@ -36,6 +38,7 @@ class Archive:
         self.objects: dict[str, bytes] = {}
         self.puts = 0
         self.crash_at = 0
+        self.links = 0
 
     def put(self, path: str, data: bytes) -> str:
         self.puts += 1
@@ -44,20 +47,39 @@ class Archive:
         self.objects[path] = data
         return "1"
 
+    def create(self, path: str, data: bytes) -> bool:
+        if path in self.objects:
+            return False
+        self.put(path, data)
+        return True
+
+    def delete(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            self.objects.pop(path, None)
+
     def get(self, path: str) -> bytes | None:
         return self.objects.get(path)
 
     def list(self, prefix: str) -> list[str]:
         return sorted(path for path in self.objects if path.startswith(prefix))
 
+    def link(self, path: str, *, valid: timedelta) -> str:
+        self.links += 1
+        return f"https://s3.example/{path}?days={valid.days}&n={self.links}"
+
 
 class Mailer:
-    """Records what it sends; refuses an address, or crashes before the message it is told to."""
+    """Records what it sends; refuses an address, or crashes before the message it is told to.
 
-    def __init__(self, *, crash_at: int = 0, refuses: str = "") -> None:
+    One that is not repeatable may lose an answer: an address is served, but nobody hears of it.
+    """
+
+    def __init__(self, *, crash_at: int = 0, refuses: str = "", loses: str = "", repeatable: bool = True) -> None:
         self.sent: list[tuple[str, str, bytes]] = []
         self.crash_at = crash_at
         self.refuses = refuses
+        self.loses = loses
+        self.repeatable = repeatable
 
     def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery:
         if len(self.sent) + 1 == self.crash_at:
@@ -65,6 +87,8 @@ class Mailer:
         if recipient == self.refuses:
             raise FinopsError("the address is suppressed", where=recipient, fix="Take it off the list.")
         self.sent.append((recipient, delivery_id, message.as_bytes()))
+        if recipient == self.loses:
+            raise UnknownDeliveryError("the connection was cut", where=recipient)
         return Delivery(recipient, message["Message-ID"], "memory")
 
     @property
@@ -95,10 +119,17 @@ def ticking() -> Iterator[datetime]:
 
 
 def outbox(
-    archive: Archive | ObjectArchive, mailer: Mailer | EmlOutbox, recipients: tuple[str, ...] = RECIPIENTS
+    archive: Archive | ObjectArchive,
+    mailer: Mailer | EmlOutbox,
+    recipients: tuple[str, ...] = RECIPIENTS,
+    *,
+    later: timedelta = timedelta(),
+    **settings: float,
 ) -> Outbox:
     clock = ticking()
-    return Outbox(archive, mailer, "FinOps <finops@example.com>", recipients, clock=lambda: next(clock))
+    return Outbox(
+        archive, mailer, "FinOps <finops@example.com>", recipients, clock=lambda: next(clock) + later, **settings
+    )
 
 
 @pytest.fixture
@@ -185,6 +216,8 @@ def test_a_crash_at_any_write_loses_and_doubles_nothing(step: int, archive: Arch
     mailer = Mailer()
 
     class Both:
+        repeatable = True
+
         def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery:
             mailer.send(message, recipient, delivery_id)
             return EmlOutbox(tmp_path / "outbox").send(message, recipient, delivery_id)
@@ -231,6 +264,219 @@ def test_one_refused_recipient_does_not_hold_up_the_others(archive: Archive) -> 
     assert refusing.recipients == list(RECIPIENTS[1:])
     outbox(archive, mended).deliver(DAY)
     assert mended.recipients == [RECIPIENTS[0]]
+
+
+# --- messages that may have been accepted
+
+
+def open_notes(archive: Archive) -> list[str]:
+    return [path for path in archive.objects if path.endswith(".sending.json")]
+
+
+def test_a_message_that_may_have_gone_out_is_not_sent_again_by_itself(archive: Archive) -> None:
+    """The others are served; then the error names who, which day and why, and how a person settles it; a retry too."""
+    mailer = Mailer(loses=RECIPIENTS[1], repeatable=False)
+    box = outbox(archive, mailer)
+    box.store(digest(), "f1", AT)
+    for _ in range(2):
+        with pytest.raises(UnknownDeliveryError) as caught:
+            box.deliver(DAY)
+        assert str(caught.value) == (
+            "the digest of 2025-09-10: it is not known who has it: bob@example.com (the connection was cut). "
+            "`finops resend 2025-09-10 --to bob@example.com` sends it, "
+            "`finops resend 2025-09-10 --to bob@example.com --received` records that it has arrived."
+        )
+        assert mailer.recipients == list(RECIPIENTS)
+    state = box.mailed(DAY)
+    assert (state.state, state.recipients, state.unknown) == (
+        "unknown",
+        ("ann@example.com", "cyd@example.com"),
+        RECIPIENTS[1:2],
+    )
+    assert str(state).endswith("(revision 1); not known whether to bob@example.com")
+    assert box.mailed_days([DAY]) == {DAY: "unknown"}
+    assert len(open_notes(archive)) == 1
+
+
+@pytest.mark.parametrize(("settled_by", "messages"), [("resend", 4), ("settle", 3)])
+def test_a_person_settles_what_was_not_known(settled_by: str, messages: int, archive: Archive) -> None:
+    """Sending it again, or recording that it has arrived, ends the doubt: the day is mailed, and nothing goes out."""
+    mailer = Mailer(loses=RECIPIENTS[1], repeatable=False)
+    box = outbox(archive, mailer)
+    box.store(digest(), "f1", AT)
+    with pytest.raises(UnknownDeliveryError):
+        box.deliver(DAY)
+    mailer.loses = ""
+    (settled,) = getattr(box, settled_by)(DAY, [RECIPIENTS[1].upper()])
+    assert settled.recipient.lower() == RECIPIENTS[1]
+    assert open_notes(archive) == []
+    assert box.mailed(DAY).state == "sent"
+    assert box.mailed_days([DAY]) == {DAY: "sent"}
+    assert box.deliver(DAY) == box.settle(DAY, [RECIPIENTS[1]]) == []
+    assert len(mailer.sent) == messages
+
+
+def test_one_who_never_had_a_message_cannot_have_received_it(archive: Archive) -> None:
+    """A wrong address is not recorded as served, and nobody beside it is."""
+    box = outbox(archive, Mailer(loses=RECIPIENTS[0], repeatable=False))
+    box.store(digest(), "f1", AT)
+    with pytest.raises(UnknownDeliveryError):
+        box.deliver(DAY)
+    with pytest.raises(FinopsError, match=r"no message to auditor@example\.com was begun"):
+        box.settle(DAY, [RECIPIENTS[0], "auditor@example.com"])
+    with pytest.raises(SettingsError, match="to: 'x' is not"):
+        box.settle(DAY, [RECIPIENTS[0], "x"])
+    assert box.mailed(DAY).unknown == RECIPIENTS[:1]
+
+
+def test_a_refused_message_leaves_no_doubt(archive: Archive) -> None:
+    """What was surely not sent is sent by a retry; it and what is not known are told in one error."""
+    mailer = Mailer(refuses=RECIPIENTS[0], loses=RECIPIENTS[2], repeatable=False)
+    box = outbox(archive, mailer)
+    box.store(digest(), "f1", AT)
+    with pytest.raises(UnknownDeliveryError) as caught:
+        box.deliver(DAY)
+    assert "ann@example.com: the address is suppressed" in str(caught.value)
+    assert "cyd@example.com (the connection was cut)" in str(caught.value)
+    mailer.refuses = ""
+    with pytest.raises(UnknownDeliveryError, match="cyd"):
+        box.deliver(DAY)
+    assert mailer.recipients == ["bob@example.com", "cyd@example.com", "ann@example.com"]
+
+
+# Storing and delivering to three writes twelve objects: four parts, the manifest, a note and a receipt for each of
+# three, the end marker.
+@pytest.mark.parametrize("step", range(1, 13))
+def test_no_crash_sends_a_message_twice_or_forgets_one(step: int, archive: Archive) -> None:
+    """Whichever object was not written, nobody gets two messages by retries, and who may have none is named."""
+    archive.crash_at = step
+    mailer = Mailer(repeatable=False)
+
+    def work() -> None:
+        outbox(archive, mailer).store(digest(), "f1", AT)
+        outbox(archive, mailer, later=timedelta(hours=1)).deliver(DAY)
+
+    with pytest.raises(CrashError):
+        work()
+    doubts = []
+    for _ in range(2):
+        try:
+            work()
+        except UnknownDeliveryError as error:
+            doubts.append(str(error))
+    # The three writes of a receipt: its message is out by then.
+    in_doubt = {7: RECIPIENTS[0], 9: RECIPIENTS[1], 11: RECIPIENTS[2]}.get(step)
+    assert len(doubts) == (2 if in_doubt else 0)
+    assert all(in_doubt in doubt for doubt in doubts)
+    assert sorted(mailer.recipients) == list(RECIPIENTS)
+    box = outbox(archive, mailer)
+    box.settle(DAY, box.mailed(DAY).unknown or RECIPIENTS)
+    assert box.mailed(DAY).state == "sent"
+
+
+@pytest.mark.parametrize(
+    ("later", "words"),
+    [
+        (timedelta(minutes=9), "another run is sending it since 07:00:0"),
+        (timedelta(minutes=11), "a run was interrupted while it sent it at 2025-09-11 07:00:0"),
+    ],
+)
+def test_a_run_that_was_killed_while_it_sent_is_told_from_one_that_sends(
+    later: timedelta, words: str, archive: Archive
+) -> None:
+    """A message begun minutes ago may still be on its way; one begun long ago is not."""
+    outbox(archive, Mailer()).store(digest(), "f1", AT)
+    killed, retry = Mailer(crash_at=2, repeatable=False), Mailer(repeatable=False)
+    with pytest.raises(CrashError):
+        outbox(archive, killed).deliver(DAY)
+    with pytest.raises(UnknownDeliveryError, match=words):
+        outbox(archive, retry, later=later).deliver(DAY)
+    assert killed.recipients + retry.recipients == ["ann@example.com", "cyd@example.com"]
+
+
+def test_two_runs_of_one_day_at_once_send_one_message_each(archive: Archive) -> None:
+    """While one run hands a message over, another leaves it alone; when both have ended, everybody has one."""
+
+    class Slow(Mailer):
+        def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery:
+            if recipient == RECIPIENTS[0]:
+                with pytest.raises(UnknownDeliveryError, match=r"ann@example\.com \(another run is sending it"):
+                    outbox(archive, other).deliver(DAY)
+            return super().send(message, recipient, delivery_id)
+
+    first, other = Slow(repeatable=False), Mailer(repeatable=False)
+    outbox(archive, first).store(digest(), "f1", AT)
+    outbox(archive, first).deliver(DAY)
+    assert (first.recipients, other.recipients) == (["ann@example.com"], ["bob@example.com", "cyd@example.com"])
+    assert outbox(archive, first).mailed(DAY).state == "sent"
+
+
+def test_a_run_that_looked_before_another_finished_sends_nothing(archive: Archive) -> None:
+    """Receipts are looked for once more after the right to send is won: the list may be a moment old."""
+
+    class Overtaken(Archive):
+        def list(self, prefix: str) -> list[str]:
+            paths = super().list(prefix)
+            if prefix.endswith("receipts/") and not first.sent:
+                outbox(archive, first).deliver(DAY)
+            return paths
+
+    first, second = Mailer(repeatable=False), Mailer(repeatable=False)
+    late = Overtaken()
+    late.objects = archive.objects
+    outbox(archive, first).store(digest(), "f1", AT)
+    assert outbox(late, second).deliver(DAY) == []
+    assert (len(first.sent), second.sent) == (3, [])
+    assert open_notes(archive) == []
+
+
+def test_a_repeatable_mailer_needs_no_notes_but_heeds_them(archive: Archive, mailer: Mailer) -> None:
+    """Files are replaced, so they are written again; what another mailer may have sent is still for a person."""
+    outbox(archive, mailer).store(digest(), "f1", AT)
+    with pytest.raises(UnknownDeliveryError):
+        outbox(archive, Mailer(loses=RECIPIENTS[0], repeatable=False)).deliver(DAY)
+    with pytest.raises(UnknownDeliveryError, match="ann"):
+        outbox(archive, mailer).deliver(DAY)
+    assert mailer.sent == []
+    outbox(archive, mailer).store(digest(day=DAY - timedelta(1)), "f1", AT)
+    mailer.refuses = RECIPIENTS[0]
+    with pytest.raises(FinopsError, match="suppressed"):
+        outbox(archive, mailer).deliver(DAY - timedelta(1))
+    assert not any(path.startswith("digests/2025-09-09") for path in open_notes(archive))
+
+
+def test_a_day_covered_by_a_mail_in_doubt_says_so(archive: Archive) -> None:
+    """The days of a backfill share the doubt about its one mail."""
+    box = outbox(archive, Mailer(loses=RECIPIENTS[0], repeatable=False), RECIPIENTS[:1])
+    box.store(digest(), "f1", AT)
+    box.cover([DAY - timedelta(1)], DAY, 1)
+    with pytest.raises(UnknownDeliveryError):
+        box.deliver(DAY)
+    assert str(box.mailed(DAY - timedelta(1))) == f"covered by the mail of {DAY}, which may have been sent or not"
+    assert str(box.mailed(DAY)) == "revision 1 stored, not mailed; not known whether to ann@example.com"
+    assert box.mailed_days([DAY - timedelta(1)]) == {DAY - timedelta(1): "unknown"}
+
+
+# --- a CSV too large to attach
+
+
+def test_a_link_is_made_anew_for_each_message(archive: Archive, mailer: Mailer) -> None:
+    """The stored digest keeps the plain CSV and no link; each message has its own, and says until when."""
+    box = outbox(archive, mailer, RECIPIENTS[:1], max_megabytes=0.1, link_days=3)
+    large = dataclasses.replace(digest(), csv=random.Random(1).randbytes(200_000))
+    box.store(large, "f1", AT)
+    box.deliver(DAY)
+    box.resend(DAY)
+    texts = [
+        email.message_from_bytes(data, policy=default).get_body(("plain",)).get_content() for *_, data in mailer.sent
+    ]
+    for number, text in enumerate(texts, 1):
+        assert f"https://s3.example/digests/2025-09-10/r1/{large.csv_name}?days=3&n={number}" in text
+        assert "until 2025-09-14 07:00 UTC at the latest" in text
+    assert box.load(box.latest(DAY)) == large
+
+
+# --- what is stored
 
 
 @pytest.mark.parametrize("part", ["digest.html", "digest.txt", "chart.png", "ou_breakdown_2025-09-10.csv"])

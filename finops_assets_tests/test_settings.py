@@ -204,9 +204,9 @@ def test_a_home_that_cannot_be_written_is_named(home: str) -> None:
         build_platform(load({"FINOPS_HOME": home}))
 
 
-def test_a_platform_that_is_not_there_is_named() -> None:
-    """A platform of a later version is refused in words."""
-    with pytest.raises(SettingsError, match=r"platform \(FINOPS_PLATFORM\): this version has no platform 'aws' yet"):
+def test_what_aws_needs_is_named() -> None:
+    """Nothing is asked of AWS before the settings say where."""
+    with pytest.raises(SettingsError, match=r"aws.bucket \(FINOPS_AWS__BUCKET\): is not set"):
         build_platform(load({"FINOPS_PLATFORM": "aws"}))
 
 

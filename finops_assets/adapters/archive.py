@@ -7,14 +7,16 @@ and S3 shows an object when its upload is complete. Readers never see half a day
 from __future__ import annotations
 
 import hashlib
+import mimetypes
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from contextlib import contextmanager
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from finops_assets.core.errors import ArchiveError
+from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.money import plain
 from finops_assets.core.ports import DayRows, PublishedDay
 from finops_assets.core.schemas import BREAKDOWN_PREFIX, MONEY_SQL, OU_BREAKDOWN, day_path
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 READERS = 4
 """Days that are read at once: more than the cores, as a GET waits for the store."""
+
+Explain = Callable[[str, str, str], FinopsError | None]
 
 METADATA_PREFIX = "finops."
 DAY_OBJECT = re.compile(rf"{BREAKDOWN_PREFIX}/year=(\d{{4}})/month=(\d{{2}})/day=(\d{{2}})/ou_breakdown\.parquet")
@@ -56,10 +60,16 @@ def folder_store(folder: str) -> ObjectStore:
 
 
 class ObjectArchive:
-    """Days, and the small objects around them, in one object store."""
+    """Days, and the small objects around them, in one object store.
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+    Args:
+        store: where objects are.
+        explain: (what the store said, path, S3's name of the action) -> the error for people, or None where the store
+            said only that the object is not there. By default that of a folder.
+    """
+
+    def __init__(self, store: ObjectStore, explain: Explain | None = None) -> None:
+        self._store, self._explain = store, explain or _explain_folder
 
     def publish(self, day: DayRows, metadata: Mapping[str, str]) -> PublishedDay:
         """Write the day's object unless it already holds the same; metadata are kept in the file."""
@@ -76,17 +86,18 @@ class ObjectArchive:
         if there and all(there.metadata.get(name) == known.get(name) for name in SAME):
             return _unchanged(there)
         data = _encode(day.rows, known)
-        self.put(path, data)
-        return self._published(day.day, path, data, known)
+        version = self.put(path, data)
+        return self._published(day.day, path, data, known, version)
 
     def describe(self, day: date) -> PublishedDay | None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         path = day_path(day)
-        data = self.get(path)
-        if data is None:
+        found = self._get(path)
+        if found is None:
             return None
+        data, version = found
         try:
             footer = pq.read_schema(pa.BufferReader(data)).metadata or {}
         except pa.ArrowInvalid as error:
@@ -98,13 +109,13 @@ class ObjectArchive:
         }
         if not found.keys() >= NEEDED:
             raise ArchiveError("was not written by finops_assets", where=path, fix="Move it out of the archive.")
-        return self._published(day, path, data, found)
+        return self._published(day, path, data, found, version)
 
-    def _published(self, day: date, path: str, data: bytes, metadata: Mapping[str, str]) -> PublishedDay:
+    def _published(self, day: date, path: str, data: bytes, metadata: Mapping[str, str], version: str) -> PublishedDay:
         return PublishedDay(
             day=day,
             path=path,
-            version=hashlib.sha256(data).hexdigest()[:16],
+            version=version,
             rows=int(metadata["rows"]),
             total=Decimal(metadata["total"]),
             currency=metadata["currency"],
@@ -142,24 +153,88 @@ class ObjectArchive:
         return file.read(columns=OU_BREAKDOWN.names, use_threads=False).replace_schema_metadata()
 
     def put(self, path: str, data: bytes) -> str:
+        """Write an object; returns its version: S3's own where the bucket has versions, else one of the content."""
+        with self._explained(path, "s3:PutObject"):
+            result = self._store.put(path, data, attributes=self._attributes(path))
+        return result["version"] or _content_version(data)
+
+    def _attributes(self, path: str) -> dict[str, str] | None:
+        """The media type, so that a browser opens a page in S3 rather than saving it; files have none."""
+        from obstore.store import LocalStore
+
+        known = None if isinstance(self._store, LocalStore) else mimetypes.guess_type(path)[0]
+        return {"Content-Type": f"{known}; charset=utf-8" if known.startswith("text/") else known} if known else None
+
+    def create(self, path: str, data: bytes) -> bool:
+        from obstore.exceptions import AlreadyExistsError
+
+        with self._explained(path, "s3:PutObject"):
+            try:
+                self._store.put(path, data, mode="create")
+            except (AlreadyExistsError, FileExistsError):
+                return False
+        return True
+
+    def get(self, path: str) -> bytes | None:
+        found = self._get(path)
+        return found[0] if found else None
+
+    def _get(self, path: str) -> tuple[bytes, str] | None:
+        with self._explained(path, "s3:GetObject"):
+            try:
+                result = self._store.get(path)
+                data = result.bytes().to_bytes()
+            except FileNotFoundError as error:  # S3 also says so of a bucket that is not there
+                if self._explain(str(error), path, "s3:GetObject"):
+                    raise
+                return None
+        return data, result.meta["version"] or _content_version(data)
+
+    def list(self, prefix: str) -> list[str]:
+        with self._explained(prefix, "s3:ListBucket"):
+            return sorted(item["path"] for batch in self._store.list(prefix) for item in batch)
+
+    def delete(self, paths: Sequence[str]) -> None:
+        with self._explained(paths[0] if paths else "", "s3:DeleteObject"):
+            for path in paths:
+                try:
+                    self._store.delete(path)
+                except FileNotFoundError:  # a folder says so, S3 does not
+                    continue
+
+    def link(self, path: str, *, valid: timedelta) -> str:
+        """A presigned URL on S3; the file's own path in a folder."""
+        from pathlib import Path
+
+        import obstore
+        from obstore.store import LocalStore
+
+        if isinstance(self._store, LocalStore):
+            return str(Path(self._store.prefix) / path)
+        with self._explained(path, "s3:GetObject"):
+            return obstore.sign(self._store, "GET", path, expires_in=valid)
+
+    @contextmanager
+    def _explained(self, path: str, action: str) -> Iterator[None]:
+        """A store's error in words: what could not be done to which object, and what to do about it."""
         from obstore.exceptions import BaseError
 
         try:
-            result = self._store.put(path, data)
+            yield
         except (BaseError, OSError) as error:
-            raise ArchiveError(
-                f"cannot be written ({str(error).splitlines()[0]})", where=path, fix="Check the space and rights there."
-            ) from None
-        return result["version"] or hashlib.sha256(data).hexdigest()[:16]
+            raise (self._explain(str(error), path, action) or ArchiveError("is not there", where=path)) from None
 
-    def get(self, path: str) -> bytes | None:
-        try:
-            return self._store.get(path).bytes().to_bytes()
-        except FileNotFoundError:
-            return None
 
-    def list(self, prefix: str) -> list[str]:
-        return sorted(item["path"] for batch in self._store.list(prefix) for item in batch)
+def _explain_folder(said: str, path: str, action: str) -> FinopsError | None:
+    if action == "s3:GetObject" and "No such file" in said:
+        return None
+    done = {"s3:PutObject": "written", "s3:DeleteObject": "removed"}.get(action, "read")
+    first_line = said.splitlines()[0] if said else "no reason given"
+    return ArchiveError(f"cannot be {done} ({first_line})", where=path, fix="Check the space and rights there.")
+
+
+def _content_version(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _unchanged(there: PublishedDay) -> PublishedDay:

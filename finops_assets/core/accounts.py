@@ -1,4 +1,7 @@
-"""The account-to-OU map: read, checked, effective-dated, cut to the OU level that is shown."""
+"""The account-to-OU map: read, checked, effective-dated, cut to the OU level that is shown.
+
+Who asks an organization or a file is an adapter's matter.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -22,14 +25,14 @@ COLUMNS = ("account_id", "account_name", "ou_path", "valid_from", "valid_to")
 
 @dataclass(frozen=True)
 class Membership:
-    """One linked account in one OU from valid_from (inclusive) to valid_to (exclusive)."""
+    """One linked account in one OU from valid_from (inclusive) to valid_to (exclusive); `line` is where it stands."""
 
     account_id: str
     account_name: str
     ou_path: str
     valid_from: date = ALWAYS
     valid_to: date = FOREVER
-    line: int = 0
+    line: int = field(default=0, compare=False)
 
 
 def read_accounts_csv(data: bytes, where: str) -> list[Membership]:
@@ -122,6 +125,67 @@ def _effective(rows: list[Membership], where: str) -> list[Membership]:
                     )
             result.append(this)
     return result
+
+
+def write_accounts_csv(memberships: Iterable[Membership]) -> bytes:
+    """An accounts.csv that read_accounts_csv reads back as it was; the same memberships give the same bytes."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for row in sorted(memberships, key=lambda m: (m.account_id, m.valid_from)):
+        start = "" if row.valid_from == ALWAYS else row.valid_from.isoformat()
+        end = "" if row.valid_to == FOREVER else row.valid_to.isoformat()
+        writer.writerow((row.account_id, row.account_name, row.ou_path, start, end))
+    return out.getvalue().encode()
+
+
+def merge_snapshot(
+    history: Iterable[Membership], snapshot: Iterable[Membership], day: date, *, last: date = ALWAYS
+) -> list[Membership]:
+    """The history after one more look at the organization; the dates of the snapshot's memberships do not matter.
+
+    An account that is new to the history belongs to its OU since always. One that is found in another OU leaves the
+    old one and joins the new one on `day`; of two looks on one day the later one holds. An OU that was renamed is a
+    move of its accounts: their earlier days keep the name that the OU had. A renamed account takes its new name and
+    stays where it is. An account that is no longer there keeps its last membership: late charges still find it.
+
+    Args:
+        history: at most one membership per account and day.
+        snapshot: one membership per account.
+        day: when the snapshot was taken.
+        last: when the one before it was taken.
+
+    Raises:
+        AccountsError: `day` is before `last`, or before a membership began.
+    """
+    of_account: dict[str, list[Membership]] = defaultdict(list)
+    for row in sorted(history, key=lambda m: m.valid_from):
+        of_account[row.account_id].append(row)
+    newest = max((rows[-1].valid_from for rows in of_account.values()), default=ALWAYS)
+    if day < max(newest, last):
+        raise AccountsError(
+            f"a snapshot of {day} cannot follow one of {max(newest, last)}",
+            fix="Set the clock right; if that day is wrong, mend the history's valid_from.",
+        )
+    for seen in snapshot:
+        of_account[seen.account_id] = _merged(of_account[seen.account_id], seen, day)
+    return [row for account in sorted(of_account) for row in of_account[account]]
+
+
+def _merged(rows: list[Membership], seen: Membership, day: date) -> list[Membership]:
+    """The memberships of one account, ascending, after it was seen on a day that none of them begins after."""
+    if not rows:
+        return [replace(seen, valid_from=ALWAYS, valid_to=FOREVER)]
+    *before, newest = rows
+    if newest.ou_path == seen.ou_path and newest.valid_to > day:
+        return [*before, replace(newest, account_name=seen.account_name)]
+    joined = replace(seen, valid_from=day, valid_to=FOREVER)
+    if newest.valid_from < day:
+        return [*before, replace(newest, valid_to=min(newest.valid_to, day)), joined]
+    # An earlier look on the same day is as if it had not been.
+    if before and before[-1].valid_to == day:
+        return _merged([*before[:-1], replace(before[-1], valid_to=FOREVER)], seen, day)
+    return [*before, joined]
 
 
 def account_map(memberships: Iterable[Membership], *, ou_level: str | int, history: str) -> pa.Table:

@@ -427,10 +427,20 @@ def used_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, 
     return tuple(c for c in columns if re.search(rf"\b{re.escape(c)}\b", text))
 
 
-def charges_sql(fmt: BillFormat, columns: Columns, rules: Rules, start: date, end: date, table: str = "bill") -> str:
+def charges_sql(
+    fmt: BillFormat,
+    columns: Columns,
+    rules: Rules,
+    start: date,
+    end: date,
+    table: str = "bill",
+    *,
+    undated: bool = False,
+) -> str:
     """The SELECT, in Athena's dialect, that turns the bill's lines of start to end (inclusive) into charges.
 
     The range is half-open on the raw column, so that an engine can skip files and row groups by their statistics.
+    With `undated`, lines without a date come too, so that they can be refused.
     """
     parts = dict(fmt.select(columns))
     split = parts.pop("split", None)
@@ -448,6 +458,10 @@ def charges_sql(fmt: BillFormat, columns: Columns, rules: Rules, start: date, en
     if reasons:
         left_out = "CASE " + " ".join(f"WHEN {c} THEN {_quote(r)}" for c, r in reasons) + " END"
     currency = _quote(rules.currency) if fmt is SUMMARY else parts["currency"]
+    next_day = end + timedelta(days=1)
+    range_ = f"{fmt.start} >= TIMESTAMP '{start} 00:00:00' AND {fmt.start} < TIMESTAMP '{next_day} 00:00:00'"
+    if undated:
+        range_ = f"(({range_}) OR {fmt.start} IS NULL)"
     return f"""SELECT
     CAST({fmt.start} AS DATE) AS charge_date,
     {parts["linkedaccount"]} AS linkedaccount,
@@ -460,7 +474,7 @@ def charges_sql(fmt: BillFormat, columns: Columns, rules: Rules, start: date, en
     {currency} AS currency,
     {fmt.bases[rules.cost_basis].sql(columns)} AS cost
 FROM {table}
-WHERE {fmt.start} >= TIMESTAMP '{start} 00:00:00' AND {fmt.start} < TIMESTAMP '{end + timedelta(days=1)} 00:00:00'"""
+WHERE {range_}"""
 
 
 def survey_sql(fmt: BillFormat, table: str = "bill") -> str:
@@ -484,6 +498,22 @@ def source_days_sql(charges: str) -> str:
 FROM ({charges}) AS charges
 GROUP BY charge_date, currency, COALESCE(charge_category, ''), scheduled, left_out
 ORDER BY 1, 2, 3, 4, 5"""
+
+
+def one_pass_sql(charges: str) -> str:
+    """Both sums of the bill in one pass over it, for an engine that is paid by what it scans.
+
+    Rows with of_source = 1 are those of `source_days_sql`; the others are the lines that count, summed by account,
+    service and the bill's own OU, for `summary_sql` to see through the account map. An engine makes each kind from the
+    lines themselves, so that the first proves the second.
+    """
+    return f"""SELECT charge_date, currency, charge_category, scheduled, left_out, ou, service, linkedaccount,
+    GROUPING(linkedaccount) AS of_source, COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total
+FROM ({charges}) AS charges
+GROUP BY GROUPING SETS (
+    (charge_date, currency, charge_category, scheduled, left_out),
+    (charge_date, left_out, ou, service, linkedaccount)
+)"""
 
 
 def summary_sql(charges: str, account_map: str = "account_ou_map") -> str:

@@ -43,3 +43,7 @@ class AccountsError(FinopsError):
 
 class ArchiveError(FinopsError):
     """The archive, the catalog or the outbox cannot be written, or holds what it should not."""
+
+
+class UnknownDeliveryError(FinopsError):
+    """A message may have been accepted or not: it is not sent again until a person says what became of it."""

@@ -3,26 +3,32 @@
 What was done is in the archive, as small objects under `digests/`; nothing is remembered elsewhere:
 
     digests/2025-09-10/r1/digest.html, digest.txt, the CSV, chart.png
-    digests/2025-09-10/r1/manifest.json                       written last: with it the digest exists
-    digests/2025-09-10/r1/receipts/<address hash>.json        written after each message
-    digests/2025-09-10/r1/sent.json                           written when all recipients have theirs
-    digests/2025-09-10/r1/resends/<address hash>-<n>.json     sent again on request
-    digests/_covered/<first>_<last>_by_<day>_r1.json          days that another day's mail speaks for
+    digests/2025-09-10/r1/manifest.json                          written last: with it the digest exists
+    digests/2025-09-10/r1/receipts/<address hash>.sending.json   there while a message is handed over
+    digests/2025-09-10/r1/receipts/<address hash>.json           written after each message
+    digests/2025-09-10/r1/sent.json                              written when all recipients have theirs
+    digests/2025-09-10/r1/resends/<address hash>-<n>.json        sent again on request
+    digests/_covered/<first>_<last>_by_<day>_r1.json             days that another day's mail speaks for
+
+A `.sending.json` without its receipt means that a message may have been accepted or not: its run was killed, or the
+connection was cut. Nothing can tell which, so it is not sent again by itself, and not forgotten: a person settles it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.core.digest import Digest, mail_address, message
-from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError
+from finops_assets.core.digest import Digest, Link, mail_address, message
+from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError, UnknownDeliveryError
 from finops_assets.core.money import plain
 
 if TYPE_CHECKING:
@@ -33,6 +39,11 @@ if TYPE_CHECKING:
 PREFIX = "digests/"
 COVERED = PREFIX + "_covered/"
 HTML, TEXT, CHART, MANIFEST, SENT = "digest.html", "digest.txt", "chart.png", "manifest.json", "sent.json"
+RECEIPTS, RECEIPT, SENDING = "receipts/", ".json", ".sending.json"
+MEGABYTE = 1_000_000
+
+STILL_SENDING = timedelta(minutes=10)
+"""A message that was begun longer ago was interrupted: SES and mail servers answer in seconds, at worst in minutes."""
 
 _MANIFEST = re.compile(rf"{PREFIX}(\d{{4}}-\d{{2}}-\d{{2}})/r(\d+)/{re.escape(MANIFEST)}")
 _COVERED = re.compile(rf"{COVERED}([\d-]{{10}})_([\d-]{{10}})_by_([\d-]{{10}})_r(\d+)\.json")
@@ -72,11 +83,12 @@ class MailState:
     """Whether a day was mailed.
 
     Attributes:
-        state: `none`, `partial` (some recipients have it) or `sent`.
+        state: `none`, `partial` (some recipients have it), `unknown` (a message may have gone out or not) or `sent`.
         revision: of the digest that the state is about; None where nothing is stored.
         when: when the last message went out (UTC).
         recipients: who has it.
         covered_by: the day whose mail speaks for this one, where it has none of its own.
+        unknown: who may have it or not.
     """
 
     state: str
@@ -84,15 +96,24 @@ class MailState:
     when: datetime | None = None
     recipients: tuple[str, ...] = ()
     covered_by: date | None = None
+    unknown: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.covered_by:
-            missing = {"sent": "", "partial": ", which not everybody has yet", "none": ", which is not sent yet"}
+            missing = {
+                "sent": "",
+                "partial": ", which not everybody has yet",
+                "none": ", which is not sent yet",
+                "unknown": ", which may have been sent or not",
+            }
             return f"covered by the mail of {self.covered_by}{missing[self.state]}"
+        doubt = f"; not known whether to {', '.join(self.unknown)}" if self.unknown else ""
         if self.when is None:
-            return "not mailed" if self.revision is None else f"revision {self.revision} stored, not mailed"
+            stored = "not mailed" if self.revision is None else f"revision {self.revision} stored, not mailed"
+            return stored + doubt
         words = "mailed" if self.state == "sent" else "mailed only in part"
-        return f"{words} {self.when:%Y-%m-%d %H:%M} UTC to {', '.join(self.recipients)} (revision {self.revision})"
+        to = ", ".join(self.recipients)
+        return f"{words} {self.when:%Y-%m-%d %H:%M} UTC to {to} (revision {self.revision}){doubt}"
 
 
 class Outbox:
@@ -102,6 +123,7 @@ class Outbox:
         archive: where digests, receipts and markers are kept.
         mailer: hands one message to one recipient.
         sender, recipients: the settings mail.sender and mail.recipients; checked before the first message.
+        max_megabytes, link_days: the settings of the same names, for a CSV too large to attach.
         clock: the time that receipts carry.
     """
 
@@ -112,12 +134,16 @@ class Outbox:
         sender: str,
         recipients: Sequence[str],
         *,
+        max_megabytes: float = 9.0,
+        link_days: int = 7,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._archive = archive
         self._mailer = mailer
         self._sender = sender
         self._recipients = tuple(recipients)
+        self._max_bytes = max_megabytes * MEGABYTE
+        self._link_valid = timedelta(days=link_days)
         self._clock = clock
 
     # --- storing --------------------------------------------------------------------------------------------------
@@ -208,12 +234,14 @@ class Outbox:
     def deliver(self, day: date) -> list[Delivery]:
         """Send the newest stored digest to each recipient who has no receipt for it; returns what was sent.
 
-        A digest that all recipients have is done, whatever the settings say later. A recipient that the mailer refuses
-        does not hold up the others: the refusal is raised after them, and a retry sends what is missing.
+        A digest that all recipients have is done, whatever the settings say later. A recipient that the mailer refuses,
+        or whose message may have been accepted or not, does not hold up the others: the error is raised after them. A
+        retry sends what was refused, and never what may have been accepted.
 
         Raises:
             SettingsError: an address is malformed; nothing was sent.
             ArchiveError: nothing is stored, or it is not what was stored; nothing was sent.
+            UnknownDeliveryError: a message may have been accepted, now or by an earlier run.
             FinopsError: the mailer refused a message.
         """
         stored = self._stored(day)
@@ -221,29 +249,39 @@ class Outbox:
             return []
         recipients = self._checked(self._recipients, "mail.recipients")
         digest = self.load(stored)
-        deliveries, refused = [], []
+        there = frozenset(self._archive.list(stored.path + RECEIPTS))
+        deliveries, problems, begun = [], [], []
         for recipient in recipients:
-            receipt = f"{stored.path}receipts/{_address_hash(recipient)}.json"
-            if self._archive.get(receipt) is not None:
+            receipt, sending = _receipt(stored, recipient), _sending(stored, recipient)
+            if receipt in there:
                 continue
             mail, delivery_id = self._message(stored, digest, recipient)
+            if sending in there or not self._begin(stored, recipient, delivery_id):
+                begun.append(recipient)
+                continue
             try:
                 sent = self._mailer.send(mail, recipient, delivery_id)
+            except UnknownDeliveryError as error:
+                self._write(sending, {**self._intent(recipient, delivery_id), "unknown": error.what})
+                begun.append(recipient)
             except FinopsError as error:
-                refused.append(error)
-                continue
-            deliveries.append(self._receipt(receipt, sent, mail, delivery_id))
-        if refused:
-            for other in refused[1:]:
-                refused[0].add_note(str(other))
-            raise refused[0]
+                self._archive.delete([sending])
+                problems.append(error)
+            else:
+                deliveries.append(self._record(receipt, sent, mail, delivery_id))
+                self._archive.delete([sending])
+        problems += self._open(stored, begun)
+        if problems:
+            raise _together(problems)
         self._write(stored.path + SENT, {"recipients": recipients, "at": self._clock()})
         return deliveries
 
     def resend(self, day: date, to: Sequence[str] | None = None) -> list[Delivery]:
         """Send the newest stored digest again: the same stored bytes, under a Message-ID of its own.
 
-        The new id keeps mail servers from dropping it as a duplicate; the rest of the message is the same.
+        The new id keeps mail servers from dropping it as a duplicate; the rest of the message is the same, but for a
+        link to a CSV too large to attach, which is made anew. Where it was not known whether a recipient had the
+        digest, it is known from now on.
 
         Args:
             day: the digest's day.
@@ -257,14 +295,101 @@ class Outbox:
         recipients = self._checked(self._recipients if to is None else to, "mail.recipients" if to is None else "to")
         digest = self.load(stored)
         earlier = self._archive.list(f"{stored.path}resends/")
+        unsettled = _unsettled(self._archive.list(stored.path + RECEIPTS))
         deliveries = []
         for recipient in recipients:
             name = f"{stored.path}resends/{_address_hash(recipient)}-"
             number = 1 + sum(path.startswith(name) for path in earlier)
             mail, delivery_id = self._message(stored, digest, recipient, f"-resend-{number}")
             sent = self._mailer.send(mail, recipient, delivery_id)
-            deliveries.append(self._receipt(f"{name}{number}.json", sent, mail, delivery_id))
+            deliveries.append(self._record(f"{name}{number}.json", sent, mail, delivery_id))
+            if _sending(stored, recipient) in unsettled:
+                self._settle(stored, recipient, sent)
         return deliveries
+
+    def settle(self, day: date, to: Sequence[str]) -> list[Delivery]:
+        """Record that a digest has arrived where that was not known, so that it is not sent again.
+
+        Returns:
+            What was recorded; nothing for a recipient who has a receipt already.
+
+        Raises:
+            SettingsError: an address is malformed; nothing was recorded.
+            FinopsError: no message to one of them was ever begun; nothing was recorded.
+        """
+        from finops_assets.core.ports import Delivery
+
+        stored = self._stored(day)
+        recipients = self._checked(to, "to")
+        there = frozenset(self._archive.list(stored.path + RECEIPTS))
+        never = [r for r in recipients if not there & {_receipt(stored, r), _sending(stored, r)}]
+        if never:
+            raise FinopsError(
+                f"no message to {', '.join(never)} was begun",
+                where=f"the digest of {day}",
+                fix=f"`finops resend {day} --to {never[0]}` sends it.",
+            )
+        unsettled = [r for r in recipients if _sending(stored, r) in _unsettled(there)]
+        return [self._settle(stored, r, Delivery(r, "", "recorded by hand: it has arrived")) for r in unsettled]
+
+    def _settle(self, stored: Stored, recipient: str, delivery: Delivery) -> Delivery:
+        self._write(_receipt(stored, recipient), {**asdict(delivery), "at": self._clock()})
+        self._archive.delete([_sending(stored, recipient)])
+        there = self._archive.list(stored.path + RECEIPTS)
+        if all(_receipt(stored, each) in there for each in self._recipients):
+            self._write(stored.path + SENT, {"recipients": self._recipients, "at": self._clock()})
+        return delivery
+
+    def _begin(self, stored: Stored, recipient: str, delivery_id: str) -> bool:
+        """Note that the message is about to be handed over; False where that is or was done elsewhere."""
+        if self._mailer.repeatable:
+            return True
+        sending = _sending(stored, recipient)
+        if not self._archive.create(sending, _json(self._intent(recipient, delivery_id))):
+            return False
+        # Another run may have sent it, and removed its note, since this one looked for the receipt.
+        if self._archive.get(_receipt(stored, recipient)) is not None:
+            self._archive.delete([sending])
+            return False
+        return True
+
+    def _intent(self, recipient: str, delivery_id: str) -> dict[str, Any]:
+        return {
+            "recipient": recipient,
+            "delivery_id": delivery_id,
+            "by": f"{socket.gethostname()}, process {os.getpid()}",
+            "at": self._clock(),
+        }
+
+    def _open(self, stored: Stored, recipients: Sequence[str]) -> list[FinopsError]:
+        """What is to be said of messages that were begun: nothing, where they have their receipts by now."""
+        doubts = {}
+        for recipient in recipients:
+            if self._archive.get(_receipt(stored, recipient)) is None:
+                # The note is gone where the run that wrote it was refused meanwhile.
+                there = self._archive.get(_sending(stored, recipient)) is not None
+                doubts[recipient] = (
+                    self._doubt(self._read(_sending(stored, recipient))) if there else "another run gave it up just now"
+                )
+        if not doubts:
+            return []
+        address = next(iter(doubts)) if len(doubts) == 1 else "ADDRESS"
+        command = f"finops resend {stored.day} --to {address}"
+        return [
+            UnknownDeliveryError(
+                "it is not known who has it: " + ", ".join(f"{who} ({why})" for who, why in doubts.items()),
+                where=f"the digest of {stored.day}",
+                fix=f"`{command}` sends it, `{command} --received` records that it has arrived.",
+            )
+        ]
+
+    def _doubt(self, intent: Mapping[str, Any]) -> str:
+        if "unknown" in intent:
+            return intent["unknown"]
+        at = datetime.fromisoformat(intent["at"])
+        if self._clock() - at < STILL_SENDING:
+            return f"another run is sending it since {at:%H:%M:%S} UTC, or was killed: {intent['by']}"
+        return f"a run was interrupted while it sent it at {at:%Y-%m-%d %H:%M:%S} UTC: {intent['by']}"
 
     def _message(self, stored: Stored, digest: Digest, recipient: str, suffix: str = "") -> tuple[EmailMessage, str]:
         """The message and its delivery id, the same whenever they are made: a repetition is recognised as one."""
@@ -276,10 +401,15 @@ class Outbox:
             recipient=recipient,
             message_id=f"<{delivery_id}@{domain}>",
             date_header=stored.rendered_at,
+            max_bytes=self._max_bytes,
+            link=lambda: self._link(stored.path + stored.csv_name),
         )
         return mail, delivery_id
 
-    def _receipt(self, path: str, sent: Delivery, mail: EmailMessage, delivery_id: str) -> Delivery:
+    def _link(self, path: str) -> Link:
+        return Link(self._archive.link(path, valid=self._link_valid), path, self._clock() + self._link_valid)
+
+    def _record(self, path: str, sent: Delivery, mail: EmailMessage, delivery_id: str) -> Delivery:
         facts = {"delivery_id": delivery_id, "message_sha256": _sha256(mail.as_bytes()), "at": self._clock()}
         self._write(path, {**asdict(sent), **facts})
         return sent
@@ -317,15 +447,19 @@ class Outbox:
         return MailState(mail.state, revision, mail.when, mail.recipients, covered_by=by)
 
     def mailed_days(self, days: Iterable[date]) -> dict[date, str]:
-        """`none`, `partial` or `sent` of many days, from one listing of the archive."""
+        """The state, as in MailState, of many days, from one listing of the archive."""
         paths = self._archive.list(PREFIX)
         newest, covering = _revisions(paths), _covering(paths)
         there = set(paths)
-        begun = {path.split("/receipts/")[0] + "/" for path in paths if "/receipts/" in path}
+        unknown, partial = (
+            {path.split(RECEIPTS)[0] for path in found} for found in (_unsettled(paths), _receipts(paths))
+        )
 
         def of(day: date, revision: int) -> str:
             folder = _folder(day, revision)
-            return "sent" if folder + SENT in there else "partial" if folder in begun else "none"
+            if folder + SENT in there:
+                return "sent"
+            return "unknown" if folder in unknown else "partial" if folder in partial else "none"
 
         states = {day: of(day, newest[day]) if day in newest else "none" for day in days}
         return {
@@ -338,14 +472,15 @@ class Outbox:
         if revision is None:
             return MailState("none")
         folder = _folder(day, revision)
-        receipts = [self._read(path) for path in paths if path.startswith(f"{folder}receipts/")]
-        if not receipts:
-            return MailState("none", revision)
+        within = [path for path in paths if path.startswith(folder)]
+        receipts, open_notes = ([self._read(path) for path in of(within)] for of in (_receipts, _unsettled))
+        state = "sent" if folder + SENT in within else "unknown" if open_notes else "partial" if receipts else "none"
         return MailState(
-            state="sent" if folder + SENT in paths else "partial",
+            state=state,
             revision=revision,
-            when=max(datetime.fromisoformat(receipt["at"]) for receipt in receipts),
+            when=max((datetime.fromisoformat(receipt["at"]) for receipt in receipts), default=None),
             recipients=tuple(sorted(receipt["recipient"] for receipt in receipts)),
+            unknown=tuple(sorted(note["recipient"] for note in open_notes)),
         )
 
     # --- the small objects ----------------------------------------------------------------------------------------
@@ -387,11 +522,15 @@ class Outbox:
             raise _damaged(path, error) from None
 
     def _write(self, path: str, facts: Mapping[str, Any]) -> None:
-        self._archive.put(path, json.dumps(facts, default=_as_text, ensure_ascii=False, indent=1).encode())
+        self._archive.put(path, _json(facts))
 
 
 def _damaged(path: str, error: Exception) -> ArchiveError:
     return ArchiveError(f"cannot be read: {error!r}", where=path, fix="Put an earlier version of the object back.")
+
+
+def _json(facts: Mapping[str, Any]) -> bytes:
+    return json.dumps(facts, default=_as_text, ensure_ascii=False, indent=1).encode()
 
 
 def _as_text(value: Any) -> str:
@@ -414,6 +553,32 @@ def _sha256(data: bytes) -> str:
 def _address_hash(address: str) -> str:
     """Names receipts without putting addresses into paths."""
     return _sha256(address.lower().encode())
+
+
+def _receipt(stored: Stored, recipient: str) -> str:
+    return f"{stored.path}{RECEIPTS}{_address_hash(recipient)}{RECEIPT}"
+
+
+def _sending(stored: Stored, recipient: str) -> str:
+    return f"{stored.path}{RECEIPTS}{_address_hash(recipient)}{SENDING}"
+
+
+def _receipts(paths: Iterable[str]) -> list[str]:
+    return [path for path in paths if f"/{RECEIPTS}" in path and not path.endswith(SENDING)]
+
+
+def _unsettled(paths: Iterable[str]) -> list[str]:
+    """Notes of messages that were begun and have no receipt."""
+    there = set(paths)
+    return [path for path in there if path.endswith(SENDING) and path.removesuffix(SENDING) + RECEIPT not in there]
+
+
+def _together(problems: Sequence[FinopsError]) -> FinopsError:
+    """One error that says all of them, of the kind that must not be overlooked."""
+    if len(problems) == 1:
+        return problems[0]
+    unknown = any(isinstance(problem, UnknownDeliveryError) for problem in problems)
+    return (UnknownDeliveryError if unknown else FinopsError)("\n".join(map(str, problems)))
 
 
 def _revisions(paths: Iterable[str]) -> dict[date, int]:

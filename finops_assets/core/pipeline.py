@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,14 @@ def in_words(days: Sequence[date]) -> str:
     shown = [str(s[0]) if len(s) == 1 else f"{s[0]} to {s[-1]}" for s in stretches[:5]]
     more = f" and {sum(len(s) for s in stretches[5:])} more day(s)" if len(stretches) > 5 else ""
     return ", ".join(shown) + more
+
+
+def missing_days(there: Sequence[date], newest: date) -> list[date]:
+    """The days from the first that is there to `newest` that are not."""
+    if not there:
+        return []
+    span = (min(there) + timedelta(days=n) for n in range((newest - min(there)).days + 1))
+    return sorted(set(span) - set(there))
 
 
 def contiguous(days: Sequence[date]) -> list[list[date]]:
@@ -191,13 +199,15 @@ def register_days(archive: Archive, catalog: Catalog, days: Sequence[date]) -> R
             where=day_path(missing[0]),
             fix="Materialize ou_breakdown_parquet first.",
         )
-    new = frozenset(catalog.register(days))
+    new = frozenset(catalog.register(archived.values()))
     read = catalog.read_back(days)
     wrong = {}
     for day, there in archived.items():
         found = read.get(day)
         if found is None or (found.rows, found.strays) != (there.rows, 0):
             wrong[day] = f"{found.rows if found else 0} rows are read, {there.rows} are archived"
+            if found and found.objects > 1:
+                wrong[day] += f", as {found.objects} objects lie at {found.location}: remove all but {there.path}"
         elif abs(found.total - there.total) >= HALF_A_CENT:
             wrong[day] = f"{found.total} is read, {there.total} is archived"
     return Registered(archived, read, new, wrong)
@@ -206,6 +216,13 @@ def register_days(archive: Archive, catalog: Catalog, days: Sequence[date]) -> R
 def dashboard_fault(shown: Refresh, archive: Archive, days_shown: int) -> str:
     """How what the dashboard shows differs from the archive; empty where it does not."""
     days = archive.days()[-days_shown:]
+    if shown.total is None:
+        if shown.newest_day != days[-1] or shown.expected_rows not in (None, shown.rows):
+            return (
+                f"it shows {shown.rows} rows up to {shown.newest_day}, "
+                f"the archive has {shown.expected_rows} up to {days[-1]}"
+            )
+        return ""
     total = sum((archive.describe(day).total for day in days), Decimal())
     if shown.newest_day != days[-1] or abs(shown.total - total) >= HALF_A_CENT:
         return f"it shows {shown.total} up to {shown.newest_day}, the archive has {total} up to {days[-1]}"

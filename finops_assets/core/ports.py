@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from email.message import EmailMessage
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -54,7 +54,10 @@ class DayRows:
 
 @dataclass(frozen=True)
 class BillDescription:
-    """What was recognised: format, files, the columns used, and an id that changes when the files do."""
+    """What was recognised: format, files, the columns used, and an id that changes when the files do.
+
+    `updated` is when the newest file was written (UTC), where that is known.
+    """
 
     format: str
     path: str
@@ -63,6 +66,28 @@ class BillDescription:
     snapshot: str
     columns: tuple[str, ...]
     cost_bases: tuple[str, ...]
+    updated: datetime | None = None
+
+
+@dataclass(frozen=True)
+class AccountMap:
+    """Who owned what, in the ACCOUNT_OU_MAP schema; `outdated` says why it is not today's, where it is not."""
+
+    table: pa.Table
+    facts: Mapping[str, str] = field(default_factory=dict)
+    outdated: str = ""
+
+
+@dataclass(frozen=True)
+class QueryReceipt:
+    """What one query of a paid engine took: bytes scanned, seconds, and an estimate of its price in USD."""
+
+    id: str
+    purpose: str
+    scanned_bytes: int
+    seconds: float
+    price: Decimal
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,24 +109,32 @@ class PublishedDay:
 
 @dataclass(frozen=True)
 class CatalogDay:
-    """A registered partition as read back through the catalog: rows and total found there, strays counted."""
+    """A registered partition as read back through the catalog: rows and total found there, strays counted.
+
+    A stray is a row of another day; `objects` is how many objects the rows came from, which should be one.
+    """
 
     day: date
     location: str
     rows: int
     total: Decimal
     strays: int
+    objects: int = 1
 
 
 @dataclass(frozen=True)
 class Refresh:
-    """One refresh of the dashboard's data: its id, where the result is, what it holds."""
+    """One refresh of the dashboard's data: its id, where the result is, what it holds.
+
+    Not every dashboard can tell its total; one that cannot is held to the rows that it should have (`expected_rows`).
+    """
 
     id: str
     location: str
     rows: int
     newest_day: date | None
-    total: Decimal
+    total: Decimal | None
+    expected_rows: int | None = None
     detail: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -134,12 +167,14 @@ class Warehouse(Protocol):
     def accounts(self) -> pa.Table:
         """Accounts that the bill names: account_id, account_name."""
 
+    def provide_summary(self) -> str:
+        """Make finops_daily_summary queryable, or make it anew if it is outdated; returns where it is."""
+
 
 class Accounts(Protocol):
     """Knows which linked account belongs to which OU, and since when."""
 
-    def load(self) -> pa.Table:
-        """The map in the ACCOUNT_OU_MAP schema."""
+    def load(self) -> AccountMap: ...
 
 
 class Archive(Protocol):
@@ -156,20 +191,33 @@ class Archive(Protocol):
 
     def put(self, path: str, data: bytes) -> str: ...
 
+    def create(self, path: str, data: bytes) -> bool:
+        """Write an object that is not there yet; False, and nothing written, where it is."""
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Remove objects; those that are not there are no error."""
+
     def get(self, path: str) -> bytes | None: ...
 
     def list(self, prefix: str) -> list[str]: ...
+
+    def link(self, path: str, *, valid: timedelta) -> str:
+        """Where a person with this link can fetch the object, at most for so long."""
 
 
 class Catalog(Protocol):
     """Knows which days can be queried, and where they lie."""
 
-    def register(self, days: Iterable[date]) -> list[date]:
+    def register(self, days: Iterable[PublishedDay]) -> list[date]:
         """Register days at their one location; returns those that were not registered so before."""
 
     def registered(self) -> dict[date, str]: ...
 
-    def read_back(self, days: Sequence[date]) -> dict[date, CatalogDay]: ...
+    def read_back(self, days: Sequence[date]) -> dict[date, CatalogDay]:
+        """What a reader gets of these days; a day that cannot be read has no entry."""
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run one SELECT, in Athena's SQL; returns the columns' names and the rows."""
 
 
 class DashboardData(Protocol):
@@ -181,4 +229,37 @@ class DashboardData(Protocol):
 class Mailer(Protocol):
     """Hands one message to one recipient."""
 
-    def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery: ...
+    repeatable: bool
+    """Whether the same delivery id again leaves one message, not two."""
+
+    def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery:
+        """Hand the message over.
+
+        Raises:
+            UnknownDeliveryError: it may have been accepted or not.
+            FinopsError: it was surely not accepted.
+        """
+
+
+METRICS = {
+    "DigestSent": "Count",
+    "RunFailed": "Count",
+    "DaysMissing": "Count",
+    "SourceAgeHours": "None",
+    "DayCost": "None",
+}
+"""What the platform measures of itself, and CloudWatch's name of the unit."""
+
+
+class Alerts(Protocol):
+    """Tells people that something is wrong, or well again."""
+
+    def send(self, subject: str, text: str) -> str:
+        """Send one alert; returns its id or place. Of a subject that is too long, the beginning is sent."""
+
+
+class Metrics(Protocol):
+    """Keeps numbers over time, for alarms."""
+
+    def emit(self, values: Mapping[str, float]) -> None:
+        """Record values of METRICS, as of now."""

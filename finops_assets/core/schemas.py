@@ -66,3 +66,13 @@ def day_location(day: date) -> str:
 def day_path(day: date) -> str:
     """The one object of a day in the archive."""
     return day_location(day) + DAY_OBJECT_NAME
+
+
+PARTITION_KEYS = ("year", "month", "day")
+
+_HIVE_TYPES = {pa.date32(): "date", pa.string(): "string", pa.float64(): "double"}
+
+
+def hive_columns(schema: pa.Schema) -> list[tuple[str, str]]:
+    """The columns as Glue and Athena's DDL name their types."""
+    return [(field.name, _HIVE_TYPES[field.type]) for field in schema]

@@ -8,7 +8,7 @@ asset fails, the check names the day and the reason, and what lies downstream do
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -17,7 +17,15 @@ from finops_assets.core import breakdown, pipeline
 from finops_assets.core.accounts import counts, to_parquet
 from finops_assets.core.errors import FinopsError, MissingDaysError
 from finops_assets.core.morning import Morning
-from finops_assets.core.ports import Accounts, Archive, Catalog, DashboardData, Warehouse
+from finops_assets.core.ports import (
+    Accounts,
+    Archive,
+    Catalog,
+    DashboardData,
+    Metrics,
+    QueryReceipt,
+    Warehouse,
+)
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, OU_BREAKDOWN
 from finops_assets.defs import metadata as show
 from finops_assets.platform import Face
@@ -28,8 +36,10 @@ NOT_EMPTY = "no_day_empty"
 UNASSIGNED = "unassigned_share_under_limit"
 READS_BACK = "archive_reads_back"
 IS_CURRENT = "dashboard_holds_the_archive"
+MAP_IS_CURRENT = "account_map_is_current"
 
 Clock = Callable[[], datetime]
+Receipts = Callable[[], list[QueryReceipt]]
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 
@@ -44,6 +54,14 @@ def _explained() -> Iterator[None]:
         yield
     except FinopsError as error:
         raise _refusal(error) from error
+
+
+def _measure(context: dg.AssetExecutionContext, metrics: Metrics, values: Mapping[str, float]) -> None:
+    """Record metrics. A morning does not fail for them: the alarms that stand on them say that they are missing."""
+    try:
+        metrics.emit(values)
+    except FinopsError as error:
+        context.log.warning("metrics were not recorded: %s", error)
 
 
 def _refusal(error: FinopsError) -> dg.Failure:
@@ -98,24 +116,36 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
     @dg.asset(
         **face("account_ou_map", "bill", "Which linked account was in which organizational unit, and when."),
         metadata={"dagster/column_schema": show.table_schema(ACCOUNT_OU_MAP)},
+        check_specs=[
+            dg.AssetCheckSpec(
+                MAP_IS_CURRENT,
+                asset="account_ou_map",
+                description="The map is today's, and not an older one kept because the organization could not be read.",
+            )
+        ],
     )
     def account_ou_map(
-        accounts: dg.ResourceParam[Accounts], archive: dg.ResourceParam[Archive]
+        context: dg.AssetExecutionContext, accounts: dg.ResourceParam[Accounts], archive: dg.ResourceParam[Archive]
     ) -> dg.MaterializeResult:
         with _explained():
-            table = accounts.load()
+            loaded = accounts.load()
+            table = loaded.table
             data = to_parquet(table)
             if archive.get(ACCOUNT_MAP_PATH) != data:
                 archive.put(ACCOUNT_MAP_PATH, data)
         per_ou = counts(table)
+        if loaded.outdated:
+            context.log.warning(loaded.outdated)
         return dg.MaterializeResult(
+            check_results=[show.current_map(MAP_IS_CURRENT, loaded.outdated)],
             metadata={
                 "dagster/row_count": table.num_rows,
                 "accounts": sum(per_ou.values()),
                 "moves between OUs": table.num_rows - sum(per_ou.values()),
                 "path": ACCOUNT_MAP_PATH,
+                **loaded.facts,
                 "accounts by OU": show.markdown_table(("OU", "accounts"), per_ou.items()),
-            }
+            },
         )
 
     @dg.asset(
@@ -127,7 +157,13 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         ),
         deps=["billing_export", "account_ou_map"],
     )
-    def finops_daily_summary(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> Results:
+    def finops_daily_summary(
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        receipts: dg.ResourceParam[Receipts],
+        metrics: dg.ResourceParam[Metrics],
+        clock: dg.ResourceParam[Clock],
+    ) -> Results:
         days = _days(context)
         with _explained():
             try:
@@ -135,13 +171,19 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             except MissingDaysError as error:
                 yield show.failed(NOT_EMPTY, dict.fromkeys(error.days, "the bill has no charges on this day"))
                 raise
+            place = warehouse.provide_summary()
         bill = warehouse.describe()
+        if bill.updated:
+            age = (clock() - bill.updated).total_seconds() / 3600
+            _measure(context, metrics, {"SourceAgeHours": max(age, 0.0)})
         context.log_event(
             dg.AssetObservation(billing_export.key, metadata=show.bill(bill), tags={DATA_VERSION_TAG: bill.snapshot})
         )
         for day in days:
             context.add_asset_metadata(show.source_day(source[day], basis), partition_key=str(day))
-        yield dg.MaterializeResult(check_results=[show.passed(NOT_EMPTY, days)])
+        yield dg.MaterializeResult(
+            metadata={"queryable as": place, **show.queries(receipts())}, check_results=[show.passed(NOT_EMPTY, days)]
+        )
 
     @dg.asset(
         **by_day(
@@ -162,6 +204,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
         archive: dg.ResourceParam[Archive],
+        receipts: dg.ResourceParam[Receipts],
         clock: dg.ResourceParam[Clock],
         progress: dg.ResourceParam[pipeline.Progress],
     ) -> Results:
@@ -194,10 +237,11 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         for day in days:
             context.add_asset_metadata(show.archived_day(done, day), partition_key=str(day))
         yield dg.MaterializeResult(
+            metadata=show.queries(receipts()),
             check_results=[
                 *(show.passed(promise, days) for promise in breakdown.PROMISES),
                 show.unassigned(UNASSIGNED, done.published, settings.accounts.unassigned_limit_percent),
-            ]
+            ],
         )
 
     @dg.asset(
@@ -210,7 +254,10 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         deps=["ou_breakdown_parquet"],
     )
     def athena_partition(
-        context: dg.AssetExecutionContext, archive: dg.ResourceParam[Archive], catalog: dg.ResourceParam[Catalog]
+        context: dg.AssetExecutionContext,
+        archive: dg.ResourceParam[Archive],
+        catalog: dg.ResourceParam[Catalog],
+        receipts: dg.ResourceParam[Receipts],
     ) -> Results:
         days = _days(context)
         with _explained():
@@ -220,7 +267,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             raise _refusal_of(done.wrong, "not read back as archived", fix="Run these days again.")
         for day in days:
             context.add_asset_metadata(show.registered_day(done, day), partition_key=str(day))
-        yield dg.MaterializeResult(check_results=[show.passed(READS_BACK, days)])
+        yield dg.MaterializeResult(metadata=show.queries(receipts()), check_results=[show.passed(READS_BACK, days)])
 
     @dg.asset(
         **by_day(
@@ -255,11 +302,18 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         deps=["athena_partition", "quicksight_dataset"],
     )
     def digest_email(
-        context: dg.AssetExecutionContext, morning: dg.ResourceParam[Morning], clock: dg.ResourceParam[Clock]
+        context: dg.AssetExecutionContext,
+        morning: dg.ResourceParam[Morning],
+        archive: dg.ResourceParam[Archive],
+        metrics: dg.ResourceParam[Metrics],
+        clock: dg.ResourceParam[Clock],
     ) -> dg.MaterializeResult:
         days = _days(context)
         with _explained():
             done = morning.send(days, clock())
+            missing = pipeline.missing_days(archive.days(), clock().date() - timedelta(days=1))
+        numbers = {"DayCost": float(done.stored.total), "DaysMissing": len(missing)}
+        _measure(context, metrics, numbers | ({"DigestSent": 1} if done.deliveries else {}))
         return dg.MaterializeResult(metadata=show.sent(done))
 
     return [

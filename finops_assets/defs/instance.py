@@ -11,12 +11,17 @@ BATCH_SIZE = 1000
 """Materializations recorded in one transaction; a backfill of a year and five assets makes 1,825."""
 
 
-def prepare_dagster_home(folder: Path) -> Path:
+def prepare_dagster_home(folder: Path, *, deployed: bool = False) -> Path:
     """Make the folder and its dagster.yaml, and point this process (and those it starts) at it.
+
+    A deployment (`deployed`) has its own: where DAGSTER_HOME names a folder with a dagster.yaml, that is used as it is.
 
     Raises:
         ArchiveError: the folder cannot be written.
     """
+    own = os.environ.get("DAGSTER_HOME")
+    if deployed and own and (Path(own) / "dagster.yaml").is_file():
+        return Path(own)
     folder = folder.resolve()
     wanted = _dagster_yaml(folder)
     file = folder / "dagster.yaml"

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from finops_assets.defs.alerts import tell_of_failure
 from finops_assets.settings import Settings
 
 JOB = "daily_bill"
@@ -16,6 +17,7 @@ def build_jobs(assets: Sequence[Any], settings: Settings) -> tuple[list[Any], li
     job = dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.assets(*[a.key for a in assets if isinstance(a, dg.AssetsDefinition)]),
+        hooks={tell_of_failure},
         description="One day of the bill, or a range of days: archived, registered, on the dashboard, in the inbox.",
     )
 

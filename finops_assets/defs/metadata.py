@@ -13,7 +13,7 @@ import dagster as dg
 from finops_assets.core.money import money, plain
 from finops_assets.core.morning import Sent
 from finops_assets.core.pipeline import Archived, Registered, in_words
-from finops_assets.core.ports import BillDescription, PublishedDay, Refresh, SourceDay
+from finops_assets.core.ports import BillDescription, PublishedDay, QueryReceipt, Refresh, SourceDay
 from finops_assets.core.schemas import COLUMN_DESCRIPTIONS
 
 if TYPE_CHECKING:
@@ -42,8 +42,34 @@ def _cell(value: Any) -> str:
     return text
 
 
-def bill(description: BillDescription) -> dict[str, Any]:
+def queries(receipts: Sequence[QueryReceipt]) -> dict[str, Any]:
+    """What the step's paid queries have taken; nothing where there were none."""
+    if not receipts:
+        return {}
+    price = sum((r.price for r in receipts), Decimal())
     return {
+        "queries": len(receipts),
+        "data scanned (bytes)": sum(r.scanned_bytes for r in receipts),
+        "query time (s)": round(sum(r.seconds for r in receipts), 1),
+        "estimated price (USD)": plain(price),
+        "queries in detail": markdown_table(
+            ("query", "for", "scanned (bytes)", "seconds", "USD"),
+            ((r.id, r.purpose, f"{r.scanned_bytes:,}", f"{r.seconds:.1f}", plain(r.price)) for r in receipts),
+        ),
+        "newest query": dg.MetadataValue.url(receipts[-1].link),
+    }
+
+
+def current_map(name: str, outdated: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=not outdated, check_name=name, severity=dg.AssetCheckSeverity.WARN, description=outdated or None
+    )
+
+
+def bill(description: BillDescription) -> dict[str, Any]:
+    updated = description.updated
+    return {
+        **({"newest file": f"{updated:%Y-%m-%d %H:%M} UTC"} if updated else {}),
         "bill format": description.format,
         "bill path": description.path,
         "bill files": description.files,
@@ -132,7 +158,8 @@ def refresh(done: Refresh) -> dict[str, Any]:
         "dashboard": link(done.location),
         "rows shown": done.rows,
         "newest day shown": str(done.newest_day),
-        "total shown": plain(done.total),
+        **({} if done.total is None else {"total shown": plain(done.total)}),
+        **({} if done.expected_rows is None else {"rows expected": done.expected_rows}),
         **{name: str(value) for name, value in done.detail.items()},
     }
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from finops_assets.core import accounts
 from finops_assets.core.errors import SettingsError
-from finops_assets.core.ports import Warehouse
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from finops_assets.core.ports import AccountMap, Warehouse
 
 
 class AccountsFile:
@@ -19,16 +15,22 @@ class AccountsFile:
     def __init__(self, path: str, warehouse: Warehouse, *, ou_level: str | int, history: str) -> None:
         self._path, self._warehouse, self._ou_level, self._history = path, warehouse, ou_level, history
 
-    def load(self) -> pa.Table:
+    def load(self) -> AccountMap:
         if not self._path:
             memberships = accounts.from_bill(self._warehouse.accounts())
+            file = "none: the accounts that the bill names"
         else:
-            file = Path(self._path)
-            if not file.is_file():
-                raise SettingsError(
-                    f"there is no such file: {file}",
-                    where="accounts.path (FINOPS_ACCOUNTS__PATH)",
-                    fix="Set it to your accounts.csv, or leave it empty to see every account as Unassigned.",
-                )
-            memberships = accounts.read_accounts_csv(file.read_bytes(), str(file))
-        return accounts.account_map(memberships, ou_level=self._ou_level, history=self._history)
+            file = self._path
+            memberships = accounts.read_accounts_csv(self._read(), file)
+        table = accounts.account_map(memberships, ou_level=self._ou_level, history=self._history)
+        return AccountMap(table, {"file": file, "rows": str(len(memberships))})
+
+    def _read(self) -> bytes:
+        file = Path(self._path)
+        if not file.is_file():
+            raise SettingsError(
+                f"there is no such file: {file}",
+                where="accounts.path (FINOPS_ACCOUNTS__PATH)",
+                fix="Set it to your accounts.csv, or leave it empty to see every account as Unassigned.",
+            )
+        return file.read_bytes()

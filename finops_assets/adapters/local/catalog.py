@@ -13,9 +13,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.adapters.local.warehouse import athena_to_duckdb, connect, file_literal
+from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal
+from finops_assets.adapters.statements import refuse_all_but_select
 from finops_assets.core.errors import ArchiveError, FinopsError
-from finops_assets.core.ports import CatalogDay
+from finops_assets.core.ports import CatalogDay, PublishedDay
 from finops_assets.core.schemas import (
     ACCOUNT_MAP_PATH,
     ACCOUNT_OU_MAP,
@@ -39,13 +40,14 @@ class SQLiteCatalog:
     Args:
         file: the SQLite file, made on the first write.
         archive_folder: the folder that locations are relative to.
+        warehouse: gives queries finops_daily_summary, the bill seen through the account map.
     """
 
-    def __init__(self, file: Path, archive_folder: Path) -> None:
-        self._file, self._folder = file, archive_folder
+    def __init__(self, file: Path, archive_folder: Path, warehouse: DuckDBWarehouse | None = None) -> None:
+        self._file, self._folder, self._warehouse = file, archive_folder, warehouse
 
-    def register(self, days: Iterable[date]) -> list[date]:
-        wanted = {day: day_location(day) for day in days}
+    def register(self, days: Iterable[PublishedDay]) -> list[date]:
+        wanted = {there.day: day_location(there.day) for there in days}
         before = self.registered()
         with self._connect() as con:
             con.executemany(
@@ -147,32 +149,24 @@ class SQLiteCatalog:
             f"FROM read_parquet([{files}], hive_partitioning=false, filename=true)"
         )
 
-    def query(self, sql: str, warehouse: DuckDBWarehouse | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Run one SELECT, in Athena's dialect, over finops_db: ou_breakdown, account_ou_map, finops_daily_summary.
 
-        Args:
-            sql: the query; the database's name may be left out.
-            warehouse: gives finops_daily_summary, the bill seen through the account map; left out where there is none.
+        The database's name may be left out.
 
         Raises:
             FinopsError: not one SELECT, or the engine refuses it (its message says where).
         """
         import duckdb
-        import sqlglot
 
-        try:
-            statements = sqlglot.parse(sql, read="athena")
-        except sqlglot.errors.SqlglotError as error:
-            raise FinopsError(f"the query cannot be parsed: {error}", fix="Write it in Athena's SQL.") from None
-        if len(statements) != 1 or not isinstance(statements[0], sqlglot.exp.Query):
-            raise FinopsError("only one SELECT can be run", fix="The archive is written by the pipeline alone.")
+        refuse_all_but_select(sql)
         partitions = {d: loc for d, loc in self.registered().items() if self._object(loc).is_file()}
         try:
             with self._database(partitions) as con:
                 self._create_map(con)
                 con.execute(f"SET search_path = '{DATABASE},main'")
-                if warehouse and "finops_daily_summary" in sql.lower():
-                    warehouse.summary_view(con, f"{DATABASE}.finops_daily_summary")
+                if self._warehouse and "finops_daily_summary" in sql.lower():
+                    self._warehouse.summary_view(con, f"{DATABASE}.finops_daily_summary")
                 cursor = con.execute(athena_to_duckdb(sql))
                 return [column[0] for column in cursor.description], cursor.fetchall()
         except duckdb.Error as error:

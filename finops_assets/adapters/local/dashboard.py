@@ -1,11 +1,12 @@
-"""The dashboard as one self-contained HTML file, written anew from the archive at each refresh."""
+"""The dashboard as one self-contained HTML page, made anew from the archive at each refresh: a file, or an object."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,19 +16,26 @@ from finops_assets.core.pipeline import in_words
 from finops_assets.core.ports import Archive, PublishedDay, Refresh
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
 
+DASHBOARD_PATH = "dashboard/dashboard.html"
+"""Where the page lies in the archive, if it is an object of it."""
 
-class DashboardFile:
-    """Shows the newest archived days in one HTML file that loads nothing else.
+
+class DashboardPage:
+    """Shows the newest archived days in one HTML page that loads nothing else.
 
     Args:
         archive: where the days are read from.
-        path: the page; its folder is made if it is not there.
+        write: puts the page in its place, whole or not at all.
+        location: where people find it.
         days: how many of the newest archived days it holds.
         max_cells: how many numbers it embeds at most; beyond, the smallest accounts are folded.
     """
 
-    def __init__(self, archive: Archive, path: Path, *, days: int, max_cells: int) -> None:
-        self._archive, self._path, self._days, self._max_cells = archive, path, days, max_cells
+    def __init__(
+        self, archive: Archive, write: Callable[[bytes], object], location: str, *, days: int, max_cells: int
+    ) -> None:
+        self._archive, self._write, self._location = archive, write, location
+        self._days, self._max_cells = days, max_cells
 
     def refresh(self, refresh_id: str) -> Refresh:
         """Write the page from what is archived now; readers see the old one or the new one, never half of one.
@@ -44,7 +52,7 @@ class DashboardFile:
         days = self._archive.days()[-self._days :]
         if not days:
             raise ArchiveError(
-                "there is nothing to show, no day is archived", where=str(self._path), fix="Run a day: `finops run`."
+                "there is nothing to show, no day is archived", where=self._location, fix="Run a day: `finops run`."
             )
         archived = {day: self._describe(day) for day in days}
         currency = _the_one("currency", {day: found.currency for day, found in archived.items()})
@@ -63,7 +71,7 @@ class DashboardFile:
         self._write(page)
         return Refresh(
             id=refresh_id,
-            location=str(self._path),
+            location=self._location,
             rows=rows.num_rows,
             newest_day=days[-1],
             total=pc.sum(rows.column("cost")).as_py() or Decimal(),
@@ -100,21 +108,29 @@ class DashboardFile:
         pairs = zip(known.column("account_id").to_pylist(), known.column("account_name").to_pylist(), strict=True)
         return {account: name for account, name in pairs if account and name}
 
-    def _write(self, page: bytes) -> None:
-        part = self._path.with_name(f".{self._path.name}.{uuid4().hex}.part")
+
+class DashboardFile(DashboardPage):
+    """The page as a file; its folder is made if it is not there."""
+
+    def __init__(self, archive: Archive, path: Path, *, days: int, max_cells: int) -> None:
+        super().__init__(archive, partial(_write_file, path), str(path), days=days, max_cells=max_cells)
+
+
+def _write_file(path: Path, page: bytes) -> None:
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                part.write_bytes(page)
-                part.replace(self._path)
-            finally:
-                part.unlink(missing_ok=True)
-        except OSError as error:
-            raise ArchiveError(
-                f"the dashboard cannot be written: {error.strerror or error}",
-                where=str(self._path),
-                fix="Make room or mend the folder's permissions, then refresh again.",
-            ) from None
+            part.write_bytes(page)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise ArchiveError(
+            f"the dashboard cannot be written: {error.strerror or error}",
+            where=str(path),
+            fix="Make room or mend the folder's permissions, then refresh again.",
+        ) from None
 
 
 def _note(day: PublishedDay) -> DayNote:

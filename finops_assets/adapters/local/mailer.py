@@ -15,6 +15,8 @@ from finops_assets.core.ports import Delivery
 class EmlOutbox:
     """Writes `<folder>/<delivery id>.eml`, whole or not at all; the same id again replaces the file."""
 
+    repeatable = True
+
     def __init__(self, folder: Path) -> None:
         self._folder = Path(folder)
 

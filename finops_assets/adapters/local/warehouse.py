@@ -9,24 +9,23 @@ from __future__ import annotations
 import copy
 import csv
 import gzip
-import re
 import threading
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
-from decimal import Decimal
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal, in_utc, sql_literal
 from finops_assets.adapters.local.bill_files import BillFiles, find_bill
 from finops_assets.core import bill
 from finops_assets.core.bill import EARLIEST, LATEST
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import BillDescription, LeftOut, SourceDay
-from finops_assets.core.schemas import MONEY_SQL
+from finops_assets.core.ports import BillDescription, SourceDay
+from finops_assets.core.schemas import DATABASE, MONEY_SQL
+from finops_assets.core.source_days import Fact, refuse_currencies, source_days
 
 if TYPE_CHECKING:
     import duckdb
@@ -91,36 +90,12 @@ class DuckDBWarehouse:
             return dict(days)
 
     def _read_source_days(self, opened: _OpenBill, start: date, end: date) -> dict[date, SourceDay]:
-        by_day = defaultdict(list)
-        for day, *facts in opened.rows(bill.source_days_sql(opened.charges(self._rules, start, end))):
-            by_day[day].append(facts)
-        return {day: self._source_day(day, facts, opened) for day, facts in by_day.items()}
-
-    def _source_day(self, day: date, facts: list, opened: _OpenBill) -> SourceDay:
-        kept = [f for f in facts if f[3] is None]
-        without_cost = sum(f[5] for f in kept)
-        if without_cost:
-            raise opened.without_cost(self._rules.cost_basis, day, without_cost)
-        # One currency at most: the bill's only one, or the one that is set.
-        currency = next((f[0] for f in kept), self._rules.currency)
-        categories: dict[str, Decimal] = defaultdict(Decimal)
-        left_out: dict[str, list] = defaultdict(lambda: [0, Decimal()])
-        for its_currency, category, _, reason, lines, _, total in facts:
-            if reason is None:
-                categories[category or "Cost"] += total
-                continue
-            if currency and its_currency != currency:  # or dollars would be added to euros
-                reason = f"{reason}, these are {its_currency}"
-            left_out[reason][0] += lines
-            left_out[reason][1] += total or Decimal()
-        return SourceDay(
-            day=day,
-            currency=currency,
-            lines=sum(f[4] for f in kept),
-            total=sum((f[6] for f in kept), Decimal()),
-            scheduled=sum((f[6] for f in kept if f[2]), Decimal()),
-            by_category=dict(sorted(categories.items())),
-            left_out=tuple(LeftOut(reason, n, total) for reason, (n, total) in sorted(left_out.items())),
+        facts = opened.rows(bill.source_days_sql(opened.charges(self._rules, start, end)))
+        basis = self._rules.cost_basis
+        return source_days(
+            (Fact(*row) for row in facts),
+            self._rules.currency,
+            lambda day, lines: opened.without_cost(basis, day, lines),
         )
 
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
@@ -135,6 +110,10 @@ class DuckDBWarehouse:
             sql = athena_to_duckdb(bill.accounts_sql(opened.charges(self._rules, EARLIEST, LATEST)))
             with opened.explained():
                 return opened.con.sql(sql).to_arrow_table()
+
+    def provide_summary(self) -> str:
+        """Nothing to keep: each query that names the view makes it over the bill as it is then."""
+        return f"{DATABASE}.finops_daily_summary (`finops query`)"
 
     def summary_view(self, con: duckdb.DuckDBPyConnection, name: str) -> None:
         """Create the view finops_daily_summary (all days) in another connection, over its table account_ou_map."""
@@ -190,7 +169,7 @@ class _OpenBill:
     def session(self) -> _OpenBill:
         """The same bill in another connection: two runs at once must not meet in one."""
         session = copy.copy(self)
-        session.con = _in_utc(self.con.cursor())
+        session.con = in_utc(self.con.cursor())
         return session
 
     def create_bill_view(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -287,13 +266,8 @@ class _OpenBill:
                 fix="No line may be lost: export the bill again.",
             )
         currencies = [currency for currency, _, _ in found if currency]
-        if len(currencies) > 1 and not rules.currency:
-            raise BillError(
-                f"the bill has {len(currencies)} currencies: {', '.join(currencies)}",
-                where=f"{self.files.root} (bill.currency)",
-                fix=f"Sums over currencies mean nothing: choose one, e.g. FINOPS_BILL__CURRENCY={currencies[0]}. "
-                "The lines in others are then left out and counted.",
-            )
+        if not rules.currency:
+            refuse_currencies(currencies, str(self.files.root))
         if self.format.currency and len(currencies) < len(found):
             raise BillError(
                 f"{sum(lines for currency, lines, _ in found if not currency)} line(s) have no currency",
@@ -408,27 +382,6 @@ class _OpenBill:
         return None
 
 
-def connect(config: Mapping[str, object]) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that reads times as UTC."""
-    import duckdb
-
-    return _in_utc(duckdb.connect(":memory:", config=dict(config)))
-
-
-def _in_utc(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    con.execute("SET TimeZone = 'UTC'")
-    con.execute("SET enable_progress_bar = false")
-    return con
-
-
-@lru_cache(maxsize=32)
-def athena_to_duckdb(sql: str) -> str:
-    """The project's SQL, written for Athena, as DuckDB runs it."""
-    import sqlglot
-
-    return sqlglot.transpile(sql, read="athena", write="duckdb")[0]
-
-
 NUMBERS = frozenset(
     ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "DOUBLE")
 )
@@ -510,15 +463,6 @@ def _csv_line(file: Path, column: str, value: str) -> str:
     _, header = next(rows)
     at = [bill.normal_name(name) for name in header].index(column)
     return next((f", line {line}" for line, row in rows if len(row) > at and row[at] == value), "")
-
-
-def sql_literal(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def file_literal(file: Path) -> str:
-    """A file's name as DuckDB must be given it: this file, not the files that it matches as a pattern."""
-    return sql_literal(re.sub(r"[*?[]", r"[\g<0>]", str(file)))
 
 
 def _identifier(name: str) -> str:

@@ -14,16 +14,18 @@ from finops_assets.core.digest.figures import (
     digest_figures,
     scheduled_lines,
 )
-from finops_assets.core.digest.message import mail_address, message
+from finops_assets.core.digest.message import CSV_NOTE, Link, mail_address, message
 from finops_assets.core.digest.page import breakdown_csv, columns, render
 from finops_assets.core.digest.words import headline, subject, tidy
 
 __all__ = [
     "CHART_DAYS",
+    "CSV_NOTE",
     "Covered",
     "DayFacts",
     "Digest",
     "DigestFigures",
+    "Link",
     "breakdown_csv",
     "chart_spec",
     "columns",

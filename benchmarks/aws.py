@@ -1,0 +1,198 @@
+"""What a day and a year take on AWS, counted by the stand-in: ours beside the plain way, over the same HTTP.
+
+The plain way is the script that one writes first: for each day one SELECT whose CSV is put as it is, one ALTER TABLE,
+one refresh of the data set, one mail. It looks again without a pause, which is kinder to it than life.
+Run as `python -m benchmarks.aws`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from finops_assets_tests import on_aws
+from finops_assets_tests.aws import StandIn
+
+LAST, YEAR = date(2025, 9, 30), 365
+USED = ("billedcost", "billingcurrency", "chargecategory", "chargeclass", "chargefrequency", "chargeperiodend")
+USED += ("chargeperiodstart", "servicename", "subaccountid", "subaccountname", "billingaccountid")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a way took for a range of days."""
+
+    queries: int
+    scanned: int
+    glue: int
+    ingestions: int
+    mails: int
+    seconds: float
+
+
+def measure() -> dict[tuple[str, str], Taken]:
+    """(`a day` or `365 days`, way) -> what it took."""
+    from finops_assets.sample_bill import write_sample_bill
+
+    found = {}
+    with tempfile.TemporaryDirectory() as folder, StandIn(Path(folder) / "aws") as aws:
+        os.environ.update(aws.environ)
+        sample = write_sample_bill(Path(folder) / "bill", LAST, YEAR)
+        for span, days in (("a day", 1), (f"{YEAR} days", YEAR)):
+            first = LAST - timedelta(days=days - 1)
+            for way in (ours, plain, one_pass):
+                aws.reset()
+                aws.quicksight.refreshes_allowed = None  # AWS would refuse the plain way's 33rd
+                on_aws.make_ready(aws, sample.focus)
+                home = Path(folder) / f"{days}-{way.__name__}"
+                found[span, way.__name__] = _counted(aws, way(aws, first, home, sample.accounts))
+    return found
+
+
+def _counted(aws: StandIn, seconds: float) -> Taken:
+    calls = aws.calls
+    return Taken(
+        queries=calls.count("athena", "StartQueryExecution"),
+        scanned=sum(query.scanned for query in aws.athena.queries),
+        glue=calls.count("glue"),
+        ingestions=calls.count("quicksight", "CreateIngestion"),
+        mails=calls.count("sesv2", "SendEmail"),
+        seconds=seconds,
+    )
+
+
+def ours(aws: StandIn, first: date, home: Path, accounts: Path) -> float:
+    """The Dagster run, everything recorded, in an account that has run the day before."""
+    from finops_assets.run import run_days
+
+    def run(start: date, end: date) -> None:
+        platform = on_aws.platform_on(aws, home, accounts__path=accounts)
+        seven = datetime(end.year, end.month, end.day, 7, tzinfo=UTC) + timedelta(days=1)
+        outcome = run_days(platform, start, end, clock=lambda: seven)
+        if outcome.errors:
+            sys.exit("\n".join(outcome.errors))
+
+    if first == LAST:
+        run(LAST - timedelta(days=1), LAST - timedelta(days=1))
+        aws.calls.reset()
+        aws.athena.queries.clear()
+    started = time.perf_counter()
+    run(first, LAST)
+    return time.perf_counter() - started
+
+
+def plain(aws: StandIn, first: date, *_: Path) -> float:
+    """Day by day, each step with its own call."""
+    s3, sight, ses = (aws.client(name) for name in ("s3", "quicksight", "sesv2"))
+    _query(aws, "CREATE DATABASE finops_db")
+    _query(
+        aws,
+        "CREATE EXTERNAL TABLE finops_db.ou_breakdown (service string, linkedaccount string, dailycost string) "
+        "PARTITIONED BY (year int, month int, day int) "
+        "ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde' "
+        f"LOCATION 's3://{on_aws.BUCKET}/plain/' TBLPROPERTIES ('skip.header.line.count' = '1')",
+    )
+    aws.calls.reset()
+    aws.athena.queries.clear()
+    started = time.perf_counter()
+    for n in range((LAST - first).days + 1):
+        day = first + timedelta(days=n)
+        query = _query(
+            aws,
+            f"""SELECT servicename AS service, subaccountid AS linkedaccount, SUM(billedcost) AS dailycost
+            FROM {on_aws.TABLE} WHERE chargeperiodstart >= TIMESTAMP '{day} 00:00:00'
+            AND chargeperiodstart < TIMESTAMP '{day + timedelta(days=1)} 00:00:00' GROUP BY 1, 2""",
+        )
+        bucket, _, key = query["ResultConfiguration"]["OutputLocation"].removeprefix("s3://").partition("/")
+        data = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        place = f"plain/year={day.year}/month={day.month:02d}/day={day.day:02d}/"
+        s3.put_object(Bucket=on_aws.BUCKET, Key=f"{place}data.csv", Body=data)
+        _query(
+            aws,
+            f"ALTER TABLE finops_db.ou_breakdown ADD IF NOT EXISTS PARTITION (year={day.year}, month={day.month}, "
+            f"day={day.day}) LOCATION 's3://{on_aws.BUCKET}/{place}'",
+        )
+        which = {"AwsAccountId": aws.account, "DataSetId": on_aws.DATA_SET, "IngestionId": f"plain-{day}"}
+        sight.create_ingestion(**which)
+        while sight.describe_ingestion(**which)["Ingestion"]["IngestionStatus"] not in ("COMPLETED", "FAILED"):
+            pass
+        for recipient in on_aws.RECIPIENTS:
+            mail = EmailMessage()
+            mail["From"], mail["To"], mail["Subject"] = on_aws.SENDER, recipient, f"Cost of {day}"
+            mail.set_content("attached")
+            mail.add_attachment(data, "text", "csv", filename=f"{day}.csv")
+            ses.send_email(
+                FromEmailAddress=on_aws.SENDER,
+                Destination={"ToAddresses": [recipient]},
+                Content={"Raw": {"Data": mail.as_bytes()}},
+            )
+    return time.perf_counter() - started
+
+
+def one_pass(aws: StandIn, first: date, *_: Path) -> float:
+    """Reading every column that the bill's SQL needs, once, of these days."""
+    started = time.perf_counter()
+    columns = ", ".join(f"COUNT({name})" for name in USED)
+    _query(
+        aws,
+        f"SELECT {columns} FROM {on_aws.TABLE} WHERE chargeperiodstart >= TIMESTAMP '{first} 00:00:00' "
+        f"AND chargeperiodstart < TIMESTAMP '{LAST + timedelta(days=1)} 00:00:00'",
+    )
+    return time.perf_counter() - started
+
+
+def _query(aws: StandIn, sql: str) -> dict[str, Any]:
+    athena = aws.client("athena")
+    query_id = athena.start_query_execution(QueryString=sql, WorkGroup=on_aws.WORKGROUP)["QueryExecutionId"]
+    while True:
+        found = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
+        if found["Status"]["State"] == "SUCCEEDED":
+            return found
+        if found["Status"]["State"] in ("FAILED", "CANCELLED"):
+            sys.exit(f"{found['Status']['StateChangeReason']}\n{sql}")
+
+
+def main() -> None:
+    found = measure()
+    names = ("queries", "scanned", "glue", "ingestions", "mails", "seconds")
+    print(f"{'':<22}" + "".join(f"{name:>14}" for name in names))
+    for (span, way), taken in found.items():
+        cells = (f"{getattr(taken, name):,.2f}" if name == "seconds" else f"{getattr(taken, name):,}" for name in names)
+        print(f"{span + ', ' + way:<22}" + "".join(f"{cell:>14}" for cell in cells))
+    bars = []
+    for span, most_queries, most_glue in (("a day", 3, 4), (f"{YEAR} days", 6, 10)):
+        mine, theirs, once = (found[span, way] for way in ("ours", "plain", "one_pass"))
+        faster = 1.0 if span == "a day" else 10.0
+        bars += [
+            (f"{span}: Athena queries", mine.queries, f"<= {most_queries}", mine.queries <= most_queries),
+            (f"{span}: calls of Glue", mine.glue, f"<= {most_glue}", mine.glue <= most_glue),
+            (f"{span}: ingestions", mine.ingestions, "1", mine.ingestions == 1),
+            (f"{span}: mails", mine.mails, "one a recipient", mine.mails == len(on_aws.RECIPIENTS)),
+            (
+                f"{span}: scanned against one pass",
+                f"{mine.scanned / once.scanned:.2f} x",
+                "<= 1.1 x",
+                mine.scanned <= 1.1 * once.scanned,
+            ),
+            (
+                f"{span}: the plain way takes",
+                f"{theirs.seconds / mine.seconds:.1f} x as long",
+                f">= {faster:g} x",
+                theirs.seconds >= faster * mine.seconds,
+            ),
+        ]
+    print()
+    for what, measured, bar, met in bars:
+        print(f"{what:<40}{measured!s:<22}{bar:<18}{'met' if met else 'NOT MET'}")
+    sys.exit(not all(met for *_, met in bars))
+
+
+if __name__ == "__main__":
+    main()

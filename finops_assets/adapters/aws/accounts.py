@@ -1,0 +1,171 @@
+"""Who owns what, asked of AWS Organizations: its tree walked once a load, its moves kept as a history in the archive.
+
+How a snapshot becomes history is core.accounts' matter.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from finops_assets.adapters.aws.session import AwsSession, explained
+from finops_assets.core.accounts import (
+    ALWAYS,
+    Membership,
+    account_map,
+    merge_snapshot,
+    read_accounts_csv,
+    write_accounts_csv,
+)
+from finops_assets.core.errors import AccountsError, FinopsError
+from finops_assets.core.ports import AccountMap, Archive
+
+HISTORY_PATH = "organization/accounts.csv"
+SNAPSHOT_PATH = "organization/snapshot.json"
+PAGE = 20
+"""As many accounts or OUs as Organizations gives in one answer."""
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+ROLE_SETTING = "aws.organizations_role_arn (FINOPS_AWS__ORGANIZATIONS_ROLE_ARN)"
+_ALLOW = (
+    "Allow organizations:ListRoots, organizations:ListOrganizationalUnitsForParent and "
+    "organizations:ListAccountsForParent to a role in the management account (or a delegated administrator's), and "
+    f"name it in {ROLE_SETTING}; or write an accounts.csv and set accounts.path."
+)
+_FIXES = {
+    "AccessDeniedException": _ALLOW,
+    "AWSOrganizationsNotInUseException": f"Name a role of the organization's management account in {ROLE_SETTING}, "
+    "or write an accounts.csv and set accounts.path.",
+    "TooManyRequestsException": "Others ask Organizations too much at this time; run it again later.",
+    "ParentNotFoundException": "An OU was removed while the organization was read; run it again.",
+}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The organization as it was found."""
+
+    memberships: tuple[Membership, ...]
+    units: int
+    states: Mapping[str, int]
+
+
+class OrganizationsAccounts:
+    """The organization's tree of today, merged into the history of who was where.
+
+    Without an answer of Organizations the history is used as it was last seen, and the map says that it is outdated:
+    a morning's digest is worth more than today's moves.
+
+    Args:
+        session: how AWS is reached.
+        archive: keeps the history and the facts of the newest snapshot.
+        ou_level, history: as `account_map` takes them.
+        role_arn: role in the management account; empty where the session's own may read the organization.
+        today: the day of the snapshot, in UTC.
+    """
+
+    def __init__(
+        self,
+        session: AwsSession,
+        archive: Archive,
+        *,
+        ou_level: str | int,
+        history: str,
+        role_arn: str = "",
+        today: Callable[[], date],
+    ) -> None:
+        self._session, self._archive, self._role_arn, self._today = session, archive, role_arn, today
+        self._ou_level, self._history = ou_level, history
+
+    def load(self) -> AccountMap:
+        """The map of today, or of the newest snapshot if today's cannot be had.
+
+        Raises:
+            SettingsError: no region is set, or no OU is as deep as the level that is shown.
+            FinopsError: Organizations cannot be read, and there is no history yet.
+            AccountsError: the history in the archive contradicts itself.
+            ArchiveError: the archive cannot be read or written.
+        """
+        kept = self._archive.get(HISTORY_PATH)
+        memberships = read_accounts_csv(kept, HISTORY_PATH) if kept else []
+        told = self._archive.get(SNAPSHOT_PATH)
+        facts = json.loads(told or b"{}")
+        client, day = self._session.client("organizations", self._role_arn), self._today()
+        try:
+            found = _snapshot(client)
+            merged = merge_snapshot(memberships, found.memberships, day, last=_day(facts))
+        except FinopsError as error:
+            if not memberships:
+                raise
+            outdated = f"the organization is shown as of {facts.get('day', 'an unknown day')}. {error}"
+        else:
+            outdated, facts = "", _facts(found, day)
+            self._keep(HISTORY_PATH, write_accounts_csv(merged), write_accounts_csv(memberships) if kept else None)
+            self._keep(SNAPSHOT_PATH, json.dumps(facts).encode(), told)
+            memberships = merged
+        table = account_map(memberships, ou_level=self._ou_level, history=self._history)
+        return AccountMap(table, {**facts, "history": HISTORY_PATH}, outdated)
+
+    def _keep(self, path: str, data: bytes, there: bytes | None) -> None:
+        if data != there:
+            self._archive.put(path, data)
+
+
+def _snapshot(client: Any) -> Snapshot:
+    """Every account and its OU, by a walk from the root.
+
+    The walk takes a while: an account that is moved meanwhile can be met twice, and where it is met last counts.
+    """
+    found: dict[str, tuple[Membership, str]] = {}
+    units = 0
+    parents = [(root["Id"], "") for root in _listed(client, "list_roots", "Roots")]
+    while parents:
+        parent, path = parents.pop()
+        for account in _listed(client, "list_accounts_for_parent", "Accounts", ParentId=parent):
+            name = CONTROL.sub(" ", account.get("Name", "")).strip()
+            # AWS names the state in `State`; answers from before September 2026 have `Status` alone.
+            state = account.get("State") or account.get("Status") or "ACTIVE"
+            found[account["Id"]] = Membership(account["Id"], name, path or "Root"), state
+        below = _listed(client, "list_organizational_units_for_parent", "OrganizationalUnits", ParentId=parent)
+        for unit in below:
+            units += 1
+            parents.append((unit["Id"], f"{path}/{_level(unit)}".lstrip("/")))
+    if not found:
+        raise AccountsError("Organizations names no account", where="organizations:ListAccountsForParent", fix=_ALLOW)
+    states = Counter(state for _, state in found.values())
+    return Snapshot(tuple(membership for membership, _ in found.values()), units, states)
+
+
+def _listed(client: Any, operation: str, items: str, **parameters: str) -> list[dict[str, Any]]:
+    """All items of a listing, past pages that are empty and not the last, as AWS may give them."""
+    action = "organizations:" + operation.title().replace("_", "")
+    with explained(action, where=f"{action} ({ROLE_SETTING})", fixes=_FIXES):
+        pages = client.get_paginator(operation).paginate(**parameters, PaginationConfig={"PageSize": PAGE})
+        return [item for page in pages for item in page[items]]
+
+
+def _level(unit: Mapping[str, Any]) -> str:
+    """An OU's name as one level of a path: a slash in it becomes U+2215, which looks alike and parts no levels."""
+    return CONTROL.sub(" ", unit.get("Name", "")).replace("/", "\N{DIVISION SLASH}").strip() or unit["Id"]
+
+
+def _facts(found: Snapshot, day: date) -> dict[str, str]:
+    inactive = {state: count for state, count in sorted(found.states.items()) if state != "ACTIVE"}
+    return {
+        "day": day.isoformat(),
+        "accounts in the organization": str(len(found.memberships)),
+        "OUs": str(found.units),
+        "accounts not active": ", ".join(
+            f"{count} {state.replace('_', ' ').lower()}" for state, count in inactive.items()
+        )
+        or "0",
+    }
+
+
+def _day(facts: Mapping[str, str]) -> date:
+    return date.fromisoformat(facts["day"]) if "day" in facts else ALWAYS

@@ -1,0 +1,295 @@
+"""The dashboard's data in QuickSight: one SPICE ingestion a run, waited for, counted, and found again after a crash.
+
+What the data set and its dashboards look like is set up outside; nothing here creates them.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
+
+from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
+from finops_assets.core.errors import FinopsError
+from finops_assets.core.ports import Refresh
+
+REFRESHES = {"enterprise": 32, "standard": 8}
+"""Manual refreshes of a data set that QuickSight allows in any 24 hours."""
+
+WINDOW = timedelta(hours=24)
+FINISHED = frozenset(("COMPLETED", "FAILED", "CANCELLED"))
+MANUAL = frozenset(("FULL_REFRESH", "INCREMENTAL_REFRESH"))
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds between two looks at a refresh: small data sets take a minute, large ones an hour."""
+
+_RIGHTS = (
+    "In QuickSight's settings (Security & permissions) allow it Athena, the archive's bucket and the bucket of the "
+    "query results, with 'Write permission for Athena Workgroup'"
+)
+_SOURCE = "Validate the data set's data source in QuickSight: its workgroup, role and VPC connection"
+_AGAIN = "Run it again"
+FIXES = {
+    "ACCOUNT_CAPACITY_LIMIT_EXCEEDED": "Buy SPICE capacity (or turn on its auto-purchase) in QuickSight's settings for "
+    "this region, or delete data sets that nobody uses",
+    "CONNECTION_FAILURE": f"{_AGAIN}. If it stays so: {_SOURCE}",
+    "CUSTOMER_ERROR": "Run the data set's query in Athena: it says what is wrong",
+    "DATA_SET_DELETED": "Create the data set again, and set aws.quicksight_data_set to its id",
+    "DATA_SET_NOT_SPICE": "Set the data set's query mode to SPICE",
+    "DATA_SET_SIZE_LIMIT_EXCEEDED": "Let the data set's query choose fewer days",
+    "DATA_SOURCE_AUTH_FAILED": f"{_SOURCE}. {_RIGHTS}",
+    "DATA_SOURCE_CONNECTION_FAILED": f"{_AGAIN}. If it stays so: {_SOURCE}",
+    "DATA_SOURCE_NOT_FOUND": "Create the Athena data source again, and point the data set at it",
+    "DATA_TOLERANCE_EXCEPTION": "Too many rows do not fit the data set's types: edit it, compare them with "
+    "finops_db.ou_breakdown, and save it",
+    "FAILURE_TO_ASSUME_ROLE": "Let quicksight.amazonaws.com assume the role of the data source (its trust policy)",
+    "IAM_ROLE_NOT_AVAILABLE": f"QuickSight's service role is gone or disabled. {_RIGHTS}: that makes it anew",
+    "INGESTION_SUPERSEDED": f"Another refresh took its place. {_AGAIN}, if that one is not of the same days",
+    "INTERNAL_SERVICE_ERROR": f"It is QuickSight's own fault. {_AGAIN}; if it stays so, ask AWS support",
+    "PERMISSION_DENIED": _RIGHTS,
+    "PERMISSION_NOT_FOUND": f"{_RIGHTS}; with Lake Formation, grant it SELECT on finops_db.ou_breakdown",
+    "QUERY_TIMEOUT": "Let the data set's query choose fewer days, or run it in a workgroup with less to do",
+    "REFRESH_SUPPRESSED_BY_EDIT": f"Somebody was editing the data set. {_AGAIN} when it is saved",
+    "S3_FILE_INACCESSIBLE": _RIGHTS,
+    "S3_MANIFEST_ERROR": "Point the data set at the Athena table finops_db.ou_breakdown, not at files",
+    "SOURCE_RESOURCE_LIMIT_EXCEEDED": f"Athena has too much to do. {_AGAIN}, or give QuickSight a workgroup of its own",
+    "SPICE_TABLE_NOT_FOUND": "Edit the data set and save it, which fills it anew",
+    "SQL_EXCEPTION": "Run the data set's query in Athena: it says what is wrong",
+    "SQL_SCHEMA_MISMATCH_ERROR": "The table's columns are no longer those of the data set: edit it, refresh its "
+    "columns, and save it",
+    "SQL_TABLE_NOT_FOUND": "Materialize athena_partition, which makes finops_db.ou_breakdown; see that the data set "
+    "asks that table, in this region's catalog, and that QuickSight may read Glue (and Lake Formation, where used)",
+}
+"""What to do about an ingestion that failed, by ErrorInfo.Type."""
+
+
+class Expected(NamedTuple):
+    """What the data set should hold; `content` is a hash that changes with what is registered."""
+
+    rows: int | None
+    newest_day: date | None
+    content: str
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class QuickSightDataSet:
+    """A SPICE data set of QuickSight.
+
+    Refreshes are few: 32 or 8 in 24 hours. So an ingestion's id says what it is for and which content it loads: the
+    same work that is tried again finds its ingestion, running or done, and starts no other. An interrupted run leaves
+    its ingestion to go on.
+
+    Args:
+        session: how AWS is reached.
+        data_set_id: id of the data set, as `aws quicksight list-data-sets` shows it.
+        account: AWS account of QuickSight; empty for the session's own.
+        edition: "enterprise" or "standard", which decides how many refreshes there are.
+        timeout_seconds: how long a refresh is waited for.
+        expected: what is registered in the catalog, as of now: an Expected, or a tuple of its members.
+        sleep, clock: replaced where time must not pass.
+    """
+
+    def __init__(
+        self,
+        session: AwsSession,
+        data_set_id: str,
+        *,
+        account: str = "",
+        edition: str,
+        timeout_seconds: float,
+        expected: Callable[[], tuple[int | None, date | None, str]],
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._session, self._data_set_id, self._account, self._edition = session, data_set_id, account, edition
+        self._timeout, self._expected, self._sleep, self._clock = timeout_seconds, expected, sleep, clock
+
+    def refresh(self, refresh_id: str) -> Refresh:
+        """Bring what is registered into SPICE, unless it is there already, and wait for it.
+
+        Returns:
+            The rows that were ingested, and what was registered before it or, if other days were meanwhile, after it.
+
+        Raises:
+            FinopsError: the ingestion failed, was cancelled, dropped rows or takes too long; or the refreshes of the
+                last 24 hours are used up.
+            AwsError: QuickSight refused a call.
+        """
+        expected = Expected(*self._expected())
+        recent = self._since(self._clock() - WINDOW)
+        work = re.sub(r"[^a-zA-Z0-9_-]", "-", f"{refresh_id}-{expected.content[:8]}")[:120]
+        ingestion = _to_follow(recent, work, expected)
+        started = ingestion is None
+        if ingestion is None:
+            ingestion = self._start(work, recent)
+        done = self._finished(ingestion)
+        self._check(done)
+        rows = done.get("RowInfo", {}).get("RowsIngested", 0)
+        if expected.rows not in (None, rows):
+            after = Expected(*self._expected())  # another run may have registered days while this was loaded
+            expected = after if rows == after.rows else expected
+        return Refresh(
+            id=done["IngestionId"],
+            location=self._link,
+            rows=rows,
+            newest_day=expected.newest_day,
+            total=None,
+            expected_rows=expected.rows,
+            detail={
+                "state": done["IngestionStatus"],
+                "seconds": str(done.get("IngestionTimeInSeconds", "")),
+                "bytes": str(done.get("IngestionSizeInBytes", "")),
+                "attempt": str(_attempt(done, work)),
+                "refreshes left today": str(max(REFRESHES[self._edition] - len(_manual(recent)) - started, 0)),
+            },
+        )
+
+    @property
+    def _link(self) -> str:
+        return f"https://{self._session.region}.quicksight.aws.amazon.com/sn/data-sets/{self._data_set_id}/view"
+
+    @property
+    def _where(self) -> str:
+        return f"QuickSight data set {self._data_set_id} (aws.quicksight_data_set)"
+
+    def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        fixes = {
+            "ResourceNotFoundException": "Set aws.quicksight_data_set to an id of `aws quicksight list-data-sets`, and "
+            "aws.region and aws.quicksight_account to where it is.",
+            "InvalidParameterValueException": "See that the data set is in SPICE mode, and aws.quicksight_account.",
+        }
+        client = self._session.client("quicksight")
+        action = "quicksight:" + operation.title().replace("_", "")
+        account = self._account or self._session.account
+        with explained(action, where=self._where, fixes=fixes):
+            return getattr(client, operation)(AwsAccountId=account, DataSetId=self._data_set_id, **parameters)
+
+    def _since(self, start: datetime) -> list[dict[str, Any]]:
+        """The ingestions made since then, newest first.
+
+        QuickSight lists the newest first without promising it: a page ends the search only if all of it is older.
+        """
+        found: list[dict[str, Any]] = []
+        token: dict[str, str] = {}
+        while True:
+            page = self._call("list_ingestions", MaxResults=100, **token)
+            new = [one for one in page["Ingestions"] if one["CreatedTime"] > start]
+            found += new
+            if not page.get("NextToken") or (page["Ingestions"] and not new):
+                return sorted(found, key=lambda one: one["CreatedTime"], reverse=True)
+            token = {"NextToken": page["NextToken"]}
+
+    def _start(self, work: str, recent: list[dict[str, Any]]) -> dict[str, Any]:
+        """A new ingestion, or the one that somebody else started for the same work at this moment."""
+        attempt = max((_attempt(one, work) for one in recent), default=0) + 1
+        if len(_manual(recent)) >= REFRESHES[self._edition]:
+            raise self._used_up(recent)
+        while True:
+            ingestion_id = f"{work}-{attempt}"
+            try:
+                self._call("create_ingestion", IngestionId=ingestion_id, IngestionType="FULL_REFRESH")
+            except AwsError as error:
+                if error.code == "LimitExceededException":
+                    raise self._used_up(recent, error.what) from None
+                if error.code != "ResourceExistsException":
+                    raise
+            else:
+                return {"IngestionId": ingestion_id, "IngestionStatus": "INITIALIZED"}
+            there = self._describe(ingestion_id)
+            if there["IngestionStatus"] not in FINISHED or there["CreatedTime"] > self._clock() - WINDOW:
+                return there
+            attempt += 1  # it is of another day: since then, SPICE may have been filled with anything
+
+    def _describe(self, ingestion_id: str) -> dict[str, Any]:
+        return self._call("describe_ingestion", IngestionId=ingestion_id)["Ingestion"]
+
+    def _finished(self, ingestion: dict[str, Any]) -> dict[str, Any]:
+        deadline = self._clock() + timedelta(seconds=self._timeout)
+        pause = FIRST_PAUSE
+        while ingestion["IngestionStatus"] not in FINISHED:
+            left = (deadline - self._clock()).total_seconds()
+            if left <= 0:
+                raise FinopsError(
+                    f"refresh {ingestion['IngestionId']} is still {ingestion['IngestionStatus']} "
+                    f"after {self._timeout:g} seconds",
+                    where=self._where,
+                    fix=f"Run it again later: it finds this refresh and starts no other. See {self._link}, or raise "
+                    "aws.quicksight_timeout_seconds.",
+                )
+            self._sleep(min(pause * random.uniform(0.75, 1.25), left))  # noqa: S311  (jitter, no secret)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+            ingestion = self._describe(ingestion["IngestionId"])
+        return ingestion
+
+    def _check(self, done: Mapping[str, Any]) -> None:
+        """Raise what is wrong with a finished ingestion. A failed one leaves the old data showing."""
+        name, error = f"refresh {done['IngestionId']}", done.get("ErrorInfo", {})
+        if done["IngestionStatus"] == "CANCELLED":
+            raise FinopsError(f"{name} was cancelled", where=self._where, fix="Run it again: it starts another.")
+        if done["IngestionStatus"] == "FAILED":
+            kind = error.get("Type", "no type given")
+            fix = FIXES.get(kind, "See the data set's refresh history")
+            message = error.get("Message", "").strip().rstrip(".")
+            raise FinopsError(
+                f"{name} failed, and the dashboard shows the data from before it: {kind}"
+                + (f" ({message})" if message else ""),
+                where=self._where,
+                fix=f"{fix}. Refresh history: {self._link}",
+            )
+        ingested, dropped = (done.get("RowInfo", {}).get(rows, 0) for rows in ("RowsIngested", "RowsDropped"))
+        if dropped:
+            raise FinopsError(
+                f"{name} dropped {dropped:,} row(s) of {dropped + ingested:,}: what the dashboard shows is not whole",
+                where=self._where,
+                fix="Compare the data set's column types with those of finops_db.ou_breakdown (dailycost is a decimal "
+                f"number, linkedaccount a text); the rows and reasons are in the refresh history: {self._link}",
+            )
+
+    def _used_up(self, recent: list[dict[str, Any]], said: str = "") -> FinopsError:
+        manual, limit = _manual(recent), REFRESHES[self._edition]
+        allowed = f"QuickSight allows {limit} ({self._edition} edition)" + (f"; it says: {said}" if said else "")
+        fix = "The days are archived and registered all the same. "
+        if manual:
+            free = manual[min(len(manual), limit) - 1]["CreatedTime"].astimezone(UTC) + WINDOW
+            fix += f"Run it again after {free:%Y-%m-%d %H:%M} UTC, when the oldest of them no longer counts; "
+        fix += "run many days as one range (`finops backfill`), which takes one refresh"
+        if said:
+            fix += "; and see that aws.quicksight_edition is the account's"
+        return FinopsError(
+            f"{len(manual)} refreshes were made by hand or by runs in the last 24 hours, {allowed}",
+            where=self._where,
+            fix=f"{fix}.",
+        )
+
+
+def _to_follow(recent: list[dict[str, Any]], work: str, expected: Expected) -> dict[str, Any] | None:
+    """The ingestion that is doing this work, or has done it if SPICE has not been filled by another since."""
+    for one in recent:
+        if _attempt(one, work) and one["IngestionStatus"] not in FINISHED:
+            return one
+    # One that failed or was cancelled changed nothing: what was loaded before it still stands.
+    newest = next((one for one in recent if one["IngestionStatus"] not in ("FAILED", "CANCELLED")), None)
+    return newest if newest and _attempt(newest, work) and _is_whole(newest, expected) else None
+
+
+def _is_whole(done: Mapping[str, Any], expected: Expected) -> bool:
+    """Whether it is worth finding again: a result that was refused must not be the answer for ever."""
+    rows = done.get("RowInfo", {})
+    ingested = rows.get("RowsIngested")
+    return ingested is not None and not rows.get("RowsDropped") and expected.rows in (None, ingested)
+
+
+def _attempt(ingestion: Mapping[str, Any], work: str) -> int:
+    """Which attempt at this work it is; 0 if it is other work."""
+    found = re.fullmatch(rf"{re.escape(work)}-(\d+)", ingestion.get("IngestionId", ""))
+    return int(found[1]) if found else 0
+
+
+def _manual(recent: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that count against the limit: neither the data set's own schedule nor its creation or an edit."""
+    return [one for one in recent if one.get("RequestSource") != "SCHEDULED" and one.get("RequestType") in MANUAL]

@@ -1,0 +1,207 @@
+"""How AWS is reached: credentials, clients, stores, and its errors in words that name the action or the setting.
+
+Nothing is asked of AWS before the first call; clients are made once and shared between threads, as boto3 allows.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from finops_assets.core.errors import FinopsError, SettingsError
+
+if TYPE_CHECKING:
+    import boto3
+    from obstore.store import S3Store
+
+ATTEMPTS = 8
+"""Tries of one call, with back-off and jitter between them (boto3's standard mode: at most 20 s a pause)."""
+
+CONNECT_SECONDS, READ_SECONDS = 10, 60
+
+EXPIRED = frozenset(
+    ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "UnrecognizedClientException")
+)
+DENIED = frozenset(("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"))
+
+
+class AwsError(FinopsError):
+    """AWS refused a call; `code` is its own name of the error."""
+
+    def __init__(self, what: str, *, code: str, where: str = "", fix: str = "") -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.code = code
+
+
+class AwsSession:
+    """One identity in one region.
+
+    Args:
+        region, profile, role_arn, endpoint_url: the settings of `[aws]`; empty ones are AWS's defaults.
+    """
+
+    def __init__(self, *, region: str = "", profile: str = "", role_arn: str = "", endpoint_url: str = "") -> None:
+        self._region, self._profile, self._role, self._endpoint = region, profile, role_arn, endpoint_url
+        self._lock = threading.RLock()
+        self._sessions: dict[str, boto3.Session] = {}
+        self._clients: dict[tuple[str, str, int], Any] = {}
+        self._account = ""
+
+    @property
+    def region(self) -> str:
+        """The region in force.
+
+        Raises:
+            SettingsError: neither the settings nor AWS's own configuration name one, or there is no such profile.
+        """
+        region = self._session("").region_name
+        if not region:
+            raise SettingsError("no region is set", where="aws.region (FINOPS_AWS__REGION)", fix="Set it: us-east-1.")
+        return region
+
+    @property
+    def account(self) -> str:
+        """The id of the account that the credentials belong to."""
+        if not self._account:
+            with explained("sts:GetCallerIdentity"):
+                self._account = self.client("sts").get_caller_identity()["Account"]
+        return self._account
+
+    def client(self, service: str, role_arn: str = "", *, attempts: int = ATTEMPTS) -> Any:
+        """The boto3 client of a service, as the role of the settings or as another one.
+
+        With one attempt, nothing is repeated that may have been carried out.
+        """
+        import botocore.config
+
+        with self._lock:
+            key = (service, role_arn, attempts)
+            if key not in self._clients:
+                config = botocore.config.Config(
+                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    connect_timeout=CONNECT_SECONDS,
+                    read_timeout=READ_SECONDS,
+                    max_pool_connections=16,
+                )
+                self._clients[key] = self._session(role_arn).client(
+                    service, region_name=self.region, endpoint_url=self._endpoint or None, config=config
+                )
+            return self._clients[key]
+
+    def store(self, bucket: str, prefix: str = "") -> S3Store:
+        """An object store on a bucket, with the same credentials as the clients."""
+        from obstore.auth.boto3 import Boto3CredentialProvider
+        from obstore.store import S3Store
+
+        endpoint = self._endpoint or self.client("s3").meta.endpoint_url
+        custom = ".amazonaws.com" not in endpoint
+        return S3Store(
+            bucket,
+            prefix=prefix or None,
+            region=self.region,
+            credential_provider=Boto3CredentialProvider(self._session("")),
+            endpoint=endpoint if custom else None,
+            virtual_hosted_style_request=not custom,
+            client_options={"allow_http": custom, "timeout": f"{READ_SECONDS}s"},
+            retry_config={"max_retries": ATTEMPTS},
+        )
+
+    def _session(self, role_arn: str) -> boto3.Session:
+        import boto3
+        import botocore.exceptions
+
+        with self._lock:
+            if role_arn not in self._sessions:
+                try:
+                    session = boto3.Session(profile_name=self._profile or None, region_name=self._region or None)
+                except botocore.exceptions.ProfileNotFound:
+                    raise SettingsError(
+                        f"AWS's configuration has no profile {self._profile!r}",
+                        where="aws.profile (FINOPS_AWS__PROFILE)",
+                        fix="Name one of `aws configure list-profiles`, or leave it empty.",
+                    ) from None
+                for role in filter(None, (self._role, role_arn)):
+                    session = self._assumed(session, role)
+                self._sessions[role_arn] = session
+            return self._sessions[role_arn]
+
+    def _assumed(self, session: boto3.Session, role_arn: str) -> boto3.Session:
+        """A session as another role, whose credentials are renewed before they expire."""
+        import boto3
+        import botocore.session
+        from botocore.credentials import DeferredRefreshableCredentials, create_assume_role_refresher
+
+        region = session.region_name
+        sts = session.client("sts", region_name=region or "us-east-1", endpoint_url=self._endpoint or None)
+        refresh = create_assume_role_refresher(sts, {"RoleArn": role_arn, "RoleSessionName": "finops-assets"})
+        inner = botocore.session.get_session()
+        # botocore has no public way to give a session credentials that renew themselves.
+        inner._credentials = DeferredRefreshableCredentials(refresh, "assume-role")
+        return boto3.Session(botocore_session=inner, region_name=region)
+
+
+@contextmanager
+def explained(action: str, *, where: str = "", fixes: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Turn botocore's errors into words.
+
+    Args:
+        action: the IAM action of the call, `glue:GetTables`.
+        where: the setting or resource that the call is about.
+        fixes: error code -> what to do about it.
+
+    Raises:
+        AwsError: AWS answered with an error, named in `code`.
+        FinopsError: AWS was not reached, or there are no credentials.
+    """
+    import botocore.exceptions as aws
+
+    try:
+        yield
+    except aws.ClientError as error:
+        raise from_client_error(error, action, where=where, fixes=fixes) from None
+    except (
+        aws.NoCredentialsError,
+        aws.PartialCredentialsError,
+        aws.CredentialRetrievalError,
+        aws.TokenRetrievalError,
+        aws.SSOError,
+    ) as error:
+        raise FinopsError(
+            f"there are no AWS credentials ({error})",
+            where=f"{action} (aws.profile, aws.role_arn)",
+            fix="Log in (`aws sso login`), set a profile, or run it where a role is attached.",
+        ) from None
+    except (aws.EndpointConnectionError, aws.ConnectTimeoutError, aws.HTTPClientError) as error:
+        raise FinopsError(
+            f"AWS was not reached ({error})",
+            where=f"{action} (aws.region, aws.endpoint_url)",
+            fix="Check the region's name and the network; run it again.",
+        ) from None
+
+
+def from_client_error(error: Any, action: str, *, where: str = "", fixes: Mapping[str, str] | None = None) -> AwsError:
+    """An error answer of AWS (botocore's ClientError) in words."""
+    code = error.response["Error"].get("Code", "")
+    message = (error.response["Error"].get("Message", "") or code).rstrip(".")
+    if fixes and code in fixes:
+        return AwsError(message, code=code, where=where or action, fix=fixes[code])
+    if code in DENIED or "not authorized to perform" in message:
+        found = re.search(r"not authorized to perform: (\S+)(?: on resource: (\S+))?", message)
+        denied, resource = (found[1], found[2] or where) if found else (action, where)
+        return AwsError(
+            f"permission denied: {message}",
+            code=code,
+            where=where or action,
+            fix=f"Allow {denied}" + (f" on {resource}" if resource else "") + " in the IAM policy of the role.",
+        )
+    if code in EXPIRED:
+        return AwsError(
+            f"the credentials are no longer valid ({code}: {message})",
+            code=code,
+            where=action,
+            fix="Log in again (`aws sso login`), or renew the keys; then run it again.",
+        )
+    return AwsError(f"{code}: {message}", code=code, where=where or action)

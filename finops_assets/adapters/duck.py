@@ -1,0 +1,42 @@
+"""The embedded SQL engine: a DuckDB in UTC, Athena's SQL in its dialect, and literals that say what they mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def connect(config: Mapping[str, object]) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that reads times as UTC."""
+    import duckdb
+
+    return in_utc(duckdb.connect(":memory:", config=dict(config)))
+
+
+def in_utc(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    con.execute("SET TimeZone = 'UTC'")
+    con.execute("SET enable_progress_bar = false")
+    return con
+
+
+@lru_cache(maxsize=32)
+def athena_to_duckdb(sql: str) -> str:
+    """The project's SQL, written for Athena, as DuckDB runs it."""
+    import sqlglot
+
+    return sqlglot.transpile(sql, read="athena", write="duckdb")[0]
+
+
+def sql_literal(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def file_literal(file: Path) -> str:
+    """A file's name as DuckDB must be given it: this file, not the files that it matches as a pattern."""
+    return sql_literal(re.sub(r"[*?[]", r"[\g<0>]", str(file)))

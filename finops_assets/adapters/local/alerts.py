@@ -1,0 +1,83 @@
+"""Alerts of the embedded platform: .eml files beside the digests. Numbers over time are not kept there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from itertools import count
+from pathlib import Path
+from uuid import uuid4
+
+from finops_assets.core.errors import ArchiveError
+
+ADDRESS = "finops-assets@localhost"
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class FileAlerts:
+    """Writes each alert as `<folder>/alert-<UTC time>-<number>.eml`, whole, over no other file."""
+
+    def __init__(self, folder: Path, clock: Callable[[], datetime] = utc_now) -> None:
+        self._folder, self._clock = Path(folder), clock
+
+    def send(self, subject: str, text: str) -> str:
+        """Write one alert; returns its file.
+
+        Raises:
+            ArchiveError: the folder cannot be written.
+        """
+        at = self._clock()
+        data = _message(subject, text, at).as_bytes(policy=SMTP)
+        part = self._folder / f".alert-{uuid4().hex}.part"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                part.write_bytes(data)
+                return str(self._placed(part, at))
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            raise ArchiveError(
+                f"the alert cannot be written: {error.strerror or error}",
+                where=str(self._folder),
+                fix="Free space, or mend its rights.",
+            ) from None
+
+    def _placed(self, part: Path, at: datetime) -> Path:
+        """The file under the first name that is free: a link, unlike a renaming, replaces nothing."""
+        for number in count(1):
+            file = self._folder / f"alert-{at:%Y%m%dT%H%M%SZ}-{number}.eml"
+            try:
+                file.hardlink_to(part)
+            except FileExistsError:
+                continue
+            return file
+        raise AssertionError("count() does not end")
+
+
+def _message(subject: str, text: str, at: datetime) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = message["To"] = ADDRESS
+    message["Date"] = format_datetime(at)
+    message["Subject"] = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", _sound(subject)).strip()
+    message.set_content(_sound(text))
+    return message
+
+
+def _sound(text: str) -> str:
+    """Half a surrogate pair, which no file takes, becomes `?`."""
+    return text.encode(errors="replace").decode()
+
+
+class NoMetrics:
+    """Keeps no numbers."""
+
+    def emit(self, values: Mapping[str, float]) -> None:
+        """Do nothing."""

@@ -1,0 +1,223 @@
+"""What the embedded platform needs of its machine: a home, space, the bill's files, addresses, a mail server.
+
+Nothing is written but a nameless file that is gone at once, and no mail is sent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import smtplib
+import ssl
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finops_assets.core.doctor import Finding, Shown, addresses, told
+from finops_assets.core.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from finops_assets.core.ports import Warehouse
+    from finops_assets.settings import AccountsSettings, Settings, SmtpSettings
+
+MEGABYTE, GIGABYTE = 1_000_000, 1_000_000_000
+LITTLE_SPACE, NO_SPACE = 2 * GIGABYTE, MEGABYTE * 200
+"""A bill's sums that do not fit in memory spill a few hundred megabytes; a month of Dagster's history takes as much."""
+
+PAGE_DATA = re.compile(rb'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+
+
+def free_bytes(folder: Path) -> int:
+    """Free bytes of the disk that the folder is on."""
+    return shutil.disk_usage(folder).free
+
+
+class LocalPreflight:
+    """Looks at the embedded platform.
+
+    Args:
+        settings: the settings in force.
+        warehouse: reads the bill.
+        free: tells the free bytes of the disk that a folder is on.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        warehouse: Warehouse,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        self._settings, self._warehouse, self._free = settings, warehouse, free
+
+    def check(self) -> Iterator[Finding]:
+        settings = self._settings
+        yield from told("home", home(settings.home, self._free))
+        yield from told("bill", self._bill())
+        yield from told("accounts", accounts_file(settings.accounts, self._warehouse))
+        yield from addresses(settings.mail.sender, settings.mail.recipients)
+        yield from self._mail()
+        yield from told("dagster", _dagster(settings.dagster_home))
+
+    def shown(self) -> Shown | None:
+        file = self._settings.dashboard_file
+        if not file.is_file():
+            return None
+        return page_shown(file.read_bytes(), str(file), datetime.fromtimestamp(file.stat().st_mtime, UTC))
+
+    def _bill(self) -> Iterator[Finding]:
+        from finops_assets.core.pipeline import in_words, missing_days
+
+        bill, days = self._warehouse.describe(), self._warehouse.coverage()
+        if not days:
+            yield Finding("bill", "fail", f"{bill.path} has no charges", "Copy the export again, all of its files.")
+            return
+        yield Finding(
+            "bill",
+            "ok",
+            f"{bill.path}: {bill.format}, {bill.files} file(s), {bill.size_bytes / MEGABYTE:,.1f} MB, "
+            f"{len(days)} day(s) from {days[0]} to {days[-1]}; cost bases {', '.join(bill.cost_bases)}",
+        )
+        missing = missing_days(days, days[-1])
+        if missing:
+            yield Finding("bill", "warn", f"it has no charges on {in_words(missing)}", "See whether files are missing.")
+
+    def _mail(self) -> Iterator[Finding]:
+        settings = self._settings
+        if settings.mail.backend == "smtp":
+            yield from smtp_server(settings.smtp)
+        elif settings.mail.backend == "ses":
+            from finops_assets.adapters.aws.doctor import ses
+            from finops_assets.adapters.aws.session import AwsSession
+
+            aws = settings.aws
+            session = AwsSession(
+                region=aws.region, profile=aws.profile, role_arn=aws.role_arn, endpoint_url=aws.endpoint_url
+            )
+            yield from ses(session, settings.mail, aws.ses_configuration_set)
+        else:
+            yield no_mail(settings)
+
+
+def home(folder: Path, free: Callable[[Path], int]) -> Iterator[Finding]:
+    """Whether a folder, or the one that it would be made in, can be written and has room."""
+    there = _writable(folder, "home")
+    yield Finding(
+        "home", "ok", f"{folder} is writable" + ("" if there == folder.absolute() else ", and made when used")
+    )
+    left = free(there)
+    state = "fail" if left < NO_SPACE else "warn" if left < LITTLE_SPACE else "ok"
+    fix = "" if state == "ok" else "Free space there, or set FINOPS_HOME to another disk."
+    yield Finding("disk", state, f"{left / GIGABYTE:,.1f} GB free at {there}", fix)
+
+
+def _writable(folder: Path, setting: str) -> Path:
+    """The folder, or the nearest one above it that is there.
+
+    Raises:
+        ArchiveError: nothing can be written there.
+    """
+    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there) as probe:
+            probe.write(b"probe")
+    except OSError as error:
+        raise ArchiveError(
+            f"cannot be written: {error.strerror or error}",
+            where=f"{folder} ({setting})",
+            fix="Mend its rights, or set FINOPS_HOME elsewhere.",
+        ) from None
+    return there
+
+
+def accounts_file(settings: AccountsSettings, warehouse: Warehouse) -> Iterator[Finding]:
+    """Whether accounts.csv can be read; without one there is nothing to look at."""
+    from finops_assets.adapters.local.accounts import AccountsFile
+    from finops_assets.core.accounts import counts
+
+    if not settings.path:
+        yield Finding("accounts", "skip", "accounts.path is not set: every account is shown as Unassigned")
+        return
+    loaded = AccountsFile(settings.path, warehouse, ou_level=settings.ou_level, history=settings.history).load()
+    per_ou = counts(loaded.table)
+    yield Finding("accounts", "ok", f"{settings.path}: {sum(per_ou.values())} account(s) in {len(per_ou)} OU(s)")
+
+
+def no_mail(settings: Settings) -> Finding:
+    return Finding(
+        "mail server",
+        "skip",
+        f"mail.backend is eml: digests are files in {settings.outbox_folder}; it can be ses or smtp",
+    )
+
+
+def smtp_server(smtp: SmtpSettings) -> Iterator[Finding]:
+    """A connection, its encryption and the login, without a message."""
+    from finops_assets.adapters.smtp import CONNECT, ENCRYPT, FIXES, LOGIN, PORTS
+
+    port = smtp.port or PORTS[smtp.security]
+    place = f"{smtp.host}:{port}"
+    step = CONNECT
+    try:
+        server = _connected(smtp, port)
+        try:
+            step = ENCRYPT
+            if smtp.security == "starttls":
+                server.starttls(context=ssl.create_default_context())
+            step = LOGIN
+            server.ehlo_or_helo_if_needed()
+            if smtp.username:
+                server.login(smtp.username, smtp.password.get_secret_value())
+            with suppress(smtplib.SMTPException):
+                server.quit()
+        finally:
+            server.close()
+    except (smtplib.SMTPException, OSError) as error:
+        step = ENCRYPT if isinstance(error, ssl.SSLError) else step
+        yield Finding("mail server", "fail", f"{place}: {step} failed ({_one_line(error)})", FIXES[step])
+    else:
+        kind = "not encrypted" if smtp.security == "none" else f"encrypted ({smtp.security})"
+        login = f"login of {smtp.username} taken" if smtp.username else "no login"
+        yield Finding("mail server", "ok", f"{place}: {kind}, {login}; no message was sent")
+
+
+def _connected(smtp: SmtpSettings, port: int) -> smtplib.SMTP:
+    if smtp.security == "tls":
+        context = ssl.create_default_context()
+        return smtplib.SMTP_SSL(smtp.host, port, timeout=smtp.timeout_seconds, context=context)
+    return smtplib.SMTP(smtp.host, port, timeout=smtp.timeout_seconds)
+
+
+def _one_line(error: Exception) -> str:
+    said = error.smtp_error if isinstance(error, smtplib.SMTPResponseException) else error
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    return " ".join(text.split())[:300] or type(error).__name__
+
+
+def _dagster(folder: Path) -> Iterator[Finding]:
+    there = _writable(folder, "Dagster's folder")
+    made = "is there and writable" if there == folder.absolute() else "is made by the first run"
+    yield Finding("dagster", "ok", f"{folder} {made}")
+
+
+def page_shown(page: bytes, location: str, refreshed: datetime) -> Shown:
+    """What a dashboard page holds, by the figures in it.
+
+    Raises:
+        ArchiveError: it is no page of ours.
+    """
+    found = PAGE_DATA.search(page)
+    if found is None:
+        raise ArchiveError("is no dashboard of ours", where=location, fix="`finops run` writes it anew.")
+    data: dict[str, Any] = json.loads(found[1])
+    days = [date.fromisoformat(day) for day in data["days"]]
+    totals = {
+        day: Decimal(sum(amounts[i] for amounts in data["amounts"])).scaleb(-6)
+        + Decimal(sum(rest[i] for rest in data["ou_rest"])).scaleb(-12)
+        for i, day in enumerate(days)
+    }
+    return Shown(location, refreshed, days[-1], totals=totals)

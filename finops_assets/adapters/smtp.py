@@ -1,0 +1,174 @@
+"""Mail through a mail server of one's own (SMTP), one connection a message, encrypted and with a login or without."""
+
+from __future__ import annotations
+
+import ipaddress
+import smtplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from email.policy import SMTP
+from typing import TYPE_CHECKING
+
+from finops_assets.core.errors import FinopsError, SettingsError, UnknownDeliveryError
+from finops_assets.core.ports import Delivery
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+
+PORTS = {"starttls": 587, "tls": 465, "none": 25}
+
+CONNECT, ENCRYPT, LOGIN = "the connection", "encryption", "the login"
+SENDER, RECIPIENT, MESSAGE = "the sender", "the recipient", "the message"
+FIXES = {
+    CONNECT: "Check smtp.host, smtp.port and smtp.security, and the network.",
+    ENCRYPT: "Check smtp.security (starttls or tls) and the server's certificate; `none` does not encrypt.",
+    LOGIN: "Check smtp.username and smtp.password (FINOPS_SMTP__PASSWORD).",
+    SENDER: "Set mail.sender to an address that this login may send from.",
+    RECIPIENT: "Check the address in mail.recipients.",
+    MESSAGE: "See what the server says.",
+}
+"""What to do where the server refuses each step of a delivery."""
+
+TOO_LARGE = 552
+LATER = "Run it again later: what was sent is not sent again."
+
+
+class SMTPMailer:
+    """Sends through a mail server.
+
+    Args:
+        host, port, security, username, password, timeout: the settings of `[smtp]`.
+        context: how certificates are verified; by the system's authorities by default.
+
+    Raises:
+        SettingsError: there is no host, or the login would cross a network in clear.
+    """
+
+    repeatable = False
+
+    def __init__(
+        self,
+        host: str,
+        port: int = 0,
+        *,
+        security: str = "starttls",
+        username: str = "",
+        password: str = "",
+        timeout: float = 30.0,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        if not host:
+            raise SettingsError("names no server", where="smtp.host (FINOPS_SMTP__HOST)", fix="Set it.")
+        if username and security == "none" and not _is_this_machine(host):
+            raise SettingsError(
+                f"the login at {host} would go over the network unencrypted",
+                where="smtp.security",
+                fix="Set it to starttls or tls, or leave smtp.username empty.",
+            )
+        if not (username + password).isascii():
+            raise SettingsError("has letters outside ASCII", where="smtp.username or smtp.password", fix="Change it.")
+        self._host, self._port, self._security = host, port or PORTS[security], security
+        self._username, self._password, self._timeout = username, password, timeout
+        self._context = context
+
+    def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery:  # noqa: ARG002  (the port's)
+        """Hand the message over, with CRLF line ends.
+
+        Raises:
+            UnknownDeliveryError: the connection broke after the server may have accepted the message.
+            FinopsError: the server refused it or was not reached; it says at which step.
+        """
+        data = message.as_bytes(policy=SMTP)
+        sender = message["From"].addresses[0].addr_spec
+        with self._explained(CONNECT):
+            server = self._connected()
+        try:
+            with self._explained(ENCRYPT):
+                if self._security == "starttls":
+                    server.starttls(context=self._verifying())
+            with self._explained(LOGIN):
+                if self._username:
+                    server.login(self._username, self._password)
+            with self._explained(SENDER, sender):
+                server.ehlo_or_helo_if_needed()
+                size = [f"size={len(data)}"] if server.has_extn("size") else []
+                _taken(server.mail(sender, size))
+            with self._explained(RECIPIENT, recipient):
+                _taken(server.rcpt(recipient))
+            with self._explained(MESSAGE, recipient):
+                reply = self._hand_over(server, data, recipient)
+        finally:
+            _part(server)
+        return Delivery(recipient, message["Message-ID"], f"{self._place}: {reply}")
+
+    @property
+    def _place(self) -> str:
+        return f"{self._host}:{self._port}"
+
+    def _connected(self) -> smtplib.SMTP:
+        if self._security == "tls":
+            return smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout, context=self._verifying())
+        return smtplib.SMTP(self._host, self._port, timeout=self._timeout)
+
+    def _verifying(self) -> ssl.SSLContext:
+        """Passed on always: smtplib verifies nothing without one."""
+        return self._context or ssl.create_default_context()
+
+    def _hand_over(self, server: smtplib.SMTP, data: bytes, recipient: str) -> str:
+        try:
+            return _taken(server.data(data))
+        except smtplib.SMTPResponseException:
+            raise
+        except (smtplib.SMTPException, OSError) as error:
+            raise UnknownDeliveryError(
+                f"the connection to {self._place} broke before the server's answer ({_one_line(error)})",
+                where=recipient,
+                fix="It may have been sent or not: ask the recipient.",
+            ) from None
+
+    @contextmanager
+    def _explained(self, step: str, address: str = "") -> Iterator[None]:
+        """The server's refusal of a step in words: what it said, and what to do."""
+        where = f"{address} ({self._place})" if address else self._place
+        try:
+            yield
+        except smtplib.SMTPResponseException as error:
+            fix = FIXES[step]
+            if error.smtp_code == TOO_LARGE and step in (SENDER, MESSAGE):
+                step, fix = MESSAGE, "Lower mail.max_megabytes: the message is too large for this server."
+            elif 400 <= error.smtp_code < 500:
+                fix = LATER
+            reply = f"{error.smtp_code} {_one_line(error.smtp_error)}"
+            raise FinopsError(f"the server refused {step} ({reply})", where=where, fix=fix) from None
+        except ssl.SSLError as error:
+            raise FinopsError(f"{ENCRYPT} failed ({_one_line(error)})", where=where, fix=FIXES[ENCRYPT]) from None
+        except (smtplib.SMTPException, OSError) as error:
+            raise FinopsError(f"{step} failed ({_one_line(error)})", where=where, fix=FIXES[step]) from None
+
+
+def _taken(answer: tuple[int, bytes]) -> str:
+    """The server's words where it said yes."""
+    code, reply = answer
+    if code not in (250, 251):
+        raise smtplib.SMTPResponseException(code, reply)
+    return f"{code} {_one_line(reply)}"
+
+
+def _part(server: smtplib.SMTP) -> None:
+    """What was accepted stays accepted, whatever becomes of the goodbye."""
+    with suppress(smtplib.SMTPException, OSError):
+        server.quit()
+    server.close()
+
+
+def _one_line(said: object) -> str:
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    return " ".join(text.split())[:300] or type(said).__name__
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

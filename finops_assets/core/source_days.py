@@ -1,0 +1,88 @@
+"""From the sums that an engine makes of the bill's lines to what the bill says of each day."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
+from finops_assets.core.errors import BillError
+from finops_assets.core.ports import LeftOut, SourceDay
+
+
+class Fact(NamedTuple):
+    """The lines of one day that share currency, charge category and reason for leaving out: a row of the SQL."""
+
+    day: date
+    currency: str | None
+    category: str | None
+    scheduled: bool
+    left_out: str | None
+    lines: int
+    without_cost: int
+    total: Decimal | None
+
+
+def source_days(
+    facts: Iterable[Fact], currency: str, without_cost: Callable[[date, int], BillError]
+) -> dict[date, SourceDay]:
+    """Each day's facts as one record.
+
+    Args:
+        facts: as `core.bill.source_days_sql` selects them; all kept ones in one currency.
+        currency: the setting bill.currency, for days of which every line is left out.
+        without_cost: makes the error for (day, lines that have no cost).
+    """
+    by_day: dict[date, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        by_day[fact.day].append(fact)
+    return {day: _source_day(day, of_day, currency, without_cost) for day, of_day in by_day.items()}
+
+
+def _source_day(
+    day: date, facts: list[Fact], wanted_currency: str, without_cost: Callable[[date, int], BillError]
+) -> SourceDay:
+    kept = [f for f in facts if f.left_out is None]
+    lines_without_cost = sum(f.without_cost for f in kept)
+    if lines_without_cost:
+        raise without_cost(day, lines_without_cost)
+    # One currency at most: the bill's only one, or the one that is set.
+    currency = next((f.currency for f in kept), wanted_currency)
+    categories: dict[str, Decimal] = defaultdict(Decimal)
+    left_out: dict[str, list] = defaultdict(lambda: [0, Decimal()])
+    for fact in facts:
+        if fact.left_out is None:
+            categories[fact.category or "Cost"] += fact.total
+            continue
+        reason = fact.left_out
+        if currency and fact.currency != currency:  # or dollars would be added to euros
+            reason = f"{reason}, these are {fact.currency}"
+        left_out[reason][0] += fact.lines
+        left_out[reason][1] += fact.total or Decimal()
+    return SourceDay(
+        day=day,
+        currency=currency or "",
+        lines=sum(f.lines for f in kept),
+        total=sum((f.total for f in kept), Decimal()),
+        scheduled=sum((f.total for f in kept if f.scheduled), Decimal()),
+        by_category=dict(sorted(categories.items())),
+        left_out=tuple(LeftOut(reason, n, total) for reason, (n, total) in sorted(left_out.items())),
+    )
+
+
+def refuse_currencies(found: Iterable[str], where: str) -> None:
+    """Refuse a bill in several currencies of which none is chosen.
+
+    Raises:
+        BillError: it names the currencies, and the setting that chooses.
+    """
+    currencies = sorted(set(found))
+    if len(currencies) > 1:
+        raise BillError(
+            f"the bill has {len(currencies)} currencies: {', '.join(currencies)}",
+            where=f"{where} (bill.currency)",
+            fix=f"Sums over currencies mean nothing: choose one, e.g. FINOPS_BILL__CURRENCY={currencies[0]}. "
+            "The lines in others are then left out and counted.",
+        )

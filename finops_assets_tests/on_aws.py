@@ -1,0 +1,73 @@
+"""A platform on the stand-in AWS: an account made ready, and the settings that lead there."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from finops_assets.platform import Platform, build_platform
+from finops_assets.settings import load_settings
+from finops_assets_tests.aws import StandIn
+from finops_assets_tests.aws.bills import load_bill, setup
+
+BUCKET, WORKGROUP, TABLE, DATA_SET = "finops-daily-summaries", "finops", "billing.focus", "ou-breakdown"
+SENDER = "finops@example.com"
+RECIPIENTS = ("a@example.com", "b@example.com", "c@example.com")
+
+
+def on_aws(aws: StandIn, home: Path, **settings: Any) -> dict[str, str]:
+    """The environment of a process that runs on the stand-in; settings as `bill__table="billing.cur2"`."""
+    chosen = {
+        "platform": "aws",
+        "home": home / ".finops",
+        "bill__table": TABLE,
+        "aws__bucket": BUCKET,
+        "aws__workgroup": WORKGROUP,
+        "aws__quicksight_data_set": DATA_SET,
+        "mail__sender": SENDER,
+        "mail__recipients": ",".join(RECIPIENTS),
+        **settings,
+    }
+    return {f"FINOPS_{name.upper()}": str(value) for name, value in chosen.items()} | aws.environ
+
+
+def platform_on(aws: StandIn, home: Path, **settings: Any) -> Platform:
+    """The platform in this process; AWS's own variables must be set in its environment."""
+    return build_platform(load_settings(on_aws(aws, home, **settings), folder=home))
+
+
+def make_ready(aws: StandIn, bill: Path, *, accounts: Path | None = None, table: str = TABLE) -> None:
+    """What somebody would have set up: bucket, workgroup, the bill's table, the organization, data set and sender."""
+    setup(aws, BUCKET)
+    load_bill(aws, bill, table=table)
+    for address in (SENDER, *RECIPIENTS):
+        aws.mail.verify(address)
+    aws.quicksight.seconds_per_step = 0.1
+    aws.quicksight.add_data_set(DATA_SET, table="finops_db.ou_breakdown")
+    if accounts:
+        for account, (name, path) in newest_memberships(accounts).items():
+            aws.organizations.add_account(account, name, path)
+    aws.calls.reset()
+
+
+def newest_memberships(accounts: Path) -> Mapping[str, tuple[str, str]]:
+    """Account -> (name, OU path) as of the last line of each in an accounts.csv."""
+    with accounts.open(encoding="utf-8", newline="") as lines:
+        return {row["account_id"]: (row["account_name"], row["ou_path"]) for row in csv.DictReader(lines)}
+
+
+def run_in_child(environ: Mapping[str, str], first: date, last: date, to: Any = None) -> None:
+    """One run, for a process that may be killed; its errors go through the pipe `to`, if there is one."""
+    from finops_assets.run import run_days
+
+    os.setsid()  # what the run starts beside it is killed with it
+    os.environ.update(environ)
+    platform = build_platform(load_settings(environ))
+    seven = datetime(last.year, last.month, last.day, 7, tzinfo=UTC) + timedelta(days=1)
+    outcome = run_days(platform, first, last, clock=lambda: seven)
+    if to:
+        to.send(outcome.errors)
