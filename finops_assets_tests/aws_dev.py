@@ -17,7 +17,7 @@ from finops_assets.sample_bill import write_sample_bill
 from finops_assets_tests import on_aws
 from finops_assets_tests.aws import StandIn
 
-HOME, DAYS = Path(".finops-aws"), 60
+HOME, DAYS = Path(".finops-aws").absolute(), 60
 
 
 def main() -> None:

@@ -104,7 +104,7 @@ MOMENTS = [
     ("the UNLOAD is about to start", "athena", "StartQueryExecution", sql("UNLOAD"), False),
     ("the UNLOAD has started", "athena", "StartQueryExecution", sql("UNLOAD"), True),
     ("a staged file is being fetched", "s3", "GetObject", key("_staging/.*/.*_"), True),
-    ("the staging is being swept", "s3", "DeleteObject", key("_staging/"), True),
+    ("the staging is being swept", "s3", "DeleteObjects", None, True),
     ("the view is made", "athena", "StartQueryExecution", sql("CREATE OR REPLACE VIEW"), True),
     ("a day is about to be published", "s3", "PutObject", key("ou-breakdowns/"), False),
     ("a day is published", "s3", "PutObject", key("ou-breakdowns/"), True),
@@ -169,7 +169,7 @@ def test_a_killed_run_is_finished_by_the_next(
     process = start(environ)
     assert held.reached.wait(60), "the run never came there"
     kill(process)
-    held.release()
+    held.abandon()
     assert_nothing_is_half(aws, tmp_path, truth)
     assert finish(environ) == ()
     assert_all_is_well(aws, tmp_path, truth)
@@ -185,7 +185,7 @@ def test_killed_while_ses_has_the_message_in_hand(
     process = start(environ)
     assert held.reached.wait(60)
     kill(process)
-    held.release()
+    held.abandon()
     (error,) = finish(environ)
     who = RECIPIENTS[1]
     assert f"it is not known who has it: {who}" in error
@@ -200,7 +200,7 @@ def test_killed_while_ses_has_the_message_in_hand(
     assert_all_is_well(aws, tmp_path, truth)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_killed_at_a_random_moment(seed: int, aws: StandIn, truth: dict[date, str], tmp_path: Path) -> None:
     """Some moment that nobody thought of: the same promises, three kills in a row."""
     dice = random.Random(seed)

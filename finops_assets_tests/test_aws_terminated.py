@@ -24,6 +24,7 @@ from finops_assets_tests.aws import StandIn
 LAST = date(2025, 9, 30)
 PATIENCE = 120
 
+REPOSITORIES = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }"
 LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
     __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 TERMINATE = """mutation ($id: String!) { terminateRun(runId: $id) { __typename } }"""
@@ -75,7 +76,7 @@ def terminate_while_it_waits(aws: StandIn, url: str, log: Path) -> None:
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
 
-    location = until(lambda: ask("{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } } } } }")["repositoriesOrError"].get("nodes"))[0]  # fmt: skip  # noqa: E501
+    (location,) = until(lambda: ask(REPOSITORIES)["repositoriesOrError"].get("nodes"))
     selector = {"repositoryName": location["name"], "repositoryLocationName": location["location"]["name"]}
     assets = [{"path": [name]} for name in ("account_ou_map", "finops_daily_summary")]
     launched = ask(

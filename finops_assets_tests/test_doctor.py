@@ -579,7 +579,7 @@ def test_the_lines_say_what_was_found_in_numbers(account: Account) -> None:
     assert "50,000 of 50,000 messages left" in said["ses account"]
     assert "verified by example.com" in said["sender"]
     assert "1 confirmed" in said["alerts"]
-    assert "ses:SendEmail" in said["not tried"]
+    assert "ses:SendRawEmail" in said["not tried"]
     assert "AWS_SECRET_ACCESS_KEY" not in "".join(said.values())
 
 

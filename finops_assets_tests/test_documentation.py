@@ -39,8 +39,8 @@ def test_every_command_and_setting_named_in_a_document_is_there(document: Path) 
     text = document.read_text(encoding="utf-8")
     for command in re.findall(r"`(?:[A-Z_]+=\S+ )*finops ([a-z]+)", text):
         assert command in main.commands, command
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    for target in re.findall(r"`make ([a-z]+)", text):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for target in re.findall(r"`make ([a-z-]+)", text):
         assert target in targets, target
     known = {"FINOPS_SETTINGS"}
     for name, field in Settings.model_fields.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -55,7 +56,7 @@ CALLS: list[tuple[str, Callable[[Any], Any], str, str]] = [
     ("sns", lambda c: c.list_topics(), "ListTopics", "query"),
     ("sts", lambda c: c.get_caller_identity(), "GetCallerIdentity", "query"),
     ("sqs", lambda c: c.list_queues(), "ListQueues", "JSON that was query"),
-    ("sesv2", lambda c: c.list_email_identities(), "ListEmailIdentities", "REST with JSON, signed as ses"),
+    ("sesv2", lambda c: c.get_account(), "GetAccount", "REST with JSON, signed as ses"),
     ("cloudwatch", lambda c: c.list_metrics(), "ListMetrics", "CBOR, which moto does not speak"),
     ("athena", lambda c: c.list_query_executions(), "ListQueryExecutions", "a service of the stand-in's own"),
 ]
@@ -144,6 +145,18 @@ def test_objects_come_back_as_they_were_put(aws: StandIn) -> None:
     url = s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "k ü/+.txt"})
     with urllib.request.urlopen(url) as answer:
         assert answer.read() == b"0123456789"
+
+
+def test_compression_is_undone_for_requests_and_kept_for_objects(aws: StandIn) -> None:
+    """A request that the client compresses is read; an object that is gzip stays gzip."""
+    metrics = [{"MetricName": f"metric-{n}", "Value": 1.0} for n in range(500)]
+    aws.client("cloudwatch").put_metric_data(Namespace="finops", MetricData=metrics)
+    assert len(aws.calls.log[-1].params["MetricData"]) == 500
+    packed = gzip.compress(b"rows")
+    s3 = aws.client("s3")
+    s3.put_object(Bucket=BUCKET, Key="rows.gz", Body=packed, ContentEncoding="gzip")
+    kept = s3.get_object(Bucket=BUCKET, Key="rows.gz")
+    assert (kept["Body"].read(), kept["ContentEncoding"]) == (packed, "gzip")
 
 
 def test_moto_answers_cloudwatch(aws: StandIn) -> None:

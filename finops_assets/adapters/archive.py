@@ -226,7 +226,7 @@ class ObjectArchive:
 
 
 def _explain_folder(said: str, path: str, action: str) -> FinopsError | None:
-    if action == "s3:GetObject" and "No such file" in said:
+    if action == "s3:GetObject" and "not found:" in said:
         return None
     done = {"s3:PutObject": "written", "s3:DeleteObject": "removed"}.get(action, "read")
     first_line = said.splitlines()[0] if said else "no reason given"

@@ -66,7 +66,7 @@ class Ingestion:
 
 
 class QuickSight:
-    """The API, and for tests the knobs: fail_next, drop_next, hold_running, edition, seconds_per_step.
+    """The API. For tests the knobs: fail_next, drop_next, hold_running, edition, refreshes_allowed, seconds_per_step.
 
     Without `seconds_per_step` an unfinished ingestion goes a step further at each DescribeIngestion of its data set,
     so that a client that polls sees every state and a test waits for none.
@@ -79,6 +79,7 @@ class QuickSight:
 
     def reset(self) -> None:
         self.edition = "ENTERPRISE"
+        self.refreshes_allowed: int | None = None
         self.seconds_per_step: float | None = None
         self.data_sets: dict[str, DataSet] = {}
         self.ingestions: list[Ingestion] = []
@@ -211,7 +212,7 @@ class QuickSight:
         manual = [
             each for each in self._of(data_set) if each.request_type != "INITIAL_INGESTION" and each.created > day_ago
         ]
-        limit = MANUAL_REFRESHES[self.edition]
+        limit = self.refreshes_allowed or MANUAL_REFRESHES[self.edition]
         if len(manual) >= limit:
             raise ServiceError(
                 "LimitExceededException",

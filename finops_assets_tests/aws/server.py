@@ -5,6 +5,7 @@ What the services do is in their own modules. moto's state belongs to the proces
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import socket
@@ -374,9 +375,14 @@ class _Handler(WSGIRequestHandler):
             body = environ["wsgi.input"].read()
         else:
             body = LimitedStream(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0)).read()
+        headers = list(self.headers.items())
+        if environ.get("HTTP_CONTENT_ENCODING") == "gzip" and "/s3/" not in environ.get("HTTP_AUTHORIZATION", ""):
+            # Clients compress long requests; what S3 is given compressed it keeps so.
+            body = gzip.decompress(body)
+            del environ["HTTP_CONTENT_ENCODING"]
+            headers = [(name, value) for name, value in headers if name.lower() != "content-encoding"]
         environ.pop("wsgi.input_terminated", None)
-        own = {HEADERS: self.headers.items(), "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        return environ | own
+        return environ | {HEADERS: headers, "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Calls are counted, not printed."""

@@ -160,6 +160,8 @@ def parse(sql: str) -> exp.Query:
         raise Malformed(f"{where}: mismatched input {first.get('highlight', '')!r}") from None
     if not isinstance(tree, exp.Query):
         raise Malformed("line 1:1: mismatched input. Expecting a query")
+    if re.search(r"\bLIMIT\s+\d+\s+OFFSET\b", sql, re.I):
+        raise Malformed("line 1:1: mismatched input 'OFFSET'. Expecting: <EOF>")  # Trino has them the other way round
     return tree
 
 
@@ -265,6 +267,8 @@ def _resolved(
         for number, projection in enumerate(select.expressions):
             if not isinstance(projection, exp.Alias | exp.Column | exp.Star | exp.Dot):
                 projection.replace(exp.alias_(projection.copy(), f"_unnamed{number}", quoted=True))
+    if any(join.args.get("method") == "NATURAL" for join in tree.find_all(exp.Join)):
+        raise Unsupported("NATURAL JOIN")
     _inline(tree, {})
     for table in list(tree.find_all(exp.Table)):
         relation = _relation(table, sql, database, lookup)

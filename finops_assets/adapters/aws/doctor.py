@@ -212,7 +212,7 @@ class AwsPreflight:
         configuration = group.get("Configuration", {})
         place = configuration.get("ResultConfiguration", {}).get("OutputLocation", "")
         if configuration.get("ManagedQueryResultsConfiguration", {}).get("Enabled"):
-            place = "managed by Athena"
+            place = ""  # in Athena's own storage, where an UNLOAD's manifest is not to be read
         elif results and not (place and configuration.get("EnforceWorkGroupConfiguration")):
             place = results
         if group.get("State") == "DISABLED":
@@ -221,7 +221,7 @@ class AwsPreflight:
             yield Finding(
                 "workgroup",
                 "fail",
-                f"{name} has no place for query results",
+                f"{name} has no place of its own in S3 for query results",
                 "Set aws.athena_results (FINOPS_AWS__ATHENA_RESULTS) to s3://<bucket>/<prefix>/, or give the workgroup "
                 "an output location.",
             )
@@ -559,7 +559,7 @@ class AwsPreflight:
         actions = ["glue:CreateDatabase", "glue:CreateTable", "glue:BatchCreatePartition", "glue:BatchUpdatePartition"]
         actions += ["glue:BatchDeletePartition", "athena:StopQueryExecution"]
         actions += ["quicksight:CreateIngestion"] * bool(aws.quicksight_data_set)
-        actions += ["ses:SendEmail"] * (mail.backend in ("auto", "ses"))
+        actions += ["ses:SendRawEmail"] * (mail.backend in ("auto", "ses"))
         actions += ["sns:Publish"] * bool(aws.sns_topic_arn)
         actions += [f"cloudwatch:PutMetricData ({aws.metrics_namespace})"] * bool(aws.metrics_namespace)
         return Finding(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from finops_assets.adapters.aws.session import AwsSession
 
-ACTION = "ses:SendEmail"
+ACTION = "ses:SendRawEmail"
 TAG = "finops-delivery"
 
 ATTEMPTS = 6

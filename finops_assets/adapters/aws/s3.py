@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from finops_assets.adapters.archive import ObjectArchive
-from finops_assets.adapters.aws.session import EXPIRED, AwsSession
+from finops_assets.adapters.aws.session import EXPIRED, LOG_IN, NO_CREDENTIALS, AwsSession
 from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError
 
 ACCESS = ("AccessDenied", "403 Forbidden", "PermissionDenied", "Unauthenticated")
@@ -51,6 +51,8 @@ def explain_for(bucket: str) -> Callable[[str, str, str], FinopsError | None]:
                 where="aws.region (FINOPS_AWS__REGION)",
                 fix="Set it to the bucket's region.",
             )
+        if NO_CREDENTIALS in said:
+            return ArchiveError(NO_CREDENTIALS, where=where, fix=LOG_IN)
         expired = next((code for code in EXPIRED if code in said), "")
         if expired:
             return ArchiveError(

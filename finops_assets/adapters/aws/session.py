@@ -28,6 +28,14 @@ EXPIRED = frozenset(
 DENIED = frozenset(("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"))
 
 
+NO_CREDENTIALS = "there are no AWS credentials"
+LOG_IN = "Log in (`aws sso login`), set a profile, or run it where a role is attached."
+
+
+DENIAL = r"not authorized to perform:? [`']?([\w:-]+)['`]?(?: on resource:? [`']?([^\s'`]+))?"
+"""IAM's words, and SES's own: "not authorized to perform `ses:SendRawEmail' on resource `arn:...'"."""
+
+
 class AwsError(FinopsError):
     """AWS refused a call; `code` is its own name of the error."""
 
@@ -49,6 +57,7 @@ class AwsSession:
         self._sessions: dict[str, boto3.Session] = {}
         self._clients: dict[tuple[str, str, int], Any] = {}
         self._account = ""
+        self._provider: Any = None
 
     @property
     def region(self) -> str:
@@ -91,23 +100,32 @@ class AwsSession:
                 )
             return self._clients[key]
 
-    def store(self, bucket: str, prefix: str = "") -> S3Store:
+    def store(self, bucket: str) -> S3Store:
         """An object store on a bucket, with the same credentials as the clients."""
-        from obstore.auth.boto3 import Boto3CredentialProvider
         from obstore.store import S3Store
 
         endpoint = self._endpoint or self.client("s3").meta.endpoint_url
         custom = ".amazonaws.com" not in endpoint
         return S3Store(
             bucket,
-            prefix=prefix or None,
             region=self.region,
-            credential_provider=Boto3CredentialProvider(self._session("")),
-            endpoint=endpoint if custom else None,
+            credential_provider=self._credentials,
             virtual_hosted_style_request=not custom,
             client_options={"allow_http": custom, "timeout": f"{READ_SECONDS}s"},
             retry_config={"max_retries": ATTEMPTS},
+            **({"endpoint": endpoint} if custom else {}),
         )
+
+    def _credentials(self) -> Any:
+        """Credentials for the store, looked for at its first request and again before they expire."""
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        with self._lock:
+            if self._provider is None:
+                if self._session("").get_credentials() is None:
+                    raise FinopsError(NO_CREDENTIALS)
+                self._provider = Boto3CredentialProvider(self._session(""))
+            return self._provider()
 
     def _session(self, role_arn: str) -> boto3.Session:
         import boto3
@@ -170,9 +188,9 @@ def explained(action: str, *, where: str = "", fixes: Mapping[str, str] | None =
         aws.SSOError,
     ) as error:
         raise FinopsError(
-            f"there are no AWS credentials ({error})",
+            f"{NO_CREDENTIALS} ({error})",
             where=f"{action} (aws.profile, aws.role_arn)",
-            fix="Log in (`aws sso login`), set a profile, or run it where a role is attached.",
+            fix=LOG_IN,
         ) from None
     except (aws.EndpointConnectionError, aws.ConnectTimeoutError, aws.HTTPClientError) as error:
         raise FinopsError(
@@ -189,7 +207,7 @@ def from_client_error(error: Any, action: str, *, where: str = "", fixes: Mappin
     if fixes and code in fixes:
         return AwsError(message, code=code, where=where or action, fix=fixes[code])
     if code in DENIED or "not authorized to perform" in message:
-        found = re.search(r"not authorized to perform: (\S+)(?: on resource: (\S+))?", message)
+        found = re.search(DENIAL, message)
         denied, resource = (found[1], found[2] or where) if found else (action, where)
         return AwsError(
             f"permission denied: {message}",
