@@ -1,10 +1,16 @@
-"""What every test starts from: an environment without this machine's settings."""
+"""What tests start from: an environment without this machine's settings, and a stand-in AWS for those that ask."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from finops_assets.adapters.aws.session import AwsSession
+    from finops_assets_tests.aws import StandIn
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +19,32 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("FINOPS_") or name == "DAGSTER_HOME":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    """A stand-in AWS for the tests of a module."""
+    from finops_assets_tests.aws import StandIn
+
+    with StandIn(tmp_path_factory.mktemp("aws")) as aws:
+        yield aws
+
+
+@pytest.fixture(scope="module")
+def session(running: StandIn) -> Iterator[AwsSession]:
+    """One for all tests of a module: making a client takes longer than most of them."""
+    from finops_assets.adapters.aws.session import AwsSession
+
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in running.environ.items():
+            environment.setenv(name, value)
+        yield AwsSession(endpoint_url=running.url)
+
+
+@pytest.fixture
+def aws(running: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """An empty account, to which AWS's own variables lead."""
+    running.reset()
+    for name, value in running.environ.items():
+        monkeypatch.setenv(name, value)
+    return running

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.policy import default
@@ -24,27 +24,6 @@ from finops_assets_tests.aws.others import denied
 
 AT = datetime(2025, 9, 11, 7, 0, 3, tzinfo=UTC)
 NAMESPACE = "FinopsAssets"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with StandIn(tmp_path_factory.mktemp("aws")) as stand_in:
-        yield stand_in
-
-
-@pytest.fixture(scope="module")
-def session(running: StandIn) -> Iterator[AwsSession]:
-    """One for all tests: making a client takes longer than most of them."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in running.environ.items():
-            environment.setenv(name, value)
-        yield AwsSession(endpoint_url=running.url)
-
-
-@pytest.fixture
-def aws(running: StandIn) -> StandIn:
-    running.reset()
-    return running
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,21 +21,11 @@ from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.bills import setup
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with StandIn(tmp_path_factory.mktemp("aws")) as aws:
-        yield aws
-
-
 @pytest.fixture
-def aws(running: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    running.reset()
-    running.athena.min_seconds = 0
-    for name, value in running.environ.items():
-        monkeypatch.setenv(name, value)
-    setup(running)
-    running.calls.reset()
-    return running
+def aws(aws: StandIn) -> StandIn:
+    setup(aws)
+    aws.calls.reset()
+    return aws
 
 
 def client(aws: StandIn, **how: object) -> Athena:

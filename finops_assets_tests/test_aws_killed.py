@@ -10,7 +10,7 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -59,19 +59,10 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleBill:
     return write_sample_bill(tmp_path_factory.mktemp("sample") / "bill", LAST, 3)
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with StandIn(tmp_path_factory.mktemp("aws")) as aws:
-        yield aws
-
-
 @pytest.fixture
-def aws(running: StandIn, sample: SampleBill, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    running.reset()
-    for name, value in running.environ.items():
-        monkeypatch.setenv(name, value)
-    make_ready(running, sample.focus, accounts=sample.accounts)
-    return running
+def aws(aws: StandIn, sample: SampleBill) -> StandIn:
+    make_ready(aws, sample.focus, accounts=sample.accounts)
+    return aws
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from bills import line, make_bill
 from on_aws import BUCKET, RECIPIENTS, make_ready, on_aws, platform_on
 
+from finops_assets.adapters.aws.s3 import explain_for
 from finops_assets.core.errors import FinopsError, SettingsError
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_location, day_path
 from finops_assets.platform import Platform, build_platform
@@ -47,20 +47,11 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleBill:
     return write_sample_bill(tmp_path_factory.mktemp("sample") / "bill", LAST, 10)
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with StandIn(tmp_path_factory.mktemp("aws")) as aws:
-        yield aws
-
-
 @pytest.fixture
-def aws(running: StandIn, sample: SampleBill, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+def aws(aws: StandIn, sample: SampleBill) -> StandIn:
     """An account in which everything is set up, and nothing has run yet."""
-    running.reset()
-    for name, value in running.environ.items():
-        monkeypatch.setenv(name, value)
-    make_ready(running, sample.focus, accounts=sample.accounts)
-    return running
+    make_ready(aws, sample.focus, accounts=sample.accounts)
+    return aws
 
 
 @pytest.fixture
@@ -234,6 +225,20 @@ def test_every_kind_of_table_is_recognised(aws: StandIn, home: Path, tmp_path: P
     platform = platform_on(aws, home, bill__table=table, bill__currency="USD" if fmt == "summary" else "")
     assert run(platform, date(2025, 9, 10)).errors == ()
     assert platform.archive.describe(date(2025, 9, 10)).total == Decimal("3.75")
+
+
+def test_an_existing_daily_summary_is_read_and_left_alone(aws: StandIn, home: Path, tmp_path: Path) -> None:
+    """Whoever has finops_db.finops_daily_summary as a table keeps it: its OUs and costs are archived as they are."""
+    lines = [line("1.25", ou="Shop"), line("2.50", ou="Search")]
+    load_bill(aws, make_bill(tmp_path / "own", lines, "summary").parent, table="finops_db.finops_daily_summary")
+    platform = platform_on(aws, home, bill__table="finops_db.finops_daily_summary", bill__currency="USD")
+    assert run(platform, DAY).errors == ()
+    assert {row["ou"]: row["cost"] for row in platform.archive.read([DAY]).to_pylist()} == {
+        "Shop": Decimal("1.25"),
+        "Search": Decimal("2.50"),
+    }
+    tables = aws.client("glue").get_tables(DatabaseName="finops_db")["TableList"]
+    assert {table["Name"]: table["TableType"] for table in tables}["finops_daily_summary"] == "EXTERNAL_TABLE"
 
 
 DAY = date(2025, 9, 10)
@@ -422,7 +427,7 @@ def test_two_runs_of_one_day_at_once(aws: StandIn, home: Path) -> None:
     errors = [process.communicate(timeout=120)[1] for process in runs]
     failed = [error for process, error in zip(runs, errors, strict=True) if process.returncode]
     assert len(failed) < 2, errors
-    assert all("another run is sending it" in error for error in failed), errors
+    assert all("another run is sending it" in error for error in failed), "\n".join(failed)
     assert objects(aws, "ou-breakdowns/") == [day_path(LAST)]
     assert objects(aws, "_staging/") == []
     assert sorted(mail.recipients[0] for mail in aws.mail.sent) == sorted(RECIPIENTS)
@@ -434,6 +439,7 @@ BAD_SETTINGS = [
     ("no bucket", {"aws__bucket": "not-there"}, "", "there is no bucket not-there.*|aws.bucket"),
     ("no workgroup", {"aws__workgroup": "not-there"}, "", "aws.workgroup .FINOPS_AWS__WORKGROUP"),
     ("no output location", {"aws__workgroup": "primary"}, "", "aws.athena_results .FINOPS_AWS__ATHENA_RESULTS"),
+    ("wrong region", {"aws__region": "eu-west-1"}, "", "aws.region to its region"),
     ("no table", {"bill__table": "billing.nothing"}, "", "Set bill.table .FINOPS_BILL__TABLE"),
     ("no data set", {"aws__quicksight_data_set": "nothing"}, "", "aws.quicksight_data_set"),
     ("sender not verified", {"mail__sender": "x@nobody.example"}, "", "not verified"),
@@ -467,6 +473,24 @@ def test_bad_settings_are_named(aws: StandIn, home: Path, what: str, settings: d
         errors = (str(error),)
     assert errors
     assert re.search(says, errors[0]), errors
+
+
+S3_SAID = [
+    ("NoSuchBucket: The specified bucket does not exist", "aws.bucket .*there is no bucket b"),
+    ("Received redirect without LOCATION, this normally indicates an incorrectly configured region", "aws.region"),
+    ("Client error with status 403 Forbidden: AccessDenied", "Allow s3:PutObject on arn:aws:s3:::b/a/path"),
+    ("status 400: <Code>ExpiredToken</Code>", "no longer valid .ExpiredToken.. Log in again"),
+    ("there are no AWS credentials", "there are no AWS credentials. Log in"),
+    ("error sending request: operation timed out", "s3:PutObject.*operation timed out"),
+]
+
+
+@pytest.mark.parametrize(("said", "says"), S3_SAID)
+def test_what_s3_says_is_put_in_words(said: str, says: str) -> None:
+    """Each error of S3 names the setting or the permission; none is taken for an object that is not there."""
+    assert re.search(says, str(explain_for("b")(said, "a/path", "s3:PutObject")))
+    assert explain_for("b")(said, "a/path", "s3:GetObject") is not None
+    assert explain_for("b")("Object at location a/path not found: NoSuchKey", "a/path", "s3:GetObject") is None
 
 
 def test_an_expired_token_is_told(aws: StandIn, home: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
@@ -43,19 +43,10 @@ FACTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with StandIn(tmp_path_factory.mktemp("aws")) as aws:
-        yield aws
-
-
 @pytest.fixture
-def aws(running: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StandIn:
-    running.reset()
-    for name, value in running.environ.items():
-        monkeypatch.setenv(name, value)
-    make_ready(running, make_bill(tmp_path / "nothing", [line(1)]).parent)
-    return running
+def aws(aws: StandIn, tmp_path: Path) -> StandIn:
+    make_ready(aws, make_bill(tmp_path / "nothing", [line(1)]).parent)
+    return aws
 
 
 def day_rows(day: date, *costs: str) -> DayRows:

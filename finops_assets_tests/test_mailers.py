@@ -224,19 +224,10 @@ def session(url: str) -> AwsSession:
     return AwsSession(region="us-east-1", endpoint_url=url)
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with StandIn(tmp_path_factory.mktemp("aws")) as stand_in:
-        yield stand_in
-
-
 @pytest.fixture
-def stand_in(running: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    running.reset()
-    for name, value in running.environ.items():
-        monkeypatch.setenv(name, value)
-    running.mail.verify("example.com")
-    return running
+def stand_in(aws: StandIn) -> StandIn:
+    aws.mail.verify("example.com")
+    return aws
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -169,27 +169,6 @@ def test_a_history_is_read_back_as_it_was_written() -> None:
 
 
 # --- the organization itself --------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with StandIn(tmp_path_factory.mktemp("aws")) as stand_in:
-        yield stand_in
-
-
-@pytest.fixture(scope="module")
-def session(running: StandIn) -> Iterator[AwsSession]:
-    """One for all tests: making a client takes longer than most of them."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in running.environ.items():
-            environment.setenv(name, value)
-        yield AwsSession(endpoint_url=running.url)
-
-
-@pytest.fixture
-def aws(running: StandIn) -> StandIn:
-    running.reset()
-    return running
 
 
 class Hasty(AwsSession):

@@ -65,15 +65,6 @@ def running(tmp_path_factory: pytest.TempPathFactory, clock: Clock) -> Iterator[
         yield stand_in
 
 
-@pytest.fixture(scope="module")
-def session(running: StandIn) -> Iterator[AwsSession]:
-    """One for all tests: making a client takes longer than most of them."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in running.environ.items():
-            environment.setenv(name, value)
-        yield AwsSession(endpoint_url=running.url)
-
-
 @pytest.fixture
 def table() -> Table:
     return Table()

@@ -21,6 +21,7 @@ import json
 import os
 import re
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -41,6 +42,9 @@ COVERED = PREFIX + "_covered/"
 HTML, TEXT, CHART, MANIFEST, SENT = "digest.html", "digest.txt", "chart.png", "manifest.json", "sent.json"
 RECEIPTS, RECEIPT, SENDING = "receipts/", ".json", ".sending.json"
 MEGABYTE = 1_000_000
+
+LOOKS, PAUSE = 6, 0.4
+"""How often, and how many seconds apart, the receipt of a message is looked for that another run is sending."""
 
 STILL_SENDING = timedelta(minutes=10)
 """A message that was begun longer ago was interrupted: SES and mail servers answer in seconds, at worst in minutes."""
@@ -363,14 +367,7 @@ class Outbox:
 
     def _open(self, stored: Stored, recipients: Sequence[str]) -> list[FinopsError]:
         """What is to be said of messages that were begun: nothing, where they have their receipts by now."""
-        doubts = {}
-        for recipient in recipients:
-            if self._archive.get(_receipt(stored, recipient)) is None:
-                # The note is gone where the run that wrote it was refused meanwhile.
-                there = self._archive.get(_sending(stored, recipient)) is not None
-                doubts[recipient] = (
-                    self._doubt(self._read(_sending(stored, recipient))) if there else "another run gave it up just now"
-                )
+        doubts = {who: doubt for who in recipients if (doubt := self._awaited_doubt(stored, who))}
         if not doubts:
             return []
         address = next(iter(doubts)) if len(doubts) == 1 else "ADDRESS"
@@ -382,6 +379,24 @@ class Outbox:
                 fix=f"`{command}` sends it, `{command} --received` records that it has arrived.",
             )
         ]
+
+    def _awaited_doubt(self, stored: Stored, recipient: str) -> str:
+        """Why it is not known whether a recipient has the digest; empty, once there is a receipt.
+
+        A run that is sending at this moment is given a few seconds to write it.
+        """
+        for _ in range(LOOKS):
+            note = self._archive.get(_sending(stored, recipient))
+            # In this order: the run that sends writes the receipt before it removes its note.
+            if self._archive.get(_receipt(stored, recipient)) is not None:
+                return ""
+            if note is None:
+                return "another run gave it up just now"
+            intent = json.loads(note)
+            if "unknown" in intent or self._clock() - datetime.fromisoformat(intent["at"]) >= STILL_SENDING:
+                break
+            time.sleep(PAUSE)
+        return self._doubt(intent)
 
     def _doubt(self, intent: Mapping[str, Any]) -> str:
         if "unknown" in intent:

@@ -105,22 +105,24 @@ class GlueTables:
             return
         found = self.own_tables()
         if found is None:
-            with explained("glue:CreateDatabase", where=f"database {DATABASE}"):
-                self._client.create_database(
-                    DatabaseInput={"Name": DATABASE, "Description": "Daily AWS cost by organizational unit"}
-                )
+            description = {"Name": DATABASE, "Description": "Daily AWS cost by organizational unit"}
+            self._make("glue:CreateDatabase", f"database {DATABASE}", DatabaseInput=description)
             found = {}
         for name, wanted in table_inputs(self._bucket).items():
             if name in found:
                 hold_to_contract(found[name], wanted)
                 continue
-            try:
-                with explained("glue:CreateTable", where=f"table {DATABASE}.{name}"):
-                    self._client.create_table(DatabaseName=DATABASE, TableInput=wanted)
-            except AwsError as error:
-                if error.code != "AlreadyExistsException":  # another run has made it meanwhile
-                    raise
+            self._make("glue:CreateTable", f"table {DATABASE}.{name}", DatabaseName=DATABASE, TableInput=wanted)
         self._own = found
+
+    def _make(self, action: str, what: str, **description: Any) -> None:
+        try:
+            with explained(action, where=what):
+                method = {"glue:CreateDatabase": "create_database", "glue:CreateTable": "create_table"}[action]
+                getattr(self._client, method)(**description)
+        except AwsError as error:
+            if error.code != "AlreadyExistsException":  # another run has made it meanwhile
+                raise
 
     def own_tables(self) -> dict[str, dict[str, Any]] | None:
         """The platform's tables and view that are there; None without the database."""
