@@ -1,7 +1,9 @@
 """What a day and a year take on AWS, counted by the stand-in: ours beside the plain way, over the same HTTP.
 
 The plain way is the script that one writes first: for each day one SELECT whose CSV is put as it is, one ALTER TABLE,
-one refresh of the data set, one mail. It looks again without a pause, which is kinder to it than life.
+one refresh of the data set, one mail. It looks again without a pause, which is kinder to it than life. For the single
+day a query takes 1.5 s and a refresh 20 s, about what AWS takes; for the year they take no time, which favours the plain
+way again: it has 365 times as many.
 Run as `python -m benchmarks.aws`.
 """
 
@@ -21,6 +23,7 @@ from finops_assets_tests import on_aws
 from finops_assets_tests.aws import StandIn
 
 LAST, YEAR = date(2025, 9, 30), 365
+QUERY_SECONDS, REFRESH_SECONDS, REFRESH_STEPS = 1.5, 20.0, 3
 USED = ("billedcost", "billingcurrency", "chargecategory", "chargeclass", "chargefrequency", "chargeperiodend")
 USED += ("chargeperiodstart", "servicename", "subaccountid", "subaccountname", "billingaccountid")
 
@@ -30,7 +33,8 @@ class Taken:
     """What a way took for a range of days."""
 
     queries: int
-    scanned: int
+    source: int
+    archive: int
     glue: int
     ingestions: int
     mails: int
@@ -51,6 +55,9 @@ def measure() -> dict[tuple[str, str], Taken]:
                 aws.reset()
                 aws.quicksight.refreshes_allowed = 10_000  # AWS would refuse the plain way's 33rd
                 on_aws.make_ready(aws, sample.focus)
+                if days == 1:
+                    aws.athena.min_seconds = QUERY_SECONDS
+                    aws.quicksight.seconds_per_step = REFRESH_SECONDS / REFRESH_STEPS
                 home = Path(folder) / f"{days}-{way.__name__}"
                 found[span, way.__name__] = _counted(aws, way(aws, first, home, sample.accounts))
     return found
@@ -60,7 +67,8 @@ def _counted(aws: StandIn, seconds: float) -> Taken:
     calls = aws.calls
     return Taken(
         queries=calls.count("athena", "StartQueryExecution"),
-        scanned=sum(query.scanned for query in aws.athena.queries),
+        source=sum(query.scanned for query in aws.athena.queries if on_aws.TABLE in query.sql.replace('"', "")),
+        archive=sum(query.scanned for query in aws.athena.queries if "finops_db.ou_breakdown" in query.sql),
         glue=calls.count("glue"),
         ingestions=calls.count("quicksight", "CreateIngestion"),
         mails=calls.count("sesv2", "SendEmail"),
@@ -161,36 +169,32 @@ def _query(aws: StandIn, sql: str) -> dict[str, Any]:
 
 def main() -> None:
     found = measure()
-    names = ("queries", "scanned", "glue", "ingestions", "mails", "seconds")
-    print(f"{'':<22}" + "".join(f"{name:>14}" for name in names))
+    names = ("queries", "source", "archive", "glue", "ingestions", "mails", "seconds")
+    print(f"{'':<20}" + "".join(f"{name:>14}" for name in names))
     for (span, way), taken in found.items():
         cells = (f"{getattr(taken, name):,.2f}" if name == "seconds" else f"{getattr(taken, name):,}" for name in names)
-        print(f"{span + ', ' + way:<22}" + "".join(f"{cell:>14}" for cell in cells))
+        print(f"{span + ', ' + way:<20}" + "".join(f"{cell:>14}" for cell in cells))
     bars = []
     for span, most_queries, most_glue in (("a day", 3, 4), (f"{YEAR} days", 6, 10)):
         mine, theirs, once = (found[span, way] for way in ("ours", "plain", "one_pass"))
-        faster = 1.0 if span == "a day" else 10.0
+        times = theirs.seconds / mine.seconds
+        needed = 1.0 if span == "a day" else 10.0
         bars += [
             (f"{span}: Athena queries", mine.queries, f"<= {most_queries}", mine.queries <= most_queries),
             (f"{span}: calls of Glue", mine.glue, f"<= {most_glue}", mine.glue <= most_glue),
             (f"{span}: ingestions", mine.ingestions, "1", mine.ingestions == 1),
             (f"{span}: mails", mine.mails, "one a recipient", mine.mails == len(on_aws.RECIPIENTS)),
             (
-                f"{span}: scanned against one pass",
-                f"{mine.scanned / once.scanned:.2f} x",
+                f"{span}: source scanned against one pass",
+                f"{mine.source / once.source:.2f} x",
                 "<= 1.1 x",
-                mine.scanned <= 1.1 * once.scanned,
+                mine.source <= 1.1 * once.source,
             ),
-            (
-                f"{span}: the plain way takes",
-                f"{theirs.seconds / mine.seconds:.1f} x as long",
-                f">= {faster:g} x",
-                theirs.seconds >= faster * mine.seconds,
-            ),
+            (f"{span}: the plain way takes", f"{times:.2f} x as long", f">= {needed:g} x", times >= needed),
         ]
     print()
     for what, measured, bar, met in bars:
-        print(f"{what:<40}{measured!s:<22}{bar:<18}{'met' if met else 'NOT MET'}")
+        print(f"{what:<44}{measured!s:<22}{bar:<18}{'met' if met else 'NOT MET'}")
     sys.exit(not all(met for *_, met in bars))
 
 

@@ -22,8 +22,8 @@ REFRESHES = {"enterprise": 32, "standard": 8}
 WINDOW = timedelta(hours=24)
 FINISHED = frozenset(("COMPLETED", "FAILED", "CANCELLED"))
 MANUAL = frozenset(("FULL_REFRESH", "INCREMENTAL_REFRESH"))
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between two looks at a refresh: small data sets take a minute, large ones an hour."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 3.0
+"""Seconds between two looks at a refresh: small data sets take half a minute, large ones an hour."""
 
 _RIGHTS = (
     "In QuickSight's settings (Security & permissions) allow it Athena, the archive's bucket and the bucket of the "
