@@ -22,8 +22,8 @@ REFRESHES = {"enterprise": 32, "standard": 8}
 WINDOW = timedelta(hours=24)
 FINISHED = frozenset(("COMPLETED", "FAILED", "CANCELLED"))
 MANUAL = frozenset(("FULL_REFRESH", "INCREMENTAL_REFRESH"))
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 3.0
-"""Seconds between two looks at a refresh: small data sets take half a minute, large ones an hour."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds between two looks at a refresh, an eighth of the time that it takes so far: nobody waits much too long."""
 
 _RIGHTS = (
     "In QuickSight's settings (Security & permissions) allow it Athena, the archive's bucket and the bucket of the "
@@ -209,11 +209,10 @@ class QuickSightDataSet:
         return self._call("describe_ingestion", IngestionId=ingestion_id)["Ingestion"]
 
     def _finished(self, ingestion: dict[str, Any]) -> dict[str, Any]:
-        deadline = self._clock() + timedelta(seconds=self._timeout)
-        pause = FIRST_PAUSE
+        started = self._clock()
         while ingestion["IngestionStatus"] not in FINISHED:
-            left = (deadline - self._clock()).total_seconds()
-            if left <= 0:
+            waited = (self._clock() - started).total_seconds()
+            if waited >= self._timeout:
                 raise FinopsError(
                     f"refresh {ingestion['IngestionId']} is still {ingestion['IngestionStatus']} "
                     f"after {self._timeout:g} seconds",
@@ -221,8 +220,8 @@ class QuickSightDataSet:
                     fix=f"Run it again later: it finds this refresh and starts no other. See {self._link}, or raise "
                     "aws.quicksight_timeout_seconds.",
                 )
-            self._sleep(min(pause * random.uniform(0.75, 1.25), left))  # noqa: S311  (jitter, no secret)
-            pause = min(pause * 1.5, LONGEST_PAUSE)
+            pause = min(max(FIRST_PAUSE, waited / 8), LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311  (jitter)
+            self._sleep(min(pause, self._timeout - waited))
             ingestion = self._describe(ingestion["IngestionId"])
         return ingestion
 
