@@ -23,7 +23,7 @@ WINDOW = timedelta(hours=24)
 FINISHED = frozenset(("COMPLETED", "FAILED", "CANCELLED"))
 MANUAL = frozenset(("FULL_REFRESH", "INCREMENTAL_REFRESH"))
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between two looks at a refresh, an eighth of the time that it takes so far: nobody waits much too long."""
+"""Seconds between two looks at a refresh, a sixteenth of the time that it takes so far: nobody waits much too long."""
 
 _RIGHTS = (
     "In QuickSight's settings (Security & permissions) allow it Athena, the archive's bucket and the bucket of the "
@@ -220,7 +220,7 @@ class QuickSightDataSet:
                     fix=f"Run it again later: it finds this refresh and starts no other. See {self._link}, or raise "
                     "aws.quicksight_timeout_seconds.",
                 )
-            pause = min(max(FIRST_PAUSE, waited / 8), LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311  (jitter)
+            pause = min(max(FIRST_PAUSE, waited / 16), LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311  (jitter)
             self._sleep(min(pause, self._timeout - waited))
             ingestion = self._describe(ingestion["IngestionId"])
         return ingestion
