@@ -139,6 +139,7 @@ def archive_days(
         for last in under_way:
             last.result()
             progress("archived", len(result.published), len(days))
+    result.published = dict(sorted(result.published.items()))  # the writers end in any order
     for day in days:
         if day not in result.published and day not in result.refused:
             result.broken[breakdown.TOTALS][day] = f"no row came out, the bill has {source[day].total}"
