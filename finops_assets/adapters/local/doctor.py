@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import smtplib
-import ssl
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,6 +20,8 @@ from finops_assets.core.doctor import Finding, Shown, addresses, told
 from finops_assets.core.errors import ArchiveError
 
 if TYPE_CHECKING:
+    import smtplib
+
     from finops_assets.core.ports import Warehouse
     from finops_assets.settings import AccountsSettings, Settings, SmtpSettings
 
@@ -157,6 +157,9 @@ def no_mail(settings: Settings) -> Finding:
 
 def smtp_server(smtp: SmtpSettings) -> Iterator[Finding]:
     """A connection, its encryption and the login, without a message."""
+    import smtplib
+    import ssl
+
     from finops_assets.adapters.smtp import CONNECT, ENCRYPT, FIXES, LOGIN, PORTS
 
     port = smtp.port or PORTS[smtp.security]
@@ -186,6 +189,9 @@ def smtp_server(smtp: SmtpSettings) -> Iterator[Finding]:
 
 
 def _connected(smtp: SmtpSettings, port: int) -> smtplib.SMTP:
+    import smtplib
+    import ssl
+
     if smtp.security == "tls":
         context = ssl.create_default_context()
         return smtplib.SMTP_SSL(smtp.host, port, timeout=smtp.timeout_seconds, context=context)
@@ -193,6 +199,8 @@ def _connected(smtp: SmtpSettings, port: int) -> smtplib.SMTP:
 
 
 def _one_line(error: Exception) -> str:
+    import smtplib
+
     said = error.smtp_error if isinstance(error, smtplib.SMTPResponseException) else error
     text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
     return " ".join(text.split())[:300] or type(error).__name__
