@@ -246,17 +246,9 @@ def _mailer(settings: Settings, session: AwsSession | None) -> Mailer:
     if backend == "auto":
         backend = "ses" if session else "eml"
     if backend == "smtp":
-        from finops_assets.adapters.smtp import SMTPMailer
+        from finops_assets.adapters.smtp import from_settings
 
-        smtp = settings.smtp
-        return SMTPMailer(
-            smtp.host,
-            smtp.port,
-            security=smtp.security,
-            username=smtp.username,
-            password=smtp.password.get_secret_value(),
-            timeout=smtp.timeout_seconds,
-        )
+        return from_settings(settings.smtp)
     if backend == "ses":
         from finops_assets.adapters.aws.mailer import SESMailer
         from finops_assets.adapters.aws.session import AwsSession

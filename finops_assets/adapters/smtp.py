@@ -16,6 +16,8 @@ from finops_assets.core.ports import Delivery
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
+    from finops_assets.settings import SmtpSettings
+
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
 CONNECT, ENCRYPT, LOGIN = "the connection", "encryption", "the login"
@@ -32,6 +34,18 @@ FIXES = {
 
 TOO_LARGE = 552
 LATER = "Run it again later: what was sent is not sent again."
+
+
+def from_settings(smtp: SmtpSettings) -> SMTPMailer:
+    """The mailer that `[smtp]` describes."""
+    return SMTPMailer(
+        smtp.host,
+        smtp.port,
+        security=smtp.security,
+        username=smtp.username,
+        password=smtp.password.get_secret_value(),
+        timeout=smtp.timeout_seconds,
+    )
 
 
 class SMTPMailer:
@@ -81,6 +95,28 @@ class SMTPMailer:
         """
         data = message.as_bytes(policy=SMTP)
         sender = message["From"].addresses[0].addr_spec
+        with self._logged_in() as server:
+            with self._explained(SENDER, sender):
+                server.ehlo_or_helo_if_needed()
+                size = [f"size={len(data)}"] if server.has_extn("size") else []
+                _taken(server.mail(sender, size))
+            with self._explained(RECIPIENT, recipient):
+                _taken(server.rcpt(recipient))
+            with self._explained(MESSAGE, recipient):
+                reply = self._hand_over(server, data, recipient)
+        return Delivery(recipient, message["Message-ID"], f"{self.place}: {reply}")
+
+    def check(self) -> None:
+        """Connect, encrypt and log in, without a message.
+
+        Raises:
+            FinopsError: as `send` would, at the step that failed.
+        """
+        with self._logged_in() as server, self._explained(LOGIN):
+            server.ehlo_or_helo_if_needed()
+
+    @contextmanager
+    def _logged_in(self) -> Iterator[smtplib.SMTP]:
         with self._explained(CONNECT):
             server = self._connected()
         try:
@@ -90,20 +126,13 @@ class SMTPMailer:
             with self._explained(LOGIN):
                 if self._username:
                     server.login(self._username, self._password)
-            with self._explained(SENDER, sender):
-                server.ehlo_or_helo_if_needed()
-                size = [f"size={len(data)}"] if server.has_extn("size") else []
-                _taken(server.mail(sender, size))
-            with self._explained(RECIPIENT, recipient):
-                _taken(server.rcpt(recipient))
-            with self._explained(MESSAGE, recipient):
-                reply = self._hand_over(server, data, recipient)
+            yield server
         finally:
             _part(server)
-        return Delivery(recipient, message["Message-ID"], f"{self._place}: {reply}")
 
     @property
-    def _place(self) -> str:
+    def place(self) -> str:
+        """The server and its port."""
         return f"{self._host}:{self._port}"
 
     def _connected(self) -> smtplib.SMTP:
@@ -122,7 +151,7 @@ class SMTPMailer:
             raise
         except (smtplib.SMTPException, OSError) as error:
             raise UnknownDeliveryError(
-                f"the connection to {self._place} broke before the server's answer ({_one_line(error)})",
+                f"the connection to {self.place} broke before the server's answer ({_one_line(error)})",
                 where=recipient,
                 fix="It may have been sent or not: ask the recipient.",
             ) from None
@@ -130,7 +159,7 @@ class SMTPMailer:
     @contextmanager
     def _explained(self, step: str, address: str = "") -> Iterator[None]:
         """The server's refusal of a step in words: what it said, and what to do."""
-        where = f"{address} ({self._place})" if address else self._place
+        where = f"{address} ({self.place})" if address else self.place
         try:
             yield
         except smtplib.SMTPResponseException as error:

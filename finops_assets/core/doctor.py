@@ -17,7 +17,7 @@ from finops_assets.core.money import money
 
 if TYPE_CHECKING:
     from finops_assets.core.outbox import Outbox
-    from finops_assets.core.ports import Archive, Catalog, CatalogDay, PublishedDay, Warehouse
+    from finops_assets.core.ports import Archive, Catalog, PublishedDay, Warehouse
 
 State = Literal["ok", "warn", "fail", "skip"]
 WORDS = {"ok": "ok", "warn": "warned", "fail": "failed", "skip": "skipped"}
@@ -204,31 +204,16 @@ def _registered(catalog: Catalog, day: date) -> Iterator[Finding]:
 
 
 def _read_back(catalog: Catalog, there: PublishedDay) -> Iterator[Finding]:
+    from finops_assets.core.pipeline import read_fault
+
     found = catalog.read_back([there.day]).get(there.day)
-    fault = _read_fault(found, there)
+    fault = read_fault(found, there)
     if fault:
         yield Finding("read back", "fail", f"{there.day}: {fault}", f"{_again(there.day)}.")
     else:
         yield Finding(
             "read back", "ok", f"a reader gets {found.rows:,} rows, {money(found.total, there.currency)}, as archived"
         )
-
-
-def _read_fault(found: CatalogDay | None, there: PublishedDay) -> str:
-    from finops_assets.core.pipeline import HALF_A_CENT
-
-    rows = found.rows if found else 0
-    if found and found.objects > 1:
-        return f"{found.objects} objects lie at {found.location}: remove all but {there.path}"
-    if there.rows and rows > there.rows and rows % there.rows == 0:
-        return f"it is read {rows // there.rows} times over, as it is registered more than once"
-    if rows != there.rows:
-        return f"{rows:,} rows are read, {there.rows:,} are archived"
-    if found and found.strays:
-        return f"{found.strays:,} of its rows are of other days"
-    if found and abs(found.total - there.total) >= HALF_A_CENT:
-        return f"{found.total} is read, {there.total} is archived"
-    return ""
 
 
 def _on_the_dashboard(preflight: Preflight, archive: Archive, there: PublishedDay) -> Iterator[Finding]:

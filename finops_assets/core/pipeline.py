@@ -202,16 +202,24 @@ def register_days(archive: Archive, catalog: Catalog, days: Sequence[date]) -> R
         )
     new = frozenset(catalog.register(archived.values()))
     read = catalog.read_back(days)
-    wrong = {}
-    for day, there in archived.items():
-        found = read.get(day)
-        if found is None or (found.rows, found.strays) != (there.rows, 0):
-            wrong[day] = f"{found.rows if found else 0} rows are read, {there.rows} are archived"
-            if found and found.objects > 1:
-                wrong[day] += f", as {found.objects} objects lie at {found.location}: remove all but {there.path}"
-        elif abs(found.total - there.total) >= HALF_A_CENT:
-            wrong[day] = f"{found.total} is read, {there.total} is archived"
+    wrong = {day: fault for day, there in archived.items() if (fault := read_fault(read.get(day), there))}
     return Registered(archived, read, new, wrong)
+
+
+def read_fault(found: CatalogDay | None, there: PublishedDay) -> str:
+    """How what a reader gets of a day differs from what is archived; empty where it does not."""
+    rows = found.rows if found else 0
+    if found and found.objects > 1:
+        return f"{found.objects} objects lie at {found.location}: remove all but {there.path}"
+    if there.rows and rows > there.rows and rows % there.rows == 0:
+        return f"it is read {rows // there.rows} times over, as it is registered more than once"
+    if rows != there.rows:
+        return f"{rows:,} rows are read, {there.rows:,} are archived"
+    if found and found.strays:
+        return f"{found.strays:,} of its rows are of other days"
+    if found and abs(found.total - there.total) >= HALF_A_CENT:
+        return f"{found.total} is read, {there.total} is archived"
+    return ""
 
 
 def dashboard_fault(shown: Refresh, archive: Archive, days_shown: int) -> str:

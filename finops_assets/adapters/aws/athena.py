@@ -41,11 +41,9 @@ STARTS_AT_ONCE = 60.0
 
 @dataclass(frozen=True)
 class Query:
-    """A statement that has succeeded."""
+    """A statement that has succeeded; `manifest` is where it lists the files that it wrote, if it wrote any."""
 
     id: str
-    scanned_bytes: int
-    seconds: float
     manifest: str
 
 
@@ -208,13 +206,7 @@ class Athena:
                 self._keep_receipt(execution, purpose)
                 if status["State"] != "SUCCEEDED":
                     raise _failed(status, purpose, query_id)
-                statistics = execution.get("Statistics", {})
-                return Query(
-                    query_id,
-                    statistics.get("DataScannedInBytes", 0),
-                    statistics.get("TotalExecutionTimeInMillis", 0) / 1000,
-                    statistics.get("DataManifestLocation", ""),
-                )
+                return Query(query_id, execution.get("Statistics", {}).get("DataManifestLocation", ""))
             if time.monotonic() > deadline:
                 self._stop(query_id)
                 raise QueryError(

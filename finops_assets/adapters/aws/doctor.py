@@ -85,7 +85,7 @@ class AwsPreflight:
         if settings.mail.backend in ("auto", "ses"):
             yield from ses(self._session, settings.mail, settings.aws.ses_configuration_set)
         elif settings.mail.backend == "smtp":
-            yield from local.smtp_server(settings.smtp)
+            yield from told("mail server", local.smtp_server(settings.smtp))
         else:
             yield local.no_mail(settings)
         yield from self._alerts()

@@ -240,11 +240,10 @@ class GlueCatalog:
 
     def read_back(self, days: Sequence[date]) -> dict[date, CatalogDay]:
         key = "year * 10000 + month * 100 + day"
-        numbers = ", ".join(f"{day:%Y%m%d}" for day in days)
         if (days[-1] - days[0]).days == len(days) - 1:
             wanted = f"{key} BETWEEN {days[0]:%Y%m%d} AND {days[-1]:%Y%m%d}"
         else:
-            wanted = f"{key} IN ({numbers})"
+            wanted = f"{key} IN ({', '.join(f'{day:%Y%m%d}' for day in days)})"
         _, rows = self._athena.rows(
             f"""SELECT year, month, day, COUNT(*) AS n, SUM(CAST(dailycost AS {MONEY_SQL})) AS total,
     COUNT_IF(year(billingdate) * 10000 + month(billingdate) * 100 + day(billingdate) <> {key}) AS strays,

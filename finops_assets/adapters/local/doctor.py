@@ -10,7 +10,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,8 +19,6 @@ from finops_assets.core.doctor import Finding, Shown, addresses, told
 from finops_assets.core.errors import ArchiveError
 
 if TYPE_CHECKING:
-    import smtplib
-
     from finops_assets.core.ports import Warehouse
     from finops_assets.settings import AccountsSettings, Settings, SmtpSettings
 
@@ -89,7 +86,7 @@ class LocalPreflight:
     def _mail(self) -> Iterator[Finding]:
         settings = self._settings
         if settings.mail.backend == "smtp":
-            yield from smtp_server(settings.smtp)
+            yield from told("mail server", smtp_server(settings.smtp))
         elif settings.mail.backend == "ses":
             from finops_assets.adapters.aws.doctor import ses
             from finops_assets.adapters.aws.session import AwsSession
@@ -157,53 +154,13 @@ def no_mail(settings: Settings) -> Finding:
 
 def smtp_server(smtp: SmtpSettings) -> Iterator[Finding]:
     """A connection, its encryption and the login, without a message."""
-    import smtplib
-    import ssl
+    from finops_assets.adapters.smtp import from_settings
 
-    from finops_assets.adapters.smtp import CONNECT, ENCRYPT, FIXES, LOGIN, PORTS
-
-    port = smtp.port or PORTS[smtp.security]
-    place = f"{smtp.host}:{port}"
-    step = CONNECT
-    try:
-        server = _connected(smtp, port)
-        try:
-            step = ENCRYPT
-            if smtp.security == "starttls":
-                server.starttls(context=ssl.create_default_context())
-            step = LOGIN
-            server.ehlo_or_helo_if_needed()
-            if smtp.username:
-                server.login(smtp.username, smtp.password.get_secret_value())
-            with suppress(smtplib.SMTPException):
-                server.quit()
-        finally:
-            server.close()
-    except (smtplib.SMTPException, OSError) as error:
-        step = ENCRYPT if isinstance(error, ssl.SSLError) else step
-        yield Finding("mail server", "fail", f"{place}: {step} failed ({_one_line(error)})", FIXES[step])
-    else:
-        kind = "not encrypted" if smtp.security == "none" else f"encrypted ({smtp.security})"
-        login = f"login of {smtp.username} taken" if smtp.username else "no login"
-        yield Finding("mail server", "ok", f"{place}: {kind}, {login}; no message was sent")
-
-
-def _connected(smtp: SmtpSettings, port: int) -> smtplib.SMTP:
-    import smtplib
-    import ssl
-
-    if smtp.security == "tls":
-        context = ssl.create_default_context()
-        return smtplib.SMTP_SSL(smtp.host, port, timeout=smtp.timeout_seconds, context=context)
-    return smtplib.SMTP(smtp.host, port, timeout=smtp.timeout_seconds)
-
-
-def _one_line(error: Exception) -> str:
-    import smtplib
-
-    said = error.smtp_error if isinstance(error, smtplib.SMTPResponseException) else error
-    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-    return " ".join(text.split())[:300] or type(error).__name__
+    mailer = from_settings(smtp)
+    mailer.check()
+    kind = "not encrypted" if smtp.security == "none" else f"encrypted ({smtp.security})"
+    login = f"login of {smtp.username} taken" if smtp.username else "no login"
+    yield Finding("mail server", "ok", f"{mailer.place}: {kind}, {login}; no message was sent")
 
 
 def _dagster(folder: Path) -> Iterator[Finding]:
