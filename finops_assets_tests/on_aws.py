@@ -21,6 +21,11 @@ RECIPIENTS = ("a@example.com", "b@example.com", "c@example.com")
 
 def on_aws(aws: StandIn, home: Path, **settings: Any) -> dict[str, str]:
     """The environment of a process that runs on the stand-in; settings as `bill__table="billing.cur2"`."""
+    return settings_on(home, **settings) | aws.environ
+
+
+def settings_on(home: Path, **settings: Any) -> dict[str, str]:
+    """The settings as environment variables."""
     chosen = {
         "platform": "aws",
         "home": home / ".finops",
@@ -32,7 +37,7 @@ def on_aws(aws: StandIn, home: Path, **settings: Any) -> dict[str, str]:
         "mail__recipients": ",".join(RECIPIENTS),
         **settings,
     }
-    return {f"FINOPS_{name.upper()}": str(value) for name, value in chosen.items()} | aws.environ
+    return {f"FINOPS_{name.upper()}": str(value) for name, value in chosen.items()}
 
 
 def platform_on(aws: StandIn, home: Path, **settings: Any) -> Platform:

@@ -358,6 +358,20 @@ def test_an_object_beside_the_days_own_is_found(aws: StandIn, platform: Platform
     assert f"remove all but {day_path(LAST)}" in error
 
 
+def test_spice_is_not_filled_with_a_day_that_does_not_read_back(aws: StandIn, platform: Platform, home: Path) -> None:
+    """The refresh starts while the day is read back; it is cancelled when that finds a fault, and nothing is mailed."""
+    before = LAST - timedelta(days=1)
+    assert run(platform, before).errors == ()
+    mails = len(aws.mail.sent)
+    data = aws.client("s3").get_object(Bucket=BUCKET, Key=day_path(before))["Body"].read()
+    aws.client("s3").put_object(Bucket=BUCKET, Key=day_location(LAST) + "copy.parquet", Body=data)
+    aws.quicksight.seconds_per_step = 10
+    (error,) = run(platform_on(aws, home), LAST).errors
+    assert "2 objects lie at" in error
+    assert sorted(one.status for one in aws.quicksight.ingestions) == ["CANCELLED", "COMPLETED"]
+    assert len(aws.mail.sent) == mails
+
+
 def test_throttling_of_every_second_call_is_survived(aws: StandIn, platform: Platform) -> None:
     """Whatever service says to slow down, the day comes through, once."""
     for service in ("athena", "glue", "quicksight", "sesv2", "organizations"):

@@ -267,6 +267,9 @@ class FakeDashboard:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
 
+    def begin(self, refresh_id: str) -> Callable[[], None]:
+        return lambda: None
+
     def refresh(self, refresh_id: str) -> Refresh:
         days = self._archive.days()
         found = [self._archive.describe(day) for day in days]

@@ -132,6 +132,7 @@ def started(
 
 def test_a_refresh_is_waited_for_and_described(aws: StandIn, data_set: DataSet, clock: Clock) -> None:
     """It returns what SPICE took in beside what was registered, with a link that opens the data set."""
+    aws.quicksight.seconds_per_step = 2
     found = data_set().refresh(WORK)
     assert found == Refresh(
         id=FIRST,
@@ -152,13 +153,59 @@ def test_a_refresh_is_waited_for_and_described(aws: StandIn, data_set: DataSet, 
 
 
 def test_waiting_backs_off(aws: StandIn, data_set: DataSet, clock: Clock) -> None:
-    """Looks come soon at first and each half a minute later, and never in step with those of others."""
+    """Looks come soon at first and each quarter of a minute later, and never in step with those of others."""
     aws.quicksight.seconds_per_step = 200
     data_set(timeout_seconds=3600).refresh(WORK)
-    assert clock.slept[0] <= 3
-    assert all(20 <= pause <= 38 for pause in clock.slept[-5:])
+    assert clock.slept[0] <= 1
+    assert all(10 <= pause <= 19 for pause in clock.slept[-5:])
     assert len(set(clock.slept)) == len(clock.slept)
-    assert len(clock.slept) < 120
+    assert len(clock.slept) < 200
+
+
+def test_looks_gather_about_the_time_that_the_last_refresh_took(
+    aws: StandIn, data_set: DataSet, table: Table, clock: Clock
+) -> None:
+    """After a refresh of ten minutes the next one is seen to end within seconds, in fewer looks."""
+    aws.quicksight.seconds_per_step = 200
+    data_set().refresh("the first")
+    looks, table.content = len(clock.slept), "another"
+    clock.slept.clear()
+    data_set().refresh("the second")
+    assert sum(clock.slept) - 600 < 3
+    assert len(clock.slept) < looks
+
+
+def test_a_refresh_that_was_begun_is_waited_for(aws: StandIn, data_set: DataSet) -> None:
+    """`refresh` starts no other after `begin`, and counts it once."""
+    dashboard = data_set()
+    dashboard.begin(WORK)
+    done = dashboard.refresh(WORK)
+    assert (done.id, done.detail["refreshes left today"]) == (FIRST, "31")
+    assert aws.calls.count("quicksight", "CreateIngestion") == 1
+
+
+def test_a_refresh_that_is_called_off_leaves_spice_as_it_was(aws: StandIn, data_set: DataSet) -> None:
+    """It is cancelled; the next refresh of the same work is another one."""
+    dashboard = data_set()
+    dashboard.begin(WORK)()
+    assert [one.status for one in aws.quicksight.ingestions] == ["CANCELLED"]
+    assert dashboard.refresh(WORK).id != FIRST
+
+
+def test_another_runs_refresh_is_not_called_off(aws: StandIn, data_set: DataSet) -> None:
+    """Two runs of the same work share a refresh: the one whose check fails does not take it from the other."""
+    data_set().begin(WORK)
+    data_set().begin(WORK)()
+    assert "CANCELLED" not in {one.status for one in aws.quicksight.ingestions}
+    assert aws.calls.count("quicksight", "CancelIngestion") == 0
+
+
+def test_what_hinders_an_early_start_is_said_by_the_refresh(aws: StandIn, data_set: DataSet) -> None:
+    """`begin` raises nothing where QuickSight refuses; `refresh` says what it said."""
+    dashboard = data_set(data_set_id="gone")
+    dashboard.begin(WORK)()
+    with pytest.raises(FinopsError, match="gone"):
+        dashboard.refresh(WORK)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import dataclasses
 import email
 import email.message
 import email.policy
+import multiprocessing
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -18,10 +19,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from finops_assets.core import charts, pipeline
+from finops_assets.core.accounts import to_parquet
 from finops_assets.core.errors import FinopsError
+from finops_assets.core.morning import Morning
 from finops_assets.core.outbox import Outbox
-from finops_assets.core.ports import AccountMap
-from finops_assets.core.schemas import OU_BREAKDOWN, day_path
+from finops_assets.core.ports import AccountMap, DayRows
+from finops_assets.core.schemas import ACCOUNT_MAP_PATH, OU_BREAKDOWN, day_path
 from finops_assets.definitions import build_definitions
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.platform import Platform, build_platform
@@ -349,3 +353,38 @@ def test_the_schedule_asks_for_the_day_before_the_tick(filled: Platform) -> None
         context = dg.build_schedule_context(instance=instance, scheduled_execution_time=tick, repository_def=repository)
         (request,) = schedule.evaluate_tick(context).run_requests
     assert request.partition_key == "2025-09-29"
+
+
+def test_a_digest_rendered_ahead_is_the_one_that_is_sent(own: Platform) -> None:
+    """It is drawn once; where the day has changed since it was begun, it is made anew from what is archived then."""
+    drawn: list[Any] = []
+
+    def draw(spec: Any) -> bytes:
+        drawn.append(spec)
+        return b"\x89PNG"
+
+    own.archive.put(ACCOUNT_MAP_PATH, to_parquet(own.accounts.load().table))
+    now = at(LAST)()
+    pipeline.archive_days(own.warehouse, own.archive, DAYS, cost_basis="billed", run_id="a run", today=now.date())
+    morning = Morning(own.archive, own.outbox, "[FinOps]", {}, draw)
+    morning.prepare([DAYS[1]], now)
+    assert len(morning.send([DAYS[1]], now).deliveries) == 1
+    assert len(drawn) == 1
+
+    morning.prepare([DAYS[2]], now)
+    there = own.archive.describe(DAYS[2])
+    first_row = own.archive.read([DAYS[2]]).slice(0, 1)
+    left = DayRows(DAYS[2], first_row.select(OU_BREAKDOWN.names), first_row["cost"][0].as_py(), Decimal(), "changed")
+    said = {
+        name: there.metadata[name] for name in there.metadata.keys() - {"rows", "total", "unassigned", "fingerprint"}
+    }
+    own.archive.publish(left, said)
+    assert morning.send([DAYS[2]], now).stored.total == left.total != there.total
+
+
+def test_a_chart_is_drawn_although_its_renderer_was_killed() -> None:
+    """The process beside the run may be killed for its memory: the digest goes out with its chart all the same."""
+    with charts.renderer_beside() as draw:
+        for child in multiprocessing.active_children():
+            child.kill()
+        assert draw({"mark": "point", "data": {"values": []}, "width": 1, "height": 1}).startswith(b"\x89PNG")

@@ -206,11 +206,19 @@ def renderer_beside() -> Iterator[Callable[[Mapping[str, Any]], bytes]]:
     The first render of a process takes 0.5 s and holds the interpreter's lock; beside a run it costs the run nothing.
     """
     from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         pool.submit(to_png, {"mark": "point", "data": {"values": []}, "width": 1, "height": 1})
-        yield lambda spec: pool.submit(to_png, spec).result()
+
+        def draw(spec: Mapping[str, Any]) -> bytes:
+            try:
+                return pool.submit(to_png, spec).result()
+            except BrokenProcessPool:  # it was killed, or could not start: a digest is not lost for that
+                return to_png(spec)
+
+        yield draw
 
 
 def _packed(png: bytes) -> bytes:

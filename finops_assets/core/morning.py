@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -52,6 +53,19 @@ class Morning:
     ) -> None:
         self._archive, self._outbox, self._prefix, self._links = archive, outbox, subject_prefix, links
         self._draw = draw
+        self._ahead: tuple[tuple, Future[Digest]] | None = None
+
+    def prepare(self, days: Sequence[date], now: datetime) -> None:
+        """Begin to render the digest that `send` of these days will ask for, while something else is waited for.
+
+        Nothing is stored or sent; what goes wrong here is said by `send`.
+        """
+        there = self._archive.describe(days[-1])
+        if there is None or self._outbox.latest(days[-1]) is not None:
+            return
+        beside = ThreadPoolExecutor(1)
+        self._ahead = _work(days, there, 1, now), beside.submit(self._render, days, there, revision=1, now=now)
+        beside.shutdown(wait=False)
 
     def send(self, days: Sequence[date], now: datetime) -> Sent:
         """Send the digest of the last of these days, which speaks for the others too.
@@ -71,7 +85,12 @@ class Morning:
         outdated = stored is not None and stored.fingerprint != there.fingerprint
         mailed = self._outbox.mailed(day)
         if stored is None or (outdated and (mailed.state == "none" or mailed.covered_by)):
-            digest = self._render(days, there, revision=self._outbox.next_revision(day, there.fingerprint), now=now)
+            revision = self._outbox.next_revision(day, there.fingerprint)
+            ahead, self._ahead = self._ahead, None
+            if ahead and ahead[0] == _work(days, there, revision, now):
+                digest = ahead[1].result()
+            else:
+                digest = self._render(days, there, revision=revision, now=now)
             # Before the digest is stored: a crash between the two would lose the note, as the retry finds the digest.
             self._outbox.cover(days[:-1], by=day, revision=digest.revision)
             stored, outdated = self._outbox.store(digest, there.fingerprint, now), False
@@ -112,6 +131,11 @@ class Morning:
             return None
         total = sum((self._archive.describe(d).total for d in days), Decimal())
         return Covered(days[0], days[-1], len(days), total)
+
+
+def _work(days: Sequence[date], there: PublishedDay, revision: int, now: datetime) -> tuple:
+    """What a digest is made of: of the time, only the day counts."""
+    return tuple(days), there.fingerprint, revision, now.date()
 
 
 def _facts(day: PublishedDay, today: date) -> DayFacts:

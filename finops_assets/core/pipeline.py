@@ -186,8 +186,21 @@ class Registered:
     wrong: dict[date, str]
 
 
-def register_days(archive: Archive, catalog: Catalog, days: Sequence[date]) -> Registered:
+def register_days(
+    archive: Archive,
+    catalog: Catalog,
+    days: Sequence[date],
+    *,
+    begin: Callable[[], Callable[[], None]] = lambda: _nothing,
+) -> Registered:
     """Register archived days, then read them back through the catalog and compare with what is archived.
+
+    Args:
+        archive: where the days are.
+        catalog: where they are registered.
+        days: which.
+        begin: starts work on what is registered while it is read back, and returns what calls that off: it is called
+            if the days are not read back as archived.
 
     Raises:
         ArchiveError: a day is not in the archive.
@@ -201,9 +214,19 @@ def register_days(archive: Archive, catalog: Catalog, days: Sequence[date]) -> R
             fix="Materialize ou_breakdown_parquet first.",
         )
     new = frozenset(catalog.register(archived.values()))
-    read = catalog.read_back(days)
-    wrong = {day: fault for day, there in archived.items() if (fault := read_fault(read.get(day), there))}
+    call_off = begin()
+    wrong = None
+    try:
+        read = catalog.read_back(days)
+        wrong = {day: fault for day, there in archived.items() if (fault := read_fault(read.get(day), there))}
+    finally:
+        if wrong != {}:
+            call_off()
     return Registered(archived, read, new, wrong)
+
+
+def _nothing() -> None:
+    """Call nothing off."""
 
 
 def read_fault(found: CatalogDay | None, there: PublishedDay) -> str:

@@ -5,7 +5,7 @@ Adapters carry the technology in their names, ports the role. Nothing here knows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -222,6 +222,12 @@ class Catalog(Protocol):
 
 class DashboardData(Protocol):
     """Holds what the dashboard shows: refreshed, waited for and described."""
+
+    def begin(self, refresh_id: str) -> Callable[[], None]:
+        """Start what `refresh` of this id then waits for, where that takes long; returns what calls it off.
+
+        It raises nothing: `refresh` meets the same obstacle, and says so where it belongs.
+        """
 
     def refresh(self, refresh_id: str) -> Refresh: ...
 

@@ -47,6 +47,12 @@ def _days(context: dg.AssetExecutionContext) -> list[date]:
     return [date.fromisoformat(key) for key in context.partition_keys]
 
 
+def _runs(context: dg.AssetExecutionContext, asset: str) -> bool:
+    """Whether this run makes that asset too."""
+    chosen = context.run.asset_selection
+    return not chosen or dg.AssetKey(asset) in chosen
+
+
 @contextmanager
 def _explained() -> Iterator[None]:
     """A failure that people can mend shows its message, not a stack trace, and is not retried as it is."""
@@ -257,11 +263,14 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         context: dg.AssetExecutionContext,
         archive: dg.ResourceParam[Archive],
         catalog: dg.ResourceParam[Catalog],
+        dashboard: dg.ResourceParam[DashboardData],
         receipts: dg.ResourceParam[Receipts],
     ) -> Results:
         days = _days(context)
+        # SPICE takes many seconds: where this run refreshes it, it starts while the days are read back.
+        early = {"begin": lambda: dashboard.begin(_refresh_id(days))} if _runs(context, "quicksight_dataset") else {}
         with _explained():
-            done = pipeline.register_days(archive, catalog, days)
+            done = pipeline.register_days(archive, catalog, days, **early)
         if done.wrong:
             yield show.failed(READS_BACK, done.wrong)
             raise _refusal_of(done.wrong, "not read back as archived", fix="Run these days again.")
@@ -282,9 +291,13 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         context: dg.AssetExecutionContext,
         archive: dg.ResourceParam[Archive],
         dashboard: dg.ResourceParam[DashboardData],
+        morning: dg.ResourceParam[Morning],
+        clock: dg.ResourceParam[Clock],
     ) -> Results:
         days = _days(context)
         with _explained():
+            if _runs(context, "digest_email"):
+                morning.prepare(days, clock())
             done = dashboard.refresh(_refresh_id(days))
             fault = pipeline.dashboard_fault(done, archive, settings.dashboard.days)
         if fault:

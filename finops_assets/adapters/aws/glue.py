@@ -185,6 +185,7 @@ class GlueCatalog:
         self._session, self._tables, self._athena, self._bucket = session, tables, athena, bucket
         self._sleep = sleep
         self._known: dict[date, Partition] | None = None
+        self._located: dict[date, Partition] | None = None
 
     def register(self, days: Iterable[PublishedDay]) -> list[date]:
         """Register days at their one location; a partition elsewhere is corrected, a doubled one removed.
@@ -212,7 +213,7 @@ class GlueCatalog:
             ],
             CREATE_BATCH,
         )
-        self._known = dict(sorted((known | wanted).items()))
+        self._known = self._located = dict(sorted((known | wanted).items()))
         return [day for day, there in wanted.items() if day not in known or known[day].location != there.location]
 
     def registered(self) -> dict[date, str]:
@@ -253,7 +254,8 @@ WHERE year BETWEEN {days[0].year} AND {days[-1].year} AND {wanted}
 GROUP BY year, month, day""",
             "read the days back",
         )
-        locations = {day: there.location for day, there in (self._known or self._read()[0]).items()}
+        located, self._located = self._located or self._read()[0], None
+        locations = {day: there.location for day, there in located.items()}
         found = {}
         for year, month, number, n, total, strays, objects in rows:
             day = date(year, month, number)

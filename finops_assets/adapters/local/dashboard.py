@@ -37,6 +37,10 @@ class DashboardPage:
         self._archive, self._write, self._location = archive, write, location
         self._days, self._max_cells = days, max_cells
 
+    def begin(self, _: str) -> Callable[[], None]:
+        """Start nothing: the page is made in a moment."""
+        return lambda: None
+
     def refresh(self, refresh_id: str) -> Refresh:
         """Write the page from what is archived now; readers see the old one or the new one, never half of one.
 
