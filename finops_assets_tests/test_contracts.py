@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
@@ -114,6 +115,14 @@ def test_a_day_is_published_once_and_described(archive: Archive) -> None:
     assert archive.describe(NEXT) is None
     assert archive.days() == [DAY]
     assert archive.read([DAY]).column("cost").to_pylist() == [Decimal("1.25"), Decimal(2)]
+
+
+def test_days_are_read_beside_each_other(archive: Archive) -> None:
+    """The dashboard and the digest read at the same moment."""
+    archive.publish(day_rows(DAY, "1.25", "1.75"), FACTS)
+    with ThreadPoolExecutor(4) as readers:
+        found = list(readers.map(archive.read, [[DAY]] * 40))
+    assert {sum(table.column("cost").to_pylist()) for table in found} == {Decimal(3)}
 
 
 @pytest.mark.parametrize("archive", ["folder", "S3"], indirect=True)

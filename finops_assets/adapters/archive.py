@@ -11,11 +11,12 @@ import mimetypes
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from finops_assets.adapters.duck import connect
 from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.money import plain
 from finops_assets.core.ports import DayRows, PublishedDay
@@ -130,16 +131,16 @@ class ObjectArchive:
         return sorted(date(*map(int, match.groups())) for match in found if match)
 
     def read(self, days: Sequence[date]) -> pa.Table:
-        import duckdb
         import pyarrow as pa
 
         with ThreadPoolExecutor(READERS) as readers:
             tables = list(readers.map(self._rows, days))
         rows = pa.concat_tables(tables) if tables else OU_BREAKDOWN.empty_table()
-        # Arrow rounds some doubles to decimals one unit off in the twelfth place; DuckDB does not.
-        return (
-            duckdb.from_arrow(rows).query("day", f"SELECT *, CAST(dailycost AS {MONEY_SQL}) AS cost FROM day")
-        ).to_arrow_table()
+        # Arrow rounds some doubles to decimals one unit off in the twelfth place; DuckDB does not. In a connection of
+        # its own: the one that DuckDB shares within a process refuses a second reader beside the first.
+        with closing(connect({})) as con:
+            con.register("day", rows)
+            return con.sql(f"SELECT *, CAST(dailycost AS {MONEY_SQL}) AS cost FROM day").to_arrow_table()
 
     def _rows(self, day: date) -> pa.Table:
         import pyarrow as pa
