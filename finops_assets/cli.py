@@ -22,9 +22,10 @@ import click
 from finops_assets import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from finops_assets.core.doctor import Finding
+    from finops_assets.core.ports import CatalogDay
     from finops_assets.platform import Platform
     from finops_assets.settings import Settings
 
@@ -254,6 +255,71 @@ def doctor(day: date | None, as_json: bool) -> None:
         click.echo(f"\n{verdict(findings)}")
     if any(finding.state == "fail" for finding in findings):
         sys.exit(FAILED)
+
+
+@main.command()
+@click.option("--weekly", is_flag=True, help="The rows of each of the newest 35 days, by year, month and day.")
+@as_json
+def gaps(weekly: bool, as_json: bool) -> None:
+    """Which days are not whole, why, and the command that mends each; exits with 1 where there are any."""
+    from finops_assets.core.gaps import Chain, expected_days, find_gaps
+
+    settings = _settings()
+    platform = _platform(settings)
+    covered, archived = platform.warehouse.coverage(), platform.archive.days()
+    days = expected_days(covered, archived, settings.bill.first_day, _yesterday())
+    registered = platform.catalog.registered()
+    read = platform.catalog.read_back(sorted(registered.keys() & set(days))) if registered.keys() & set(days) else {}
+    chain = Chain(
+        covered=frozenset(covered),
+        archived={day: there for day in archived if (there := platform.archive.describe(day))},
+        registered=registered,
+        read=read,
+        shown=platform.preflight.shown() if archived else None,
+        mailed=platform.outbox.mailed_days(days),
+    )
+    found = find_gaps(days, chain)
+    if weekly:
+        _show_counts(days[-35:], chain.read, as_json)
+    elif as_json:
+        _print_json([vars(gap) for gap in found])
+    elif found:
+        _print_table(
+            ("days", "cause", "what", "mend"),
+            [
+                (f"{gap.first}" + (f" to {gap.last}" if gap.last > gap.first else ""), gap.cause, gap.detail, gap.mend)
+                for gap in found
+            ],
+        )
+    if not as_json:
+        behind = sum((gap.last - gap.first).days + 1 for gap in found)
+        click.echo(
+            f"{len(days)} days from {days[0]} to {days[-1]}: " + (f"{behind} not whole." if found else "all whole.")
+        )
+    if found:
+        sys.exit(FAILED)
+
+
+def _show_counts(days: Sequence[date], read: Mapping[date, CatalogDay], as_json: bool) -> None:
+    """What a reader gets of each day, as the weekly routine counts it."""
+    rows = [
+        {
+            "year": day.year,
+            "month": day.month,
+            "day": day.day,
+            "rows": read[day].rows if day in read else 0,
+            "total": read[day].total if day in read else Decimal(),
+        }
+        for day in days
+    ]
+    if as_json:
+        _print_json(rows)
+        return
+    _print_table(
+        ("year", "month", "day", "rows", "total", ""),
+        [(*list(row.values())[:4], _money(row["total"]), "" if row["rows"] else "MISSING") for row in rows],
+        right={0, 1, 2, 3, 4},
+    )
 
 
 @main.command()

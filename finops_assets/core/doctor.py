@@ -192,15 +192,20 @@ def _in_the_bill(warehouse: Warehouse, day: date) -> Iterator[Finding]:
 
 
 def _registered(catalog: Catalog, day: date) -> Iterator[Finding]:
-    from finops_assets.core.schemas import day_location
-
     location = catalog.registered().get(day)
     if location is None:
         yield Finding("catalog", "fail", f"{day} is not registered: no query sees it", f"{_again(day)}.")
-    elif not f"/{location.rstrip('/')}/".endswith(f"/{day_location(day)}"):
+    elif not is_at_its_place(location, day):
         yield Finding("catalog", "fail", f"{day} is registered at {location}, where it is not", f"{_again(day)}.")
     else:
         yield Finding("catalog", "ok", f"{day} is registered at {location}")
+
+
+def is_at_its_place(location: str, day: date) -> bool:
+    """Whether a partition's location, a folder or an S3 address, is where the archive keeps that day."""
+    from finops_assets.core.schemas import day_location
+
+    return f"/{location.rstrip('/')}/".endswith(f"/{day_location(day)}")
 
 
 def _read_back(catalog: Catalog, there: PublishedDay) -> Iterator[Finding]:
@@ -222,7 +227,7 @@ def _on_the_dashboard(preflight: Preflight, archive: Archive, there: PublishedDa
     if shown is None:
         yield Finding("dashboard", "fail", "it was never refreshed", f"{_again(newest)}.")
         return
-    fault = _shown_fault(shown, there, newest)
+    fault = shown_fault(shown, there, newest)
     as_of = f"{shown.location}, refreshed {shown.refreshed:%Y-%m-%d %H:%M} UTC"
     if fault:
         yield Finding("dashboard", "fail", f"{fault} ({as_of})", f"{_again(newest)}, which refreshes it.")
@@ -237,7 +242,8 @@ def _on_the_dashboard(preflight: Preflight, archive: Archive, there: PublishedDa
     yield Finding("dashboard", "ok", f"{', '.join(held)} ({as_of})")
 
 
-def _shown_fault(shown: Shown, there: PublishedDay, newest: date) -> str:
+def shown_fault(shown: Shown, there: PublishedDay, newest: date) -> str:
+    """How what the dashboard shows differs from the archive, as far as this day goes; empty where it does not."""
     from finops_assets.core.pipeline import HALF_A_CENT
 
     if shown.expected_rows is not None and shown.rows != shown.expected_rows:

@@ -1,0 +1,144 @@
+"""Which days are not whole, why, and the command that mends each: what `finops gaps` says.
+
+Computed day by day from the bill, the archive, the catalog, the dashboard and the outbox. Nothing is mended here, and
+nothing is taken from Dagster's records, which a backfill of old days would turn green.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from finops_assets.core.doctor import is_at_its_place, shown_fault
+from finops_assets.core.pipeline import read_fault
+
+if TYPE_CHECKING:
+    from finops_assets.core.doctor import Shown
+    from finops_assets.core.ports import CatalogDay, PublishedDay
+
+CAUSES = (
+    "source late",
+    "source has no such day",
+    "no object",
+    "zero rows",
+    "no partition",
+    "wrong location",
+    "partition without rows",
+    "doubled registration",
+    "not read back as archived",
+    "dashboard outdated",
+    "mail unsent",
+)
+"""In the order of the chain: of a day only the first is told, as what lies behind it follows from it."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A contiguous stretch of days that are not whole for the same cause; `mend` is a command, or what to wait for."""
+
+    first: date
+    last: date
+    cause: str
+    detail: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What each link knows of the days.
+
+    Attributes:
+        covered: days that the bill has charges on.
+        archived: what the archive says of its days.
+        registered: the catalog's days, and where they lie.
+        read: what a reader gets of the registered days.
+        shown: what the dashboard shows; None before its first refresh.
+        mailed: each day's state, as in MailState.
+    """
+
+    covered: Collection[date]
+    archived: Mapping[date, PublishedDay]
+    registered: Mapping[date, str]
+    read: Mapping[date, CatalogDay]
+    shown: Shown | None
+    mailed: Mapping[date, str]
+
+
+def expected_days(covered: Collection[date], archived: Collection[date], first: date, yesterday: date) -> list[date]:
+    """Every day from the first that is known, but none before `first`, to yesterday."""
+    known = [day for day in (*covered, *archived) if first <= day <= yesterday]
+    start = min(known, default=yesterday)
+    return [start + timedelta(days=n) for n in range((yesterday - start).days + 1)]
+
+
+def find_gaps(days: Sequence[date], chain: Chain) -> list[Gap]:
+    """The days (ascending) that are not whole, as stretches of one cause each."""
+    gaps: list[Gap] = []
+    for day in days:
+        found = _fault(day, chain)
+        if found is None:
+            continue
+        cause, detail = found
+        before = gaps[-1] if gaps else None
+        if before and before.cause == cause and (day - before.last).days == 1:
+            gaps[-1] = Gap(before.first, day, cause, before.detail, _mend(cause, before.first, day))
+        else:
+            gaps.append(Gap(day, day, cause, detail, _mend(cause, day, day)))
+    return gaps
+
+
+def _fault(day: date, chain: Chain) -> tuple[str, str] | None:
+    """The first link that does not hold, and what is wrong with it."""
+    there = chain.archived.get(day)
+    if there is None:
+        return _absent(day, chain.covered)
+    if not there.rows:
+        return "zero rows", f"{there.path} holds no row"
+    location = chain.registered.get(day)
+    if location is None:
+        return "no partition", "it is archived, and no query sees it"
+    if not is_at_its_place(location, day):
+        return "wrong location", f"it is registered at {location}"
+    found = chain.read.get(day)
+    fault = read_fault(found, there)
+    if fault:
+        if found is None or not found.rows:
+            return "partition without rows", fault
+        return ("doubled registration" if "more than once" in fault else "not read back as archived"), fault
+    newest = max(chain.archived)
+    behind = shown_fault(chain.shown, there, newest) if chain.shown else "it was never refreshed"
+    # A dashboard that counts rows only, or is never refreshed, is behind as a whole: that is told of the newest day.
+    if behind and (day == newest or (chain.shown and day in chain.shown.totals)):
+        return "dashboard outdated", behind
+    state = chain.mailed.get(day, "none")
+    # Old days that were never mailed are not: their numbers are in the archive, and nobody waits for their digest.
+    if state in ("partial", "unknown") or (state == "none" and day == newest):
+        said = {"none": "nobody has its digest", "partial": "not everybody has its digest"}
+        return "mail unsent", said.get(state, "it is not known who has its digest")
+    return None
+
+
+def _absent(day: date, covered: Collection[date]) -> tuple[str, str]:
+    if day in covered:
+        return "no object", "the bill has it, the archive does not"
+    newest = max(covered, default=None)
+    if newest is None:
+        return "source late", "the bill has no day at all"
+    if day > newest:
+        return "source late", f"the bill ends on {newest}"
+    return "source has no such day", f"the bill has days up to {newest}, and no charge on this one"
+
+
+def _mend(cause: str, first: date, last: date) -> str:
+    run = f"finops run --date {first}" if first == last else f"finops backfill {first} {last}"
+    if cause == "source late":
+        return f"wait for the export, then: {run}"
+    if cause == "source has no such day":
+        return f"have AWS deliver the month again, then: {run}"
+    if cause == "dashboard outdated":
+        return f"finops run --date {last}"
+    if cause == "mail unsent":
+        return f"finops doctor --date {last}, which names who; finops run --date {last} sends what nobody may have"
+    return run
