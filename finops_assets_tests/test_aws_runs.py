@@ -1,5 +1,6 @@
 """The whole graph on AWS, over HTTP, on a stand-in that executes: what is there afterwards, and what it took."""
 
+import json
 import os
 import re
 import subprocess
@@ -370,6 +371,29 @@ def test_spice_is_not_filled_with_a_day_that_does_not_read_back(aws: StandIn, pl
     assert "2 objects lie at" in error
     assert sorted(one.status for one in aws.quicksight.ingestions) == ["CANCELLED", "COMPLETED"]
     assert len(aws.mail.sent) == mails
+
+
+def test_gaps_are_those_of_bucket_and_glue(aws: StandIn, platform: Platform, home: Path) -> None:
+    """`finops gaps` over the bill's table: not archived, without a partition, not in the bill."""
+    assert run(platform, LAST - timedelta(days=1), LAST).errors == ()
+    found = gaps(aws, home)
+    assert [(gap["first"], gap["cause"]) for gap in found] == [
+        (str(FIRST), "no object"),
+        (str(LAST + timedelta(days=1)), "source late"),
+    ]
+    aws.client("glue").delete_partition(
+        DatabaseName="finops_db", TableName="ou_breakdown", PartitionValues=["2025", "9", "30"]
+    )
+    assert (str(LAST), "no partition") in [(gap["first"], gap["cause"]) for gap in gaps(aws, home)]
+
+
+def gaps(aws: StandIn, home: Path) -> list[dict[str, str]]:
+    command = [sys.executable, "-m", "finops_assets.cli", "gaps", "--json"]
+    done = subprocess.run(
+        command, env=os.environ | on_aws(aws, home, bill__first_day=FIRST), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    return json.loads(done.stdout)
 
 
 def test_throttling_of_every_second_call_is_survived(aws: StandIn, platform: Platform) -> None:
