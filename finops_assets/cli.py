@@ -269,12 +269,12 @@ def gaps(weekly: bool, as_json: bool) -> None:
     covered, archived = platform.warehouse.coverage(), platform.archive.days()
     days = expected_days(covered, archived, settings.bill.first_day, _yesterday())
     registered = platform.catalog.registered()
-    read = platform.catalog.read_back(sorted(registered.keys() & set(days))) if registered.keys() & set(days) else {}
+    seen = sorted(registered.keys() & set(days))
     chain = Chain(
         covered=frozenset(covered),
         archived={day: there for day in archived if (there := platform.archive.describe(day))},
         registered=registered,
-        read=read,
+        read=platform.catalog.read_back(seen) if seen else {},
         shown=platform.preflight.shown() if archived else None,
         mailed=platform.outbox.mailed_days(days),
     )

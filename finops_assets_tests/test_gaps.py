@@ -76,6 +76,12 @@ BROKEN: list[tuple[str, Callable[[Chain], Chain], str, str]] = [
     ("partition without rows", lambda c: without(c, "read", MIDDLE), RUN, "0 rows are read, 7 are archived"),
     ("doubled registration", lambda c: changed(c, "read", MIDDLE, replace(READ, rows=14)), RUN, "2 times over"),
     (
+        "second object",
+        lambda c: changed(c, "read", MIDDLE, replace(READ, rows=14, objects=2)),
+        f"remove it, then: {RUN}",
+        f"remove all but {day_path(MIDDLE)}",
+    ),
+    (
         "not read back as archived",
         lambda c: changed(c, "read", MIDDLE, replace(READ, total=TOTAL + Decimal("0.01"))),
         RUN,
@@ -136,6 +142,14 @@ def test_stretches_end_where_the_cause_changes() -> None:
         (DAYS[2], DAYS[2], "no partition"),
         (DAYS[3], DAYS[3], "no object"),
     ]
+
+
+def test_mail_is_settled_day_by_day() -> None:
+    """Two days in a row of which somebody may have the digest or not are two gaps, each with its own command."""
+    doubt = changed(changed(whole(), "mailed", DAYS[1], "unknown"), "mailed", DAYS[2], "unknown")
+    found = find_gaps(DAYS, doubt)
+    assert [gap.first for gap in found] == DAYS[1:3]
+    assert [str(gap.first) in gap.mend for gap in found] == [True, True]
 
 
 def test_an_old_day_without_a_digest_is_whole() -> None:

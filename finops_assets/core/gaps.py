@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from finops_assets.core.doctor import is_at_its_place, shown_fault
-from finops_assets.core.pipeline import read_fault
+from finops_assets.core.pipeline import read_fault, times_read
 
 if TYPE_CHECKING:
     from finops_assets.core.doctor import Shown
@@ -27,6 +28,7 @@ CAUSES = (
     "wrong location",
     "partition without rows",
     "doubled registration",
+    "second object",
     "not read back as archived",
     "dashboard outdated",
     "mail unsent",
@@ -65,6 +67,11 @@ class Chain:
     shown: Shown | None
     mailed: Mapping[date, str]
 
+    @cached_property
+    def newest(self) -> date:
+        """The newest archived day."""
+        return max(self.archived)
+
 
 def expected_days(covered: Collection[date], archived: Collection[date], first: date, yesterday: date) -> list[date]:
     """Every day from the first that is known, but none before `first`, to yesterday."""
@@ -74,7 +81,7 @@ def expected_days(covered: Collection[date], archived: Collection[date], first: 
 
 
 def find_gaps(days: Sequence[date], chain: Chain) -> list[Gap]:
-    """The days (ascending) that are not whole, as stretches of one cause each."""
+    """The days (ascending) that are not whole, as stretches of one cause each; mail is settled day by day."""
     gaps: list[Gap] = []
     for day in days:
         found = _fault(day, chain)
@@ -82,7 +89,7 @@ def find_gaps(days: Sequence[date], chain: Chain) -> list[Gap]:
             continue
         cause, detail = found
         before = gaps[-1] if gaps else None
-        if before and before.cause == cause and (day - before.last).days == 1:
+        if before and before.cause == cause != "mail unsent" and (day - before.last).days == 1:
             gaps[-1] = Gap(before.first, day, cause, before.detail, _mend(cause, before.first, day))
         else:
             gaps.append(Gap(day, day, cause, detail, _mend(cause, day, day)))
@@ -106,8 +113,10 @@ def _fault(day: date, chain: Chain) -> tuple[str, str] | None:
     if fault:
         if found is None or not found.rows:
             return "partition without rows", fault
-        return ("doubled registration" if "more than once" in fault else "not read back as archived"), fault
-    newest = max(chain.archived)
+        if found.objects > 1:
+            return "second object", fault
+        return ("doubled registration" if times_read(found, there) > 1 else "not read back as archived"), fault
+    newest = chain.newest
     behind = shown_fault(chain.shown, there, newest) if chain.shown else "it was never refreshed"
     # A dashboard that counts rows only, or is never refreshed, is behind as a whole: that is told of the newest day.
     if behind and (day == newest or (chain.shown and day in chain.shown.totals)):
@@ -137,6 +146,8 @@ def _mend(cause: str, first: date, last: date) -> str:
         return f"wait for the export, then: {run}"
     if cause == "source has no such day":
         return f"have AWS deliver the month again, then: {run}"
+    if cause == "second object":
+        return f"remove it, then: {run}"
     if cause == "dashboard outdated":
         return f"finops run --date {last}"
     if cause == "mail unsent":

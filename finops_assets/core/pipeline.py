@@ -234,8 +234,8 @@ def read_fault(found: CatalogDay | None, there: PublishedDay) -> str:
     rows = found.rows if found else 0
     if found and found.objects > 1:
         return f"{found.objects} objects lie at {found.location}: remove all but {there.path}"
-    if there.rows and rows > there.rows and rows % there.rows == 0:
-        return f"it is read {rows // there.rows} times over, as it is registered more than once"
+    if (times := times_read(found, there)) > 1:
+        return f"it is read {times} times over, as it is registered more than once"
     if rows != there.rows:
         return f"{rows:,} rows are read, {there.rows:,} are archived"
     if found and found.strays:
@@ -243,6 +243,11 @@ def read_fault(found: CatalogDay | None, there: PublishedDay) -> str:
     if found and abs(found.total - there.total) >= HALF_A_CENT:
         return f"{found.total} is read, {there.total} is archived"
     return ""
+
+
+def times_read(found: CatalogDay | None, there: PublishedDay) -> int:
+    """How many times over a reader gets the day's rows; 0 where it is not them."""
+    return found.rows // there.rows if found and there.rows and found.rows % there.rows == 0 else 0
 
 
 def dashboard_fault(shown: Refresh, archive: Archive, days_shown: int) -> str:
