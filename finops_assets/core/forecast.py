@@ -1,0 +1,183 @@
+"""What a month will cost: a level times weekday factors for the days that are left, with a band from past errors.
+
+The method and its parameters were chosen on a year of real daily cost (mybinder.org's: 5 series, 10 months, 6 days of
+each month). Mean error of the month's total: 6.4 %, against 7.5 to 7.9 % of run rate, trailing week and repeated week;
+with a fee on day 1 of a fifth of a month 5.3 %, against 14.8 to 38.9 %. `python -m benchmarks.analytics` scores it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from finops_assets.core.money import CENT
+
+if TYPE_CHECKING:
+    import numpy as np
+
+WINDOW = 56
+"""Days that weekday factors are learned from: eight of each weekday, so that a median is not one odd day."""
+
+LOOK_BACK = 110
+"""Days whose forecasts are held against what came, for the band: it covered 87 % of months, with 60 days 62 %."""
+
+HISTORY = WINDOW + LOOK_BACK
+LEAST = 28
+"""Days of history below which nothing is forecast: four weeks show a weekday twice on each side of a median."""
+
+ALPHA = 0.15
+"""How fast the level follows: errors were 6.5 % with 0.1, 6.4 % with 0.15, 6.5 % with 0.2."""
+
+CLIP = 4.0
+"""A day moves the level by at most so many usual steps: a single outlier does not carry into the rest of the month."""
+
+BAND = (5, 95)
+"""Percentiles of past errors that are shown as the 80 % band: nominal bands cover less than they say."""
+
+LEAST_TRIALS = 10
+"""Past forecasts of the same length without which there is no band."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A month's cost as of a day, in the billing currency; estimates are rounded to cents.
+
+    Attributes:
+        month_to_date: exact, up to the day.
+        expected, low, high: the month's total; None where nothing can be said.
+        error: the median error of past forecasts of so many days, as a share; None without any.
+        why_not: why nothing is forecast; empty where something is.
+        daily: the days that are left and what each is expected to cost.
+    """
+
+    month_to_date: Decimal
+    expected: Decimal | None = None
+    low: Decimal | None = None
+    high: Decimal | None = None
+    error: float | None = None
+    why_not: str = ""
+    daily: tuple[tuple[date, Decimal], ...] = ()
+
+
+def month_end(day: date) -> date:
+    return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+
+
+def forecasts(costs: Mapping[str, Mapping[date, Decimal]], as_of: date) -> dict[str, Forecast]:
+    """The month of `as_of` for each series.
+
+    The first day of each month is left out of level, factors and errors: support, tax and reservation fees are booked
+    on it, and the month's own is in the month to date already.
+
+    Args:
+        costs: name -> day -> cost; a day that is not there has no data, best `HISTORY` days up to as_of.
+        as_of: the newest day.
+    """
+    import numpy as np
+
+    if not costs:
+        return {}
+    days = [as_of - timedelta(days=HISTORY - 1 - n) for n in range(HISTORY)]
+    values = np.array(
+        [[float(of[day]) if day in of and day.day != 1 else np.nan for day in days] for of in costs.values()]
+    )
+    weekday = np.array([day.weekday() for day in days])
+    factors = _factors(values[:, -WINDOW:], weekday[-WINDOW:])
+    levels = _levels(values / factors[:, weekday])
+    rest = [as_of + timedelta(days=n + 1) for n in range((month_end(as_of) - as_of).days)]
+    ahead = factors[:, [day.weekday() for day in rest]] * levels[:, -1:]
+    errors = _errors(values, levels, factors, weekday, len(rest))
+    known = np.isfinite(values).sum(axis=1)
+    first = as_of.replace(day=1)
+    made = {}
+    for row, (name, of) in enumerate(costs.items()):
+        to_date = sum((cost for day, cost in of.items() if first <= day <= as_of), Decimal())
+        if not rest:
+            made[name] = Forecast(to_date, to_date, to_date, to_date)
+        elif known[row] < LEAST:
+            made[name] = Forecast(to_date, why_not=f"{known[row]} days of history, {LEAST} are needed")
+        else:
+            made[name] = _forecast(to_date, rest, ahead[row], errors[row])
+    return made
+
+
+def _forecast(to_date: Decimal, rest: list[date], ahead: np.ndarray, errors: np.ndarray) -> Forecast:
+    import numpy as np
+
+    def cents(amount: float) -> Decimal:
+        return Decimal(repr(float(amount))).quantize(CENT)
+
+    remainder = float(ahead.sum())
+    errors = errors[np.isfinite(errors)]
+    daily = tuple((day, cents(cost)) for day, cost in zip(rest, ahead, strict=True))
+    expected = to_date + cents(remainder)
+    if len(errors) < LEAST_TRIALS:
+        return Forecast(to_date, expected, daily=daily)
+    low, high = np.percentile(errors, BAND)
+    return Forecast(
+        to_date,
+        expected,
+        to_date + cents(min(remainder * (1 + low), remainder)),
+        to_date + cents(max(remainder * (1 + high), remainder)),
+        float(np.median(np.abs(errors))),
+        daily=daily,
+    )
+
+
+def _factors(values: np.ndarray, weekday: np.ndarray) -> np.ndarray:
+    """Seven factors a series, of mean 1: the median of each weekday against the mean of the week around it."""
+    import numpy as np
+
+    filled, there = np.nan_to_num(values), np.isfinite(values).astype(float)
+    sums, counts = (np.cumsum(np.pad(part, ((0, 0), (4, 3))), axis=1) for part in (filled, there))
+    around, number = sums[:, 7:] - sums[:, :-7], counts[:, 7:] - counts[:, :-7]
+    factors = np.ones((len(values), 7))
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a weekday without data has no median, and keeps its 1
+        ratio = values / np.where(number >= 4, around / number, np.nan)  # most of a week
+        for day in range(7):
+            of_day = ratio[:, weekday == day]
+            enough = np.isfinite(of_day).sum(axis=1) >= 3  # a median of two is their mean
+            factors[:, day] = np.where(enough, np.nanmedian(of_day, axis=1), 1.0)
+    factors = np.where(np.isfinite(factors) & (factors > 0), factors, 1.0)
+    return factors * 7 / factors.sum(axis=1, keepdims=True)
+
+
+def _levels(values: np.ndarray) -> np.ndarray:
+    """The level after each day: exponentially smoothed, in steps that an outlier does not widen."""
+    import numpy as np
+
+    levels = np.full(values.shape, np.nan)
+    level, spread = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    for n in range(values.shape[1]):
+        value = values[:, n]
+        there, begun = np.isfinite(value), np.isfinite(level)
+        most = np.where(np.isfinite(spread), CLIP * spread, np.inf)
+        step = np.nan_to_num(np.clip(value - level, -most, most))
+        follows = there & begun
+        level = np.where(there & ~begun, value, np.where(follows, level + ALPHA * step, level))
+        usual = 1.25 * np.abs(step)  # of a normal error, the mean absolute one makes a standard deviation
+        spread = np.where(follows, np.where(np.isfinite(spread), 0.93 * spread + 0.07 * usual, usual), spread)
+        levels[:, n] = level
+    return levels
+
+
+def _errors(
+    values: np.ndarray, levels: np.ndarray, factors: np.ndarray, weekday: np.ndarray, length: int
+) -> np.ndarray:
+    """How far sums over so many days came from what was expected of them, as shares: a column for each past day."""
+    import numpy as np
+
+    columns = []
+    for origin in range(values.shape[1] - LOOK_BACK, values.shape[1] - length):
+        ahead = slice(origin + 1, origin + 1 + length)
+        there = np.isfinite(values[:, ahead])
+        expected = (factors[:, weekday[ahead]] * there).sum(axis=1) * levels[:, origin]
+        with np.errstate(all="ignore"):
+            share = np.nansum(values[:, ahead], axis=1) / expected - 1
+        columns.append(np.where(there.any(axis=1) & (expected > 0), share, np.nan))
+    return np.array(columns).T if columns else np.empty((len(values), 0))
