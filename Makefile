@@ -29,6 +29,7 @@ lint: $(VENV)/development  ## Check style and layers
 bench: $(VENV)/development $(RIVAL)/installed  ## Measure speed and memory (some minutes)
 	@RIVAL_PYTHON=$(RIVAL)/bin/python $(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.aws
+	@$(BIN)/python -m benchmarks.sensors
 
 clean:  ## Remove the virtual environment, caches and the demo's home
 	rm -rf $(VENV) $(RIVAL) .finops .finops-aws .pytest_cache .ruff_cache .hypothesis benchmarks/.data build *.egg-info

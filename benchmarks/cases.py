@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,6 @@ def _warm_instance(platform: Any) -> None:
 def work(folder: str) -> dict:
     """The same steps without Dagster: map, bill, archive, catalog, dashboard, digest."""
     _import_engines()
-    from datetime import UTC, datetime
 
     from finops_assets.core import charts, pipeline
     from finops_assets.core.accounts import to_parquet
@@ -97,7 +96,7 @@ def work(folder: str) -> dict:
                 DAYS,
                 cost_basis="billed",
                 run_id="bench",
-                today=DAYS[-1] + timedelta(days=1),
+                now=datetime.now(UTC),
             )
             assert not done.refused
             assert not pipeline.register_days(platform.archive, platform.catalog, DAYS).wrong

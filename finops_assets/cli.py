@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from finops_assets.core.doctor import Finding
-    from finops_assets.core.ports import CatalogDay
+    from finops_assets.core.evidence import Evidence
+    from finops_assets.core.incidents import Incident
+    from finops_assets.core.ports import CatalogDay, DayVersion, Delivery
+    from finops_assets.core.repair import Step
     from finops_assets.platform import Platform
     from finops_assets.settings import Settings
 
@@ -46,7 +50,19 @@ class Day(click.ParamType):
             self.fail(f"{value!r} is not a day: write it as YYYY-MM-DD", param, ctx)
 
 
-DAY = Day()
+class Month(click.ParamType):
+    """A calendar month, YYYY-MM."""
+
+    name = "month"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return f"{date.fromisoformat(f'{value}-01'):%Y-%m}"
+        except ValueError:
+            self.fail(f"{value!r} is not a month: write it as YYYY-MM", param, ctx)
+
+
+DAY, MONTH = Day(), Month()
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
@@ -82,10 +98,14 @@ def main() -> None:
 
 @main.command()
 @click.option("--days", type=click.IntRange(1, 400), default=90, show_default=True, help="Days of the sample bill.")
-def demo(days: int) -> None:
-    """Make the sample bill and run the whole platform on it."""
+@click.option("--scenario", metavar="NAME", help="Play a story instead; `--scenario list` names them.")
+def demo(days: int, scenario: str | None) -> None:
+    """Make the sample bill and run the whole platform on it, or play a story of what goes wrong in a morning."""
     from finops_assets.demo import prepare_demo
 
+    if scenario:
+        _play(scenario)
+        return
     started = datetime.now(UTC)
     settings, sample, fresh = prepare_demo(_settings(), _yesterday(), days)
     if fresh:
@@ -115,6 +135,29 @@ Next:
     )
 
 
+def _play(scenario: str) -> None:
+    from finops_assets.scenarios import SCENARIOS, play
+
+    stories = "\n".join(f"  {name:<14}  {story.__doc__}" for name, story in SCENARIOS.items())
+    if scenario not in SCENARIOS:
+        if scenario != "list":
+            raise click.UsageError(f"there is no story {scenario!r}; these are:\n{stories}")
+        click.echo(stories)
+        return
+    home = _settings().home / "scenarios" / scenario
+    click.echo(f"{SCENARIOS[scenario].__doc__}\n")
+    play(scenario, home, _yesterday(), click.echo)
+    click.echo(
+        f"""
+Look at it:
+  FINOPS_HOME={home} finops status
+  mails      {home / "outbox"}
+  alerts     {home / "alerts"}
+  dashboard  {home / "dashboard.html"}
+"""
+    )
+
+
 @main.command()
 @click.option("--date", "day", type=DAY, help="The day; yesterday (UTC) by default.")
 @as_json
@@ -128,8 +171,9 @@ def run(day: date | None, as_json: bool) -> None:
 @main.command()
 @click.argument("first", metavar="FROM", type=DAY, required=False)
 @click.argument("last", metavar="TO", type=DAY, required=False)
+@click.option("--resume", is_flag=True, help="Only the days that are not whole: what a killed backfill has left.")
 @as_json
-def backfill(first: date | None, last: date | None, as_json: bool) -> None:
+def backfill(first: date | None, last: date | None, resume: bool, as_json: bool) -> None:
     """Run every day from FROM to TO in one run; without them, every day that the bill has."""
     from finops_assets.core.pipeline import contiguous
 
@@ -149,7 +193,27 @@ def backfill(first: date | None, last: date | None, as_json: bool) -> None:
             )
             sys.exit(FAILED)
         stretches = [(s[0], s[-1]) for s in contiguous(days)]
-    _finish(platform, stretches, as_json)
+    if resume:
+        _resume(platform, stretches, as_json)
+    else:
+        _finish(platform, stretches, as_json)
+
+
+def _resume(platform: Platform, stretches: list[tuple[date, date]], as_json: bool) -> None:
+    """Run what of these days is not archived and registered, or not in the last one's mail."""
+    from finops_assets.core.doctor import is_at_its_place
+    from finops_assets.core.pipeline import contiguous
+
+    registered, archived = platform.catalog.registered(), set(platform.archive.days())
+    wanted = [first + timedelta(days=n) for first, last in stretches for n in range((last - first).days + 1)]
+    left = [day for day in wanted if day not in archived or not is_at_its_place(registered.get(day, ""), day)]
+    if platform.outbox.mailed(wanted[-1]).state not in ("sent", "unknown"):
+        left = sorted({*left, wanted[-1]})
+    _tell(f"{len(wanted) - len(left)} of {len(wanted)} days are there already")
+    if left:
+        _finish(platform, [(s[0], s[-1]) for s in contiguous(left)], as_json)
+    elif as_json:
+        _print_json({"succeeded": True, "days": []})
 
 
 @main.command()
@@ -161,7 +225,8 @@ def status(every: bool, as_json: bool) -> None:
     platform = _platform(settings)
     rows = _status_rows(platform)
     if as_json:
-        _print_json({"platform": settings.platform, "home": str(settings.home), "days": rows})
+        open_now = [{"kind": i.kind, "subject": i.subject, **vars(i.trouble)} for i in _incidents(platform)]
+        _print_json({"platform": settings.platform, "home": str(settings.home), "days": rows, "incidents": open_now})
         return
     if not rows:
         setting = "bill.table" if settings.platform == "aws" else "bill.path"
@@ -181,6 +246,10 @@ def status(every: bool, as_json: bool) -> None:
     )
     missing = sum(not r["archived"] for r in rows)
     click.echo(f"{len(rows)} days from {rows[0]['day']} to {rows[-1]['day']}, {missing} missing.")
+    for incident in _incidents(platform):
+        told = f"NOBODY WAS TOLD: {incident.untold}" if incident.untold else "told"
+        since = f"{incident.opened:%Y-%m-%d %H:%M} UTC"
+        click.echo(f"open since {since}: {incident.kind}, {incident.subject}: {incident.trouble.cause} ({told})")
 
 
 @main.command()
@@ -201,13 +270,23 @@ def query(sql: str, as_json: bool) -> None:
 @click.argument("day", type=DAY)
 @click.option("--to", metavar="ADDRESS", help="Send it to this recipient only.")
 @click.option("--received", is_flag=True, help="Send nothing: record that the recipient has it.")
+@click.option("--refresh", is_flag=True, help="Make it anew from what is archived now, and send that as a revision.")
 @as_json
-def resend(day: date, to: str | None, received: bool, as_json: bool) -> None:
+def resend(day: date, to: str | None, received: bool, refresh: bool, as_json: bool) -> None:
     """Send the stored digest of DAY again, the same bytes."""
     if received and not to:
         raise click.UsageError("--received needs --to: say who has it")
-    outbox = _platform(_settings()).outbox
-    deliveries = outbox.settle(day, [to]) if received else outbox.resend(day, [to] if to else None)
+    if refresh and to:
+        raise click.UsageError("--refresh makes a revision, which goes to all recipients: leave out --to")
+    platform = _platform(_settings())
+    if refresh:
+        from finops_assets.definitions import build_watch
+
+        deliveries: Sequence[Delivery] = build_watch(platform).morning.refresh(day, datetime.now(UTC)).deliveries
+    elif received:
+        deliveries = platform.outbox.settle(day, [to])
+    else:
+        deliveries = platform.outbox.resend(day, [to] if to else None)
     if as_json:
         _print_json([{"recipient": d.recipient, "location": d.location} for d in deliveries])
     else:
@@ -215,14 +294,108 @@ def resend(day: date, to: str | None, received: bool, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--date", "day", type=DAY, help="The day that is walked through; the newest archived one by default.")
+@click.argument("day", type=DAY)
+@click.option("--version", metavar="VERSION", help="The version to bring back.")
 @as_json
-def doctor(day: date | None, as_json: bool) -> None:
+def restore(day: date, version: str | None, as_json: bool) -> None:
+    """List the versions of DAY, or bring one of them back: archive, catalog and dashboard; nothing is mailed."""
+    from finops_assets.core.errors import ArchiveError
+    from finops_assets.core.recovery import restore_day
+    from finops_assets.core.schemas import RESTORED_FROM, day_path
+
+    platform = _platform(_settings())
+    if version is None:
+        versions = platform.archive.versions(day)
+        if not versions:
+            raise ArchiveError("was never archived", where=day_path(day), fix=f"Run `finops run --date {day}`.")
+        _show_versions(versions, as_json)
+        return
+    _check_days(platform.settings, day, day)
+    there = restore_day(platform.archive, day, version, datetime.now(UTC))
+    from finops_assets.observe import REGISTERED, SHOWN, report_restored, shown_since_restored
+
+    if there.changed:
+        report_restored(platform, there)
+    # A restore that was interrupted, or whose refresh failed, is finished by the same command again.
+    finished = not there.changed and shown_since_restored(platform, there)
+    good = finished or _execute(platform, day, day, (REGISTERED, SHOWN))
+    held = RESTORED_FROM in there.metadata
+    if as_json:
+        figures = {"rows": there.rows, "total": there.total, "currency": there.currency, "version": there.version}
+        _print_json({"succeeded": good, "day": day, "changed": there.changed, "held": held, **figures})
+    else:
+        done = f"restored from version {version}" if there.changed else f"is version {version} already: unchanged"
+        click.echo(f"{day} {done}, {_money(there.total)} {there.currency} ({there.cost_basis}). Nothing was mailed.")
+        if held:
+            click.echo(f"It is held as it is until someone runs it by name: `finops run --date {day}`.")
+    if not good:
+        sys.exit(FAILED)
+
+
+def _show_versions(versions: Sequence[DayVersion], as_json: bool) -> None:
+    if as_json:
+        told = ("rows", "total", "fingerprint", "run_id", "settlement", "restored_from", "restored_at")
+        _print_json(
+            [
+                {"version": one.id, "written": one.written.isoformat(), "size": one.size_bytes, "current": one.current}
+                | {name: one.metadata[name] for name in told if name in one.metadata}
+                for one in versions
+            ]
+        )
+        return
+    _print_table(
+        ("version", "written (UTC)", "rows", "total", "settlement", "current"),
+        [
+            (
+                *(one.id, f"{one.written:%Y-%m-%d %H:%M:%S}", one.metadata.get("rows", "")),
+                _money(Decimal(one.metadata["total"])) if one.metadata else "cannot be read",
+                *(one.metadata.get("settlement", ""), "yes" if one.current else ""),
+            )
+            for one in versions
+        ],
+        right={2, 3},
+    )
+
+
+@main.command()
+@as_json
+def observe(as_json: bool) -> None:
+    """Have Dagster know again what is there, where its records are gone: from archive, catalog, dashboard, outbox."""
+    from finops_assets.observe import observe as observe_archive
+
+    done = observe_archive(_platform(_settings()))
+    if as_json:
+        unreadable = {str(day): why for day, why in done.unreadable.items()}
+        _print_json({"reported": done.reported, "known": done.known, "unreadable": unreadable})
+    else:
+        _print_table(
+            ("asset", "known before", "reported"),
+            [(name, done.known[name], number) for name, number in done.reported.items()],
+            right={1, 2},
+        )
+    for why in done.unreadable.values():
+        _complain(why)
+    if done.unreadable:
+        sys.exit(FAILED)
+
+
+@main.command()
+@click.option("--date", "day", type=DAY, help="The day that is walked through; the newest archived one by default.")
+@click.option("--repair", is_flag=True, help="Compare every day instead, and say what would mend it.")
+@click.option("--yes", is_flag=True, help="With --repair: do it.")
+@click.option("--mail", is_flag=True, help="With --repair --yes: send the digests that nobody has, too.")
+@as_json
+def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool) -> None:
     """Look at everything that the settings use, then at one day from the bill to the inbox; mend nothing."""
     from finops_assets.core.doctor import as_line, as_record, verdict, walk
 
     settings = _settings()
     platform = _platform(settings)
+    if (yes or mail) and not repair:
+        raise click.UsageError("--yes and --mail belong to --repair")
+    if repair:
+        _repair(platform, yes, mail, as_json)
+        return
     findings = []
 
     def show(found: Iterable[Finding]) -> None:
@@ -257,27 +430,53 @@ def doctor(day: date | None, as_json: bool) -> None:
         sys.exit(FAILED)
 
 
+def _repair(platform: Platform, yes: bool, mail: bool, as_json: bool) -> None:
+    """Say what differs and what would mend it, or mend it; exits with 1 where something is left to do."""
+    from finops_assets.core.gaps import look_through
+    from finops_assets.core.repair import ASSETS, MAIL, plan
+
+    days, chain = look_through(**_parts(platform))
+    steps = plan(days, chain, platform.warehouse, platform.archive)
+    done: list[str] = []
+    for step in steps:
+        doable = step.work and (step.work != MAIL or mail)
+        if not yes or not doable:
+            done.append("" if not yes else "left" if step.work else "cannot be done by itself")
+        else:
+            done.append("done" if _execute(platform, step.first, step.last, ASSETS[step.work]) else "FAILED")
+    if as_json:
+        _print_json([{**vars(step), "done": how} for step, how in zip(steps, done, strict=True)])
+    elif steps:
+        rows = [(_span(step), step.work or "-", step.why, how) for step, how in zip(steps, done, strict=True)]
+        _print_table(("days", "work", "why", ""), rows)
+        if not yes:
+            click.echo("Nothing was changed. `finops doctor --repair --yes` does it; `--mail` sends the digests too.")
+    else:
+        click.echo(f"{len(days)} days from {days[0]} to {days[-1]}: nothing differs.")
+    if any(how != "done" for how in done):
+        sys.exit(FAILED)
+
+
+def _span(of: Step) -> str:
+    return f"{of.first}" + (f" to {of.last}" if of.last > of.first else "")
+
+
+def _parts(platform: Platform) -> dict[str, Any]:
+    """What `core.gaps.look_through` looks at."""
+    roles = ("warehouse", "archive", "catalog", "outbox", "preflight")
+    bill = platform.settings.bill
+    dates = {"first_day": bill.first_day, "yesterday": _yesterday(), "complete_after": bill.complete_after_hours}
+    return {role: getattr(platform, role) for role in roles} | dates
+
+
 @main.command()
 @click.option("--weekly", is_flag=True, help="The rows of each of the newest 35 days, by year, month and day.")
 @as_json
 def gaps(weekly: bool, as_json: bool) -> None:
     """Which days are not whole, why, and the command that mends each; exits with 1 where there are any."""
-    from finops_assets.core.gaps import Chain, expected_days, find_gaps
+    from finops_assets.core.gaps import find_gaps, look_through
 
-    settings = _settings()
-    platform = _platform(settings)
-    covered, archived = platform.warehouse.coverage(), platform.archive.days()
-    days = expected_days(covered, archived, settings.bill.first_day, _yesterday())
-    registered = platform.catalog.registered()
-    seen = sorted(registered.keys() & set(days))
-    chain = Chain(
-        covered=frozenset(covered),
-        archived={day: there for day in archived if (there := platform.archive.describe(day))},
-        registered=registered,
-        read=platform.catalog.read_back(seen) if seen else {},
-        shown=platform.preflight.shown() if archived else None,
-        mailed=platform.outbox.mailed_days(days),
-    )
+    days, chain = look_through(**_parts(_platform(_settings())))
     found = find_gaps(days, chain)
     if weekly:
         _show_counts(days[-35:], chain.read, as_json)
@@ -320,6 +519,150 @@ def _show_counts(days: Sequence[date], read: Mapping[date, CatalogDay], as_json:
         [(*list(row.values())[:4], _money(row["total"]), "" if row["rows"] else "MISSING") for row in rows],
         right={0, 1, 2, 3, 4},
     )
+
+
+@main.command()
+@click.option("--date", "day", type=DAY, help="As of which day; the newest archived one by default.")
+@as_json
+def budgets(day: date | None, as_json: bool) -> None:
+    """Each OU's month against its budget: so far, expected, and the light; exits with 1 where one is red."""
+    from finops_assets.core.budgets import RED, SHAPES, budget_lines, read_budgets
+    from finops_assets.core.errors import SettingsError
+    from finops_assets.core.forecast import HISTORY
+    from finops_assets.core.pipeline import costs_by_ou, read_account_map
+
+    settings = _settings()
+    platform = _platform(settings)
+    data = platform.budgets()
+    if data is None:
+        raise SettingsError(
+            "is not set", where="budgets.path (FINOPS_BUDGETS__PATH)", fix="Set it to a CSV: ou,month,amount,currency."
+        )
+    plan = read_budgets(data, settings.budgets.path)
+    costs, there = costs_by_ou(platform.archive, day, HISTORY)
+    lines = budget_lines(
+        plan,
+        costs,
+        there.day,
+        currency=there.currency,
+        amber=settings.budgets.amber_percent / 100,
+        known=set(read_account_map(platform.archive)["ou"].to_pylist()),
+    )
+    if as_json:
+        _print_json([{**vars(line), "forecast": vars(line.forecast)} for line in lines])
+    else:
+        click.echo(f"{there.day:%B %Y} as of {there.day}, in {there.currency}, {there.cost_basis}")
+        _print_table(
+            ("", "OU", "budget", "so far", "expected", "80 % band", "light"),
+            [
+                (
+                    *(SHAPES[line.light], line.ou, _or_dash(line.budget), _money(line.forecast.month_to_date)),
+                    _or_dash(line.forecast.expected),
+                    f"{_or_dash(line.forecast.low)} to {_or_dash(line.forecast.high)}" if line.forecast.low else "-",
+                    f"{line.light}: {line.reason}" if line.budget is not None else line.reason,
+                )
+                for line in lines
+            ],
+            right={2, 3, 4, 5},
+        )
+    if any(line.light == RED for line in lines):
+        sys.exit(FAILED)
+
+
+def _or_dash(amount: Decimal | None) -> str:
+    return "-" if amount is None else _money(amount)
+
+
+@main.group()
+def evidence() -> None:
+    """A month's evidence in one zip with checksums: make, verify, list."""
+
+
+@evidence.command()
+@click.argument("month", type=MONTH)
+@as_json
+def make(month: str, as_json: bool) -> None:
+    """Bundle the evidence of MONTH, unless the newest bundle holds the same."""
+    from finops_assets.core.errors import SettingsError
+    from finops_assets.core.evidence import check_over, read
+    from finops_assets.core.pipeline import in_words
+    from finops_assets.run import make_evidence
+
+    platform = _platform(_settings())
+    first = f"{platform.settings.bill.first_day:%Y-%m}"
+    check_over(month, datetime.now(UTC).date())
+    if month < first:
+        raise SettingsError(
+            f"{month} is before the first month that is kept, {first}",
+            where="bill.first_day (FINOPS_BILL__FIRST_DAY)",
+            fix="Set it to a day of that month or of an earlier one.",
+        )
+    before = read(platform.archive, month)
+    outcome = make_evidence(platform, month, tell=_tell)
+    there = read(platform.archive, month)
+    for message in outcome.errors:
+        _complain(message)
+    if as_json:
+        _print_json({"succeeded": not outcome.errors, "changed": there != before, "evidence": there and asdict(there)})
+    elif not outcome.errors:
+        click.echo(f"{month}: {there.bundle}{'' if there != before else ', as it was'}, {_evidence_words(there)}")
+        for why in dict.fromkeys(there.faults.values()):
+            _tell(f"not whole: {in_words([day for day, fault in there.faults.items() if fault == why])}, {why}")
+    if outcome.errors:
+        sys.exit(FAILED)
+
+
+@evidence.command()
+@click.argument("month", type=MONTH)
+@as_json
+def verify(month: str, as_json: bool) -> None:
+    """Check the bundle of MONTH file by file, and tell what has changed in the archive since it was made."""
+    from finops_assets.core.evidence import verify as verify_month
+
+    done = verify_month(_platform(_settings()).archive, month)
+    there = done.evidence
+    since = {"changed": done.changed, "new": done.new, "gone": done.gone}
+    if as_json:
+        facts = {"bundle": there.bundle, "sha256": there.sha256, "made_at": there.made_at}
+        _print_json({**facts, "verified": not done.fault, "damage": done.damage, "since": since})
+    else:
+        if not done.fault:
+            click.echo(f"{there.bundle} is whole: {_evidence_words(there)}, made {there.made_at}")
+        for what, paths in since.items():
+            for path in paths:
+                click.echo(f"{what} since: {path}")
+        if not any(since.values()):
+            click.echo("The archive is as it was then.")
+    if done.fault:
+        raise done.fault
+
+
+@evidence.command("list")
+@as_json
+def list_evidence(as_json: bool) -> None:
+    """Every month that has evidence."""
+    from finops_assets.core.evidence import read_all
+
+    found = read_all(_platform(_settings()).archive)
+    if as_json:
+        _print_json([{k: v for k, v in vars(there).items() if k not in ("days", "members")} for there in found])
+    else:
+        _print_table(
+            ("month", "version", "made", "days", "missing", "total", "currency", "basis", "bundle"),
+            [
+                (
+                    *(e.month, e.version, e.made_at, e.days_archived, len(e.days_missing)),
+                    *("" if e.total is None else _money(Decimal(e.total)), e.currency, e.cost_basis, e.bundle),
+                )
+                for e in found
+            ],
+            right={1, 3, 4, 5},
+        )
+
+
+def _evidence_words(there: Evidence) -> str:
+    total = "" if there.total is None else f", {_money(Decimal(there.total))} {there.currency} ({there.cost_basis})"
+    return f"{len(there.members)} files, {there.days_archived} days{total}"
 
 
 @main.command()
@@ -368,11 +711,11 @@ def _finish(platform: Platform, stretches: list[tuple[date, date]], as_json: boo
         sys.exit(FAILED)
 
 
-def _execute(platform: Platform, first: date, last: date) -> bool:
-    """One Dagster run of the daily job over the days, recorded in the same instance that the UI shows."""
+def _check_days(settings: Settings, first: date, last: date) -> None:
+    """Refuse days that are not kept, or not over yet."""
     from finops_assets.core.errors import SettingsError
 
-    start, newest = platform.settings.bill.first_day, _yesterday()
+    start, newest = settings.bill.first_day, _yesterday()
     if first < start:
         raise SettingsError(
             f"{first} is before the first day that is kept, {start}",
@@ -383,9 +726,14 @@ def _execute(platform: Platform, first: date, last: date) -> bool:
         raise SettingsError(
             f"{last} is not over yet", where="the day asked for", fix=f"The newest whole day (UTC) is {newest}."
         )
+
+
+def _execute(platform: Platform, first: date, last: date, assets: Sequence[str] = ()) -> bool:
+    """One Dagster run of the daily job over the days, recorded in the same instance that the UI shows."""
     from finops_assets.run import run_days
 
-    outcome = run_days(platform, first, last, tell=_tell)
+    _check_days(platform.settings, first, last)
+    outcome = run_days(platform, first, last, assets=assets, tell=_tell)
     for message in outcome.errors:
         _complain(message)
     if outcome.errors:
@@ -395,14 +743,14 @@ def _execute(platform: Platform, first: date, last: date) -> bool:
 
 def _status_rows(platform: Platform, stretches: list[tuple[date, date]] | None = None) -> list[dict[str, Any]]:
     """What is there of these stretches of days; by default, of every day from the first that is known to the last."""
-    from finops_assets.core.settlement import settlement
+    from finops_assets.core.settlement import Journal
 
     archive, outbox = platform.archive, platform.outbox
     registered, archived = platform.catalog.registered(), set(archive.days())
     known = sorted(archived | set(registered))
     if stretches is None:
         stretches = [(known[0], known[-1])] if known else []
-    today = datetime.now(UTC).date()
+    settled = Journal(archive, platform.settings.bill.stable_after).settled(datetime.now(UTC).date())
     span = [first + timedelta(days=n) for first, last in stretches for n in range((last - first).days + 1)]
     mailed = outbox.mailed_days(span)
     rows = []
@@ -415,7 +763,7 @@ def _status_rows(platform: Platform, stretches: list[tuple[date, date]] | None =
                 "total": there.total if there else Decimal(),
                 "currency": there.currency if there else "",
                 "cost_basis": there.cost_basis if there else "",
-                "settlement": settlement(day, today) if there else "",
+                "settlement": settled(day) if there else "",
                 "archived": there is not None,
                 "registered": day in registered,
                 "mailed": mailed[day],
@@ -424,6 +772,12 @@ def _status_rows(platform: Platform, stretches: list[tuple[date, date]] | None =
             }
         )
     return rows
+
+
+def _incidents(platform: Platform) -> list[Incident]:
+    from finops_assets.core.incidents import Incidents
+
+    return Incidents(platform.archive, platform.alerts, clock=lambda: datetime.now(UTC)).open()
 
 
 def _yes(value: bool) -> str:

@@ -16,6 +16,7 @@ import dagster as dg
 from finops_assets.core import charts
 
 if TYPE_CHECKING:
+    from finops_assets.core.watch import Watch
     from finops_assets.platform import Platform
 
 
@@ -40,20 +41,28 @@ def build_definitions(
         loggers: Dagster loggers instead of the default one.
         draw: turns a chart's spec into a PNG.
     """
-    from finops_assets.core.morning import Morning
     from finops_assets.core.pipeline import no_progress
+    from finops_assets.defs.alerts import build_failure_sensor
     from finops_assets.defs.assets import build_assets
-    from finops_assets.defs.jobs import build_jobs
+    from finops_assets.defs.evidence import build_evidence
+    from finops_assets.defs.jobs import build_jobs, build_morning_checks
+    from finops_assets.defs.sensors import build_sensors
 
-    # Single-run backfills are marked beta; they are what this platform stands on, and its tests hold them.
-    warnings.filterwarnings("ignore", category=dg.BetaWarning, message=".*backfill_policy.*")
+    # Single-run backfills are marked beta, and so is a month whose days are not all kept; its tests hold both.
+    beta = ".*(backfill_policy|allow_nonexistent_upstream_partitions).*"
+    warnings.filterwarnings("ignore", category=dg.BetaWarning, message=beta)
     settings = platform.settings
     assets = build_assets(settings, platform.faces)
     jobs, schedules = build_jobs(assets, settings)
+    evidence, evidence_job, every_month = build_evidence(settings, platform.faces)
+    morning, morning_checks = build_morning_checks()
+    watch = build_watch(platform, clock=clock, draw=draw)
     return dg.Definitions(
-        assets=assets,
-        jobs=jobs,
-        schedules=schedules,
+        assets=[*assets, morning, evidence],
+        asset_checks=[morning_checks],
+        jobs=[*jobs, evidence_job],
+        schedules=[*schedules, every_month],
+        sensors=[*build_sensors(jobs[0], settings, clock), build_failure_sensor(clock)],
         # Seconds a step cheaper than a process each, and the steps share what they have read of the bill.
         executor=dg.in_process_executor,
         loggers=loggers,
@@ -63,13 +72,53 @@ def build_definitions(
             "archive": platform.archive,
             "catalog": platform.catalog,
             "dashboard": platform.dashboard,
-            "alerts": platform.alerts,
+            "outbox": platform.outbox,
+            "preflight": platform.preflight,
             "metrics": platform.metrics,
             "receipts": dg.ResourceDefinition.hardcoded_resource(platform.receipts),
-            "morning": Morning(platform.archive, platform.outbox, settings.mail.subject_prefix, platform.links, draw),
+            "watch": watch,
+            "morning": watch.morning,
             "clock": dg.ResourceDefinition.hardcoded_resource(clock),
             "progress": dg.ResourceDefinition.hardcoded_resource(progress or no_progress),
         },
+    )
+
+
+def build_watch(
+    platform: Platform,
+    *,
+    clock: Callable[[], datetime] = _utc_now,
+    draw: Callable[[Mapping[str, Any]], bytes] = charts.to_png,
+) -> Watch:
+    """What looks after a platform; the arguments are those of `build_definitions`."""
+    from finops_assets.core.incidents import Incidents
+    from finops_assets.core.morning import Morning, Thresholds
+    from finops_assets.core.settlement import Journal
+    from finops_assets.core.watch import Watch
+    from finops_assets.defs.jobs import deadline_by
+
+    settings, archive, outbox = platform.settings, platform.archive, platform.outbox
+    journal = Journal(archive, settings.bill.stable_after)
+    mail = settings.mail
+    thresholds = Thresholds(mail.tell_change_percent, mail.correct_change_percent, mail.change_amount)
+    ui = settings.alerts.dagster_url or platform.links.get("Dagster", "")
+    return Watch(
+        warehouse=platform.warehouse,
+        archive=archive,
+        catalog=platform.catalog,
+        outbox=outbox,
+        morning=Morning(archive, outbox, mail.subject_prefix, platform.links, draw, thresholds, journal),
+        journal=journal,
+        incidents=Incidents(
+            archive,
+            platform.alerts,
+            clock=clock,
+            run_link=lambda run_id: f"{ui.rstrip('/')}/runs/{run_id}" if ui else run_id,
+            runbook=settings.alerts.runbook_url,
+        ),
+        first_day=settings.bill.first_day,
+        complete_after=settings.bill.complete_after_hours,
+        deadline=deadline_by(settings.schedule.cron),
     )
 
 

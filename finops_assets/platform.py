@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finops_assets.core.bill import Rules
@@ -21,6 +22,7 @@ from finops_assets.core.ports import (
     QueryReceipt,
     Warehouse,
 )
+from finops_assets.core.settlement import Journal
 from finops_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,8 +43,8 @@ class Face:
 class Platform:
     """Everything the assets and the command work with.
 
-    `receipts` gives, once, what paid queries have taken since it was last asked; `links` are shown in the digest,
-    `places` by the command.
+    `budgets` reads budgets.csv, if there is one; `receipts` gives, once, what paid queries have taken since it was last
+    asked; `links` are shown in the digest, `places` by the command.
     """
 
     settings: Settings
@@ -55,26 +57,35 @@ class Platform:
     alerts: Alerts
     metrics: Metrics
     preflight: Preflight
+    budgets: Callable[[], bytes | None] = lambda: None
     receipts: Callable[[], list[QueryReceipt]] = list
     faces: Mapping[str, Face] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
 
 
-def build_platform(settings: Settings) -> Platform:
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def build_platform(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Platform:
     """The platform that the settings name. Asks nothing of AWS, and opens nothing yet but the archive's folder.
+
+    Args:
+        settings: which platform, and what it is given.
+        clock: the time that receipts carry (aware, UTC).
 
     Raises:
         SettingsError: a setting that the platform needs is missing.
         ArchiveError: the home cannot be written.
     """
-    return _aws(settings) if settings.platform == "aws" else _local(settings)
+    return (_aws if settings.platform == "aws" else _local)(settings, clock)
 
 
-def _local(settings: Settings) -> Platform:
+def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
     from finops_assets.adapters.archive import ObjectArchive, folder_store
     from finops_assets.adapters.local.accounts import AccountsFile
-    from finops_assets.adapters.local.alerts import FileAlerts, NoMetrics
+    from finops_assets.adapters.local.alerts import NoMetrics
     from finops_assets.adapters.local.catalog import SQLiteCatalog
     from finops_assets.adapters.local.dashboard import DashboardFile
     from finops_assets.adapters.local.doctor import LocalPreflight
@@ -105,9 +116,11 @@ def _local(settings: Settings) -> Platform:
             settings.dashboard_file,
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
+            settled=_settled(settings, archive, clock),
         ),
-        outbox=_outbox(settings, archive, None),
-        alerts=FileAlerts(settings.alerts_folder),
+        outbox=_outbox(settings, archive, None, clock),
+        alerts=_alerts(settings, None),
+        budgets=partial(_budgets, settings, None),
         metrics=NoMetrics(),
         preflight=LocalPreflight(settings, warehouse),
         faces=_LOCAL_FACES,
@@ -116,20 +129,18 @@ def _local(settings: Settings) -> Platform:
     )
 
 
-def _aws(settings: Settings) -> Platform:
+def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
     from finops_assets.adapters.aws.accounts import OrganizationsAccounts
-    from finops_assets.adapters.aws.alerts import SNSAlerts
     from finops_assets.adapters.aws.athena import Athena
     from finops_assets.adapters.aws.dashboard import QuickSightDataSet
     from finops_assets.adapters.aws.doctor import AwsPreflight
     from finops_assets.adapters.aws.glue import GlueCatalog, GlueTables
     from finops_assets.adapters.aws.metrics import CloudWatchMetrics
     from finops_assets.adapters.aws.s3 import open_archive
-    from finops_assets.adapters.aws.session import AwsSession
     from finops_assets.adapters.aws.staging import Staging
     from finops_assets.adapters.aws.warehouse import AthenaWarehouse
     from finops_assets.adapters.local.accounts import AccountsFile
-    from finops_assets.adapters.local.alerts import FileAlerts, NoMetrics
+    from finops_assets.adapters.local.alerts import NoMetrics
     from finops_assets.adapters.local.dashboard import DASHBOARD_PATH, DashboardPage
 
     aws = settings.aws
@@ -140,7 +151,7 @@ def _aws(settings: Settings) -> Platform:
         if not value:
             variable = "FINOPS_" + name.upper().replace(".", "__")
             raise SettingsError("is not set", where=f"{name} ({variable})", fix=f"Set it, for example to {example}.")
-    session = AwsSession(region=aws.region, profile=aws.profile, role_arn=aws.role_arn, endpoint_url=aws.endpoint_url)
+    session = _session(settings)
     archive = open_archive(session, aws.bucket)
     athena = Athena(
         session,
@@ -174,7 +185,7 @@ def _aws(settings: Settings) -> Platform:
             ou_level=level,
             history=history,
             role_arn=aws.organizations_role_arn,
-            today=lambda: datetime.now(UTC).date(),
+            today=lambda: clock().date(),
         )
     if aws.quicksight_data_set:
         dashboard: DashboardData = QuickSightDataSet(
@@ -194,6 +205,7 @@ def _aws(settings: Settings) -> Platform:
             board,
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
+            settled=_settled(settings, archive, clock),
         )
     return Platform(
         settings=settings,
@@ -202,8 +214,9 @@ def _aws(settings: Settings) -> Platform:
         archive=archive,
         catalog=catalog,
         dashboard=dashboard,
-        outbox=_outbox(settings, archive, session),
-        alerts=SNSAlerts(session, aws.sns_topic_arn) if aws.sns_topic_arn else FileAlerts(settings.alerts_folder),
+        outbox=_outbox(settings, archive, session, clock),
+        alerts=_alerts(settings, session),
+        budgets=partial(_budgets, settings, session),
         metrics=CloudWatchMetrics(session, aws.metrics_namespace) if aws.metrics_namespace else NoMetrics(),
         preflight=AwsPreflight(settings, session, warehouse=warehouse, tables=tables, catalog=catalog, athena=athena),
         receipts=athena.receipts,
@@ -214,6 +227,12 @@ def _aws(settings: Settings) -> Platform:
             "digest": "SES" if settings.mail.backend in ("auto", "ses") else settings.mail.backend,
         },
     )
+
+
+def _settled(
+    settings: Settings, archive: Archive, clock: Callable[[], datetime]
+) -> Callable[[], Callable[[date], str]]:
+    return lambda: Journal(archive, settings.bill.stable_after).settled(clock().date())
 
 
 def _rules(settings: Settings) -> Rules:
@@ -227,7 +246,7 @@ def _rules(settings: Settings) -> Rules:
     )
 
 
-def _outbox(settings: Settings, archive: Archive, session: AwsSession | None) -> Outbox:
+def _outbox(settings: Settings, archive: Archive, session: AwsSession | None, clock: Callable[[], datetime]) -> Outbox:
     from finops_assets.core.outbox import Outbox
 
     mail = settings.mail
@@ -238,7 +257,65 @@ def _outbox(settings: Settings, archive: Archive, session: AwsSession | None) ->
         mail.recipients,
         max_megabytes=mail.max_megabytes,
         link_days=mail.link_days,
+        clock=clock,
     )
+
+
+def _alerts(settings: Settings, session: AwsSession | None) -> Alerts:
+    wanted, topic, to = settings.alerts.backend, settings.aws.sns_topic_arn, settings.alerts.recipients
+    if wanted == "auto":
+        wanted = "sns" if session and topic else "mail" if to else "eml"
+    if wanted == "sns":
+        from finops_assets.adapters.aws.alerts import SNSAlerts
+
+        if not topic:
+            raise SettingsError(
+                "is not set, and alerts.backend is sns",
+                where="aws.sns_topic_arn (FINOPS_AWS__SNS_TOPIC_ARN)",
+                fix="Set it to the ARN of a topic, or alerts.backend to mail or eml.",
+            )
+        return SNSAlerts(session or _session(settings), topic)
+    if wanted == "mail":
+        from finops_assets.adapters.mail_alerts import MailAlerts
+
+        if not to:
+            raise SettingsError(
+                "names nobody, and alerts.backend is mail",
+                where="alerts.recipients (FINOPS_ALERTS__RECIPIENTS)",
+                fix="Write at least one address.",
+            )
+        return MailAlerts(_mailer(settings, session), settings.mail.sender, to)
+    from finops_assets.adapters.local.alerts import FileAlerts
+
+    return FileAlerts(settings.alerts_folder)
+
+
+def _budgets(settings: Settings, session: AwsSession | None) -> bytes | None:
+    address = settings.budgets.path
+    if not address:
+        return None
+    if address.startswith("s3://"):
+        from finops_assets.adapters.aws.s3 import open_archive
+
+        bucket, _, key = address.removeprefix("s3://").partition("/")
+        data = open_archive(session or _session(settings), bucket).get(key)
+    else:
+        file = Path(address)
+        data = file.read_bytes() if file.is_file() else None
+    if data is None:
+        raise SettingsError(
+            f"there is no such file: {address}",
+            where="budgets.path (FINOPS_BUDGETS__PATH)",
+            fix="Set it to your budgets.csv, or leave it empty.",
+        )
+    return data
+
+
+def _session(settings: Settings) -> AwsSession:
+    from finops_assets.adapters.aws.session import AwsSession
+
+    aws = settings.aws
+    return AwsSession(region=aws.region, profile=aws.profile, role_arn=aws.role_arn, endpoint_url=aws.endpoint_url)
 
 
 def _mailer(settings: Settings, session: AwsSession | None) -> Mailer:
@@ -248,19 +325,14 @@ def _mailer(settings: Settings, session: AwsSession | None) -> Mailer:
     if backend == "smtp":
         from finops_assets.adapters.smtp import from_settings
 
-        return from_settings(settings.smtp)
+        return from_settings(settings.smtp, settings.bounces_folder)
     if backend == "ses":
         from finops_assets.adapters.aws.mailer import SESMailer
-        from finops_assets.adapters.aws.session import AwsSession
 
-        aws = settings.aws
-        own = session or AwsSession(
-            region=aws.region, profile=aws.profile, role_arn=aws.role_arn, endpoint_url=aws.endpoint_url
-        )
-        return SESMailer(own, aws.ses_configuration_set)
+        return SESMailer(session or _session(settings), settings.aws.ses_configuration_set)
     from finops_assets.adapters.local.mailer import EmlOutbox
 
-    return EmlOutbox(settings.outbox_folder)
+    return EmlOutbox(settings.outbox_folder, settings.bounces_folder)
 
 
 _LOCAL_FACES = {
@@ -271,6 +343,7 @@ _LOCAL_FACES = {
     "athena_partition": Face(frozenset({"sqlite", "table"}), "a partition in the home's catalog, read by DuckDB"),
     "quicksight_dataset": Face(frozenset({"html", "dashboard"}), "the self-contained dashboard.html in the home"),
     "digest_email": Face(frozenset({"email"}), "an .eml file in the home's outbox folder"),
+    "monthly_evidence": Face(frozenset({"zip"}), "a zip and its index in the home's archive folder"),
 }
 
 _AWS_FACES = {
@@ -281,4 +354,5 @@ _AWS_FACES = {
     "athena_partition": Face(frozenset({"glue", "athena"}), "a partition of finops_db.ou_breakdown in Glue"),
     "quicksight_dataset": Face(frozenset({"quicksight"}), "the SPICE data set aws.quicksight_data_set"),
     "digest_email": Face(frozenset({"ses", "email"}), "a message to each recipient"),
+    "monthly_evidence": Face(frozenset({"s3", "zip"}), "a zip in the bucket for Glacier Deep Archive; its index stays"),
 }

@@ -1,9 +1,9 @@
-"""One run of the daily job from a shell: the same definitions, in the same instance that the UI shows."""
+"""One run of a job from a shell: the same definitions, in the same instance that the UI shows."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,8 +14,10 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from finops_assets.core import charts
 from finops_assets.definitions import build_definitions
+from finops_assets.defs import evidence
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.jobs import JOB
+from finops_assets.defs.launcher import process_tag
 from finops_assets.platform import Platform
 
 
@@ -32,6 +34,7 @@ def run_days(
     first: date,
     last: date,
     *,
+    assets: Sequence[str] = (),
     tell: Callable[[str], None] = lambda _: None,
     clock: Callable[[], datetime] | None = None,
 ) -> Outcome:
@@ -41,16 +44,18 @@ def run_days(
         platform: what it runs on.
         first: first day; with `last` equal to it, the run is of that partition alone.
         last: last day.
+        assets: which of its assets are made; all by default.
         tell: told each step as it ends, and how far a long one is.
         clock: the time for records; the real one by default.
     """
     prepare_dagster_home(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
-    days: dict[str, Any] = {"partition_key": str(first)}
+    days: dict[str, Any] = {"partition_key": str(first), "tags": process_tag()}
     if first != last:
-        days = {"tags": {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}}
+        ends = {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}
+        days = {"tags": ends | process_tag()}
     with ExitStack() as beside:
         draw = charts.to_png
-        if platform.outbox.latest(last) is None:  # a digest will be made
+        if not assets and platform.outbox.latest(last) is None:  # a digest will be made
             draw = beside.enter_context(charts.renderer_beside())
         definitions = build_definitions(
             platform,
@@ -61,7 +66,34 @@ def run_days(
         )
         instance = beside.enter_context(dg.DagsterInstance.get())
         result = definitions.resolve_job_def(JOB).execute_in_process(
-            instance=instance, raise_on_error=False, run_config={"loggers": {"console": {}}}, **days
+            instance=instance,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {}}},
+            asset_selection=[dg.AssetKey(name) for name in assets] or None,
+            **days,
+        )
+    return Outcome(result.run_id, tuple(_errors(result)))
+
+
+def make_evidence(
+    platform: Platform,
+    month: str,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    clock: Callable[[], datetime] | None = None,
+) -> Outcome:
+    """Run the evidence job for a month, `2025-09`."""
+    prepare_dagster_home(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
+    definitions = build_definitions(
+        platform, loggers={"console": _step_logger(tell)}, **({"clock": clock} if clock else {})
+    )
+    with dg.DagsterInstance.get() as instance:
+        result = definitions.resolve_job_def(evidence.JOB).execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {}}},
+            partition_key=month,
+            tags=process_tag(),
         )
     return Outcome(result.run_id, tuple(_errors(result)))
 

@@ -27,6 +27,10 @@ Format = Literal["auto", "focus", "cur2", "cur", "summary"]
 CostBasis = Literal["billed", "effective", "unblended", "net_unblended", "net_amortized"]
 
 
+def _addresses(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,6 +57,15 @@ class BillSettings(Section):
     include_tax: bool = Field(True, description="Count tax.")
     include_credits: bool = Field(True, description="Count credits.")
     include_refunds: bool = Field(True, description="Count refunds.")
+    complete_after_hours: float = Field(
+        0.0,
+        ge=0,
+        le=72,
+        description="Hours after the end of a day (UTC) from which on an export is taken to have all of it.",
+    )
+    stable_after: int = Field(
+        3, ge=1, description="Refreshes of the bill in a row that leave a day unchanged before it is called `stable`."
+    )
     first_day: date = Field(date(2023, 1, 1), description="First day that the platform keeps a partition for.")
 
     @field_validator("table")
@@ -116,12 +129,24 @@ class MailSettings(Section):
         description="Size of a message as it is sent; a CSV too large for it is gzipped, then linked. "
         "SES takes 40, many mail servers 10.",
     )
+    tell_change_percent: float = Field(
+        0.5, ge=0, description="A mailed day that has moved by more than this is told in the next digest."
+    )
+    correct_change_percent: float = Field(
+        5.0, ge=0, description="A mailed day that has moved by more than this is corrected by a revision of its digest."
+    )
+    change_amount: float = Field(
+        1.0, ge=0, description="Moves of less than this, in the billing currency, are not told at all."
+    )
     link_days: int = Field(7, ge=1, le=7, description="Days that a link to a CSV too large to attach lasts, at most.")
+    bounces: str = Field(
+        "",
+        description="Folder with returned mail, where the backend is `eml` or `smtp`: deliver or export the sender's "
+        "mailbox there, e.g. by fetchmail or getmail; a Maildir's `new/` and `cur/` work too. Empty: `bounces` in the "
+        "home.",
+    )
 
-    @field_validator("recipients", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    _split = field_validator("recipients", mode="before")(_addresses)
 
 
 class SmtpSettings(Section):
@@ -144,12 +169,53 @@ class DashboardSettings(Section):
     )
 
 
+class BudgetsSettings(Section):
+    """What each OU may cost in a month."""
+
+    path: str = Field(
+        "", description="`budgets.csv`: ou, month, amount, currency; a file, or `s3://bucket/key`. Empty: no budgets."
+    )
+    amber_percent: float = Field(
+        90.0, gt=0, le=100, description="Share of a budget that a month is expected to take from which on it is amber."
+    )
+
+
+class AlertsSettings(Section):
+    """Who is told when something breaks and when it heals."""
+
+    backend: Literal["auto", "eml", "mail", "sns"] = Field(
+        "auto",
+        description="`sns` (aws.sns_topic_arn), `mail` (as the digest is sent, to alerts.recipients) or `eml` (files "
+        "in the home's alerts folder); `auto`: `sns` where there is a topic, else `mail` where there are recipients.",
+    )
+    recipients: tuple[str, ...] = Field((), description="Addresses of `mail` (a comma-separated list).")
+    dagster_url: str = Field(
+        "", description="Address of the Dagster UI, for links to runs. Empty: http://127.0.0.1:3000; none on AWS."
+    )
+    runbook_url: str = Field("docs/runbook.md", description="Where your people find the runbook, for links to it.")
+
+    _split = field_validator("recipients", mode="before")(_addresses)
+
+
 class ScheduleSettings(Section):
-    """When the daily job runs."""
+    """When the platform works by itself; cron expressions in UTC."""
 
-    cron: str = Field("0 7 * * *", description="Cron expression of the daily job, in UTC.")
+    cron: str = Field("0 7 * * *", description="The daily job, for the day before: the digest's deadline.")
+    checks_cron: str = Field("30 7 * * *", description="The checks that yesterday is published, shown and mailed.")
+    doctor_cron: str = Field("30 6 * * *", description="The check-up of everything that the settings use.")
+    evidence_cron: str = Field(
+        "0 9 16 * *",
+        description="The monthly evidence, for the month before; by default on the first day on which that is closed.",
+    )
+    retry_seconds: float = Field(
+        30.0, ge=0, description="Wait before a step that failed unexpectedly is tried again; the second wait is double."
+    )
+    repair_days: int = Field(31, ge=1, description="Days that the missing_days sensor runs at most at once.")
+    repair_minutes: float = Field(
+        15.0, gt=0, description="Wait before a day is repaired again; it doubles with each attempt, up to a day."
+    )
 
-    @field_validator("cron")
+    @field_validator("cron", "checks_cron", "doctor_cron", "evidence_cron")
     @classmethod
     def _five_fields(cls, value: str) -> str:
         if not re.fullmatch(r"[\w*,/-]+( +[\w*,/-]+){4}", value):
@@ -224,6 +290,8 @@ class Settings(Section):
     mail: MailSettings = MailSettings()
     smtp: SmtpSettings = SmtpSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    budgets: BudgetsSettings = BudgetsSettings()
+    alerts: AlertsSettings = AlertsSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
     aws: AwsSettings = AwsSettings()
@@ -246,6 +314,10 @@ class Settings(Section):
     @property
     def outbox_folder(self) -> Path:
         return self.home / "outbox"
+
+    @property
+    def bounces_folder(self) -> Path:
+        return Path(self.mail.bounces) if self.mail.bounces else self.home / "bounces"
 
     @property
     def alerts_folder(self) -> Path:

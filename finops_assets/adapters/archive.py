@@ -6,21 +6,22 @@ and S3 shows an object when its upload is complete. Readers never see half a day
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.adapters.duck import connect
-from finops_assets.core.errors import ArchiveError, FinopsError
+from finops_assets.adapters.versions import KeptVersions, Versions, content_version
+from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
 from finops_assets.core.money import plain
-from finops_assets.core.ports import DayRows, PublishedDay
-from finops_assets.core.schemas import BREAKDOWN_PREFIX, MONEY_SQL, OU_BREAKDOWN, day_path
+from finops_assets.core.ports import DayRows, DayVersion, PublishedDay
+from finops_assets.core.schemas import BREAKDOWN_PREFIX, MONEY_SQL, OU_BREAKDOWN, RESTORED_FROM, day_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +35,11 @@ Explain = Callable[[str, str, str], FinopsError | None]
 METADATA_PREFIX = "finops."
 DAY_OBJECT = re.compile(rf"{BREAKDOWN_PREFIX}/year=(\d{{4}})/month=(\d{{2}})/day=(\d{{2}})/ou_breakdown\.parquet")
 NEEDED = frozenset(("rows", "total", "currency", "cost_basis", "fingerprint"))
-SAME = ("fingerprint", "total", "currency", "cost_basis", "source_total", "by_category", "scheduled", "left_out")
+SAME = (
+    *("fingerprint", "total", "currency", "cost_basis", "source_total", "by_category", "scheduled", "left_out"),
+    "settlement",
+    RESTORED_FROM,  # so that a restored day that is run by name is held no longer, whatever the run finds
+)
 """A day whose object already says the same of all these is left as it is: running a day twice changes nothing."""
 
 
@@ -67,13 +72,20 @@ class ObjectArchive:
         store: where objects are.
         explain: (what the store said, path, S3's name of the action) -> the error for people, or None where the store
             said only that the object is not there. By default that of a folder.
+        versions: keeps what is replaced; by default below `_versions/`.
     """
 
-    def __init__(self, store: ObjectStore, explain: Explain | None = None) -> None:
+    def __init__(self, store: ObjectStore, explain: Explain | None = None, versions: Versions | None = None) -> None:
         self._store, self._explain = store, explain or _explain_folder
+        self._versions = versions or KeptVersions(store)
 
-    def publish(self, day: DayRows, metadata: Mapping[str, str]) -> PublishedDay:
-        """Write the day's object unless it already holds the same; metadata are kept in the file."""
+    def publish(
+        self, day: DayRows, metadata: Mapping[str, str], replacing: Callable[[PublishedDay], None] = lambda _: None
+    ) -> PublishedDay:
+        """Write the day's object unless it already holds the same; metadata are kept in the file.
+
+        What it replaces, damaged or not, stays as a version.
+        """
         path = day_path(day.day)
         known = {
             "day": day.day.isoformat(),
@@ -83,34 +95,27 @@ class ObjectArchive:
             "fingerprint": day.fingerprint,
             **metadata,
         }
-        there = self.describe(day.day)
+        try:
+            there = self.describe(day.day)
+        except DamagedError:
+            there = None
         if there and all(there.metadata.get(name) == known.get(name) for name in SAME):
-            return _unchanged(there)
+            return replace(there, changed=False)
+        if there and there.fingerprint != day.fingerprint:
+            replacing(there)
         data = _encode(day.rows, known)
+        with self._explained(path, "s3:PutObject"):
+            self._versions.keep(path)
         version = self.put(path, data)
         return self._published(day.day, path, data, known, version)
 
     def describe(self, day: date) -> PublishedDay | None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         path = day_path(day)
         found = self._get(path)
         if found is None:
             return None
         data, version = found
-        try:
-            footer = pq.read_schema(pa.BufferReader(data)).metadata or {}
-        except pa.ArrowInvalid as error:
-            raise ArchiveError(f"is damaged: {error}", where=path, fix=f"Run `finops run --date {day}`.") from None
-        found = {
-            key.decode().removeprefix(METADATA_PREFIX): value.decode()
-            for key, value in footer.items()
-            if key.decode().startswith(METADATA_PREFIX)
-        }
-        if not found.keys() >= NEEDED:
-            raise ArchiveError("was not written by finops_assets", where=path, fix="Move it out of the archive.")
-        return self._published(day, path, data, found, version)
+        return self._published(day, path, data, _metadata(day, data), version)
 
     def _published(self, day: date, path: str, data: bytes, metadata: Mapping[str, str], version: str) -> PublishedDay:
         return PublishedDay(
@@ -126,9 +131,37 @@ class ObjectArchive:
             metadata=metadata,
         )
 
+    def versions(self, day: date) -> list[DayVersion]:
+        path = day_path(day)
+        with self._explained(path, "s3:GetObject"):
+            found = self._versions.of(path)
+
+        def told(version: DayVersion) -> DayVersion:
+            try:
+                return replace(version, metadata=_metadata(day, self.read_version(day, version.id)))
+            except ArchiveError:  # one that cannot be read is listed all the same
+                return version
+
+        with ThreadPoolExecutor(READERS) as readers:
+            return list(readers.map(told, found))
+
+    def read_version(self, day: date, version: str) -> bytes:
+        path = day_path(day)
+        with self._explained(path, "s3:GetObject"):
+            data = self._versions.read(path, version)
+        if data is None:
+            those = f"`finops restore {day}` lists those it has."
+            raise ArchiveError(f"has no version {version}", where=path, fix=those)
+        return data
+
     def days(self) -> list[date]:
-        found = (DAY_OBJECT.fullmatch(path) for path in self.list(BREAKDOWN_PREFIX + "/"))
-        return sorted(date(*map(int, match.groups())) for match in found if match)
+        return list(self.written())
+
+    def written(self) -> dict[date, datetime]:
+        prefix = BREAKDOWN_PREFIX + "/"
+        with self._explained(prefix, "s3:ListBucket"):
+            found = [(DAY_OBJECT.fullmatch(o["path"]), o["last_modified"]) for b in self._store.list(prefix) for o in b]
+        return dict(sorted((date(*map(int, match.groups())), at) for match, at in found if match))
 
     def read(self, days: Sequence[date]) -> pa.Table:
         import pyarrow as pa
@@ -157,7 +190,7 @@ class ObjectArchive:
         """Write an object; returns its version: S3's own where the bucket has versions, else one of the content."""
         with self._explained(path, "s3:PutObject"):
             result = self._store.put(path, data, attributes=self._attributes(path))
-        return result["version"] or _content_version(data)
+        return result["version"] or content_version(data)
 
     def _attributes(self, path: str) -> dict[str, str] | None:
         """The media type, so that a browser opens a page in S3 rather than saving it; files have none."""
@@ -189,7 +222,7 @@ class ObjectArchive:
                 if self._explain(str(error), path, "s3:GetObject"):
                     raise
                 return None
-        return data, result.meta["version"] or _content_version(data)
+        return data, result.meta["version"] or content_version(data)
 
     def list(self, prefix: str) -> list[str]:
         with self._explained(prefix, "s3:ListBucket"):
@@ -234,14 +267,29 @@ def _explain_folder(said: str, path: str, action: str) -> FinopsError | None:
     return ArchiveError(f"cannot be {done} ({first_line})", where=path, fix="Check the space and rights there.")
 
 
-def _content_version(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
+def _metadata(day: date, data: bytes) -> dict[str, str]:
+    """What a day's object says of itself.
 
+    Raises:
+        DamagedError: it is no Parquet file, or not a whole one.
+        ArchiveError: it was not written by finops_assets.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-def _unchanged(there: PublishedDay) -> PublishedDay:
-    from dataclasses import replace
-
-    return replace(there, changed=False)
+    path = day_path(day)
+    try:
+        footer = pq.read_schema(pa.BufferReader(data)).metadata or {}
+    except (pa.ArrowInvalid, OSError) as error:  # OSError: of a footer that makes no sense
+        raise DamagedError(f"is damaged: {error}", where=path, fix=f"Run `finops run --date {day}`.") from None
+    found = {
+        key.decode().removeprefix(METADATA_PREFIX): value.decode()
+        for key, value in footer.items()
+        if key.decode().startswith(METADATA_PREFIX)
+    }
+    if not found.keys() >= NEEDED:
+        raise ArchiveError("was not written by finops_assets", where=path, fix="Move it out of the archive.")
+    return found
 
 
 def _encode(rows: pa.Table, metadata: Mapping[str, str]) -> bytes:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import ipaddress
 import smtplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from email.policy import SMTP
 from typing import TYPE_CHECKING
 
+from finops_assets.adapters.bounces import Bounces
 from finops_assets.core.errors import FinopsError, SettingsError, UnknownDeliveryError
-from finops_assets.core.ports import Delivery
+from finops_assets.core.ports import Delivery, Refused
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
+    from pathlib import Path
 
     from finops_assets.settings import SmtpSettings
 
@@ -36,7 +38,7 @@ TOO_LARGE = 552
 LATER = "Run it again later: what was sent is not sent again."
 
 
-def from_settings(smtp: SmtpSettings) -> SMTPMailer:
+def from_settings(smtp: SmtpSettings, bounces: Path | None = None) -> SMTPMailer:
     """The mailer that `[smtp]` describes."""
     return SMTPMailer(
         smtp.host,
@@ -45,6 +47,7 @@ def from_settings(smtp: SmtpSettings) -> SMTPMailer:
         username=smtp.username,
         password=smtp.password.get_secret_value(),
         timeout=smtp.timeout_seconds,
+        bounces=bounces,
     )
 
 
@@ -54,6 +57,7 @@ class SMTPMailer:
     Args:
         host, port, security, username, password, timeout: the settings of `[smtp]`.
         context: how certificates are verified; by the system's authorities by default.
+        bounces: where returned mail is found; None for nowhere.
 
     Raises:
         SettingsError: there is no host, or the login would cross a network in clear.
@@ -71,6 +75,7 @@ class SMTPMailer:
         password: str = "",
         timeout: float = 30.0,
         context: ssl.SSLContext | None = None,
+        bounces: Path | None = None,
     ) -> None:
         if not host:
             raise SettingsError("names no server", where="smtp.host (FINOPS_SMTP__HOST)", fix="Set it.")
@@ -84,7 +89,7 @@ class SMTPMailer:
             raise SettingsError("has letters outside ASCII", where="smtp.username or smtp.password", fix="Change it.")
         self._host, self._port, self._security = host, port or PORTS[security], security
         self._username, self._password, self._timeout = username, password, timeout
-        self._context = context
+        self._context, self._bounces = context, Bounces(bounces)
 
     def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery:  # noqa: ARG002  (the port's)
         """Hand the message over, with CRLF line ends.
@@ -105,6 +110,10 @@ class SMTPMailer:
             with self._explained(MESSAGE, recipient):
                 reply = self._hand_over(server, data, recipient)
         return Delivery(recipient, message["Message-ID"], f"{self.place}: {reply}")
+
+    def refused(self, recipients: Sequence[str]) -> dict[str, Refused]:
+        """Recipients whose mail came back."""
+        return self._bounces.refused(recipients)
 
     def check(self) -> None:
         """Connect, encrypt and log in, without a message.

@@ -542,6 +542,18 @@ GROUP BY billingdate, ou, service, linkedaccount
 ORDER BY billingdate, ou, service, linkedaccount"""
 
 
+def fingerprints_sql(breakdown: str) -> str:
+    """One line a day of a breakdown: `core.breakdown.fingerprint` of its rows, their number and their exact total."""
+    names = ", ".join(f"'\"', REPLACE({name}, '\"', '\"\"'), '\",'" for name in ("ou", "service", "linkedaccount"))
+    row = f"CONCAT({names}, CAST(CAST(cost * 1000000000000 AS DECIMAL(38, 0)) AS VARCHAR), CHR(10))"
+    rows = f"ARRAY_JOIN(ARRAY_AGG({row} ORDER BY ou, service, linkedaccount), '')"
+    return f"""SELECT billingdate, LOWER(TO_HEX(SHA256(TO_UTF8({rows})))) AS fingerprint, SUM(cost) AS total,
+    COUNT(*) AS row_count
+FROM ({breakdown}) AS ou_breakdown
+GROUP BY billingdate
+ORDER BY billingdate"""
+
+
 def accounts_sql(charges: str) -> str:
     """The linked accounts that the bill names, each with its newest name."""
     return f"""SELECT linkedaccount AS account_id, COALESCE(MAX_BY(account_name, charge_date), '') AS account_name

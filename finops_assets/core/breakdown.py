@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.ports import DayRows, SourceDay
-from finops_assets.core.schemas import OU_BREAKDOWN, UNASSIGNED
+from finops_assets.core.schemas import MONEY, OU_BREAKDOWN, UNASSIGNED
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,14 +68,17 @@ def _day_rows(day: date, table: pa.Table) -> DayRows:
 def fingerprint(table: pa.Table) -> str:
     """An id of a day's rows and exact costs: it changes if and only if a row does.
 
-    The same on every platform and library version, as it is made of text (CSV of the rows in archive order).
+    The same on every platform and library version, as it is made of text: CSV of the rows in archive order, with costs
+    in units of the twelfth decimal. `core.bill.fingerprints_sql` has an engine make the same.
     """
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
-    columns = ["ou", "service", "linkedaccount", "cost"]
+    names = table.select(["ou", "service", "linkedaccount"])
+    cost = table.column("cost").cast(MONEY)
+    units = pa.chunked_array([chunk.view(pa.decimal128(MONEY.precision, 0)) for chunk in cost.chunks])
     sink = pa.BufferOutputStream()
-    pacsv.write_csv(table.select(columns), sink, pacsv.WriteOptions(include_header=False))
+    pacsv.write_csv(names.append_column("units", units), sink, pacsv.WriteOptions(include_header=False))
     return hashlib.sha256(sink.getvalue()).hexdigest()
 
 

@@ -12,12 +12,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from finops_assets.core.digest import mail_address
-from finops_assets.core.errors import FinopsError
+from finops_assets.core.errors import FinopsError, SettingsError
 from finops_assets.core.money import money
 
 if TYPE_CHECKING:
     from finops_assets.core.outbox import Outbox
-    from finops_assets.core.ports import Archive, Catalog, PublishedDay, Warehouse
+    from finops_assets.core.ports import Archive, Catalog, PublishedDay, Refused, Warehouse
 
 State = Literal["ok", "warn", "fail", "skip"]
 WORDS = {"ok": "ok", "warn": "warned", "fail": "failed", "skip": "skipped"}
@@ -111,6 +111,28 @@ def addresses(sender: str, recipients: Sequence[str]) -> Iterator[Finding]:
         yield Finding("addresses", "fail", "mail.recipients names nobody", "Write at least one address.")
     elif not wrong:
         yield Finding("addresses", "ok", f"from {sender} to {', '.join(recipients)}")
+
+
+def bare(given: Iterable[str], setting: str) -> list[str]:
+    """The addresses without their names; those that are none are the matter of `addresses`."""
+    found = []
+    for one in given:
+        try:
+            found.append(mail_address(one, setting).addr_spec)
+        except SettingsError:
+            continue
+    return found
+
+
+def undelivered(name: str, refused: Iterable[tuple[str, Refused]], otherwise: str) -> Iterator[Finding]:
+    """A finding for each recipient that does not get their mail; `otherwise` is said where there is none."""
+    all_well = True
+    for recipient, why in refused:
+        all_well = False
+        since = f" since {why.since:%Y-%m-%d}" if why.since else ""
+        yield Finding(name, "fail", f"{recipient}{since}: {why.reason}", why.fix)
+    if all_well:
+        yield Finding(name, "ok", otherwise)
 
 
 def walk(

@@ -30,7 +30,7 @@ class BillError(FinopsError):
 
 
 class MissingDaysError(BillError):
-    """The bill has no charges on these days. Empty is a finding, never a green empty day."""
+    """The bill does not have these days, or not whole. Empty is a finding, never a green empty day."""
 
     def __init__(self, what: str, *, days: tuple = (), where: str = "", fix: str = "") -> None:
         super().__init__(what, where=where, fix=fix)
@@ -43,6 +43,14 @@ class AccountsError(FinopsError):
 
 class ArchiveError(FinopsError):
     """The archive, the catalog or the outbox cannot be written, or holds what it should not."""
+
+
+class DamagedError(ArchiveError):
+    """An object of the archive cannot be read, or is not what was written."""
+
+
+class ColdObjectError(ArchiveError):
+    """An object is in cold storage: it cannot be read until somebody has it restored, which takes hours."""
 
 
 class UnknownDeliveryError(FinopsError):

@@ -1,9 +1,13 @@
-"""What goes out each morning: the digest of the newest day, made once, delivered to whoever has not got it yet."""
+"""What goes out each morning: the digest of the newest day, made once, delivered to whoever has not got it yet.
+
+A day that changes after it was mailed is told in the next digest, or, if it moved far, in a revision of its own. A
+day without a bill at its deadline has its digest too: it says so, and shows the newest day there is.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,21 +19,41 @@ from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import money
 from finops_assets.core.pipeline import in_words, read_account_map
 from finops_assets.core.ports import Archive, Delivery, PublishedDay
+from finops_assets.core.restatements import Restatement
 from finops_assets.core.schemas import day_path
-from finops_assets.core.settlement import settlement
+from finops_assets.core.settlement import Journal, first_open_day, settlement
 
 if TYPE_CHECKING:
-    from finops_assets.core.digest import Covered, DayFacts, Digest
+    from finops_assets.core.digest import Covered, DayFacts, Digest, Late
     from finops_assets.core.outbox import Outbox, Stored
+
+
+LOOK_BACK = 31
+"""Days before a digest's own among which it looks for ones that nobody has heard of."""
+
+UNHEARD = ("none", "late")
 
 
 @dataclass(frozen=True)
 class Sent:
-    """The digest of a day after this run: what is stored, and the messages that this run sent."""
+    """The digest of a day after this run: what is stored, and the messages that this run sent.
+
+    `outdated` is a digest that somebody has and whose day has changed since; `told` are the changed days that it tells.
+    """
 
     stored: Stored
     deliveries: tuple[Delivery, ...]
     outdated: bool
+    told: tuple[date, ...] = ()
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """From which moves on a mailed day's change is told in the next digest, and corrected by one of its own."""
+
+    tell_percent: float = 0.5
+    correct_percent: float = 5.0
+    amount: float = 1.0
 
 
 class Morning:
@@ -41,6 +65,8 @@ class Morning:
         subject_prefix: mail.subject_prefix.
         links: label -> path or URL shown at the digest's end.
         draw: turns a chart's spec into a PNG.
+        thresholds: when a changed day is told.
+        journal: tells how final days are; without one, by the calendar alone.
     """
 
     def __init__(
@@ -50,87 +76,202 @@ class Morning:
         subject_prefix: str,
         links: Mapping[str, str],
         draw: Callable[[Mapping[str, Any]], bytes] = charts.to_png,
+        thresholds: Thresholds = Thresholds(),
+        journal: Journal | None = None,
     ) -> None:
         self._archive, self._outbox, self._prefix, self._links = archive, outbox, subject_prefix, links
-        self._draw = draw
-        self._ahead: tuple[tuple, Future[Digest]] | None = None
+        self._draw, self._thresholds, self._journal = draw, thresholds, journal
+        self._ahead: tuple[tuple, Future[tuple[Digest, dict[date, Decimal]]]] | None = None
 
     def prepare(self, days: Sequence[date], now: datetime) -> None:
         """Begin to render the digest that `send` of these days will ask for, while something else is waited for.
 
         Nothing is stored or sent; what goes wrong here is said by `send`.
         """
-        there = self._archive.describe(days[-1])
-        if there is None or self._outbox.latest(days[-1]) is not None:
+        there, latest = self._archive.describe(days[-1]), self._outbox.latest(days[-1])
+        if there is None or (latest and not latest.late):
             return
+        revision = latest.revision + 1 if latest else 1
         beside = ThreadPoolExecutor(1)
-        self._ahead = _work(days, there, 1, now), beside.submit(self._render, days, there, revision=1, now=now)
+        ahead = beside.submit(self._render, days, there, revision=revision, now=now)
+        self._ahead = _work(days, there, revision, now), ahead
         beside.shutdown(wait=False)
 
-    def send(self, days: Sequence[date], now: datetime) -> Sent:
-        """Send the digest of the last of these days, which speaks for the others too.
+    def send(self, days: Sequence[date], now: datetime, *, by_itself: bool = False) -> Sent | None:
+        """Send the digest of the last of these days, which speaks for those of the others that have none.
 
-        A digest that somebody already has is never sent again by itself, not even when its day has changed since;
-        one that nobody has yet is made anew if its day has changed.
+        A run that the platform has started by itself makes no digest of a day that another mail has spoken for: it
+        returns None where there is nothing to send.
+
+        A digest that somebody already has is sent again by itself only if one of the days has moved by more than
+        `correct_percent` since its readers last heard of it: then as a new revision that says so. One that nobody has
+        yet, or that only said that the bill was late, is made anew if its day has changed.
 
         Raises:
             ArchiveError: the day is not archived.
             SettingsError: an address is malformed; nothing was sent.
         """
         day = days[-1]
-        there = self._archive.describe(day)
-        if there is None:
-            raise ArchiveError("is not archived", where=day_path(day), fix="Materialize ou_breakdown_parquet first.")
+        there = self._described(day)
         stored = self._outbox.latest(day)
         outdated = stored is not None and stored.fingerprint != there.fingerprint
         mailed = self._outbox.mailed(day)
-        if stored is None or (outdated and (mailed.state == "none" or mailed.covered_by)):
-            revision = self._outbox.next_revision(day, there.fingerprint)
-            ahead, self._ahead = self._ahead, None
-            if ahead and ahead[0] == _work(days, there, revision, now):
-                digest = ahead[1].result()
-            else:
-                digest = self._render(days, there, revision=revision, now=now)
-            # Before the digest is stored: a crash between the two would lose the note, as the retry finds the digest.
-            self._outbox.cover(days[:-1], by=day, revision=digest.revision)
-            stored, outdated = self._outbox.store(digest, there.fingerprint, now), False
-        return Sent(stored, tuple(self._outbox.deliver(day)), outdated)
+        if by_itself and mailed.covered_by and mailed.state == "sent":
+            return self._corrected(days, now)
+        if stored is None or (outdated and (stored.late or mailed.state == "none" or mailed.covered_by)):
+            stored = self._make(days, there, self._outbox.next_revision(day, there.fingerprint), now)
+        elif corrected := self._corrected(days, now):
+            return corrected
+        deliveries = tuple(self._outbox.deliver(day))
+        return Sent(stored, deliveries, stored.fingerprint != there.fingerprint, _others(stored))
 
-    def _render(self, days: Sequence[date], there: PublishedDay, *, revision: int, now: datetime) -> Digest:
+    def _corrected(self, days: Sequence[date], now: datetime) -> Sent | None:
+        """A revision for the newest of these days that has moved far since its readers heard of it, if one has."""
+        moved = [move.day for move in self._moves(days, now) if self._calls_for_correction(move)]
+        if not moved:
+            return None
+        day = moved[-1]
+        there, stored = self._described(day), self._outbox.latest(day)
+        if stored is None:
+            return None
+        if stored.fingerprint != there.fingerprint:
+            stored = self._make([day], there, stored.revision + 1, now)
+        return Sent(stored, tuple(self._outbox.deliver(day)), outdated=False, told=_others(stored))
+
+    def refresh(self, day: date, now: datetime) -> Sent:
+        """Render the day's digest anew as a revision of its own, on request, and send it to every recipient."""
+        there, latest = self._described(day), self._outbox.latest(day)
+        stored = self._make([day], there, latest.revision + 1 if latest else 1, now)
+        return Sent(stored, tuple(self._outbox.deliver(day)), outdated=False)
+
+    def send_late(self, day: date, now: datetime, written: datetime | None) -> Sent | None:
+        """Tell the recipients that the day's bill is late, with the newest day there is; None where there is none.
+
+        A day that has a digest already is left as it is.
+
+        Args:
+            day: the day that is waited for.
+            now: counts how late it is, from the end of the day.
+            written: when the newest export was written (UTC).
+        """
+        from finops_assets.core.digest import Late
+
+        through = max((d for d in self._archive.days() if d < day), default=None)
+        stored = self._outbox.latest(day)
+        if through is None or (stored and not stored.late):
+            return None
+        if stored is None:
+            over = datetime.combine(day + timedelta(days=1), datetime.min.time(), now.tzinfo)
+            late = Late(day, int((now - over).total_seconds() // 3600), written)
+            there = self._described(through)
+            digest, says = self._render([through], there, revision=1, now=now, late=late)
+            del says[through]
+            stored = self._outbox.store(digest, f"late, {there.fingerprint}", now, says=says, late=True)
+        return Sent(stored, tuple(self._outbox.deliver(day)), outdated=False, told=_others(stored))
+
+    def moves(self, now: datetime, archived: Mapping[date, PublishedDay] | None = None) -> list[Restatement]:
+        """Days that AWS may still change whose total is another than their readers last heard, ascending."""
+        return self._moves(list(archived or self._outbox.told()), now, archived)
+
+    def calling_for_correction(self, now: datetime) -> list[Restatement]:
+        """Those that moved by more than `correct_percent`."""
+        return [move for move in self.moves(now) if self._calls_for_correction(move)]
+
+    def _calls_for_correction(self, move: Restatement) -> bool:
+        return move.exceeds(self._thresholds.correct_percent, self._thresholds.amount)
+
+    def _moves(
+        self, days: Iterable[date], now: datetime, archived: Mapping[date, PublishedDay] | None = None
+    ) -> list[Restatement]:
+        told, oldest = self._outbox.told(), first_open_day(now.date())
+        found = []
+        for day in sorted(set(days) & told.keys()):
+            there = None
+            if day >= oldest:
+                there = self._archive.describe(day) if archived is None else archived.get(day)
+            if there and there.total != told[day]:
+                found.append(Restatement(day, told[day], there.total))
+        return found
+
+    def _make(self, days: Sequence[date], there: PublishedDay, revision: int, now: datetime) -> Stored:
+        ahead, self._ahead = self._ahead, None
+        if ahead and ahead[0] == _work(days, there, revision, now):
+            digest, says = ahead[1].result()
+        else:
+            digest, says = self._render(days, there, revision=revision, now=now)
+        # Before the digest is stored: a crash between the two would lose the note, as the retry finds the digest.
+        self._outbox.cover(self._unmailed(days), by=there.day, revision=digest.revision)
+        return self._outbox.store(digest, there.fingerprint, now, says=says)
+
+    def _unmailed(self, days: Sequence[date]) -> list[date]:
+        """The days that the last one's mail speaks for: of the run's, and since the last mail, those nobody heard of.
+
+        The readers of the others are told of a change by `restated`.
+        """
+        day = days[-1]
+        before = [d for d in self._archive.days() if d < day and (day - d).days <= LOOK_BACK]
+        states = self._outbox.mailed_days({*before, *days})
+        heard = max((d for d in before if states[d] not in UNHEARD), default=day)
+        return [d for d in sorted({*before, *days[:-1]}) if states[d] in UNHEARD and (d in days or d > heard)]
+
+    def _render(
+        self, days: Sequence[date], there: PublishedDay, *, revision: int, now: datetime, late: Late | None = None
+    ) -> tuple[Digest, dict[date, Decimal]]:
+        """The digest, and what its readers learn: each day's total that it tells them."""
         from finops_assets.core import digest
 
         day = there.day
         archived = [d for d in self._archive.days() if d <= day]
         shown = [d for d in archived if (day - d).days < digest.CHART_DAYS or d >= day.replace(day=1)]
         month_before = (day.replace(day=1) - timedelta(days=1)).replace(day=1)
-        facts = {d: self._archive.describe(d) for d in archived if d >= min(month_before, shown[0])}
+        facts = {d: self._described(d) for d in archived if d >= min(month_before, shown[0])}
         other = [d for d, f in facts.items() if (f.currency, f.cost_basis) != (there.currency, there.cost_basis)]
         notes = [f"{in_words(other)} archived in another currency or cost basis: not compared."] if other else []
         facts = {d: f for d, f in facts.items() if d not in other}
         shown = [d for d in shown if d not in other]
+        thresholds = self._thresholds
+        restated = [m for m in self.moves(now, facts) if m.exceeds(thresholds.tell_percent, thresholds.amount)]
         names = {r["account_id"]: r["account_name"] for r in read_account_map(self._archive).to_pylist()}
+        today = now.date()
+        settled = self._journal.settled(today) if self._journal else lambda d: settlement(d, today)
         figures = digest.digest_figures(
             self._archive.read(shown),
             day,
-            days={d: _facts(f, now.date()) for d, f in facts.items()},
+            days={d: _facts(f, settled(d)) for d, f in facts.items()},
             names=names,
             currency=there.currency,
             cost_basis=there.cost_basis,
             archive_path=there.path,
             links=self._links,
             data_through=archived[-1],
-            covered=self._covered(days[:-1]),
+            covered=self._covered(self._unmailed(days)),
             notes=notes,
+            restated=restated,
+            late=late,
         )
-        return digest.render(figures, self._draw(digest.chart_spec(figures)), revision=revision, prefix=self._prefix)
+        rendered = digest.render(
+            figures, self._draw(digest.chart_spec(figures)), revision=revision, prefix=self._prefix
+        )
+        return rendered, {move.day: move.new for move in restated} | {day: there.total}
+
+    def _described(self, day: date) -> PublishedDay:
+        there = self._archive.describe(day)
+        if there is None:
+            raise ArchiveError("is not archived", where=day_path(day), fix="Materialize ou_breakdown_parquet first.")
+        return there
 
     def _covered(self, days: Sequence[date]) -> Covered | None:
         from finops_assets.core.digest import Covered
 
         if not days:
             return None
-        total = sum((self._archive.describe(d).total for d in days), Decimal())
+        total = sum((self._described(d).total for d in days), Decimal())
         return Covered(days[0], days[-1], len(days), total)
+
+
+def _others(stored: Stored) -> tuple[date, ...]:
+    """The days beside its own that a digest tells the totals of."""
+    return tuple(day for day in stored.says if day != stored.day)
 
 
 def _work(days: Sequence[date], there: PublishedDay, revision: int, now: datetime) -> tuple:
@@ -138,14 +279,14 @@ def _work(days: Sequence[date], there: PublishedDay, revision: int, now: datetim
     return tuple(days), there.fingerprint, revision, now.date()
 
 
-def _facts(day: PublishedDay, today: date) -> DayFacts:
+def _facts(day: PublishedDay, settled: str) -> DayFacts:
     from finops_assets.core.digest import DayFacts
 
     said = day.metadata
     return DayFacts(
         total=day.total,
         scheduled=Decimal(said["scheduled"]),
-        settlement=settlement(day.day, today),
+        settlement=settled,
         by_category={name: Decimal(total) for name, total in json.loads(said["by_category"]).items()},
         left_out=tuple(
             f"{lines} line(s), {money(Decimal(total), day.currency)}: {reason}"

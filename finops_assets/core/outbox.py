@@ -8,6 +8,8 @@ What was done is in the archive, as small objects under `digests/`; nothing is r
     digests/2025-09-10/r1/receipts/<address hash>.json           written after each message
     digests/2025-09-10/r1/sent.json                              written when all recipients have theirs
     digests/2025-09-10/r1/resends/<address hash>-<n>.json        sent again on request
+    digests/2025-09-10/r1/late                                   there if it went out in place of a day without a bill
+    digests/_told.json                                           each day's total as recipients last heard it
     digests/_covered/<first>_<last>_by_<day>_r1.json             days that another day's mail speaks for
 
 A `.sending.json` without its receipt means that a message may have been accepted or not: its run was killed, or the
@@ -23,7 +25,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -35,11 +37,14 @@ from finops_assets.core.money import plain
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
-    from finops_assets.core.ports import Archive, Delivery, Mailer
+    from finops_assets.core.ports import Archive, Delivery, Mailer, Refused
 
 PREFIX = "digests/"
 COVERED = PREFIX + "_covered/"
 HTML, TEXT, CHART, MANIFEST, SENT = "digest.html", "digest.txt", "chart.png", "manifest.json", "sent.json"
+LATE, TOLD = "late", PREFIX + "_told.json"
+REMEMBERED = 100
+"""Days whose told total is kept: those that AWS may still change are 45 at most."""
 RECEIPTS, RECEIPT, SENDING = "receipts/", ".json", ".sending.json"
 MEGABYTE = 1_000_000
 
@@ -63,7 +68,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Stored:
-    """A digest in the archive, as its manifest describes it; `total` is exact, `fingerprint` is the day's data."""
+    """A digest in the archive, as its manifest describes it; `total` is exact, `fingerprint` is the day's data.
+
+    `says` is every day's total that its readers know from it; `late` that the day's bill was not there.
+    """
 
     day: date
     revision: int
@@ -76,6 +84,8 @@ class Stored:
     sender: str
     recipients: tuple[str, ...]
     rendered_at: datetime
+    says: Mapping[date, Decimal] = field(default_factory=dict)
+    late: bool = False
 
     @property
     def path(self) -> str:
@@ -87,7 +97,8 @@ class MailState:
     """Whether a day was mailed.
 
     Attributes:
-        state: `none`, `partial` (some recipients have it), `unknown` (a message may have gone out or not) or `sent`.
+        state: `none`, `partial` (some recipients have it), `unknown` (a message may have gone out or not), `late` (they
+            were told that its bill is late) or `sent`.
         revision: of the digest that the state is about; None where nothing is stored.
         when: when the last message went out (UTC).
         recipients: who has it.
@@ -109,13 +120,14 @@ class MailState:
                 "partial": ", which not everybody has yet",
                 "none": ", which is not sent yet",
                 "unknown": ", which may have been sent or not",
+                "late": ", which said that its bill is late",
             }
             return f"covered by the mail of {self.covered_by}{missing[self.state]}"
         doubt = f"; not known whether to {', '.join(self.unknown)}" if self.unknown else ""
         if self.when is None:
             stored = "not mailed" if self.revision is None else f"revision {self.revision} stored, not mailed"
             return stored + doubt
-        words = "mailed" if self.state == "sent" else "mailed only in part"
+        words = {"sent": "mailed", "late": "told to be late"}.get(self.state, "mailed only in part")
         to = ", ".join(self.recipients)
         return f"{words} {self.when:%Y-%m-%d %H:%M} UTC to {to} (revision {self.revision}){doubt}"
 
@@ -152,13 +164,23 @@ class Outbox:
 
     # --- storing --------------------------------------------------------------------------------------------------
 
-    def store(self, digest: Digest, fingerprint: str, rendered_at: datetime) -> Stored:
+    def store(
+        self,
+        digest: Digest,
+        fingerprint: str,
+        rendered_at: datetime,
+        *,
+        says: Mapping[date, Decimal] | None = None,
+        late: bool = False,
+    ) -> Stored:
         """Keep a digest. A revision that is there already, made of the same data, is left as it is and returned.
 
         Args:
             digest: the rendered digest.
             fingerprint: of the day's data.
             rendered_at: becomes the mail's Date; has a time zone.
+            says: the totals that its readers learn; by default that of its day.
+            late: it goes out in place of a day without a bill.
 
         Raises:
             ArchiveError: this revision is there already, made of other data.
@@ -186,10 +208,14 @@ class Outbox:
             sender=self._sender,
             recipients=self._recipients,
             rendered_at=rendered_at.astimezone(UTC),
+            says={digest.day: digest.total} if says is None else says,
+            late=late,
         )
         for name, data in parts.items():
             self._archive.put(folder + name, data)
-        self._write(folder + MANIFEST, {**asdict(stored), "total": plain(stored.total)})
+        if late:
+            self._archive.put(folder + LATE, b"")
+        self._write(folder + MANIFEST, {**asdict(stored), "total": plain(stored.total), "says": _plain(stored.says)})
         return stored
 
     def latest(self, day: date) -> Stored | None:
@@ -277,8 +303,21 @@ class Outbox:
         problems += self._open(stored, begun)
         if problems:
             raise _together(problems)
-        self._write(stored.path + SENT, {"recipients": recipients, "at": self._clock()})
+        self._finish(stored, recipients)
         return deliveries
+
+    def _finish(self, stored: Stored, recipients: Sequence[str]) -> None:
+        """Everybody has it: remember what they know from it, then that it is done."""
+        if stored.says:
+            told = {**self.told(), **stored.says}
+            self._write(TOLD, _plain({day: told[day] for day in sorted(told)[-REMEMBERED:]}))
+        self._write(stored.path + SENT, {"recipients": recipients, "at": self._clock()})
+
+    def told(self) -> dict[date, Decimal]:
+        """Each day's total as all recipients last heard it, by the day's own digest or a later one."""
+        if self._archive.get(TOLD) is None:
+            return {}
+        return {date.fromisoformat(day): Decimal(total) for day, total in self._read(TOLD).items()}
 
     def resend(self, day: date, to: Sequence[str] | None = None) -> list[Delivery]:
         """Send the newest stored digest again: the same stored bytes, under a Message-ID of its own.
@@ -341,7 +380,7 @@ class Outbox:
         self._archive.delete([_sending(stored, recipient)])
         there = self._archive.list(stored.path + RECEIPTS)
         if all(_receipt(stored, each) in there for each in self._recipients):
-            self._write(stored.path + SENT, {"recipients": self._recipients, "at": self._clock()})
+            self._finish(stored, self._recipients)
         return delivery
 
     def _begin(self, stored: Stored, recipient: str, delivery_id: str) -> bool:
@@ -440,6 +479,15 @@ class Outbox:
             unique.setdefault(_address_hash(address), address)
         return list(unique.values())
 
+    def refused(self) -> dict[str, Refused]:
+        """Recipients in the settings that do not get their mail, as far as the mailer can tell, and why.
+
+        Raises:
+            SettingsError: an address is malformed.
+            FinopsError: it cannot be told.
+        """
+        return self._mailer.refused(self._checked(self._recipients, "mail.recipients"))
+
     # --- what was mailed ------------------------------------------------------------------------------------------
 
     def cover(self, days: Iterable[date], by: date, revision: int) -> None:
@@ -473,7 +521,7 @@ class Outbox:
         def of(day: date, revision: int) -> str:
             folder = _folder(day, revision)
             if folder + SENT in there:
-                return "sent"
+                return "late" if folder + LATE in there else "sent"
             return "unknown" if folder in unknown else "partial" if folder in partial else "none"
 
         states = {day: of(day, newest[day]) if day in newest else "none" for day in days}
@@ -489,7 +537,8 @@ class Outbox:
         folder = _folder(day, revision)
         within = [path for path in paths if path.startswith(folder)]
         receipts, open_notes = ([self._read(path) for path in of(within)] for of in (_receipts, _unsettled))
-        state = "sent" if folder + SENT in within else "unknown" if open_notes else "partial" if receipts else "none"
+        sent = "late" if folder + LATE in within else "sent"
+        state = sent if folder + SENT in within else "unknown" if open_notes else "partial" if receipts else "none"
         return MailState(
             state=state,
             revision=revision,
@@ -523,6 +572,7 @@ class Outbox:
                     "total": Decimal(found["total"]),
                     "parts": {name: Part(**part) for name, part in found["parts"].items()},
                     "recipients": tuple(found["recipients"]),
+                    "says": {date.fromisoformat(d): Decimal(total) for d, total in found.get("says", {}).items()},
                     "rendered_at": datetime.fromisoformat(found["rendered_at"]),
                 }
             )
@@ -550,6 +600,10 @@ def _json(facts: Mapping[str, Any]) -> bytes:
 
 def _as_text(value: Any) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _plain(totals: Mapping[date, Decimal]) -> dict[str, str]:
+    return {day.isoformat(): plain(total) for day, total in totals.items()}
 
 
 def _folder(day: date, revision: int | None = None) -> str:

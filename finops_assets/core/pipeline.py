@@ -10,16 +10,27 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from finops_assets.core import breakdown
+from finops_assets.core import breakdown, restatements
 from finops_assets.core.errors import ArchiveError, MissingDaysError
 from finops_assets.core.money import plain
-from finops_assets.core.ports import Archive, Catalog, CatalogDay, DayRows, PublishedDay, Refresh, SourceDay, Warehouse
+from finops_assets.core.ports import (
+    Archive,
+    Catalog,
+    CatalogDay,
+    DayRows,
+    LeftOut,
+    PublishedDay,
+    Refresh,
+    SourceDay,
+    Warehouse,
+)
+from finops_assets.core.restatements import Restatement
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
-from finops_assets.core.settlement import settlement
+from finops_assets.core.settlement import Journal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,12 +50,34 @@ def no_progress(what: str, done: int, of: int) -> None:
     """Tell nobody."""
 
 
-def find_days(warehouse: Warehouse, days: Sequence[date]) -> dict[date, SourceDay]:
+def delivered_until(updated: datetime | None, complete_after: float = 0.0) -> date | None:
+    """The newest day that was over, for so many hours, when the bill was last written; None where that is not known."""
+    return (updated - timedelta(hours=complete_after)).date() - timedelta(days=1) if updated else None
+
+
+def find_days(warehouse: Warehouse, days: Sequence[date], complete_after: float = 0.0) -> dict[date, SourceDay]:
     """What the bill says of these (contiguous, ascending) days.
 
+    Args:
+        warehouse: reads the bill.
+        days: which.
+        complete_after: bill.complete_after_hours.
+
     Raises:
-        MissingDaysError: the bill has no charges on some of them; it names them, and the days that it has.
+        MissingDaysError: the bill was last written before some of them were over, so that it has a part of them at
+            most, or has no charges on them; it names them, and the days that it has.
     """
+    updated = warehouse.glance().updated
+    until = delivered_until(updated, complete_after)
+    early = tuple(day for day in days if until and day > until)
+    if early:
+        raise MissingDaysError(
+            f"the newest export was written {updated:%Y-%m-%d %H:%M} UTC, before {in_words(early)} was over: it has a "
+            "part of the charges at most",
+            days=early,
+            where=warehouse.describe().path,
+            fix="Wait for the next export. If these files are whole and only their time is wrong, `touch` them.",
+        )
     source = warehouse.source_days(days[0], days[-1])
     missing = tuple(day for day in days if day not in source or not source[day].lines)
     if missing:
@@ -91,12 +124,14 @@ class Archived:
     """What became of the days: published, or the promise that each of the others breaks.
 
     `largest` and `unknown` are for people to look at: each day's rows of the highest cost, and its accounts without OU.
+    `restated` are the days that were published before with other rows.
     """
 
     published: dict[date, PublishedDay] = field(default_factory=dict)
     largest: dict[date, list[dict]] = field(default_factory=dict)
     unknown: dict[date, dict[str, float]] = field(default_factory=dict)
     broken: dict[str, dict[date, str]] = field(default_factory=lambda: {name: {} for name in breakdown.PROMISES})
+    restated: dict[date, Restatement] = field(default_factory=dict)
 
     @property
     def refused(self) -> dict[date, str]:
@@ -110,13 +145,36 @@ def archive_days(
     *,
     cost_basis: str,
     run_id: str,
-    today: date,
+    now: datetime,
+    stable_after: int = 0,
+    complete_after: float = 0.0,
     progress: Progress = no_progress,
 ) -> Archived:
-    """Publish one object a day, each proved to be exactly the bill; a day that is not stays as it was."""
-    source = find_days(warehouse, days)
-    bill_format = warehouse.describe().format
+    """Publish one object a day, each proved to be exactly the bill; a day that is not stays as it was.
+
+    What a day's rewriting changes is entered in the ledger of restatements before the day is published.
+
+    Args:
+        warehouse: reads the bill.
+        archive: where days are published.
+        days: which (contiguous, ascending).
+        cost_basis: the setting bill.cost_basis.
+        run_id: the Dagster run, for the records.
+        now: for how final a day is, and for when a change was first seen.
+        stable_after: bill.stable_after.
+        complete_after: bill.complete_after_hours.
+        progress: told how far it is.
+    """
+    source = find_days(warehouse, days, complete_after)
+    described = warehouse.describe()
+    settled = Journal(archive, stable_after).settled(now.date())
     result = Archived()
+
+    def enter(before: PublishedDay, rows: DayRows) -> None:
+        if (before.currency, before.cost_basis) != (source[rows.day].currency, cost_basis):
+            return  # another setting, no other bill
+        restatements.record(archive, before, rows, at=now, source_export=described.snapshot, run_id=run_id)
+        result.restated[rows.day] = Restatement(rows.day, before.total, rows.total)
 
     def archive_day(rows: DayRows) -> None:
         found = breakdown.faults(rows, source.get(rows.day))
@@ -124,10 +182,10 @@ def archive_days(
             result.broken[promise][rows.day] = fault
         if not found:
             facts = day_facts(source[rows.day], cost_basis)
-            facts |= {"settlement": settlement(rows.day, today), "run_id": run_id, "bill_format": bill_format}
+            facts |= {"settlement": settled(rows.day), "run_id": run_id, "bill_format": described.format}
             result.largest[rows.day] = breakdown.largest(rows.rows, LARGEST)
             result.unknown[rows.day] = breakdown.unknown_accounts(rows.rows)
-            result.published[rows.day] = archive.publish(rows, facts)
+            result.published[rows.day] = archive.publish(rows, facts, lambda before: enter(before, rows))
 
     with ThreadPoolExecutor(WRITERS) as writers:
         under_way: deque[Future] = deque()
@@ -157,6 +215,44 @@ def day_facts(source: SourceDay, cost_basis: str) -> dict[str, str]:
         "by_category": json.dumps({name: plain(total) for name, total in source.by_category.items()}),
         "left_out": json.dumps([[out.reason, out.lines, plain(out.total)] for out in source.left_out]),
     }
+
+
+def told_of_source(there: PublishedDay) -> SourceDay:
+    """What the bill said of an archived day, by what the day's object says: `day_facts` read back."""
+    said = there.metadata
+    return SourceDay(
+        day=there.day,
+        currency=there.currency,
+        lines=int(said["source_lines"]),
+        total=Decimal(said["source_total"]),
+        scheduled=Decimal(said["scheduled"]),
+        by_category={name: Decimal(total) for name, total in json.loads(said["by_category"]).items()},
+        left_out=tuple(LeftOut(reason, n, Decimal(total)) for reason, n, total in json.loads(said["left_out"])),
+    )
+
+
+def costs_by_ou(archive: Archive, day: date | None, days: int) -> tuple[dict[str, dict[date, Decimal]], PublishedDay]:
+    """Each OU's cost of the archived days up to a day (the newest by default), at most so many; and that day.
+
+    A day that an OU has no row on costs it nothing; days that are not archived, or that are in another currency or on
+    another cost basis than the newest, are not there.
+
+    Raises:
+        ArchiveError: nothing is archived up to that day.
+    """
+    there = [found for found in archive.days() if day is None or found <= day]
+    newest = archive.describe(there[-1]) if there else None
+    if newest is None:
+        raise ArchiveError("nothing is archived", where=day_path(day) if day else "", fix="Run a day: `finops run`.")
+    span = [found for found in there if (newest.day - found).days < days]
+    with ThreadPoolExecutor(WRITERS) as readers:
+        described = list(readers.map(archive.describe, span))
+    same = [d.day for d in described if d and (d.currency, d.cost_basis) == (newest.currency, newest.cost_basis)]
+    sums = archive.read(same).group_by(["billingdate", "ou"]).aggregate([("cost", "sum")]).to_pylist()
+    costs: dict[str, dict[date, Decimal]] = {row["ou"]: dict.fromkeys(same, Decimal()) for row in sums}
+    for row in sums:
+        costs[row["ou"]][row["billingdate"]] = row["cost_sum"]
+    return costs, newest
 
 
 def read_account_map(archive: Archive) -> pa.Table:

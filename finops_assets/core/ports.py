@@ -70,6 +70,26 @@ class BillDescription:
 
 
 @dataclass(frozen=True)
+class Glance:
+    """The bill from outside: an id that changes with each refresh of it, and when the newest was written (UTC).
+
+    Of an export with manifests it is the manifests' id and time: they are delivered after all data files.
+    """
+
+    snapshot: str
+    updated: datetime | None
+
+
+@dataclass(frozen=True)
+class DayPrint:
+    """A day of the breakdown without its rows: their fingerprint, as `core.breakdown` makes it, and exact total."""
+
+    fingerprint: str
+    total: Decimal
+    rows: int
+
+
+@dataclass(frozen=True)
 class AccountMap:
     """Who owned what, in the ACCOUNT_OU_MAP schema; `outdated` says why it is not today's, where it is not."""
 
@@ -105,6 +125,20 @@ class PublishedDay:
     size_bytes: int
     metadata: Mapping[str, str] = field(default_factory=dict)
     changed: bool = True
+
+
+@dataclass(frozen=True)
+class DayVersion:
+    """One version of a day's object, the current one or one that was replaced.
+
+    `metadata` is what the object says of itself, as in PublishedDay; empty where it cannot be read.
+    """
+
+    id: str
+    written: datetime
+    size_bytes: int
+    current: bool
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -147,13 +181,36 @@ class Delivery:
     location: str
 
 
+@dataclass(frozen=True)
+class Refused:
+    """Why a recipient does not get their mail.
+
+    Attributes:
+        kind: `bounce`, `complaint` or `suppressed`.
+        reason: one line of plain text. It may quote a mail server: where it is shown as HTML, it is escaped.
+        since: when that was first so (UTC), where it is known.
+        fix: what to do about it, in the imperative.
+    """
+
+    kind: str
+    reason: str
+    since: datetime | None
+    fix: str
+
+
 class Warehouse(Protocol):
     """Runs the bill's SQL and streams Arrow."""
 
     def describe(self) -> BillDescription: ...
 
+    def glance(self) -> Glance:
+        """Whether the bill has changed, without reading it."""
+
     def coverage(self) -> list[date]:
         """Every day that has charges, ascending."""
+
+    def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
+        """What the rows of `breakdown` would be, in one query that gives a line a day."""
 
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         """What the bill says of each day from start to end inclusive; a day without lines has no entry."""
@@ -180,14 +237,26 @@ class Accounts(Protocol):
 class Archive(Protocol):
     """Keeps one object a day, whole or not at all."""
 
-    def publish(self, day: DayRows, metadata: Mapping[str, str]) -> PublishedDay: ...
+    def publish(
+        self, day: DayRows, metadata: Mapping[str, str], replacing: Callable[[PublishedDay], None] = ...
+    ) -> PublishedDay:
+        """Write the day unless it is there already; `replacing` is told of a day with other rows before it goes."""
 
     def describe(self, day: date) -> PublishedDay | None: ...
 
     def days(self) -> list[date]: ...
 
+    def written(self) -> dict[date, datetime]:
+        """The archived days, ascending, and when the store has their object from: one listing."""
+
     def read(self, days: Sequence[date]) -> pa.Table:
         """Rows of these days: OU_BREAKDOWN's columns and `cost`, dailycost as an exact decimal."""
+
+    def versions(self, day: date) -> list[DayVersion]:
+        """What was ever published of the day, as far as it is kept, newest first; none where it never was."""
+
+    def read_version(self, day: date, version: str) -> bytes:
+        """The day's object as it was in that version; one that is not there is an error."""
 
     def put(self, path: str, data: bytes) -> str: ...
 
@@ -246,6 +315,13 @@ class Mailer(Protocol):
             FinopsError: it was surely not accepted.
         """
 
+    def refused(self, recipients: Sequence[str]) -> dict[str, Refused]:
+        """Recipients that do not get their mail, as far as this mailer can tell, and why.
+
+        Raises:
+            FinopsError: it cannot be told.
+        """
+
 
 METRICS = {
     "DigestSent": "Count",
@@ -260,8 +336,11 @@ METRICS = {
 class Alerts(Protocol):
     """Tells people that something is wrong, or well again."""
 
-    def send(self, subject: str, text: str) -> str:
-        """Send one alert; returns its id or place. Of a subject that is too long, the beginning is sent."""
+    def send(self, subject: str, text: str, alert_id: str = "") -> str:
+        """Send one alert; returns its id or place. Of a subject that is too long, the beginning is sent.
+
+        Where the channel can, the same alert_id again leaves one message, not two.
+        """
 
 
 class Metrics(Protocol):

@@ -57,6 +57,9 @@ BREAKDOWN_PREFIX = "ou-breakdowns"
 DAY_OBJECT_NAME = "ou_breakdown.parquet"
 ACCOUNT_MAP_PATH = "account-ou-map/account_ou_map.parquet"
 
+RESTORED_FROM, RESTORED_AT = "restored_from", "restored_at"
+"""What a day's object says beside the rest where `finops restore` has put an earlier version in its place."""
+
 
 def day_location(day: date) -> str:
     """The folder of a day, e.g. `ou-breakdowns/year=2025/month=09/day=10/`."""
@@ -70,7 +73,13 @@ def day_path(day: date) -> str:
 
 PARTITION_KEYS = ("year", "month", "day")
 
-_HIVE_TYPES = {pa.date32(): "date", pa.string(): "string", pa.float64(): "double"}
+_HIVE_TYPES = {
+    pa.date32(): "date",
+    pa.string(): "string",
+    pa.float64(): "double",
+    MONEY: "decimal(38,12)",
+    pa.timestamp("ms"): "timestamp",
+}
 
 
 def hive_columns(schema: pa.Schema) -> list[tuple[str, str]]:

@@ -1,17 +1,92 @@
-"""How final a day is: provisional days may still change, closed ones no longer do.
+"""How final a day is: provisional days may still change, stable ones have stopped to, closed ones no longer do.
 
 AWS refreshes a month for up to two weeks after it ends (Data Exports' documentation); after that it is taken as closed.
+A day is stable once so many refreshes of the bill in a row have left it as it is: the journal counts them, one small
+object in the archive, so that the platform's every part and every process says the same.
 """
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
-PROVISIONAL, CLOSED = "provisional", "closed"
+if TYPE_CHECKING:
+    from finops_assets.core.ports import Archive
+
+PROVISIONAL, STABLE, CLOSED = "provisional", "stable", "closed"
 DAYS_AFTER_MONTH_END = 14
+JOURNAL_PATH = "refreshes/journal.json"
+KEPT = 400
+"""Refreshes that the journal remembers: over four months of three a day."""
 
 
-def settlement(day: date, today: date) -> str:
-    """`provisional` or `closed`, as of today (UTC)."""
-    month_end = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-    return CLOSED if today > month_end + timedelta(days=DAYS_AFTER_MONTH_END) else PROVISIONAL
+def first_open_day(today: date) -> date:
+    """The oldest day that AWS may still change: of this month, or of the last one in the two weeks after its end."""
+    this_month = today.replace(day=1)
+    closed = today > this_month + timedelta(days=DAYS_AFTER_MONTH_END)
+    return this_month if closed else (this_month - timedelta(days=1)).replace(day=1)
+
+
+def settlement(day: date, today: date, unchanged: int = 0, stable_after: int = 0) -> str:
+    """`provisional`, `stable` or `closed`, as of today (UTC).
+
+    Args:
+        day: the day.
+        today: in UTC.
+        unchanged: refreshes of the bill in a row that have left the day as it is.
+        stable_after: bill.stable_after; 0 where refreshes are not counted.
+    """
+    if day < first_open_day(today):
+        return CLOSED
+    return STABLE if 0 < stable_after <= unchanged else PROVISIONAL
+
+
+class Journal:
+    """Counts, for each day that is not closed, the refreshes of the bill that have left it unchanged.
+
+    Args:
+        archive: keeps the journal.
+        stable_after: bill.stable_after.
+    """
+
+    def __init__(self, archive: Archive, stable_after: int) -> None:
+        self._archive, self._stable_after = archive, stable_after
+
+    def record(
+        self, snapshot: str, at: datetime, *, unchanged: Iterable[date], changed: Iterable[date], today: date
+    ) -> None:
+        """Count one refresh of the bill; the same refresh again counts nothing, and takes back what has changed since.
+
+        Args:
+            snapshot: the id of the bill as it is now.
+            at: when it was seen.
+            unchanged: days that the archive has as this bill does.
+            changed: days that it had otherwise, or not at all.
+            today: days closed by today are forgotten.
+        """
+        facts = self._read()
+        counts = {day: n for day, n in _counts(facts).items() if day >= first_open_day(today)}
+        if snapshot not in {seen["snapshot"] for seen in facts["refreshes"]}:
+            facts["refreshes"] = [*facts["refreshes"], {"snapshot": snapshot, "seen": at.isoformat()}][-KEPT:]
+            counts |= {day: counts.get(day, 0) + 1 for day in unchanged}
+        counts |= dict.fromkeys(changed, 0)
+        facts["unchanged"] = {day.isoformat(): n for day, n in sorted(counts.items())}
+        self._archive.put(JOURNAL_PATH, json.dumps(facts, indent=1).encode())
+
+    def settled(self, today: date) -> Callable[[date], str]:
+        """Tells the settlement of any day as of today, from one look at the journal."""
+        counts = _counts(self._read())
+        return lambda day: settlement(day, today, counts.get(day, 0), self._stable_after)
+
+    def _read(self) -> dict:
+        data = self._archive.get(JOURNAL_PATH)
+        try:
+            return dict(json.loads(data)) if data else {"refreshes": [], "unchanged": {}}
+        except ValueError:  # nothing but counts is lost: days are provisional until they are counted again
+            return {"refreshes": [], "unchanged": {}}
+
+
+def _counts(facts: Mapping) -> dict[date, int]:
+    return {date.fromisoformat(day): n for day, n in facts["unchanged"].items()}

@@ -1,4 +1,7 @@
-"""What is said when a run fails, and to whom: in the run's own process, so that no daemon is needed for it."""
+"""What is said when a run fails: in the run's own process where it lives, so that no daemon is needed for it."""
+
+from datetime import date, datetime
+from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import (
@@ -7,49 +10,85 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from finops_assets.core.errors import FinopsError
+from finops_assets.core.errors import FinopsError, MissingDaysError
+from finops_assets.core.watch import Watch
 
 
-@dg.failure_hook(required_resource_keys={"alerts", "metrics"})
+@dg.failure_hook(required_resource_keys={"watch", "metrics", "clock"})
 def tell_of_failure(context: dg.HookContext) -> None:
-    """Send an alert that names the days, the step, the cause and the command that tries again; count the failure.
+    """Open an incident that names the days, the cause and the command that tries again; count the failure.
 
-    A channel that does not work is an error in the run's log, which the UI shows beside the failure itself.
+    A late bill is told as such, to the digest's readers too. A channel that does not work is an error in the run's
+    log, which the UI shows beside the failure itself; the incident keeps that nobody was told.
     """
     run = context.instance.get_run_by_id(context.run_id)
-    days = days_of(run.tags if run else {})
-    subject, text = failure_words(context.step_key, days, context.op_exception, context.run_id)
+    error = context.op_exception
+    watch, now = context.resources.watch, context.resources.clock()
     for tell in (
-        lambda: context.resources.alerts.send(subject, text),
+        lambda: _failed(
+            watch,
+            run.tags if run else {},
+            context.step_key,
+            cause_of(error),
+            context.run_id,
+            late=isinstance(getattr(error, "__cause__", None), MissingDaysError),
+            now=now,
+        ),
         lambda: context.resources.metrics.emit({"RunFailed": 1}),
     ):
         try:
             tell()
-        except FinopsError as error:
-            context.log.error("nobody was told of this failure: %s", error)  # noqa: TRY400  (its own words are enough)
+        except FinopsError as failure:
+            context.log.error("not everybody was told of this failure: %s", failure)  # noqa: TRY400
 
 
-def days_of(tags: dict[str, str]) -> tuple[str, ...]:
-    """The first and the last day of a run, or its one day, by its tags."""
+def cause_of(error: BaseException | None) -> str:
+    """What failed, in its own words."""
+    return getattr(error, "description", None) or (str(error) if error else "no reason was recorded")
+
+
+def _failed(
+    watch: Watch, tags: dict[str, str], step: str, cause: str, run_id: str, *, late: bool, now: datetime
+) -> None:
+    """Tell of a failed run of days, or of months, which are those of the evidence."""
+    days, keys = days_of(tags), _keys_of(tags)
+    if keys and not days:
+        watch.evidence_failed(keys, cause, run_id)
+    else:
+        watch.failed(step, days, cause, run_id, late=late, now=now)
+
+
+def days_of(tags: dict[str, str]) -> tuple[date, ...]:
+    """The first and the last day of a run, or its one day, by its tags; none of a run over something else."""
+    try:
+        return tuple(date.fromisoformat(key) for key in _keys_of(tags))
+    except ValueError:
+        return ()
+
+
+def _keys_of(tags: dict[str, str]) -> tuple[str, ...]:
+    """The first and the last partition of a run, or its one."""
     if PARTITION_NAME_TAG in tags:
         return (tags[PARTITION_NAME_TAG],)
     return tuple(tags[tag] for tag in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG) if tag in tags)
 
 
-def failure_words(step: str, days: tuple[str, ...], error: BaseException | None, run_id: str) -> tuple[str, str]:
-    """Subject and text of the alert."""
-    span = " to ".join(days) or "a run without a day"
-    cause = getattr(error, "description", None) or (str(error) if error else "no reason was recorded")
-    command = f"finops backfill {' '.join(days)}" if len(days) == 2 else f"finops run --date {(*days, 'DAY')[0]}"
-    return (
-        f"FinOps: {span} failed at {step}",
-        f"""The bill of {span} is not whole: {step} failed.
+def build_failure_sensor(clock: Any) -> dg.SensorDefinition:
+    """Tells of runs that could not tell themselves: their process was killed, or never started."""
 
-Cause: {cause}
-
-What is archived already stays as it was; nothing was published in part.
-Try again: {command}
-Look at it: finops doctor --date {(*days, "DAY")[-1]}
-Dagster run: {run_id}
-""",
+    @dg.run_failure_sensor(
+        name="runs_that_died",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=30,
+        description="Alerts for runs whose process was killed or never started; others alert for themselves.",
     )
+    def runs_that_died(context: dg.RunFailureSensorContext, watch: dg.ResourceParam[Watch]) -> None:
+        if not context.get_step_failure_events():
+            tell_of_death(watch, context.dagster_run, context.failure_event.message or "", clock())
+
+    return runs_that_died
+
+
+def tell_of_death(watch: Watch, run: dg.DagsterRun, cause: str, now: datetime) -> None:
+    """A run that could not tell of its failure itself."""
+    _failed(watch, dict(run.tags), "the run", cause or "its process is gone", run.run_id, late=False, now=now)

@@ -7,7 +7,7 @@ asset fails, the check names the day and the reason, and what lies downstream do
 # Without `from __future__ import annotations`: Dagster reads the assets' annotations as they are.
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -27,11 +27,16 @@ from finops_assets.core.ports import (
     Warehouse,
 )
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, OU_BREAKDOWN
+from finops_assets.core.watch import THE_DASHBOARD, Watch
 from finops_assets.defs import metadata as show
 from finops_assets.platform import Face
 from finops_assets.settings import Settings
 
 DATA_VERSION_TAG = "dagster/data_version"
+RETRIES = 2
+REASON_TAG = "finops/reason"
+"""Of a run that a sensor asked for: why."""
+
 NOT_EMPTY = "no_day_empty"
 UNASSIGNED = "unassigned_share_under_limit"
 READS_BACK = "archive_reads_back"
@@ -54,12 +59,31 @@ def _runs(context: dg.AssetExecutionContext, asset: str) -> bool:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """A failure that people can mend shows its message, not a stack trace, and is not retried as it is."""
+def _explained(context: dg.AssetExecutionContext, retry_seconds: float) -> Iterator[None]:
+    """A failure that people can mend shows its message, and is not tried again; what nobody foresaw is, twice.
+
+    Not by Dagster's RetryPolicy, which also tries again what somebody has terminated.
+    """
     try:
         yield
     except FinopsError as error:
         raise _refusal(error) from error
+    except (dg.Failure, dg.RetryRequested):
+        raise
+    except Exception as error:
+        if context.retry_number >= RETRIES:
+            raise
+        wait = retry_seconds * 2**context.retry_number
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=wait) from error
+
+
+@contextmanager
+def _told(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """The alerts' own errors do not fail a morning: the incident says that nobody was told, and is told later."""
+    try:
+        yield
+    except FinopsError as error:
+        context.log.warning("incidents were not settled: %s", error)
 
 
 def _measure(context: dg.AssetExecutionContext, metrics: Metrics, values: Mapping[str, float]) -> None:
@@ -90,6 +114,15 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         settings: the first day of the partitions, the cost basis and the limits.
         faces: what stands behind each asset on this platform; keys and meaning are the same on every one.
     """
+
+    def explained(context: dg.AssetExecutionContext) -> AbstractContextManager[None]:
+        return _explained(context, settings.schedule.retry_seconds)
+
+    # The signal in the UI. It looks at the newest write of any day, so a backfill turns it green: `morning`'s checks do
+    # not let themselves be fooled.
+    fresh = dg.FreshnessPolicy.cron(
+        deadline_cron=settings.schedule.checks_cron, lower_bound_delta=timedelta(hours=24), timezone="UTC"
+    )
     daily = dg.DailyPartitionsDefinition(start_date=settings.bill.first_day.isoformat(), timezone="UTC")
     basis = settings.bill.cost_basis
 
@@ -109,6 +142,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             **face(name, group, text),
             "partitions_def": daily,
             "backfill_policy": dg.BackfillPolicy.single_run(),
+            "freshness_policy": fresh if group == "published" else None,
             "check_specs": [
                 dg.AssetCheckSpec(check, asset=name, blocking=check != UNASSIGNED, description=promise)
                 for check, promise in (checks or {}).items()
@@ -133,7 +167,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
     def account_ou_map(
         context: dg.AssetExecutionContext, accounts: dg.ResourceParam[Accounts], archive: dg.ResourceParam[Archive]
     ) -> dg.MaterializeResult:
-        with _explained():
+        with explained(context):
             loaded = accounts.load()
             table = loaded.table
             data = to_parquet(table)
@@ -171,11 +205,11 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         clock: dg.ResourceParam[Clock],
     ) -> Results:
         days = _days(context)
-        with _explained():
+        with explained(context):
             try:
-                source = pipeline.find_days(warehouse, days)
+                source = pipeline.find_days(warehouse, days, settings.bill.complete_after_hours)
             except MissingDaysError as error:
-                yield show.failed(NOT_EMPTY, dict.fromkeys(error.days, "the bill has no charges on this day"))
+                yield show.failed(NOT_EMPTY, dict.fromkeys(error.days, error.what))
                 raise
             place = warehouse.provide_summary()
         bill = warehouse.describe()
@@ -213,16 +247,20 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         receipts: dg.ResourceParam[Receipts],
         clock: dg.ResourceParam[Clock],
         progress: dg.ResourceParam[pipeline.Progress],
+        morning: dg.ResourceParam[Morning],
+        watch: dg.ResourceParam[Watch],
     ) -> Results:
-        days = _days(context)
-        with _explained():
+        days, now = _days(context), clock()
+        with explained(context):
             done = pipeline.archive_days(
                 warehouse,
                 archive,
                 days,
                 cost_basis=basis,
                 run_id=context.run.run_id,
-                today=clock().date(),
+                now=now,
+                stable_after=settings.bill.stable_after,
+                complete_after=settings.bill.complete_after_hours,
                 progress=progress,
             )
         if done.refused:
@@ -242,6 +280,12 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             )
         for day in days:
             context.add_asset_metadata(show.archived_day(done, day), partition_key=str(day))
+        with _told(context):
+            if done.restated:
+                watch.restated(morning.calling_for_correction(now), done.published[days[-1]].currency)
+            if days[-1] == archive.days()[-1]:
+                share = show.unassigned_percent(done.published[days[-1]])
+                watch.unassigned(days[-1], share, settings.accounts.unassigned_limit_percent)
         yield dg.MaterializeResult(
             metadata=show.queries(receipts()),
             check_results=[
@@ -269,7 +313,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         days = _days(context)
         # SPICE takes many seconds: where this run refreshes it, it starts while the days are read back.
         early = {"begin": lambda: dashboard.begin(_refresh_id(days))} if _runs(context, "quicksight_dataset") else {}
-        with _explained():
+        with explained(context):
             done = pipeline.register_days(archive, catalog, days, **early)
         if done.wrong:
             yield show.failed(READS_BACK, done.wrong)
@@ -293,16 +337,22 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         dashboard: dg.ResourceParam[DashboardData],
         morning: dg.ResourceParam[Morning],
         clock: dg.ResourceParam[Clock],
+        watch: dg.ResourceParam[Watch],
     ) -> Results:
         days = _days(context)
-        with _explained():
+        with explained(context):
             if _runs(context, "digest_email"):
                 morning.prepare(days, clock())
+            refreshed = watch.note_refresh()
             done = dashboard.refresh(_refresh_id(days))
             fault = pipeline.dashboard_fault(done, archive, settings.dashboard.days)
         if fault:
             yield show.failed(IS_CURRENT, {days[-1]: fault})
             raise _refusal(FinopsError(f"the dashboard is not the archive: {fault}", fix="Materialize it again."))
+        with explained(context):
+            refreshed()
+        with _told(context):
+            watch.incidents.heal("dashboard_failed", [THE_DASHBOARD])
         yield dg.MaterializeResult(metadata=show.refresh(done), check_results=[show.passed(IS_CURRENT, days)])
 
     @dg.asset(
@@ -320,13 +370,17 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         archive: dg.ResourceParam[Archive],
         metrics: dg.ResourceParam[Metrics],
         clock: dg.ResourceParam[Clock],
+        watch: dg.ResourceParam[Watch],
     ) -> dg.MaterializeResult:
-        days = _days(context)
-        with _explained():
-            done = morning.send(days, clock())
+        days, now = _days(context), clock()
+        with explained(context):
+            done = morning.send(days, now, by_itself=REASON_TAG in context.run.tags)
             missing = pipeline.missing_days(archive.days(), clock().date() - timedelta(days=1))
-        numbers = {"DayCost": float(done.stored.total), "DaysMissing": len(missing)}
-        _measure(context, metrics, numbers | ({"DigestSent": 1} if done.deliveries else {}))
+        numbers = {"DaysMissing": len(missing)} | ({"DayCost": float(done.stored.total)} if done else {})
+        _measure(context, metrics, numbers | ({"DigestSent": 1} if done and done.deliveries else {}))
+        with _told(context):
+            watch.done(days, now)
+            watch.tell_restated(now)
         return dg.MaterializeResult(metadata=show.sent(done))
 
     return [

@@ -50,4 +50,22 @@ event_log_storage:
   class: BatchingSqliteEventLogStorage
   config:
     base_dir: {str(folder / "history" / "runs")!r}
+# One run at a time: no two write one day at once. It holds for runs of the UI, the schedules and the sensors;
+# `finops run` in a shell starts at once.
+concurrency:
+  runs:
+    max_concurrent_runs: 1
+# A run whose process is gone is noticed, failed and tried again: every step can be repeated.
+run_launcher:
+  module: finops_assets.defs.launcher
+  class: WatchedRunLauncher
+run_monitoring:
+  enabled: true
+  poll_interval_seconds: 30
+  start_timeout_seconds: 180
+  max_runtime_seconds: 14400
+run_retries:
+  enabled: true
+  max_retries: 2
+  retry_on_asset_or_op_failure: false
 """

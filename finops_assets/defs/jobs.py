@@ -1,35 +1,177 @@
-"""When the assets are made: the daily job and its schedule."""
+"""What is run, and when: the daily job, the checks of the morning, the check-up, the resending of a digest."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+from dagster._utils.schedules import cron_string_iterator
+from pydantic import Field
 
+from finops_assets.core.doctor import Preflight, as_line, verdict
+from finops_assets.core.errors import FinopsError
+from finops_assets.core.incidents import Trouble
+from finops_assets.core.morning import Morning
+from finops_assets.core.outbox import Outbox
+from finops_assets.core.watch import FRESHNESS, Watch
 from finops_assets.defs.alerts import tell_of_failure
 from finops_assets.settings import Settings
 
-JOB = "daily_bill"
+JOB, CHECKS_JOB, DOCTOR_JOB, RESEND_JOB = "daily_bill", "morning_checks", "check_up", "resend_digest"
+MORNING = "morning"
+"""The asset that the checks of FRESHNESS are of. None that is made: checks of those run with each backfill."""
+
+PROMISES = {
+    "yesterday_is_published": "The newest day that is due is archived and registered where queries find it.",
+    "yesterday_is_mailed": "Every recipient has the digest of the newest day that is due.",
+    "dashboard_is_current": "The dashboard was refreshed after the newest archived day was written.",
+    "alerts_are_told": "Every open incident has reached the alert channel.",
+}
+
+
+def deadline_by(cron: str) -> Callable[[date], datetime]:
+    """When a day's digest is due: the first tick of the daily schedule after the day's end."""
+
+    def deadline(day: date) -> datetime:
+        over = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
+        return next(cron_string_iterator(over.timestamp(), cron, "UTC"))
+
+    return deadline
 
 
 def build_jobs(assets: Sequence[Any], settings: Settings) -> tuple[list[Any], list[dg.ScheduleDefinition]]:
-    """The job that makes a whole day, and the schedule that runs it each morning for the day before."""
-    job = dg.define_asset_job(
+    """The jobs, and the schedules that run them."""
+    made = [a.key for a in assets if isinstance(a, dg.AssetsDefinition)]
+    daily = dg.define_asset_job(
         JOB,
-        selection=dg.AssetSelection.assets(*[a.key for a in assets if isinstance(a, dg.AssetsDefinition)]),
+        selection=dg.AssetSelection.assets(*made),
         hooks={tell_of_failure},
         description="One day of the bill, or a range of days: archived, registered, on the dashboard, in the inbox.",
     )
+    checks = dg.define_asset_job(
+        CHECKS_JOB,
+        selection=dg.AssetSelection.checks_for_assets(MORNING),
+        description="Is yesterday published, shown and mailed? Red from the deadline on, whatever was backfilled.",
+    )
 
     @dg.schedule(
-        job=job,
+        job=daily,
         cron_schedule=settings.schedule.cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="The day before the tick, each morning (schedule.cron, UTC).",
+        description="The day before the tick, each morning (schedule.cron, UTC), unless it is done already.",
     )
-    def every_morning(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        day = (context.scheduled_execution_time - timedelta(days=1)).date().isoformat()
-        return dg.RunRequest(run_key=day, partition_key=day)
+    def every_morning(
+        context: dg.ScheduleEvaluationContext, outbox: dg.ResourceParam[Outbox]
+    ) -> dg.RunRequest | dg.SkipReason:
+        day = (context.scheduled_execution_time - timedelta(days=1)).date()
+        mailed = outbox.mailed(day)
+        if mailed.state == "sent":  # the last link of the chain
+            return dg.SkipReason(f"{day} is done: {mailed}")
+        return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
 
-    return [job], [every_morning]
+    def daily_schedule(job: Any, cron: str) -> dg.ScheduleDefinition:
+        return dg.ScheduleDefinition(
+            job=job, cron_schedule=cron, execution_timezone="UTC", default_status=dg.DefaultScheduleStatus.RUNNING
+        )
+
+    schedules = [
+        every_morning,
+        daily_schedule(checks, settings.schedule.checks_cron),
+        daily_schedule(check_up, settings.schedule.doctor_cron),
+    ]
+    return [daily, checks, check_up, resend_digest], schedules
+
+
+def build_morning_checks() -> tuple[dg.AssetSpec, Any]:
+    """The asset that stands for the morning, and its checks."""
+    morning = dg.AssetSpec(
+        MORNING,
+        group_name="published",
+        deps=["athena_partition", "quicksight_dataset", "digest_email"],
+        description="What is true each morning from the deadline on; nothing is made for it.",
+        owners=["team:finops"],
+        kinds={"email"},
+    )
+
+    @dg.multi_asset_check(
+        name="morning_is_done",
+        specs=[dg.AssetCheckSpec(n, asset=MORNING, blocking=True, description=PROMISES[n]) for n in FRESHNESS],
+    )
+    def morning_is_done(watch: dg.ResourceParam[Watch], clock: dg.ResourceParam[Callable[[], datetime]]) -> Any:
+        now = clock()
+        faults = watch.freshness(now)
+        watch.not_fresh(faults, now)
+        for name, fault in faults.items():
+            yield dg.AssetCheckResult(
+                passed=not fault,
+                check_name=name,
+                severity=dg.AssetCheckSeverity.ERROR,
+                description=fault or None,
+                metadata={"day": str(watch.due_day(now))},
+            )
+
+    return morning, morning_is_done
+
+
+@dg.op(description="Everything that the settings use, each tried; what fails is told once, and once when it is mended.")
+def look_at_everything(
+    context: dg.OpExecutionContext, preflight: dg.ResourceParam[Preflight], watch: dg.ResourceParam[Watch]
+) -> None:
+    """`finops doctor` as a run."""
+    findings = list(preflight.check())
+    failed = [finding for finding in findings if finding.state == "fail"]
+    watch.incidents.settle(
+        "doctor", {f.name: Trouble(f.detail, "nothing is mended by itself here", f.fix) for f in failed}
+    )
+    context.log.info("\n".join(map(as_line, findings)))
+    context.add_output_metadata({"verdict": verdict(findings), "failed": ", ".join(f.name for f in failed) or "none"})
+    if failed:
+        raise dg.Failure("\n".join(map(as_line, failed)), allow_retries=False)
+
+
+@dg.job(name=DOCTOR_JOB, description="The check-up of everything that the settings use (`finops doctor`).")
+def check_up() -> None:
+    look_at_everything()
+
+
+class Resend(dg.Config):
+    """Which digest, to whom, and whether it is made anew."""
+
+    day: str
+    to: list[str] = Field(default_factory=list)
+    refresh: bool = False
+
+
+@dg.op(description="The stored digest again, the same bytes; with `refresh` a new revision to all recipients.")
+def send_again(
+    context: dg.OpExecutionContext,
+    config: Resend,
+    morning: dg.ResourceParam[Morning],
+    outbox: dg.ResourceParam[Outbox],
+    clock: dg.ResourceParam[Callable[[], datetime]],
+) -> None:
+    """`finops resend` as a run."""
+    try:
+        sent = resend(morning, outbox, date.fromisoformat(config.day), config.to, clock(), refresh=config.refresh)
+    except (FinopsError, ValueError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    context.add_output_metadata({"messages": "\n".join(f"{d.recipient}: {d.location}" for d in sent)})
+
+
+def resend(
+    morning: Morning, outbox: Outbox, day: date, to: Sequence[str], now: datetime, *, refresh: bool
+) -> Sequence[Any]:
+    """Send a digest again.
+
+    Raises:
+        FinopsError: a revision is for everybody; nothing is stored; an address is malformed.
+    """
+    if refresh and to:
+        raise FinopsError("a revision goes to all recipients", fix="Leave out either the address or the refresh.")
+    return morning.refresh(day, now).deliveries if refresh else outbox.resend(day, to or None)
+
+
+@dg.job(name=RESEND_JOB, description="A digest again (`finops resend`): config says which, to whom.")
+def resend_digest() -> None:
+    send_again()

@@ -14,7 +14,7 @@ from finops_assets.core.money import money, plain
 from finops_assets.core.morning import Sent
 from finops_assets.core.pipeline import Archived, Registered, in_words
 from finops_assets.core.ports import BillDescription, PublishedDay, QueryReceipt, Refresh, SourceDay
-from finops_assets.core.schemas import COLUMN_DESCRIPTIONS
+from finops_assets.core.schemas import COLUMN_DESCRIPTIONS, RESTORED_FROM
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,10 +94,10 @@ def source_day(day: SourceDay, cost_basis: str) -> dict[str, Any]:
     return facts
 
 
-def archived_day(done: Archived, day: date) -> dict[str, Any]:
-    there, unknown = done.published[day], done.unknown[day]
-    unit = f"{there.currency}, {there.cost_basis}"
-    facts = {
+def stored_day(there: PublishedDay) -> dict[str, Any]:
+    """What the day's object says of itself."""
+    restored = there.metadata.get(RESTORED_FROM)
+    return {
         "dagster/partition_row_count": there.rows,
         "total": plain(there.total),
         "source total": plain_text(there.metadata["source_total"]),
@@ -106,17 +106,29 @@ def archived_day(done: Archived, day: date) -> dict[str, Any]:
         "settlement": there.metadata["settlement"],
         "scheduled charges": plain_text(there.metadata["scheduled"]),
         "unassigned share (%)": round(unassigned_percent(there), 2),
-        "unassigned accounts": len(unknown),
         "path": there.path,
         "version": there.version,
         "size (bytes)": there.size_bytes,
         "fingerprint": there.fingerprint[:16],
+        **({"restored from version": restored} if restored else {}),
+    }
+
+
+def archived_day(done: Archived, day: date) -> dict[str, Any]:
+    there, unknown = done.published[day], done.unknown[day]
+    unit = f"{there.currency}, {there.cost_basis}"
+    facts = {
+        **stored_day(there),
+        "unassigned accounts": len(unknown),
         "changed by this run": there.changed,
         "preview": markdown_table(
             ("OU", "Service", "LinkedAccount", f"DailyCost ({unit})"),
             ((row["ou"], row["service"], row["linkedaccount"], cost(row["dailycost"])) for row in done.largest[day]),
         ),
     }
+    if day in done.restated:
+        before = done.restated[day].old
+        facts |= {"restated from": plain(before), "restated by": plain(there.total - before)}
     if unknown:
         shown = list(unknown.items())[:UNKNOWN_SHOWN]
         facts["accounts without an OU"] = markdown_table(
@@ -202,7 +214,9 @@ def unassigned(name: str, days: Mapping[date, PublishedDay], limit_percent: floa
     return passed(name, sorted(days), **{"highest share (%)": round(worst, 2), "limit (%)": limit_percent})
 
 
-def sent(done: Sent) -> dict[str, Any]:
+def sent(done: Sent | None) -> dict[str, Any]:
+    if done is None:
+        return {"messages": "none: another day's mail has spoken for these days, and none has moved far since"}
     stored = done.stored
     facts = {
         "subject": stored.subject,
@@ -213,6 +227,11 @@ def sent(done: Sent) -> dict[str, Any]:
         "messages sent by this run": len(done.deliveries),
         "messages": "\n".join(d.location for d in done.deliveries) or "none: everybody had it already",
     }
+    if done.told:
+        facts["changed days told"] = in_words(sorted(done.told))
     if done.outdated:
-        facts["outdated"] = "the day changed after this digest was mailed; it is not mailed again by itself"
+        facts["outdated"] = (
+            "the day changed after this digest was mailed, by too little for a revision: the next digest tells it "
+            "if it moved by more than mail.tell_change_percent"
+        )
     return facts

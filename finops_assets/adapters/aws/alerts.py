@@ -37,8 +37,8 @@ class SNSAlerts:
     def __init__(self, session: AwsSession, topic_arn: str) -> None:
         self._session, self._topic_arn = session, topic_arn
 
-    def send(self, subject: str, text: str) -> str:
-        """Publish one alert; returns its MessageId.
+    def send(self, subject: str, text: str, alert_id: str = "") -> str:  # noqa: ARG002
+        """Publish one alert; returns its MessageId. A standard topic takes no id, and delivers a repetition again.
 
         Raises:
             AwsError: SNS refused it: no such topic, no permission.

@@ -11,9 +11,9 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from finops_assets.adapters.aws.mailer import suppressed
 from finops_assets.adapters.aws.session import DENIED, AwsError, AwsSession, explained
-from finops_assets.core.digest import mail_address
-from finops_assets.core.doctor import Finding, Shown, addresses, broken, told
+from finops_assets.core.doctor import Finding, Shown, addresses, bare, broken, told, undelivered
 from finops_assets.core.errors import BillError, FinopsError, SettingsError
 
 if TYPE_CHECKING:
@@ -84,10 +84,8 @@ class AwsPreflight:
         yield from addresses(settings.mail.sender, settings.mail.recipients)
         if settings.mail.backend in ("auto", "ses"):
             yield from ses(self._session, settings.mail, settings.aws.ses_configuration_set)
-        elif settings.mail.backend == "smtp":
-            yield from told("mail server", local.smtp_server(settings.smtp))
         else:
-            yield local.no_mail(settings)
+            yield from local.own_mail(settings)
         yield from self._alerts()
         yield from told("home", local.home(settings.home, local.free_bytes))
         yield self._untried()
@@ -522,7 +520,7 @@ class AwsPreflight:
     def _alerts(self) -> Iterator[Finding]:
         topic = self._settings.aws.sns_topic_arn
         if not topic:
-            folder = self._settings.outbox_folder
+            folder = self._settings.alerts_folder
             yield Finding("alerts", "skip", f"aws.sns_topic_arn is not set: alerts are files in {folder}")
         else:
             yield from _looked("alerts", self._topic(topic))
@@ -586,8 +584,8 @@ class _Ses:
 
     def __init__(self, session: AwsSession, mail: MailSettings, configuration_set: str) -> None:
         self._session, self._configuration_set = session, configuration_set
-        self._sender = _bare([mail.sender], "mail.sender")
-        self._recipients = _bare(mail.recipients, "mail.recipients")
+        self._sender = bare([mail.sender], "mail.sender")
+        self._recipients = bare(mail.recipients, "mail.recipients")
         self._sandbox: bool | None = None
 
     def account(self) -> Iterator[Finding]:
@@ -662,25 +660,8 @@ class _Ses:
             yield Finding("recipients", "ok", f"all {len(self._recipients)} are verified, as SES is in its sandbox")
 
     def suppression(self) -> Iterator[Finding]:
-        suppressed = False
-        for one in self._recipients:
-            try:
-                with explained("ses:GetSuppressedDestination", where=f"SES in {self._session.region}"):
-                    found = self._client.get_suppressed_destination(EmailAddress=one)["SuppressedDestination"]
-            except AwsError as error:
-                if error.code != "NotFoundException":
-                    raise
-                continue
-            suppressed = True
-            since = f"{found['LastUpdateTime'].astimezone(UTC):%Y-%m-%d}"
-            yield Finding(
-                "suppression",
-                "fail",
-                f"{one} is on the suppression list since {since} ({found['Reason'].lower()}): SES drops its mail",
-                f"When {one} can take mail again: `aws sesv2 delete-suppressed-destination --email-address {one}`",
-            )
-        if not suppressed:
-            yield Finding("suppression", "ok", f"none of {len(self._recipients)} recipient(s) is on the list")
+        none = f"none of {len(self._recipients)} recipient(s) is on the list"
+        yield from undelivered("suppression", suppressed(self._session, self._recipients), none)
 
     def configuration(self) -> Iterator[Finding]:
         name = self._configuration_set
@@ -735,17 +716,6 @@ class _Ses:
     @property
     def _client(self) -> Any:
         return self._session.client("sesv2")
-
-
-def _bare(given: Iterable[str], setting: str) -> list[str]:
-    """The addresses without their names; those that are none are another check's matter."""
-    found = []
-    for one in given:
-        try:
-            found.append(mail_address(one, setting).addr_spec)
-        except SettingsError:
-            continue
-    return found
 
 
 def _looked(name: str, findings: Iterable[Finding]) -> Iterator[Finding]:

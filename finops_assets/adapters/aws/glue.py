@@ -20,6 +20,7 @@ from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
 from finops_assets.adapters.statements import refuse_all_but_select
 from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.ports import CatalogDay, PublishedDay
+from finops_assets.core.restatements import RESTATEMENTS, RESTATEMENTS_PREFIX
 from finops_assets.core.schemas import (
     ACCOUNT_MAP_PATH,
     ACCOUNT_OU_MAP,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from finops_assets.adapters.aws.athena import Athena
 
 TABLE, MAP_TABLE, SUMMARY_VIEW = "ou_breakdown", "account_ou_map", "finops_daily_summary"
+LEDGER = RESTATEMENTS_PREFIX
 
 CREATE_BATCH, DELETE_BATCH = 100, 25
 """Partitions that one call takes: BatchCreatePartition and BatchUpdatePartition, BatchDeletePartition."""
@@ -61,7 +63,7 @@ class Partition:
 
 
 def table_inputs(bucket: str) -> dict[str, dict[str, Any]]:
-    """The contract of the two tables, as Glue's TableInput."""
+    """The contract of the platform's own tables, as Glue's TableInput."""
 
     def table(name: str, columns: list[tuple[str, str]], location: str, keys: Sequence[str] = ()) -> dict[str, Any]:
         return {
@@ -80,6 +82,7 @@ def table_inputs(bucket: str) -> dict[str, dict[str, Any]]:
     return {
         TABLE: table(TABLE, hive_columns(OU_BREAKDOWN), f"s3://{bucket}/{BREAKDOWN_PREFIX}/", PARTITION_KEYS),
         MAP_TABLE: table(MAP_TABLE, hive_columns(ACCOUNT_OU_MAP), f"s3://{bucket}/{folder}/"),
+        LEDGER: table(LEDGER, hive_columns(RESTATEMENTS), f"s3://{bucket}/{RESTATEMENTS_PREFIX}/"),
     }
 
 
@@ -126,7 +129,7 @@ class GlueTables:
 
     def own_tables(self) -> dict[str, dict[str, Any]] | None:
         """The platform's tables and view that are there; None without the database."""
-        wanted = "|".join((TABLE, MAP_TABLE, SUMMARY_VIEW))
+        wanted = "|".join((TABLE, MAP_TABLE, LEDGER, SUMMARY_VIEW))
         try:
             with explained("glue:GetTables", where=f"database {DATABASE}"):
                 pages = self._client.get_paginator("get_tables").paginate(DatabaseName=DATABASE, Expression=wanted)

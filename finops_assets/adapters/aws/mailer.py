@@ -1,21 +1,24 @@
 """Mail through SES (API v2), one message a recipient; what must not be sent twice is not sent again by itself.
 
 SES has no idempotency: it counts and delivers the same message again. It accepts messages to addresses on its
-suppression list, and bounces them: they are not errors here, but events of the configuration set.
+suppression list, and bounces them: they are not errors of `send`, but events of the configuration set, and `refused`
+tells them from then on.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC
 from email.policy import SMTP
 from random import uniform
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.adapters.aws.session import explained, from_client_error
+from finops_assets.adapters.aws.session import AwsError, explained, from_client_error
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
-from finops_assets.core.ports import Delivery
+from finops_assets.core.ports import Delivery, Refused
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -103,6 +106,43 @@ class SESMailer:
                     raise _refused(error, recipient) from None
             self._pause(uniform(0.5, 1) * 2**attempt)  # noqa: S311  (jitter, no secret)
         return Delivery(recipient, message_id, f"SES {self._session.region}: {message_id}")
+
+    def refused(self, recipients: Sequence[str]) -> dict[str, Refused]:
+        """Recipients on SES's suppression list.
+
+        Raises:
+            AwsError: SES does not tell.
+            FinopsError: SES was not reached.
+        """
+        return dict(suppressed(self._session, recipients))
+
+
+def suppressed(session: AwsSession, recipients: Iterable[str]) -> Iterator[tuple[str, Refused]]:
+    """Recipients on SES's suppression list, as SES answers for each.
+
+    SES drops mail whatever the case of an address, but keeps and finds an entry in its own case only: one with capitals
+    is asked for in lower case too.
+    """
+    for recipient in recipients:
+        entries = (_entry(session, address) for address in dict.fromkeys((recipient, recipient.lower())))
+        found = next(filter(None, entries), None)
+        if found:
+            reason = f"it is on SES's suppression list ({found['Reason'].lower()}), SES drops its mail"
+            command = f"aws sesv2 delete-suppressed-destination --email-address {shlex.quote(found['EmailAddress'])}"
+            fix = f"When {recipient} can take mail again: `{command}`"
+            yield recipient, Refused("suppressed", reason, found["LastUpdateTime"].astimezone(UTC), fix)
+
+
+def _entry(session: AwsSession, address: str) -> Mapping[str, Any] | None:
+    """An address's entry on the suppression list; None where it has none."""
+    fixes = {**dict.fromkeys(TOO_FAST, "Run it again later."), "BadRequestException": FIXES["BadRequestException"]}
+    try:
+        with explained("ses:GetSuppressedDestination", where=f"SES in {session.region}", fixes=fixes):
+            return session.client("sesv2").get_suppressed_destination(EmailAddress=address)["SuppressedDestination"]
+    except AwsError as error:
+        if error.code == "NotFoundException":
+            return None
+        raise
 
 
 def _accepted(client: Any, request: Mapping[str, Any], recipient: str) -> str:

@@ -5,17 +5,72 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC
 
 from finops_assets.adapters.archive import ObjectArchive
-from finops_assets.adapters.aws.session import EXPIRED, LOG_IN, NO_CREDENTIALS, AwsSession
-from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError
+from finops_assets.adapters.aws.session import EXPIRED, LOG_IN, NO_CREDENTIALS, AwsError, AwsSession, explained
+from finops_assets.core.errors import ArchiveError, ColdObjectError, FinopsError, SettingsError
+from finops_assets.core.ports import DayVersion
 
 ACCESS = ("AccessDenied", "403 Forbidden", "PermissionDenied", "Unauthenticated")
+NO_SUCH_VERSION = frozenset(("NoSuchVersion", "NoSuchKey", "InvalidArgument", "MethodNotAllowed"))
+"""What S3 says of a version that is not there, of an id that is none, and of the mark that an object was deleted."""
 
 
 def open_archive(session: AwsSession, bucket: str) -> ObjectArchive:
     """The archive in a bucket; nothing is asked of S3 yet."""
-    return ObjectArchive(session.store(bucket), explain_for(bucket))
+    return ObjectArchive(session.store(bucket), explain_for(bucket), BucketVersions(session, bucket))
+
+
+class BucketVersions:
+    """The versions that S3 keeps by itself in a bucket with versioning; asked by boto3, as obstore lists none."""
+
+    def __init__(self, session: AwsSession, bucket: str) -> None:
+        self._session, self._bucket = session, bucket
+
+    def keep(self, path: str) -> None:
+        """S3 does it by itself."""
+
+    def of(self, path: str) -> list[DayVersion]:
+        """The object's versions, newest first as S3 lists them; marks that it was deleted are none.
+
+        Raises:
+            SettingsError: the bucket has no versioning.
+        """
+        s3, bucket = self._session.client("s3"), f"arn:aws:s3:::{self._bucket}"
+        with explained("s3:GetBucketVersioning", where=bucket):
+            versioning = s3.get_bucket_versioning(Bucket=self._bucket).get("Status")
+        if not versioning:
+            raise SettingsError(
+                f"the bucket {self._bucket} keeps no versions: what was replaced in it is gone",
+                where="aws.bucket (FINOPS_AWS__BUCKET)",
+                fix=f"Turn versioning on, for what comes: `aws s3api put-bucket-versioning --bucket {self._bucket} "
+                "--versioning-configuration Status=Enabled`.",
+            )
+        with explained("s3:ListBucketVersions", where=bucket):
+            pages = s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=path)
+            found = [one for page in pages for one in page.get("Versions", ()) if one["Key"] == path]
+        return [
+            DayVersion(one["VersionId"], one["LastModified"].astimezone(UTC), one["Size"], one["IsLatest"])
+            for one in found
+        ]
+
+    def read(self, path: str, version: str) -> bytes | None:
+        try:
+            with explained("s3:GetObjectVersion", where=f"arn:aws:s3:::{self._bucket}/{path}"):
+                found = self._session.client("s3").get_object(Bucket=self._bucket, Key=path, VersionId=version)
+                return found["Body"].read()
+        except AwsError as error:
+            if error.code in NO_SUCH_VERSION:
+                return None
+            if error.code == "InvalidObjectState":
+                raise ColdObjectError(
+                    f"version {version} is in cold storage",
+                    where=f"s3://{self._bucket}/{path}",
+                    fix=f"Have it restored: `aws s3api restore-object --bucket {self._bucket} --key {path} "
+                    f"--version-id {version} --restore-request Days=14`; that takes hours. Then run this again.",
+                ) from None
+            raise
 
 
 @contextmanager
@@ -57,6 +112,15 @@ def explain_for(bucket: str) -> Callable[[str, str, str], FinopsError | None]:
         if expired:
             return ArchiveError(
                 f"the credentials are no longer valid ({expired})", where=where, fix="Log in again, then run it again."
+            )
+        if "InvalidObjectState" in said:  # comes with 403, and is no matter of permissions
+            request = '{"Days":14,"GlacierJobParameters":{"Tier":"Standard"}}'
+            return ColdObjectError(
+                "is in cold storage (S3 answered InvalidObjectState)",
+                where=where,
+                fix=f"Have it restored: `aws s3api restore-object --bucket {bucket} --key {path} "
+                f"--restore-request '{request}'`; from Deep Archive that takes 12 hours (the cheaper tier Bulk: 48). "
+                "Then run this again.",
             )
         if any(word in said for word in ACCESS):
             # A listing's path would narrow the resource: S3 checks it against the bucket.

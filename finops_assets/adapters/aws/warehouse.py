@@ -19,14 +19,14 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.adapters.aws.athena import Athena
-from finops_assets.adapters.aws.glue import SUMMARY_VIEW, GlueTables
+from finops_assets.adapters.aws.glue import MAP_TABLE, SUMMARY_VIEW, GlueTables
 from finops_assets.adapters.aws.s3 import s3_explained
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal
 from finops_assets.core import bill
 from finops_assets.core.bill import EARLIEST, LATEST
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import Archive, BillDescription, SourceDay
+from finops_assets.core.ports import Archive, BillDescription, DayPrint, Glance, SourceDay
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
 from finops_assets.core.source_days import Fact, refuse_currencies, source_days
 
@@ -111,6 +111,29 @@ class AthenaWarehouse:
 
     def describe(self) -> BillDescription:
         return (self._table or self._look()).description
+
+    def glance(self) -> Glance:
+        location = (self._table or self._look()).location
+        bucket, _, prefix = location.removeprefix("s3://").partition("/")
+        manifests = [found for found in self._manifests(bucket, prefix) if found["path"].endswith("anifest.json")]
+        if not manifests:
+            bill = self._look().description
+            return Glance(bill.snapshot, bill.updated)
+        seen = hashlib.sha256("\n".join(f"{m['path']} {m['e_tag']}" for m in manifests).encode())
+        return Glance(seen.hexdigest()[:16], max(m["last_modified"] for m in manifests))
+
+    def _manifests(self, bucket: str, prefix: str) -> list[Mapping[str, Any]]:
+        """What lies in the folder of manifests that Data Exports keeps beside the one of the data."""
+        export, data, _ = prefix.partition("/data/")
+        return list(_objects(self._open, bucket, f"{export}/metadata/")) if bucket and data else []
+
+    def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:  # noqa: ARG002
+        """As the port says; the map is read in Athena, where it is the same published one."""
+        self._tables.ensure()
+        charges = self._charges(self._look(), start, end)
+        sql = bill.fingerprints_sql(bill.breakdown_sql(bill.summary_sql(charges, f"{DATABASE}.{MAP_TABLE}")))
+        found = self._athena.rows(sql, f"compare the days from {start} to {end} with the archive")[1]
+        return {day: DayPrint(fingerprint, total, rows) for day, fingerprint, total, rows in found}
 
     def coverage(self) -> list[date]:
         charges = self._charges(self._table or self._look(), EARLIEST, LATEST)

@@ -27,8 +27,8 @@ class FileAlerts:
     def __init__(self, folder: Path, clock: Callable[[], datetime] = utc_now) -> None:
         self._folder, self._clock = Path(folder), clock
 
-    def send(self, subject: str, text: str) -> str:
-        """Write one alert; returns its file.
+    def send(self, subject: str, text: str, alert_id: str = "") -> str:
+        """Write one alert; returns its file, which is `alert-<alert_id>.eml` where there is an id.
 
         Raises:
             ArchiveError: the folder cannot be written.
@@ -40,6 +40,8 @@ class FileAlerts:
             self._folder.mkdir(parents=True, exist_ok=True)
             try:
                 part.write_bytes(data)
+                if alert_id:
+                    return str(part.replace(self._folder / f"alert-{alert_id}.eml"))
                 return str(self._placed(part, at))
             finally:
                 part.unlink(missing_ok=True)

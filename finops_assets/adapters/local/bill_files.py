@@ -10,6 +10,7 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from finops_assets.core.errors import BillError, SettingsError
@@ -30,13 +31,14 @@ NOT_THE_BILL = "cost_and_usage_data_status"
 
 @dataclass(frozen=True)
 class BillFiles:
-    """The files of the bill, all Parquet or all CSV, and an id that changes whenever any of them does."""
+    """The files of the bill, all Parquet or all CSV; an id that changes when any does; the newest one's time."""
 
     root: Path
     files: tuple[Path, ...]
     parquet: bool
     size_bytes: int
     snapshot: str
+    updated: datetime
 
 
 def find_bill(path: str) -> BillFiles:
@@ -95,6 +97,7 @@ def _find(path: str, root: Path) -> BillFiles:
         parquet=bool(parquet),
         size_bytes=sum(s.st_size for _, s in stats),
         snapshot=hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16],
+        updated=datetime.fromtimestamp(max(s.st_mtime for _, s in stats), UTC),
     )
 
 

@@ -17,6 +17,7 @@ from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal
 from finops_assets.adapters.statements import refuse_all_but_select
 from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.ports import CatalogDay, PublishedDay
+from finops_assets.core.restatements import RESTATEMENTS, RESTATEMENTS_PREFIX
 from finops_assets.core.schemas import (
     ACCOUNT_MAP_PATH,
     ACCOUNT_OU_MAP,
@@ -150,7 +151,8 @@ class SQLiteCatalog:
         )
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run one SELECT, in Athena's dialect, over finops_db: ou_breakdown, account_ou_map, finops_daily_summary.
+        """Run one SELECT, in Athena's dialect, over finops_db: ou_breakdown, account_ou_map, restatements,
+        finops_daily_summary.
 
         The database's name may be left out.
 
@@ -164,6 +166,7 @@ class SQLiteCatalog:
         try:
             with self._database(partitions) as con:
                 self._create_map(con)
+                self._create_ledger(con)
                 con.execute(f"SET search_path = '{DATABASE},main'")
                 if self._warehouse and "finops_daily_summary" in sql.lower():
                     self._warehouse.summary_view(con, f"{DATABASE}.finops_daily_summary")
@@ -171,6 +174,15 @@ class SQLiteCatalog:
                 return [column[0] for column in cursor.description], cursor.fetchall()
         except duckdb.Error as error:
             raise FinopsError(f"the query failed: {error}") from None
+
+    def _create_ledger(self, con: duckdb.DuckDBPyConnection) -> None:
+        files = sorted((self._folder / RESTATEMENTS_PREFIX).glob("*.parquet"))
+        if files:
+            listed = ", ".join(map(file_literal, files))
+            con.execute(f"CREATE VIEW {DATABASE}.restatements AS SELECT * FROM read_parquet([{listed}])")
+        else:
+            con.register("empty_ledger", RESTATEMENTS.empty_table())
+            con.execute(f"CREATE TABLE {DATABASE}.restatements AS SELECT * FROM empty_ledger")
 
     def _create_map(self, con: duckdb.DuckDBPyConnection) -> None:
         map_file = self._folder / ACCOUNT_MAP_PATH

@@ -16,6 +16,8 @@ from finops_assets.core.pipeline import in_words
 from finops_assets.core.ports import Archive, PublishedDay, Refresh
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
 
+Settled = Callable[[], Callable[[date], str]]
+
 DASHBOARD_PATH = "dashboard/dashboard.html"
 """Where the page lies in the archive, if it is an object of it."""
 
@@ -29,13 +31,21 @@ class DashboardPage:
         location: where people find it.
         days: how many of the newest archived days it holds.
         max_cells: how many numbers it embeds at most; beyond, the smallest accounts are folded.
+        settled: gives what tells how final each day is; by default what the archive said when it was written.
     """
 
     def __init__(
-        self, archive: Archive, write: Callable[[bytes], object], location: str, *, days: int, max_cells: int
+        self,
+        archive: Archive,
+        write: Callable[[bytes], object],
+        location: str,
+        *,
+        days: int,
+        max_cells: int,
+        settled: Settled | None = None,
     ) -> None:
         self._archive, self._write, self._location = archive, write, location
-        self._days, self._max_cells = days, max_cells
+        self._days, self._max_cells, self._settled = days, max_cells, settled
 
     def begin(self, _: str) -> Callable[[], None]:
         """Start nothing: the page is made in a moment."""
@@ -64,7 +74,7 @@ class DashboardPage:
         rows = self._archive.read(days)
         data = dashboard_data(
             rows,
-            {day: _note(found) for day, found in archived.items()},
+            self._notes(archived),
             self._account_names(),
             currency=currency,
             cost_basis=cost_basis,
@@ -88,6 +98,10 @@ class DashboardPage:
                 "rows_folded": str(data["folded"]),
             },
         )
+
+    def _notes(self, archived: Mapping[date, PublishedDay]) -> dict[date, DayNote]:
+        tell = self._settled() if self._settled else None
+        return {day: _note(found, tell(day) if tell else "") for day, found in archived.items()}
 
     def _describe(self, day: date) -> PublishedDay:
         found = self._archive.describe(day)
@@ -116,8 +130,12 @@ class DashboardPage:
 class DashboardFile(DashboardPage):
     """The page as a file; its folder is made if it is not there."""
 
-    def __init__(self, archive: Archive, path: Path, *, days: int, max_cells: int) -> None:
-        super().__init__(archive, partial(_write_file, path), str(path), days=days, max_cells=max_cells)
+    def __init__(
+        self, archive: Archive, path: Path, *, days: int, max_cells: int, settled: Settled | None = None
+    ) -> None:
+        super().__init__(
+            archive, partial(_write_file, path), str(path), days=days, max_cells=max_cells, settled=settled
+        )
 
 
 def _write_file(path: Path, page: bytes) -> None:
@@ -137,10 +155,10 @@ def _write_file(path: Path, page: bytes) -> None:
         ) from None
 
 
-def _note(day: PublishedDay) -> DayNote:
+def _note(day: PublishedDay, settled: str) -> DayNote:
     return DayNote(
         scheduled=Decimal(day.metadata.get("scheduled", "0")),
-        settlement=day.metadata.get("settlement", ""),
+        settlement=settled or day.metadata.get("settlement", ""),
         total=day.total,
     )
 

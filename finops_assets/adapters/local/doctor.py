@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.core.doctor import Finding, Shown, addresses, told
+from finops_assets.core.doctor import Finding, Shown, addresses, bare, told, undelivered
 from finops_assets.core.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -85,9 +85,7 @@ class LocalPreflight:
 
     def _mail(self) -> Iterator[Finding]:
         settings = self._settings
-        if settings.mail.backend == "smtp":
-            yield from told("mail server", smtp_server(settings.smtp))
-        elif settings.mail.backend == "ses":
+        if settings.mail.backend == "ses":
             from finops_assets.adapters.aws.doctor import ses
             from finops_assets.adapters.aws.session import AwsSession
 
@@ -97,7 +95,7 @@ class LocalPreflight:
             )
             yield from ses(session, settings.mail, aws.ses_configuration_set)
         else:
-            yield no_mail(settings)
+            yield from own_mail(settings)
 
 
 def home(folder: Path, free: Callable[[Path], int]) -> Iterator[Finding]:
@@ -144,15 +142,20 @@ def accounts_file(settings: AccountsSettings, warehouse: Warehouse) -> Iterator[
     yield Finding("accounts", "ok", f"{settings.path}: {sum(per_ou.values())} account(s) in {len(per_ou)} OU(s)")
 
 
-def no_mail(settings: Settings) -> Finding:
-    return Finding(
-        "mail server",
-        "skip",
-        f"mail.backend is eml: digests are files in {settings.outbox_folder}; it can be ses or smtp",
-    )
+def own_mail(settings: Settings) -> Iterator[Finding]:
+    """The mail server, and what came back from it."""
+    if settings.mail.backend == "smtp":
+        yield from told("mail server", _smtp_server(settings.smtp))
+    else:
+        yield Finding(
+            "mail server",
+            "skip",
+            f"mail.backend is eml: digests are files in {settings.outbox_folder}; it can be ses or smtp",
+        )
+    yield from told("bounces", _bounces(settings))
 
 
-def smtp_server(smtp: SmtpSettings) -> Iterator[Finding]:
+def _smtp_server(smtp: SmtpSettings) -> Iterator[Finding]:
     """A connection, its encryption and the login, without a message."""
     from finops_assets.adapters.smtp import from_settings
 
@@ -161,6 +164,23 @@ def smtp_server(smtp: SmtpSettings) -> Iterator[Finding]:
     kind = "not encrypted" if smtp.security == "none" else f"encrypted ({smtp.security})"
     login = f"login of {smtp.username} taken" if smtp.username else "no login"
     yield Finding("mail server", "ok", f"{mailer.place}: {kind}, {login}; no message was sent")
+
+
+def _bounces(settings: Settings) -> Iterator[Finding]:
+    """Whose mail came back; nothing is to be said before somebody delivers returned mail to the folder."""
+    from finops_assets.adapters.bounces import Bounces
+
+    folder = settings.bounces_folder
+    if folder.exists():
+        refused = Bounces(folder).refused(bare(settings.mail.recipients, "mail.recipients"))
+        yield from undelivered("bounces", refused.items(), f"no report in {folder} names a recipient")
+    elif settings.mail.bounces:
+        yield Finding(
+            "bounces",
+            "fail",
+            f"{folder} is not there: bounces are not seen",
+            "Set mail.bounces to the folder that the sender's mailbox is delivered to, or leave it empty.",
+        )
 
 
 def _dagster(folder: Path) -> Iterator[Finding]:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
 
+from finops_assets.adapters.bounces import Bounces
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.ports import Delivery
+from finops_assets.core.ports import Delivery, Refused
 
 
 class EmlOutbox:
-    """Writes `<folder>/<delivery id>.eml`, whole or not at all; the same id again replaces the file."""
+    """Writes `<folder>/<delivery id>.eml`, whole or not at all; the same id again replaces the file.
+
+    Args:
+        folder: where the messages go.
+        bounces: where returned mail is found, if somebody sends the messages on; None for nowhere.
+    """
 
     repeatable = True
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = Path(folder)
+    def __init__(self, folder: Path, bounces: Path | None = None) -> None:
+        self._folder, self._bounces = Path(folder), Bounces(bounces)
 
     def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery:
         """Write the message as it would go over SMTP, with CRLF line ends.
@@ -43,3 +50,7 @@ class EmlOutbox:
                 f"cannot be written: {error.strerror or error}", where=str(file), fix="Free space, or mend its rights."
             ) from None
         return Delivery(recipient=recipient, message_id=message["Message-ID"], location=str(file))
+
+    def refused(self, recipients: Sequence[str]) -> dict[str, Refused]:
+        """Recipients whose mail came back."""
+        return self._bounces.refused(recipients)

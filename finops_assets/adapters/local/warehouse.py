@@ -23,7 +23,7 @@ from finops_assets.adapters.local.bill_files import BillFiles, find_bill
 from finops_assets.core import bill
 from finops_assets.core.bill import EARLIEST, LATEST
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import BillDescription, SourceDay
+from finops_assets.core.ports import BillDescription, DayPrint, Glance, SourceDay
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
 from finops_assets.core.source_days import Fact, refuse_currencies, source_days
 
@@ -73,6 +73,17 @@ class DuckDBWarehouse:
     def describe(self) -> BillDescription:
         with self._open() as opened:
             return opened.description
+
+    def glance(self) -> Glance:
+        files = find_bill(self._path)
+        return Glance(files.snapshot, files.updated)
+
+    def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
+        with self._open() as opened:
+            opened.con.register("account_ou_map", accounts)
+            breakdown = bill.breakdown_sql(bill.summary_sql(opened.charges(self._rules, start, end)))
+            found = opened.rows(bill.fingerprints_sql(breakdown))
+        return {day: DayPrint(fingerprint, total, rows) for day, fingerprint, total, rows in found}
 
     def coverage(self) -> list[date]:
         with self._open() as opened:
@@ -164,6 +175,7 @@ class _OpenBill:
             snapshot=files.snapshot,
             columns=self._used,
             cost_bases=bill.cost_bases(self.format, self.columns),
+            updated=files.updated,
         )
 
     def session(self) -> _OpenBill:

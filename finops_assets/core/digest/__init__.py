@@ -10,12 +10,13 @@ from finops_assets.core.digest.figures import (
     DayFacts,
     Digest,
     DigestFigures,
+    Late,
     chart_spec,
     digest_figures,
     scheduled_lines,
 )
 from finops_assets.core.digest.message import CSV_NOTE, Link, mail_address, message
-from finops_assets.core.digest.page import breakdown_csv, columns, render
+from finops_assets.core.digest.page import breakdown_csv, columns, csv_text, render
 from finops_assets.core.digest.words import headline, subject, tidy
 
 __all__ = [
@@ -25,10 +26,12 @@ __all__ = [
     "DayFacts",
     "Digest",
     "DigestFigures",
+    "Late",
     "Link",
     "breakdown_csv",
     "chart_spec",
     "columns",
+    "csv_text",
     "digest_figures",
     "headline",
     "mail_address",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from finops_assets.core.charts import DailyCost
+    from finops_assets.core.restatements import Restatement
 
 
 CHART_DAYS = 35
@@ -80,6 +81,21 @@ class Covered:
     last: date
     days: int
     total: Decimal
+
+
+@dataclass(frozen=True)
+class Late:
+    """A day whose bill has not arrived by its deadline: the digest then shows the newest day there is, and says so.
+
+    Attributes:
+        day: the day that is waited for.
+        hours: since it was over.
+        written: when the newest export was written (UTC), where that is known.
+    """
+
+    day: date
+    hours: int
+    written: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +164,8 @@ class DigestFigures:
         scheduled_by_day: the scheduled part of those days, where known.
         movers_up, movers_down: OU, service and account that rose and fell most, in money.
         causes_up, causes_down: the same by OU and service, whatever the account: what explains a day in a sentence.
+        restated: days whose mailed total has changed since, as it was told and as it is.
+        late: the day that this digest goes out in place of, if its bill is late; every figure is of `day`.
         movers_against: the day that the movers are compared with; None where there is none.
         rows: the day's rows, sorted by OU, service and account: what the CSV holds.
     """
@@ -175,6 +193,8 @@ class DigestFigures:
     data_through: date
     covered: Covered | None
     notes: tuple[str, ...]
+    restated: tuple[Restatement, ...] = ()
+    late: Late | None = None
 
     @property
     def total(self) -> Decimal:
@@ -218,6 +238,8 @@ def digest_figures(
     data_through: date | None = None,
     covered: Covered | None = None,
     notes: Iterable[str] = (),
+    restated: Iterable[Restatement] = (),
+    late: Late | None = None,
     top: int = TOP,
 ) -> DigestFigures:
     """The figures of a day.
@@ -233,7 +255,9 @@ def digest_figures(
         links: label -> URL or path, e.g. of the dashboard.
         data_through: newest day that has data; the day itself by default.
         covered: the earlier days that this mail speaks for.
-        notes: sentences to put under the headline, e.g. what changed since the last mail, or that the export is late.
+        notes: sentences to put under the headline.
+        restated: days whose mailed total has changed since.
+        late: the day whose bill has not arrived, where this one is shown in its place.
         top: OUs and services to name.
 
     Raises:
@@ -292,6 +316,8 @@ def digest_figures(
         data_through=data_through or day,
         covered=covered,
         notes=tuple(notes),
+        restated=tuple(restated),
+        late=late,
     )
 
 

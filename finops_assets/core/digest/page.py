@@ -28,6 +28,7 @@ from finops_assets.core.digest.figures import (
 from finops_assets.core.digest.words import (
     days_words,
     headline,
+    late_words,
     percent_words,
     scheduled_note,
     stretch_words,
@@ -39,15 +40,18 @@ from finops_assets.core.money import CENT, change, money, plain
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from finops_assets.core.restatements import Restatement
+
 
 def render(figures: DigestFigures, chart_png: bytes = b"", *, revision: int = 1, prefix: str = "[FinOps]") -> Digest:
     """The figures as a mail's parts; without a chart the mail is complete too."""
     csv_name = f"ou_breakdown_{figures.day}{f'_r{revision}' if revision > 1 else ''}.csv"
-    view = _view(figures, csv_name, revision) | {"cid": chart_id(figures.day, revision) if chart_png else ""}
+    day = figures.late.day if figures.late else figures.day
+    view = _view(figures, csv_name, revision) | {"cid": chart_id(day, revision) if chart_png else ""}
     environment = _environment()
     title = subject(figures, revision=revision, prefix=prefix)
     return Digest(
-        day=figures.day,
+        day=day,
         subject=title,
         html=environment.get_template("digest.html.j2").render(view, subject=title).strip() + "\n",
         text=re.sub(r"\n{3,}", "\n\n", environment.get_template("digest.txt.j2").render(view)).strip() + "\n",
@@ -97,7 +101,9 @@ def _view(figures: DigestFigures, csv_name: str, revision: int) -> dict[str, Any
         "settlement": facts.settlement,
         "settlement_words": SETTLEMENTS.get(facts.settlement, facts.settlement),
         "headline": headline(figures),
+        "late": late_words(figures),
         "notes": [tidy(note, 600) for note in figures.notes],
+        "restated": [_restated_row(restated) for restated in figures.restated],
         "covered": _covered_words(figures),
         "cards": [*(_day_card(figures, a) for a in days_compared), _month_card(figures.month)],
         "chart_words": _chart_words(figures),
@@ -139,9 +145,14 @@ def _covered_words(figures: DigestFigures) -> str:
     earlier = "1 earlier day" if covered.days == 1 else f"{covered.days} earlier days"
     stretch = f"{stretch_words(covered.first, covered.last)} {covered.last.year}"
     return (
-        f"This mail also covers the backfill of {earlier}, {stretch}: {money(covered.total, tidy(figures.currency))} "
+        f"This mail also covers {earlier}, {stretch}: {money(covered.total, tidy(figures.currency))} "
         f"({basis_words(figures.cost_basis)}) in total. No other mail is sent for them."
     )
+
+
+def _restated_row(restated: Restatement) -> dict[str, str]:
+    moved = _change(restated.new, restated.old)
+    return {**moved, "day": short_day(restated.day), "old": money(restated.old), "new": money(restated.new)}
 
 
 def _change(now: Decimal, before: Decimal | None) -> dict[str, str] | None:
@@ -267,11 +278,16 @@ def _isolated(text: str) -> str:
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
+def csv_text(text: str) -> str:
+    """Text as a cell: what a spreadsheet would run as a formula gets a `'` in front."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
 def breakdown_csv(rows: pa.Table) -> bytes:
     """Every row of the day for a spreadsheet: exact plain decimals, UTF-8 with a byte order mark, CRLF, RFC 4180.
 
-    Excel reads UTF-8 only with the mark; Python's `utf-8-sig`, pandas and DuckDB skip it. A text cell that a
-    spreadsheet would run as a formula gets a `'` in front; numbers are untouched.
+    Excel reads UTF-8 only with the mark; Python's `utf-8-sig`, pandas and DuckDB skip it. Numbers are untouched by
+    `csv_text`.
     """
     import csv
     import io
@@ -279,7 +295,7 @@ def breakdown_csv(rows: pa.Table) -> bytes:
     from finops_assets.core.schemas import CSV_HEADER
 
     def texts(column: str) -> list[str]:
-        return [f"'{text}" if text.startswith(_FORMULA) else text for text in rows[column].to_pylist()]
+        return list(map(csv_text, rows[column].to_pylist()))
 
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")

@@ -118,9 +118,27 @@ def scheduled_note(figures: DigestFigures) -> str:
     return note
 
 
+def late_words(figures: DigestFigures) -> str:
+    """That the day's bill is late, and what is shown instead; empty where it is not."""
+    late = figures.late
+    if late is None:
+        return ""
+    through = f"{short_day(figures.day)} {figures.day.year}"
+    written = f", the newest export was written {late.written:%Y-%m-%d %H:%M} UTC" if late.written else ""
+    return (
+        f"The bill of {short_day(late.day)} {late.day.year} has not arrived: data through {through}, the export is "
+        f"{late.hours} h late{written}. Everything below is of {through}, none of it of {short_day(late.day)}. "
+        "The day's own digest follows when its bill is there."
+    )
+
+
 def subject(figures: DigestFigures, *, revision: int = 1, prefix: str = "[FinOps]") -> str:
     """`[FinOps] 10 Sep 2025: 3,412.77 USD (+4.2 % on Wed 3 Sep), provisional`."""
-    against = figures.against
+    against, late = figures.against, figures.late
+    if late:
+        text = f"{tidy(prefix)} {short_day(late.day, weekday=False)} {late.day.year}".strip()
+        through = short_day(figures.day, weekday=False)
+        return f"{text}: no bill yet, {late.hours} h late; data through {through}"
     text = f"{tidy(prefix)} {short_day(figures.day, weekday=False)} {figures.day.year}".strip()
     text += f", revision {revision}" if revision > 1 else ""
     text += f": {money(figures.total, tidy(figures.currency))}"

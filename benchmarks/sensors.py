@@ -1,0 +1,79 @@
+"""A tick of each sensor over three years of archived days; exits with 1 if one takes a second or more.
+
+`python -m benchmarks.sensors`: on the embedded platform, wall time of the median of seven ticks, nothing to do and with
+a bill that has just been refreshed. What a tick asks of AWS is counted in the tests (test_aws_sensors.py).
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+DAYS = 3 * 365
+LAST = date(2025, 9, 12)
+TICKS = 7
+BAR = 1.0
+
+
+def main() -> None:
+    """Make three years of objects, partitions and mails, then tick."""
+    from finops_assets.core.pipeline import day_path
+    from finops_assets.simulation import Simulation
+
+    with tempfile.TemporaryDirectory() as folder:
+        first = LAST - timedelta(days=DAYS - 1)
+        sim = Simulation(
+            Path(folder) / "home",
+            LAST - timedelta(days=59),
+            LAST,
+            {"bill.first_day": first},
+            draw=lambda _: b"",
+        )
+        sim.at(LAST + timedelta(days=1), "06:00")
+        sim.deliver(LAST)
+        sim.launch("a backfill", [sim.request(LAST - timedelta(days=59), LAST)])
+        archive = sim.platform.archive
+        data, there = archive.get(day_path(LAST)), archive.describe(LAST)
+        for n in range(60, DAYS):
+            day = LAST - timedelta(days=n)
+            archive.put(day_path(day), data)
+            for name in ("digest.html", "digest.txt", "manifest.json", "sent.json", "receipts/a.json"):
+                archive.put(f"digests/{day}/r1/{name}", b"{}")
+        older = [replace(there, day=LAST - timedelta(days=n)) for n in range(60, DAYS)]
+        sim.platform.catalog.register(older)
+        sim.watch.note_refresh()()
+        sim.sensors()
+
+        def refresh_the_bill() -> None:
+            sim.now += timedelta(minutes=10)
+            sim.deliver(LAST)
+
+        slow = [
+            _report("every sensor, nothing to do", sim.sensors),
+            _report("every sensor, the bill refreshed", sim.sensors, before=refresh_the_bill),
+        ]
+        assert not sim.watch.look(sim.now).gaps
+        sim.close()
+    sys.exit(any(slow))
+
+
+def _report(what: str, tick: Callable[[], None], before: Callable[[], None] = lambda: None) -> bool:
+    taken = []
+    for _ in range(TICKS):
+        before()
+        started = time.perf_counter()
+        tick()
+        taken.append(time.perf_counter() - started)
+    middle = statistics.median(taken)
+    print(f"{what:<34} {DAYS:,} days  {middle:.3f} s (bar {BAR:.0f} s)")
+    return middle >= BAR
+
+
+if __name__ == "__main__":
+    main()
