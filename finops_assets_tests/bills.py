@@ -255,7 +255,7 @@ def new_archive(home: Path, ou_map: pa.Table | None = None) -> ObjectArchive:
 
 def archive_days(warehouse: DuckDBWarehouse, archive: ObjectArchive, days: Sequence[date], **facts: Any) -> Any:
     """The pipeline's step, on a fixed day."""
-    how = {"cost_basis": "billed", "run_id": "a-run", "today": date(2025, 9, 20), **facts}
+    how = {"cost_basis": "billed", "run_id": "a-run", "now": datetime(2025, 9, 20, 7, tzinfo=UTC), **facts}
     return pipeline.archive_days(warehouse, archive, days, **how)
 
 

@@ -9,6 +9,7 @@ import gzip
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -445,7 +446,7 @@ def test_a_damaged_bill_leaves_what_was_published(tmp_path: Path) -> None:
     """The archive holds what it held, when the bill can no longer be read."""
     path = make_bill(tmp_path / "bill", [line(1)])
     archive = new_archive(tmp_path)
-    how = {"cost_basis": "billed", "run_id": "a-run", "today": DAY}
+    how = {"cost_basis": "billed", "run_id": "a-run", "now": datetime(2025, 9, 20, tzinfo=UTC)}
     assert pipeline.archive_days(open_bill(path), archive, [DAY], **how).published
     path.write_bytes(path.read_bytes()[:-6])
     with pytest.raises(BillError):

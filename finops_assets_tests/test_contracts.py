@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,17 @@ from obstore.store import MemoryStore
 from on_aws import BUCKET, make_ready, platform_on
 
 from finops_assets.adapters.archive import ObjectArchive, folder_store
+from finops_assets.adapters.aws.mailer import SESMailer
+from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.adapters.local.catalog import SQLiteCatalog
 from finops_assets.adapters.local.dashboard import DASHBOARD_PATH, DashboardFile, DashboardPage
+from finops_assets.adapters.local.mailer import EmlOutbox
+from finops_assets.adapters.smtp import SMTPMailer
 from finops_assets.core import pipeline
 from finops_assets.core.accounts import to_parquet
 from finops_assets.core.breakdown import fingerprint
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.ports import Archive, Catalog, CatalogDay, DashboardData, DayRows, PublishedDay, Refresh
+from finops_assets.core.ports import Archive, Catalog, CatalogDay, DashboardData, DayRows, Mailer, PublishedDay, Refresh
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, MONEY, OU_BREAKDOWN, day_location, day_path
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.bills import load_bill
@@ -115,6 +119,26 @@ def test_a_day_is_published_once_and_described(archive: Archive) -> None:
     assert archive.describe(NEXT) is None
     assert archive.days() == [DAY]
     assert archive.read([DAY]).column("cost").to_pylist() == [Decimal("1.25"), Decimal(2)]
+
+
+def test_what_was_replaced_can_be_read(archive: Archive) -> None:
+    """Each version with its bytes and what it says of itself, newest first, one of them current; others are errors."""
+    assert archive.versions(DAY) == []
+    first = archive.publish(day_rows(DAY, "1.25", "1.75"), FACTS)
+    data = archive.get(day_path(DAY))
+    second = archive.publish(day_rows(DAY, "4"), {**FACTS, "run_id": "another"})
+    archive.publish(day_rows(NEXT, "5"), FACTS)
+    new, old = archive.versions(DAY)
+    assert (new.id, new.current, old.id, old.current) == (second.version, True, first.version, False)
+    assert (new.metadata, old.metadata) == (second.metadata, first.metadata)
+    assert (old.size_bytes, len(data)) == (first.size_bytes, first.size_bytes)
+    assert old.written <= new.written
+    assert all(abs(datetime.now(UTC) - version.written) < timedelta(minutes=5) for version in (old, new))
+    assert archive.read_version(DAY, old.id) == data
+    assert archive.read_version(DAY, new.id) == archive.get(day_path(DAY))
+    for day, version in ((NEXT, old.id), (DAY, "of-nothing")):
+        with pytest.raises(FinopsError, match=f"has no version {version}"):
+            archive.read_version(day, version)
 
 
 def test_days_are_read_beside_each_other(archive: Archive) -> None:
@@ -308,3 +332,21 @@ def test_a_refreshed_dashboard_holds_the_archive(shown: tuple[Archive, Catalog, 
         assert (done.rows, done.newest_day) == (2 * min(n, 2), day)
         assert pipeline.dashboard_fault(done, archive, 400) == ""
         assert done.location
+
+
+# --- the mailer ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["files", "SMTP", "SES"])
+def mailer(request: pytest.FixtureRequest, tmp_path: Path) -> Mailer:
+    if request.param == "SES":
+        return SESMailer(AwsSession(region="us-east-1", endpoint_url=request.getfixturevalue("aws").url))
+    if request.param == "SMTP":
+        return SMTPMailer("nobody.invalid", bounces=tmp_path / "bounces")
+    return EmlOutbox(tmp_path / "outbox", tmp_path / "bounces")
+
+
+def test_nobody_is_refused_who_never_had_mail(mailer: Mailer) -> None:
+    """A fresh recipient, none at all, one with capitals; no server but SES has to be there to tell."""
+    assert mailer.refused([]) == {}
+    assert mailer.refused(["fresh@example.com", "Fresh@Example.com"]) == {}

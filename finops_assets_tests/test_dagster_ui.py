@@ -11,14 +11,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from finops_assets.platform import build_platform
 from finops_assets.sample_bill import write_sample_bill
+from finops_assets.sample_bill.exports import write_export
 from finops_assets.settings import load_settings
+from finops_assets.simulation import part_of, read_export
 
 DAYS = 4
 PATIENCE = 180
@@ -73,8 +75,11 @@ def ui(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 @pytest.mark.browser
-def test_a_backfill_is_launched_from_the_dialog_and_every_partition_turns_green(ui: tuple[str, Path]) -> None:
-    """Materialize all, all partitions, launch: the daemon runs one backfill, and the UI shows totals and checks."""
+def test_a_backfill_is_launched_from_the_dialog_and_a_changed_bill_is_noticed(ui: tuple[str, Path]) -> None:
+    """Materialize all, all partitions, launch: the daemon runs one backfill, and the UI shows totals and checks.
+
+    Then a day of the bill is delivered anew: the daemon's sensor has it rewritten within a minute or so, unasked.
+    """
     sync_api = pytest.importorskip("playwright.sync_api")
     chromium = next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(p).exists()), None)
     if chromium is None:
@@ -86,8 +91,9 @@ def test_a_backfill_is_launched_from_the_dialog_and_every_partition_turns_green(
         page = browser.new_page(viewport={"width": 1500, "height": 1000})
         page.set_default_timeout(60_000)
         page.goto(f"{base}/asset-groups")
-        for group in ("bill", "archive", "published"):
+        for group in ("bill", "archive", "published", "evidence"):
             page.get_by_text(group, exact=True).first.wait_for()
+        page.goto(f"{base}/locations/finops_assets.definitions/jobs/daily_bill")
         page.get_by_role("button", name="Materialize all").click()
         page.get_by_role("button", name="All", exact=True).click()
         page.get_by_role("button", name="Launch backfill").click()
@@ -107,3 +113,23 @@ def test_a_backfill_is_launched_from_the_dialog_and_every_partition_turns_green(
         page.get_by_text("Passed").first.wait_for()
         browser.close()
     assert len(list((folder / ".finops" / "outbox").glob("*.eml"))) == 1
+    day = platform.archive.days()[1]
+    before = platform.archive.describe(day).total
+    deliver_changed(folder / "bill" / "focus", day, 1.01)
+    started = time.monotonic()
+    while platform.archive.describe(day).total == before:
+        assert time.monotonic() - started < NOTICED, (folder / "dev.log").read_text()
+        time.sleep(1)
+
+
+NOTICED = 90
+"""Seconds: a tick of the sensor each 30 s, a run of some seconds, and a busy machine."""
+
+
+def deliver_changed(export: Path, day: date, factor: float) -> None:
+    """Put an export in place of the old one in which a day's costs are multiplied."""
+    fresh = export.with_name("fresh")
+    lines = part_of(read_export(export), date.max, {day: factor})
+    write_export(fresh, "sample-focus", "FOCUS_1_2_AWS", lines, "BillingPeriodStart")
+    export.rename(export.with_name("old"))
+    fresh.rename(export)

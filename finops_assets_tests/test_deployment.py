@@ -265,6 +265,7 @@ def test_the_table_of_the_bill_has_the_columns_of_the_export() -> None:
 IAM_SERVICE = {"sesv2": "ses"}
 IAM_ACTION = {
     "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:ListObjectVersions": "s3:ListBucketVersions",
     "s3:HeadBucket": "s3:ListBucket",
     "s3:HeadObject": "s3:GetObject",
     "s3:DeleteObjects": "s3:DeleteObject",
@@ -305,7 +306,7 @@ def named_in_the_adapters() -> set[str]:
 
 
 def test_the_policy_allows_every_call_and_nothing_more(aws: StandIn, tmp_path: Path) -> None:
-    """A day, a repair of its table, a resend and doctor: each call they make is allowed, and no action is idle."""
+    """A day, its versions, a repair of its table, a resend and doctor: each call is allowed, and no action is idle."""
     last = date(2025, 9, 30)
     sample = write_sample_bill(tmp_path / "bill", last, 3)
     make_ready(aws, sample.focus, accounts=sample.accounts)
@@ -318,6 +319,7 @@ def test_the_policy_allows_every_call_and_nothing_more(aws: StandIn, tmp_path: P
     assert run_days(platform, last, last, clock=lambda: datetime(2025, 10, 1, 7, tzinfo=UTC)).errors == ()
     platform.outbox.resend(last, [RECIPIENTS[0]])
     platform.dashboard.begin("other-work")()
+    assert [version.metadata["rows"] for version in platform.archive.versions(last)]
     assert list(platform.preflight.check())
     made = {f"{IAM_SERVICE.get(service, service)}:{operation}" for service, operation in aws.calls.counts()}
 

@@ -330,7 +330,7 @@ def test_everything_promised_is_in_both_parts() -> None:
             "ou-breakdowns/year=2025/month=09/day=10/ou_breakdown.parquet",
             "https://example.com/d",
             "/srv/finops/dashboard.html",
-            "This mail also covers the backfill of 89 earlier days, 13 Jun to 9 Sep 2025: 301,234.56 USD",
+            "This mail also covers 89 earlier days, 13 Jun to 9 Sep 2025: 301,234.56 USD",
             "The export is 9 h late.",
         ):
             assert promise in part, promise

@@ -5,10 +5,10 @@ from __future__ import annotations
 import socketserver
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from email.message import EmailMessage
 from functools import cache
@@ -24,7 +24,7 @@ from finops_assets.core.doctor import NAME_WIDTH, Finding, as_line, as_record, v
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
 from finops_assets.core.morning import Morning
 from finops_assets.core.outbox import Outbox
-from finops_assets.core.ports import CatalogDay, Delivery, PublishedDay
+from finops_assets.core.ports import CatalogDay, Delivery, PublishedDay, Refused
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings import load_settings
@@ -80,15 +80,18 @@ class SomeMailer:
 
     repeatable = False
 
-    def __init__(self, refused: str = "", unknown: str = "") -> None:
-        self.refused, self.unknown = refused, unknown
+    def __init__(self, refuses: str = "", loses: str = "") -> None:
+        self.refuses, self.loses = refuses, loses
 
     def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery:
-        if recipient == self.refused:
+        if recipient == self.refuses:
             raise FinopsError("mailbox full")
-        if recipient == self.unknown:
+        if recipient == self.loses:
             raise UnknownDeliveryError("the connection broke")
         return Delivery(recipient, delivery_id, "somewhere")
+
+    def refused(self, recipients: Sequence[str]) -> dict[str, Refused]:
+        return {}
 
 
 class Home:
@@ -110,7 +113,12 @@ class Home:
 
     def archive(self, *days: date) -> None:
         pipeline.archive_days(
-            self.platform.warehouse, self.platform.archive, days, cost_basis="billed", run_id="1", today=TODAY
+            self.platform.warehouse,
+            self.platform.archive,
+            days,
+            cost_basis="billed",
+            run_id="1",
+            now=datetime.combine(TODAY, time(7), UTC),
         )
 
     def register(self, *days: date) -> None:
@@ -256,8 +264,8 @@ def test_what_a_reader_gets_is_held_to_the_archive(home: Home, found: Any, said:
 
 UNSENT = [
     (None, (ANNA, BEN), "fail", f"finops run --date {DAY}", "not mailed", "nobody has it"),
-    (SomeMailer(refused=BEN), (ANNA, BEN), "fail", f"finops run --date {DAY}", f"not to {BEN}", "one was refused"),
-    (SomeMailer(unknown=BEN), (ANNA, BEN), "fail", f"finops resend {DAY} --to {BEN} --received", BEN, "not known"),
+    (SomeMailer(refuses=BEN), (ANNA, BEN), "fail", f"finops run --date {DAY}", f"not to {BEN}", "one was refused"),
+    (SomeMailer(loses=BEN), (ANNA, BEN), "fail", f"finops resend {DAY} --to {BEN} --received", BEN, "not known"),
     (SomeMailer(), (ANNA, BEN, CARA), "warn", f"finops resend {DAY} --to {CARA}", f"not to {CARA}", "one came later"),
 ]
 
@@ -273,7 +281,7 @@ def test_who_lacks_the_digest_is_named(
         try:
             home.send(DAY, mailer)
         except FinopsError:
-            assert mailer.refused or mailer.unknown
+            assert mailer.refuses or mailer.loses
     finding = the(home.walk(recipients=wanted), "mail", state)
     assert fix in finding.fix
     assert said in finding.detail
@@ -341,6 +349,47 @@ def test_what_the_machine_lacks_is_found(
     findings = local(tmp_path, **breaks(tmp_path))
     assert fix in the(findings, name, state).fix
     assert findings[-1].name == "dagster"
+
+
+BOUNCE = f"""\
+Date: Thu, 11 Sep 2025 07:00:08 +0000
+Content-Type: multipart/report; report-type=delivery-status; boundary=part
+
+--part
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mail.example.com
+
+Action: failed
+Final-Recipient: rfc822; {ANNA}
+Diagnostic-Code: smtp; 550 5.1.1 user unknown
+--part--
+"""
+
+
+def test_returned_mail_is_a_finding_where_its_folder_is_there(tmp_path: Path) -> None:
+    """Before somebody delivers returned mail there is nothing to say; then who, why and what to remove."""
+    folder = tmp_path / "home" / "bounces"
+    assert "bounces" not in [finding.name for finding in local(tmp_path)]
+    folder.mkdir(parents=True)
+    assert str(folder) in the(local(tmp_path), "bounces", "ok").detail
+    (folder / "1.eml").write_text(BOUNCE)
+    finding = the(local(tmp_path), "bounces", "fail")
+    assert finding.detail == f"{ANNA} since 2025-09-11: the mail came back (550 5.1.1 user unknown)"
+    assert str(folder / "1.eml") in finding.fix
+
+
+def test_returned_mail_may_lie_elsewhere(tmp_path: Path) -> None:
+    """A folder that is set and not there is a fault: bounces would go unseen."""
+    elsewhere = tmp_path / "Maildir"
+    assert "mail.bounces" in the(local(tmp_path, mail__bounces=str(elsewhere)), "bounces", "fail").fix
+    (elsewhere / "new").mkdir(parents=True)
+    (elsewhere / "new" / "1").write_text(BOUNCE)
+    assert ANNA in the(local(tmp_path, mail__bounces=str(elsewhere)), "bounces", "fail").detail
+    platform = build_platform(
+        load_settings({}, {"home": str(tmp_path / "h"), "mail.bounces": str(elsewhere), "mail.recipients": ANNA})
+    )
+    assert list(platform.outbox.refused()) == [ANNA]
 
 
 class MailServer(socketserver.StreamRequestHandler):

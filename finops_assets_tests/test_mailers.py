@@ -11,7 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.message import EmailMessage
@@ -36,7 +36,7 @@ from finops_assets.adapters.smtp import SMTPMailer
 from finops_assets.core.digest import Digest
 from finops_assets.core.errors import FinopsError, SettingsError, UnknownDeliveryError
 from finops_assets.core.outbox import Outbox
-from finops_assets.core.ports import Delivery, Mailer
+from finops_assets.core.ports import Delivery, Mailer, Refused
 from finops_assets_tests.aws import StandIn
 
 DAY = date(2025, 9, 10)
@@ -113,6 +113,9 @@ class Memory:
         if recipient in self._lost:
             raise UnknownDeliveryError("nobody knows", where=recipient)
         return Delivery(recipient, message["Message-ID"], "memory")
+
+    def refused(self, recipients: Sequence[str]) -> dict[str, Refused]:
+        return {}
 
     def arrived(self) -> list[tuple[str, bytes]]:
         return self._sent
@@ -562,6 +565,62 @@ def test_ses_that_was_not_reached_got_nothing(
     with pytest.raises(FinopsError, match="no AWS credentials"):
         SESMailer(session(stand_in.url)).send(mail_to(), ANN, "x")
     assert stand_in.mail.sent == []
+
+
+def test_ses_tells_who_is_on_its_suppression_list(stand_in: StandIn) -> None:
+    """Since when, whether for a bounce or a complaint, and the command that takes them off it; one call a recipient."""
+    client = stand_in.client("sesv2")
+    client.put_suppressed_destination(EmailAddress=BOB, Reason="BOUNCE")
+    client.put_suppressed_destination(EmailAddress=CYD, Reason="COMPLAINT")
+    stand_in.calls.reset()
+    found = SESMailer(session(stand_in.url)).refused(RECIPIENTS)
+    assert stand_in.calls.count("sesv2", "GetSuppressedDestination") == len(RECIPIENTS)
+    assert list(found) == [BOB, CYD]
+    for why, word in zip(found.values(), ("(bounce)", "(complaint)"), strict=True):
+        assert why.kind == "suppressed"
+        assert word in why.reason
+        assert timedelta() <= datetime.now(UTC) - why.since < timedelta(minutes=5)
+    assert f"`aws sesv2 delete-suppressed-destination --email-address {BOB}`" in found[BOB].fix
+    client.delete_suppressed_destination(EmailAddress=BOB)
+    assert list(SESMailer(session(stand_in.url)).refused(RECIPIENTS)) == [CYD]
+
+
+def test_a_suppressed_address_is_found_in_its_own_case(stand_in: StandIn) -> None:
+    """As it is in the settings, or in lower case; the command names it as SES keeps it, quoted for a shell."""
+    client = stand_in.client("sesv2")
+    for entry in ("Ann@Example.com", "o'brien@example.com"):
+        client.put_suppressed_destination(EmailAddress=entry, Reason="BOUNCE")
+    found = SESMailer(session(stand_in.url)).refused(["Ann@Example.com", "O'Brien@example.com", BOB])
+    assert list(found) == ["Ann@Example.com", "O'Brien@example.com"]
+    assert "--email-address Ann@Example.com`" in found["Ann@Example.com"].fix
+    assert """--email-address 'o'"'"'brien@example.com'`""" in found["O'Brien@example.com"].fix
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        ("AccessDeniedException", 403, "Allow ses:GetSuppressedDestination"),
+        ("BadRequestException", 400, "Check this address"),
+        ("InternalFailure", 400, "SES in us-east-1: InternalFailure"),
+    ],
+)
+def test_a_suppression_list_that_is_not_shown_is_an_error(code: str, status: int, said: str, stand_in: StandIn) -> None:
+    """Nobody on it and no sight of it are not the same."""
+    message = "User: x is not authorized to perform: ses:GetSuppressedDestination" if status == 403 else "?"
+    stand_in.faults.fail("sesv2", "GetSuppressedDestination", code=code, message=message, status=status, times=None)
+    with pytest.raises(AwsError, match=said):
+        SESMailer(session(stand_in.url)).refused([ANN])
+
+
+def test_the_outbox_asks_for_its_recipients(stand_in: StandIn, archive: ObjectArchive) -> None:
+    """Each once, without its name; a malformed address is told before anything is asked."""
+    stand_in.client("sesv2").put_suppressed_destination(EmailAddress=BOB, Reason="BOUNCE")
+    stand_in.calls.reset()
+    box = Outbox(archive, Ses(stand_in).mailer, SENDER, (ANN, f"Bob <{BOB}>", BOB.upper()))
+    assert list(box.refused()) == [BOB]
+    assert stand_in.calls.count("sesv2", "GetSuppressedDestination") == 2
+    with pytest.raises(SettingsError, match=r"mail\.recipients"):
+        Outbox(archive, Ses(stand_in).mailer, SENDER, ("ann at example",)).refused()
 
 
 KILLED = """

@@ -20,7 +20,7 @@ from finops_assets.adapters.local.mailer import EmlOutbox
 from finops_assets.core.digest import Digest
 from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError, UnknownDeliveryError
 from finops_assets.core.outbox import Outbox
-from finops_assets.core.ports import Delivery
+from finops_assets.core.ports import Delivery, Refused
 
 DAY = date(2025, 9, 10)
 AT = datetime(2025, 9, 11, 7, 0, tzinfo=UTC)
@@ -90,6 +90,9 @@ class Mailer:
         if recipient == self.loses:
             raise UnknownDeliveryError("the connection was cut", where=recipient)
         return Delivery(recipient, message["Message-ID"], "memory")
+
+    def refused(self, recipients: Sequence[str]) -> dict[str, Refused]:
+        return {}
 
     @property
     def recipients(self) -> list[str]:
@@ -221,6 +224,9 @@ def test_a_crash_at_any_write_loses_and_doubles_nothing(step: int, archive: Arch
         def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery:
             mailer.send(message, recipient, delivery_id)
             return EmlOutbox(tmp_path / "outbox").send(message, recipient, delivery_id)
+
+        def refused(self, recipients: Sequence[str]) -> dict[str, Refused]:
+            return {}
 
     def work() -> None:
         box = Outbox(archive, Both(), "finops@example.com", RECIPIENTS)

@@ -7,7 +7,7 @@ import email.policy
 import multiprocessing
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -24,7 +24,7 @@ from finops_assets.core.accounts import to_parquet
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.morning import Morning
 from finops_assets.core.outbox import Outbox
-from finops_assets.core.ports import AccountMap, DayRows
+from finops_assets.core.ports import AccountMap, DayRows, Refused
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, OU_BREAKDOWN, day_path
 from finops_assets.definitions import build_definitions
 from finops_assets.defs.instance import prepare_dagster_home
@@ -208,6 +208,9 @@ def test_a_digest_that_nobody_has_yet_is_made_anew_when_its_day_changed(own: Pla
         def send(self, message: email.message.EmailMessage, recipient: str, delivery_id: str) -> None:
             raise FinopsError("the mailer is down")
 
+        def refused(self, recipients: Sequence[str]) -> dict[str, Refused]:
+            return {}
+
     mail = own.settings.mail
     down = dataclasses.replace(own, outbox=Outbox(own.archive, Refusing(), mail.sender, mail.recipients))
     assert "the mailer is down" in run(down, LAST).errors[0]
@@ -348,11 +351,39 @@ def test_the_schedule_asks_for_the_day_before_the_tick(filled: Platform) -> None
     repository = build_definitions(filled).get_repository_def()
     schedule = repository.get_schedule_def("every_morning")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 7 * * *", "UTC")
-    tick = datetime(2025, 9, 30, 7, tzinfo=UTC)
     with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=tick, repository_def=repository)
-        (request,) = schedule.evaluate_tick(context).run_requests
-    assert request.partition_key == "2025-09-29"
+
+        def evaluated(tick: datetime) -> Any:
+            how = {"instance": instance, "repository_def": repository, "resources": {"outbox": filled.outbox}}
+            return schedule.evaluate_tick(dg.build_schedule_context(scheduled_execution_time=tick, **how))
+
+        (request,) = evaluated(datetime(2025, 10, 2, 7, tzinfo=UTC)).run_requests
+        assert request.partition_key == "2025-10-01"
+        done = evaluated(datetime(2025, 10, 1, 7, tzinfo=UTC))
+        assert not done.run_requests, "a day that is mailed is not run again"
+        assert done.skip_message.startswith("2025-09-30 is done: mailed ")
+
+
+def test_a_digest_goes_out_again_from_the_ui(own: Platform) -> None:
+    """The job `resend_digest` sends the stored bytes to one or all; with `refresh` it makes a revision for all."""
+    assert run(own, FIRST).errors == ()
+    job = build_definitions(own, draw=lambda _: b"").resolve_job_def("resend_digest")
+
+    def resend(**config: Any) -> bool:
+        with dg.DagsterInstance.ephemeral() as instance:
+            ops = {"send_again": {"config": {"day": str(FIRST), **config}}}
+            return job.execute_in_process({"ops": ops}, instance=instance, raise_on_error=False).success
+
+    def files() -> list[str]:
+        return sorted(file.name for file in own.settings.outbox_folder.glob("*.eml"))
+
+    (first,) = files()
+    assert resend(to=["finops@localhost"])
+    assert files() == [first.replace(".eml", "-resend-1.eml"), first]
+    assert resend(refresh=True)
+    assert [name for name in files() if "-r2-" in name] == [first.replace("-r1-", "-r2-")]
+    assert not resend(refresh=True, to=["finops@localhost"]), "a revision is for everybody"
+    assert not resend(day="yesterday")
 
 
 def test_a_digest_rendered_ahead_is_the_one_that_is_sent(own: Platform) -> None:
@@ -365,7 +396,7 @@ def test_a_digest_rendered_ahead_is_the_one_that_is_sent(own: Platform) -> None:
 
     own.archive.put(ACCOUNT_MAP_PATH, to_parquet(own.accounts.load().table))
     now = at(LAST)()
-    pipeline.archive_days(own.warehouse, own.archive, DAYS, cost_basis="billed", run_id="a run", today=now.date())
+    pipeline.archive_days(own.warehouse, own.archive, DAYS, cost_basis="billed", run_id="a run", now=now)
     morning = Morning(own.archive, own.outbox, "[FinOps]", {}, draw)
     morning.prepare([DAYS[1]], now)
     assert len(morning.send([DAYS[1]], now).deliveries) == 1

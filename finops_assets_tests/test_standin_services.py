@@ -750,6 +750,18 @@ def test_a_suppressed_recipient_bounces_after_acceptance(aws: StandIn, send: Sen
     assert refusal(send.client.get_suppressed_destination, EmailAddress="bob@example.org")[0] == "NotFoundException"
 
 
+def test_the_suppression_list_keeps_the_case_of_an_address(aws: StandIn, send: Sender) -> None:
+    """An entry is found and removed in its own case only; mail is dropped in any."""
+    send.client.put_suppressed_destination(EmailAddress="Ann@example.org", Reason="COMPLAINT")
+    send()
+
+    assert aws.mail.sent[0].bounced == ("ann@example.org",)
+    for call in (send.client.get_suppressed_destination, send.client.delete_suppressed_destination):
+        assert refusal(call, EmailAddress="ann@example.org")[0] == "NotFoundException"
+    send.client.delete_suppressed_destination(EmailAddress="Ann@example.org")
+    assert not aws.mail.suppressed
+
+
 def test_what_ses_is_not_imitated_for_is_refused_loudly(aws: StandIn, send: Sender) -> None:
     """A message that is not raw gets an error of the stand-in's own, which no client tries again."""
     simple = {"Subject": {"Data": "cost"}, "Body": {"Text": {"Data": "12.34"}}}

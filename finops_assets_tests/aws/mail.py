@@ -199,7 +199,8 @@ class Mail:
         return any(self.identities.get(identity, False) for identity in (address, *domains))
 
     def _bounces(self, recipient: str) -> bool:
-        return recipient.lower() in self.suppressed or recipient == f"bounce@{SIMULATOR}"
+        """Mail is dropped whatever the case of the address, while the list itself is kept and found in its own case."""
+        return recipient.lower() in map(str.lower, self.suppressed) or recipient == f"bounce@{SIMULATOR}"
 
     def _sent_last_24_hours(self) -> int:
         day_ago = self._stand_in.clock() - timedelta(hours=24)
@@ -260,7 +261,7 @@ class Mail:
         return {"SendingOptions": {"SendingEnabled": True}} | self.configuration_sets[name]
 
     def _put_suppressed(self, params: dict[str, Any]) -> Answer:
-        self.suppressed[params["EmailAddress"].lower()] = (params["Reason"], self._stand_in.clock())
+        self.suppressed[params["EmailAddress"]] = (params["Reason"], self._stand_in.clock())
         return {}
 
     def _get_suppressed(self, params: dict[str, Any]) -> Answer:
@@ -274,7 +275,7 @@ class Mail:
         return {}
 
     def _suppressed_address(self, params: dict[str, Any]) -> str:
-        address = unquote(params["EmailAddress"]).lower()
+        address = unquote(params["EmailAddress"])
         if address not in self.suppressed:
             raise _error("NotFoundException", f"Email address {address} does not exist on your suppression list.")
         return address

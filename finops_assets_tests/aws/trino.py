@@ -54,8 +54,8 @@ FUNCTIONS = _words(
     greatest grouping hour if json_extract_scalar lag last_day_of_month last_value lead least length listagg ln
     lower lpad ltrim map map_keys map_values max max_by min min_by minute mod month now nth_value ntile nullif
     percent_rank position pow power quarter rank regexp_extract regexp_like regexp_replace replace reverse round
-    row_number rpad rtrim second sign split split_part sqrt starts_with stddev strpos substr substring sum
-    to_unixtime trim try try_cast unnest upper variance week year cast extract exists array
+    row_number rpad rtrim second sha256 sign split split_part sqrt starts_with stddev strpos substr substring sum
+    to_hex to_unixtime to_utf8 trim try try_cast unnest upper variance week year cast extract exists array
     """
 )
 """What is known to mean the same here as there; everything else is refused or not registered."""
@@ -73,10 +73,10 @@ ELSEWHERE = _words(
     localtimestamp log log10 log2 luhn_check map_agg map_concat map_entries map_filter map_from_entries
     map_union map_zip_with md5 merge millisecond multimap_agg nan ngrams none_match normalize numeric_histogram
     parse_datetime parse_duration pi qdigest_agg radians rand random reduce reduce_agg regexp_count
-    regexp_extract_all regexp_position regexp_split regr_intercept regr_slope repeat row sequence sha1 sha256
+    regexp_extract_all regexp_position regexp_split regr_intercept regr_slope repeat row sequence sha1
     sha512 shuffle sin skewness slice soundex split_to_map stddev_pop stddev_samp tan tanh tdigest_agg
-    timezone_hour timezone_minute to_base64 to_hex to_iso8601 to_milliseconds to_utf8 transform transform_keys
-    transform_values translate trim_array truncate typeof url_decode url_encode url_extract_host
+    timezone_hour timezone_minute to_base64 to_iso8601 to_milliseconds transform transform_keys transform_values
+    translate trim_array truncate typeof url_decode url_encode url_extract_host
     url_extract_path uuid value_at_quantile var_pop var_samp week_of_year width_bucket with_timezone word_stem
     xxhash64 year_of_week yow zip zip_with
     """

@@ -1,0 +1,257 @@
+"""Thirty-one mornings with everything that goes wrong in them: what is there at the end, and who was told what."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import pyarrow.parquet as pq
+import pytest
+
+from finops_assets.core.watch import FRESHNESS
+from finops_assets.platform import Platform
+from finops_assets.simulation import Simulation, crashing
+
+FIRST, LAST = date(2025, 8, 31), date(2025, 9, 30)
+HISTORY = date(2025, 8, 20)
+MORNINGS = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
+RECIPIENTS = ("finance@example.com", "cto@example.com")
+
+LATE = {date(2025, 9, 4), date(2025, 9, 18)}
+"""Delivered at 11:00 instead of 03:00."""
+
+OUTAGE = {date(2025, 9, 10), date(2025, 9, 11)}
+"""No export at all: the next one has these days too."""
+
+UNFINISHED = {date(2025, 9, n): 0.97 for n in (1, 6, 13, 14, 19, 26)}
+"""Days of which the first export has a part only: the next one restates them."""
+
+RESTATED = {date(2025, 9, 15): {date(2025, 9, 7): 1.2}, date(2025, 9, 22): {date(2025, 9, 20): 1.08}}
+"""On which mornings which days are changed for good, and how far."""
+
+MOVED_ON, MOVED_SINCE = date(2025, 9, 17), date(2025, 9, 9)
+ACCOUNT_ROW = 2
+
+CRASHES = {
+    date(2025, 9, 2): ("accounts", "load", "account_ou_map"),
+    date(2025, 9, 3): ("warehouse", "provide_summary", "finops_daily_summary"),
+    date(2025, 9, 5): ("archive", "publish", "ou_breakdown_parquet"),
+    date(2025, 9, 6): ("catalog", "register", "athena_partition"),
+    date(2025, 9, 8): ("dashboard", "refresh", "quicksight_dataset"),
+    date(2025, 9, 9): ("outbox", "deliver", "digest_email"),
+}
+"""Day whose run crashes, in which part, and the asset that fails by it."""
+
+TRIES = 3
+"""A step that crashes is tried twice more; the run fails when all three have."""
+
+
+@dataclass
+class RecordedAlerts:
+    """An alert channel that keeps what it was given."""
+
+    sent: list[tuple[str, str]] = field(default_factory=list)
+
+    def send(self, subject: str, text: str, alert_id: str = "") -> str:
+        self.sent.append((subject, text))
+        return f"{len(self.sent)} {alert_id}"
+
+
+@dataclass
+class Month:
+    """The month after it was lived through."""
+
+    sim: Simulation
+    alerts: RecordedAlerts
+    amounts: dict[date, float]
+    checks: dict[date, bool]
+
+
+class Crashes:
+    """Raises in one part so many times on the mornings that are planned for it."""
+
+    def __init__(self) -> None:
+        self.left: dict[tuple[str, str], int] = {}
+
+    def arm(self, role: str, method: str) -> None:
+        self.left[role, method] = TRIES
+
+    def adapted(self, platform: Platform) -> Platform:
+        for role, method, _ in CRASHES.values():
+            platform = crashing(platform, role, method, lambda key=(role, method): self._error(*key))
+        return platform
+
+    def _error(self, role: str, method: str) -> BaseException | None:
+        left = self.left.get((role, method), 0)
+        self.left[role, method] = max(left - 1, 0)
+        return RuntimeError(f"{role}.{method} was hit by a cosmic ray") if left else None
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
+    crashes, alerts = Crashes(), RecordedAlerts()
+    sim = Simulation(
+        tmp_path_factory.mktemp("month") / "home",
+        HISTORY,
+        LAST,
+        {"mail.recipients": ",".join(RECIPIENTS)},
+        draw=lambda _: b"",
+        in_memory=True,
+        adapt=lambda platform: crashes.adapted(replace(platform, alerts=alerts)),
+    )
+    lived = Month(sim, alerts, {}, {})
+    before = FIRST - timedelta(days=1)
+    sim.at(FIRST, "03:00")
+    sim.deliver(before)
+    sim.launch("a backfill", [sim.request(HISTORY, before)])
+    for day in MORNINGS:
+        live(lived, crashes, day)
+    yield lived
+    sim.close()
+
+
+def live(month: Month, crashes: Crashes, day: date) -> None:
+    """The morning after a day, from the delivery of its bill to noon."""
+    sim, morning = month.sim, day + timedelta(days=1)
+    if day in CRASHES:
+        crashes.arm(*CRASHES[day][:2])
+    if day == MOVED_ON:
+        move_account(sim)
+    month.amounts |= RESTATED.get(day, {})
+    newest = month.amounts | ({day: UNFINISHED[day]} if day in UNFINISHED else {})
+    sim.at(morning, "03:00")
+    if day not in OUTAGE | LATE:
+        sim.deliver(day, newest)
+    sim.sensors()
+    for clock in ("03:01", "03:20", "04:00"):
+        sim.at(morning, clock)
+        sim.sensors()
+    sim.morning(day)
+    sim.at(morning, "07:30")
+    # A run of the checks takes longer than all else of a quiet morning.
+    month.checks[day] = sim.checks() if day in LATE | OUTAGE | CRASHES.keys() else not any(freshness(sim))
+    sim.at(morning, "11:00")
+    if day in LATE:
+        sim.deliver(day, newest)
+    sim.sensors()
+    sim.at(morning, "12:00")
+    sim.sensors()
+
+
+def freshness(sim: Simulation) -> list[str]:
+    return list(sim.watch.freshness(sim.now).values())
+
+
+def move_account(sim: Simulation) -> None:
+    with sim.accounts.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    account, name = rows[ACCOUNT_ROW][:2]
+    with sim.accounts.open("a", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerow((account, name, "Moved/There", MOVED_SINCE.isoformat()))
+
+
+def test_every_day_is_whole_and_equal_to_the_final_bill(month: Month) -> None:
+    """Whatever happened on the way, at the end each day is archived, registered and, exactly, the bill's last word."""
+    totals: dict[date, Decimal] = {}
+    for file in sorted(month.sim.bill.rglob("*.parquet")):
+        table = pq.read_table(file, columns=["ChargePeriodStart", "BilledCost"])
+        for start, cost in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            totals[start.date()] = totals.get(start.date(), Decimal()) + Decimal(repr(cost))
+    platform = month.sim.platform
+    archived = {day: platform.archive.describe(day).total for day in platform.archive.days()}
+    assert archived == totals
+    assert set(archived) == {HISTORY + timedelta(days=n) for n in range((LAST - HISTORY).days + 1)}
+    assert not month.sim.watch.look(month.sim.now).gaps
+    read = platform.catalog.read_back(list(archived))
+    assert {day: found.total.quantize(Decimal("0.000001")) for day, found in read.items()} == {
+        day: total.quantize(Decimal("0.000001")) for day, total in totals.items()
+    }
+
+
+def test_every_recipient_got_exactly_one_digest_a_day_or_its_revision(month: Month) -> None:
+    """Each morning one digest to each recipient: the day's, or that its bill is late; all else says "revision"."""
+    first: Counter[tuple[str, date]] = Counter()
+    revisions: Counter[tuple[str, str]] = Counter()
+    for mail in month.sim.mails():
+        sent = datetime.strptime(mail["Date"], "%a, %d %b %Y %H:%M:%S %z").date()
+        if re.search(r"revision \d+", mail["Subject"]):
+            revisions[mail["To"], mail["Message-ID"]] += 1
+        else:
+            first[mail["To"], sent] += 1
+    mornings = [FIRST, *(day + timedelta(days=1) for day in MORNINGS)]  # the backfill's own mail comes first
+    assert first == {(who, morning): 1 for who in RECIPIENTS for morning in mornings}
+    assert set(revisions.values()) == {1}
+    corrected = {day for days in RESTATED.values() for day in days}
+    assert {
+        subject_day(mail["Subject"]) for mail in month.sim.mails() if "revision" in mail["Subject"]
+    } == LATE | corrected
+
+
+def subject_day(subject: str) -> date:
+    """`[FinOps] 4 Sep 2025, revision 2: ...` -> 2025-09-04."""
+    return datetime.strptime(re.search(r"\d+ \w+ \d{4}", subject)[0], "%d %b %Y").date()  # noqa: DTZ007
+
+
+def test_every_incident_has_exactly_one_alert_and_one_all_clear(month: Month) -> None:
+    """What broke was told once and once when it healed, and nothing else was: no alert explains another's cause."""
+    assert month.sim.watch.incidents.open() == []
+    incidents = month.sim.watch.incidents.closed()
+    days_late = {"source_late": 3}
+    assert Counter(incident.kind for incident in incidents) == {
+        **days_late,
+        "run_failed": len(CRASHES) - 1,
+        "dashboard_failed": 1,
+        "restated": sum(map(len, RESTATED.values())),
+    }
+    told = Counter("all clear" if "all clear" in subject else "broken" for subject, _ in month.alerts.sent)
+    assert told == {"broken": len(incidents), "all clear": len(incidents)}
+    for incident in incidents:
+        assert incident.told
+        assert incident.all_clear
+        assert sum(f"\nSince: {incident.opened:%Y-%m-%d %H:%M} UTC" in text for _, text in month.alerts.sent) >= 1
+    for _, _, asset in CRASHES.values():
+        assert any(asset in text or "dashboard" in subject for subject, text in month.alerts.sent), f"{asset} crashed"
+
+
+def test_changed_days_are_told_with_what_was_told_before(month: Month) -> None:
+    """The morning after a day was mailed unfinished, the digest says what it was told as and what it is now."""
+    day = date(2025, 9, 26)
+    mail = next(mail for mail in month.sim.mails() if f"{day + timedelta(days=1):%-d %b %Y}:" in mail["Subject"])
+    text = mail.get_body(("plain",)).get_content()
+    section = text.split("Changed by AWS since it was mailed")[1].split("All amounts")[0]
+    assert "Fri 26 Sep" in section
+    assert "+3.1 %" in section
+
+
+def test_the_ledger_adds_up_to_what_changed(month: Month) -> None:
+    """Old, new and delta of each changed row are in the table `restatements`; an account that moved sums to nothing."""
+    columns, rows = month.sim.platform.catalog.query(
+        "SELECT billingdate, SUM(newcost) - SUM(oldcost) - SUM(delta) AS off, SUM(delta) AS delta, "
+        "COUNT(DISTINCT sourceexport) AS exports FROM restatements GROUP BY billingdate ORDER BY 1"
+    )
+    assert columns == ["billingdate", "off", "delta", "exports"]
+    assert all(off == 0 for _, off, _, _ in rows)
+    found = {day: delta for day, _, delta, _ in rows}
+    moved = month.sim.platform.catalog.query(
+        "SELECT ou, SUM(delta) FROM restatements WHERE ou = 'Moved/There' GROUP BY ou"
+    )[1]
+    assert moved[0][1] > 0
+    assert set(RESTATED[date(2025, 9, 15)]) | set(RESTATED[date(2025, 9, 22)]) <= set(found)
+
+
+def test_the_checks_of_the_morning_tell_the_mornings_apart(month: Month) -> None:
+    """At 07:30 they are red where the day was not there, and green on all other mornings, whatever ran in between."""
+    assert {day for day, green in month.checks.items() if not green} == LATE | OUTAGE
+    assert len(FRESHNESS) == 4
+
+
+def test_days_become_stable_once_refreshes_leave_them_alone(month: Month) -> None:
+    """A day that three refreshes have left as it was is stable; the newest is provisional; a closed month is closed."""
+    settled = month.sim.watch.journal.settled(month.sim.now.date())
+    assert settled(LAST) == "provisional"
+    assert settled(LAST - timedelta(days=10)) == "stable"
+    assert settled(HISTORY) == "closed"
+    assert month.sim.watch.journal.settled(date(2025, 9, 14))(HISTORY) == "provisional"  # forgotten when it closed

@@ -1,0 +1,191 @@
+"""Incidents: who is told what, once, whatever is repeated, killed or done by two processes at once."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Barrier, Thread
+
+import pytest
+
+from finops_assets.adapters.archive import ObjectArchive, folder_store
+from finops_assets.core.errors import FinopsError
+from finops_assets.core.incidents import KINDS, SHOWN, STILL_TELLING, Incidents, Trouble
+
+MISSING = {"2025-09-10": Trouble("no object: the bill has it", "run twice", "finops run --date 2025-09-10", "abc")}
+
+
+@dataclass
+class Channel:
+    """An alert channel that keeps what it was given, and can be broken or die."""
+
+    broken: str = ""
+    dies: bool = False
+    sent: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def send(self, subject: str, text: str, alert_id: str = "") -> str:
+        if self.broken:
+            raise FinopsError(self.broken, fix="Mend the topic.")
+        self.sent.append((subject, text, alert_id))
+        if self.dies:
+            raise KeyboardInterrupt
+        return f"message {len(self.sent)}"
+
+
+@dataclass
+class Desk:
+    """Incidents over a folder, with a clock and a channel."""
+
+    folder: Path
+    channel: Channel = field(default_factory=Channel)
+    now: datetime = datetime(2025, 9, 11, 7, tzinfo=UTC)
+
+    def open(self) -> Incidents:
+        """As a process that has just started has them."""
+        archive = ObjectArchive(folder_store(str(self.folder)))
+        return Incidents(
+            archive, self.channel, clock=lambda: self.now, run_link=lambda run: f"http://127.0.0.1:3000/runs/{run}"
+        )
+
+    @property
+    def subjects(self) -> list[str]:
+        return [subject for subject, _, _ in self.channel.sent]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path / "archive")
+
+
+def test_one_alert_when_it_breaks_one_when_it_heals_none_between(desk: Desk) -> None:
+    """However often it is found, and by however many processes: two messages."""
+    for _ in range(3):
+        desk.open().settle("missing_day", MISSING)
+        desk.now += timedelta(hours=1)
+    for _ in range(2):
+        desk.open().settle("missing_day", {})
+        desk.now += timedelta(hours=1)
+    assert desk.subjects == [
+        "FinOps: a day is missing: 2025-09-10",
+        "FinOps: all clear, the day is there: 2025-09-10",
+    ]
+    (closed,) = desk.open().closed()
+    assert desk.open().open() == []
+    assert (closed.told, closed.all_clear) == ("message 1", "message 2")
+    assert closed.healed - closed.opened == timedelta(hours=3)
+
+
+def test_an_alert_answers_what_whoever_is_woken_asks(desk: Desk) -> None:
+    """Cause, what was tried, the command, the run, the runbook's heading and since when."""
+    desk.open().settle("missing_day", MISSING)
+    ((_, text, _),) = desk.channel.sent
+    assert text == (
+        "2025-09-10: no object: the bill has it\n\n"
+        "Tried: run twice\n"
+        "Mend it: finops run --date 2025-09-10\n"
+        "Dagster run: http://127.0.0.1:3000/runs/abc\n"
+        "Since: 2025-09-11 07:00 UTC\n\n"
+        "Runbook: docs/runbook.md#a-day-is-missing\n"
+    )
+
+
+def test_it_breaks_again_after_it_healed(desk: Desk) -> None:
+    """The second time is another incident."""
+    for troubles in (MISSING, {}, MISSING, {}):
+        desk.open().settle("missing_day", troubles)
+        desk.now += timedelta(minutes=5)
+    assert len(desk.subjects) == 4
+    assert len(desk.open().closed("2025-09")) == 2
+
+
+def test_incidents_of_one_kind_are_told_together(desk: Desk) -> None:
+    """Thirty missing days are one message, which spells out ten and names the others; each has its own all-clear."""
+    troubles = {f"2025-09-{day:02d}": Trouble("no object") for day in range(1, 31)}
+    desk.open().settle("missing_day", troubles)
+    ((subject, text, _),) = desk.channel.sent
+    assert subject == "FinOps: a day is missing: 2025-09-01, 2025-09-02, 2025-09-03 and 27 more"
+    assert text.count("no object") == SHOWN
+    assert "And 20 more: 2025-09-11, " in text
+    del troubles["2025-09-04"]
+    desk.open().settle("missing_day", troubles)
+    assert desk.subjects[1:] == ["FinOps: all clear, the day is there: 2025-09-04"]
+
+
+def test_a_broken_channel_loses_nothing_and_is_seen(desk: Desk) -> None:
+    """The incident says that nobody was told and why; once the channel works, it is told, once."""
+    desk.channel.broken = "the topic is gone"
+    desk.open().settle("missing_day", MISSING)
+    (incident,) = desk.open().open()
+    assert incident.untold == "the topic is gone. Mend the topic."
+    assert not incident.told
+    desk.channel.broken = ""
+    for _ in range(2):
+        desk.open().settle("missing_day", MISSING)
+    assert desk.subjects == ["FinOps: a day is missing: 2025-09-10"]
+    (incident,) = desk.open().open()
+    assert (incident.untold, incident.opened) == ("", desk.now)
+
+
+def test_what_heals_before_anybody_was_told_is_not_announced(desk: Desk) -> None:
+    """An all-clear for something that nobody heard of would only raise questions; it is kept on record."""
+    desk.channel.broken = "the topic is gone"
+    desk.open().settle("missing_day", MISSING)
+    desk.channel.broken = ""
+    desk.open().settle("missing_day", {})
+    assert desk.subjects == []
+    (closed,) = desk.open().closed()
+    assert closed.all_clear == "nobody was told that it broke"
+
+
+@pytest.mark.parametrize("troubles", [MISSING, {}], ids=["while it breaks", "while it heals"])
+def test_a_process_killed_while_it_tells(desk: Desk, troubles: dict[str, Trouble]) -> None:
+    """The message may be out or not: it is sent again after a while, under the same id; nothing is lost."""
+    if not troubles:
+        desk.open().settle("missing_day", MISSING)
+    desk.channel.dies = True
+    with pytest.raises(KeyboardInterrupt):
+        desk.open().settle("missing_day", troubles)
+    desk.channel.dies = False
+    before = len(desk.channel.sent)
+    desk.now += timedelta(minutes=1)
+    desk.open().settle("missing_day", troubles)
+    assert len(desk.channel.sent) == before, "the other process may still be at it"
+    desk.now += STILL_TELLING
+    desk.open().settle("missing_day", troubles)
+    desk.open().settle("missing_day", troubles)
+    assert len(desk.channel.sent) == before + 1
+    assert desk.channel.sent[-1][2] == desk.channel.sent[-2][2]
+    assert len(desk.open().open()) == bool(troubles)
+
+
+def test_two_processes_at_once_tell_once(desk: Desk) -> None:
+    """A sensor and a run's own hook find the same at the same moment."""
+    for troubles in (MISSING, {}):
+        gate = Barrier(8)
+
+        def settle(incidents: Incidents, found: dict[str, Trouble] = troubles, gate: Barrier = gate) -> None:
+            gate.wait()
+            incidents.settle("missing_day", found)
+
+        threads = [Thread(target=settle, args=(desk.open(),)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(desk.subjects) == 2
+    assert desk.open().open() == []
+
+
+def test_subjects_are_no_paths(desk: Desk) -> None:
+    """An address or a name with slashes and line ends is kept as it is, in one object of its own kind."""
+    subject = "../../up/er\r\nBcc: all@example.com@example.com"
+    desk.open().settle("refused", {subject: Trouble("bounce")})
+    (incident,) = desk.open().open("refused")
+    assert incident.subject == subject
+    desk.open().settle("refused", {})
+    assert [incident.subject for incident in desk.open().closed()] == [subject]
+
+
+def test_every_kind_says_both_sides() -> None:
+    """Each kind has its words for breaking and for healing, and no two share a heading."""
+    assert all(kind.broken and kind.healed and kind.heading for kind in KINDS.values())
+    assert len({kind.heading for kind in KINDS.values()}) == len(KINDS)

@@ -1,0 +1,900 @@
+"""The runbook, tried: each heading's failure really happens, looks as it says, and is over once its commands are typed.
+
+A test is named after its heading, and types only commands that stand below it. Most of them play on copies of one
+home, with a clock; what only AWS can do wrong, on the stand-in.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import dagster as dg
+import pytest
+import sqlalchemy
+from bills import ACCOUNT, at, line, make_bill
+from botocore import xform_name
+from click.testing import CliRunner
+from on_aws import DATA_SET, RECIPIENTS, make_ready, on_aws, platform_on
+
+from finops_assets import cli, platform, run, sample_bill
+from finops_assets.adapters.aws.athena import Athena
+from finops_assets.adapters.aws.session import AwsSession
+from finops_assets.core import charts
+from finops_assets.core.gaps import CAUSES
+from finops_assets.core.incidents import KINDS
+from finops_assets.core.schemas import day_path
+from finops_assets.core.watch import FRESHNESS, Attempts
+from finops_assets.definitions import build_watch
+from finops_assets.defs.evidence import JOB as EVIDENCE_JOB
+from finops_assets.platform import Platform
+from finops_assets.scenarios import bounce_report
+from finops_assets.settings import Settings
+from finops_assets.simulation import Simulation, crashing
+from finops_assets_tests.aws import StandIn
+
+RUNBOOK = (Path(__file__).parents[1] / "docs" / "runbook.md").read_text(encoding="utf-8")
+
+FIRST, DAY, MORNING = date(2025, 8, 24), date(2025, 9, 4), date(2025, 9, 5)
+"""The first day of the prepared homes, the day that the stories are about, the morning after it."""
+
+BEFORE, PAST = DAY - timedelta(days=1), date(2025, 8, 30)
+"""The day before, which has a digest of its own; one that the digest of a backfill covers."""
+
+FINANCE, CTO = "finance@example.com", "cto@example.com"
+TRIES = 3
+"""A step that fails unexpectedly is tried twice more."""
+
+# --- the page -----------------------------------------------------------------------------------------------------
+
+
+def anchor(heading: str) -> str:
+    """As GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def sections() -> dict[str, str]:
+    """Heading -> what stands below it."""
+    parts = re.split(r"^## (.+)$", RUNBOOK, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def blocks_of(text: str) -> list[str]:
+    """Each line of a code block, without its comment."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [re.sub(r"\s+# .*$", "", line) for block in blocks for line in block.splitlines()]
+
+
+def code_of(text: str) -> list[str]:
+    """Those, and each code span."""
+    spans = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    return [*blocks_of(text), *(" ".join(span.split()) for span in spans)]
+
+
+def commands_of(text: str) -> list[str]:
+    """What is typed; a setting before a command belongs to it."""
+    finops = [code for code in code_of(text) if re.match(r"(FINOPS_\w+=\S+ )*finops ", code)]
+    return [*finops, *(line for line in blocks_of(text) if line.startswith("aws "))]
+
+
+def examples() -> dict[str, str]:
+    """The variables that the page sets."""
+    exports = " ".join(line for line in blocks_of(RUNBOOK) if line.startswith("export "))
+    return dict(pair.split("=", 1) for pair in exports.split() if pair != "export")
+
+
+def filled(command: str, values: Mapping[str, Any]) -> str:
+    """Variables replaced as a shell does."""
+    return re.sub(r"\$([A-Z_]+)", lambda found: str(values[found[1]]), command)
+
+
+def timeless(text: str) -> str:
+    """Days, months and addresses made the same: what the page has as examples is found in a story."""
+    text = re.sub(r"\b\d{4}-\d\d(-\d\d)?\b", "DATE", " ".join(text.split()))
+    return re.sub(r"[\w.]+@example\.com", "ADDRESS", text)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What stands below one heading."""
+
+    heading: str
+    text: str
+
+    @classmethod
+    def of(cls, heading: str) -> Page:
+        return cls(heading, sections()[heading])
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest) -> Page:
+    """The section that the test is named after."""
+    wanted = request.node.name.removeprefix("test_").replace("_", "-")
+    return Page.of(next(heading for heading in sections() if anchor(heading) == wanted))
+
+
+def test_every_heading_is_tried() -> None:
+    """Each heading of the page has a test of its name, and each kind of alert has a heading."""
+    assert {kind.heading for kind in KINDS.values()} <= sections().keys()
+    wanted = {f"test_{anchor(heading).replace('-', '_')}" for heading in sections()}
+    assert {name for name in wanted if name not in globals()} == set()
+
+
+def test_every_heading_answers_the_same_questions() -> None:
+    """What one sees, what happens by itself, what to do, and when it is over: in this order, each once."""
+    asked = ("What you see.", "By itself.", "What to do.", "It is over when")
+    for heading, text in sections().items():
+        assert re.findall(r"^\*\*(.+?)\*\*", text, re.MULTILINE) == list(asked), heading
+
+
+def test_the_table_leads_to_every_heading() -> None:
+    """Each heading is found by what one sees, and every link within the page leads somewhere."""
+    anchors = {anchor(heading) for heading in sections()}
+    table = RUNBOOK.split("\n## ")[0]
+    assert set(re.findall(r"\]\(#([\w-]+)\)", table)) == anchors
+    assert set(re.findall(r"\]\(#([\w-]+)\)", RUNBOOK)) == anchors
+
+
+@pytest.mark.parametrize("command", sorted({code for code in commands_of(RUNBOOK) if not code.startswith("aws ")}))
+def test_every_command_is_one_that_finops_takes(command: str) -> None:
+    """Each `finops` on the page is a command, with arguments and options that click accepts."""
+    words = [word for word in shlex.split(filled(command, examples())) if not word.startswith("FINOPS_")]
+    assert words.pop(0) == "finops"
+    found: click.Command = cli.main
+    while words and isinstance(found, click.Group):
+        assert words[0] in found.commands, command
+        found = found.commands[words.pop(0)]
+    if words:  # one without anything is a name in a sentence
+        found.make_context(found.name, words)
+
+
+@pytest.mark.parametrize("command", sorted({code for code in commands_of(RUNBOOK) if code.startswith("aws ")}))
+def test_every_aws_command_is_one_that_aws_takes(command: str, running: StandIn) -> None:
+    """Service and operation are there, with the parameters that they require."""
+    _, model, request = asked_of(running, filled(command, examples()))
+    assert set(model.input_shape.required_members) <= request.keys() <= model.input_shape.members.keys()
+
+
+def asked_of(aws: StandIn, command: str) -> tuple[Any, Any, dict[str, str]]:
+    """The client, the operation's model and the request that an `aws` command stands for."""
+    _, service, name, *words = shlex.split(command)
+    client = aws.client(service)
+    operations = {xform_name(each, "-"): each for each in client.meta.service_model.operation_names}
+    model = client.meta.service_model.operation_model(operations[name])
+    members = {xform_name(each, "-"): each for each in model.input_shape.members}
+    options = [option.removeprefix("--") for option in words[::2]]
+    return client, model, {members[option]: value for option, value in zip(options, words[1::2], strict=True)}
+
+
+def test_every_name_on_the_page_is_one_of_ours(begin: Callable[..., Home]) -> None:
+    """Assets, checks, jobs, sensors, schedules and settings that the page names are there."""
+    repository = begin(page="A run failed").sim.definitions.get_repository_def()
+    graph = repository.asset_graph
+    names = {key.to_user_string() for key in graph.get_all_asset_keys()} | {key.name for key in graph.asset_check_keys}
+    names |= {each.name for each in (*repository.get_all_jobs(), *repository.schedule_defs, *repository.sensor_defs)}
+    for section, found in Settings.model_fields.items():
+        names |= {f"{section}.{key}" for key in getattr(found.annotation, "model_fields", ())}
+    spans = {code for code in code_of(RUNBOOK) if re.fullmatch(r"[a-z]+(_[a-z]+)+|[a-z]+\.[a-z_]+", code)}
+    assert spans - names == {"finops.toml", "accounts.csv"}
+
+
+# --- whoever types --------------------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """Somebody with the runbook open at a page, who types what it says.
+
+    `environ` are the settings in force, `values` what the variables on the page are in this story.
+    """
+
+    page: Page
+    environ: Mapping[str, str]
+    values: dict[str, Any]
+    aws: StandIn | None = None
+
+    def types(self, command: str, code: int = 0, **values: Any) -> str:
+        """What a command of the page prints; it must end with this exit code."""
+        assert command in commands_of(self.page.text), f"{command!r} is not below {self.page.heading!r}"
+        self.values |= values
+        line = filled(command, self.values)
+        if line.startswith("aws "):
+            client, model, request = asked_of(self.aws, line)
+            return str(getattr(client, xform_name(model.name))(**request))
+        words = shlex.split(line)
+        settings = dict(word.split("=", 1) for word in words if word.startswith("FINOPS_"))
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            done = CliRunner().invoke(cli.main, words[len(settings) + 1 :], env={**self.environ, **settings})
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+        assert done.exit_code == code, f"{line}\n{done.output}"
+        return done.output
+
+    def sees(self, words: str, found: str) -> None:
+        """The page tells these words, and they are what is really there."""
+        assert timeless(words) in timeless(self.page.text), f"the runbook does not say {words!r}"
+        assert timeless(words) in timeless(found), found
+
+    def hears(self, alert: tuple[str, str], under: str = "", *, clear: bool = False) -> str:
+        """An alert's text: its subject is on the page, and it leads there, or to the heading that it is `under`."""
+        subject, text = alert
+        assert subject.startswith("FinOps: all clear, ") == clear, subject
+        known = [timeless(code) for code in code_of(self.page.text) if code.startswith("FinOps: ")]
+        assert any(timeless(subject).startswith(each) for each in known), f"the runbook does not know {subject!r}"
+        assert text.rstrip().endswith(f"Runbook: docs/runbook.md#{anchor(under or self.page.heading)}"), text
+        return text
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_power_cut() -> Iterator[None]:
+    """Dagster's SQLite files are not flushed after each event: on a busy disk, that takes as long as the runs do."""
+
+    def hurry(connection: sqlite3.Connection, _: Any) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", hurry)
+    yield
+    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", hurry)
+
+
+@pytest.fixture(autouse=True)
+def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than all else of a run."""
+    monkeypatch.setattr(charts, "renderer_beside", lambda: nullcontext(lambda _: b""))
+    monkeypatch.setattr(charts, "to_png", lambda _: b"")
+
+
+def tell_time(monkeypatch: pytest.MonkeyPatch, now: Callable[[], datetime]) -> None:
+    """Have the command take this for the time."""
+
+    class Told(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return now()
+
+    build = platform.build_platform
+    monkeypatch.setattr(cli, "datetime", Told)
+    monkeypatch.setattr(platform, "build_platform", lambda settings: build(settings, now))
+    for name in ("run_days", "make_evidence"):
+        monkeypatch.setattr(run, name, partial(getattr(run, name), clock=now))
+
+
+@dataclass(kw_only=True)
+class Home(Desk):
+    """A desk before the embedded platform, in a home in which time is told."""
+
+    sim: Simulation
+
+    @property
+    def alert(self) -> tuple[str, str]:
+        return self.alerts[-1]
+
+    @property
+    def alerts(self) -> list[tuple[str, str]]:
+        return [(mail["Subject"], mail.get_content()) for mail in self.sim.alerts()]
+
+    @property
+    def mails(self) -> list[str]:
+        return [mail["Subject"].strip() for mail in self.sim.mails()]
+
+    @property
+    def red(self) -> set[str]:
+        """What is red of the newest run in Dagster: assets and checks."""
+        (newest,) = self.sim.instance.get_runs(limit=1)
+        kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+        events = [entry.dagster_event for entry in self.sim.instance.all_logs(newest.run_id, of_type=kinds)]
+        checks = [event.asset_check_evaluation_data for event in events if not event.is_step_failure]
+        failed = {check.check_name for check in checks if not check.passed}
+        return {event.step_key for event in events if event.is_step_failure} | failed
+
+
+PEOPLE = {"mail.recipients": f"{FINANCE},{CTO}"}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A folder with the homes: `empty`, `evening` before DAY's bill, `whole` with all days; and their sample bill."""
+
+    folder: Path
+    bill: sample_bill.SampleBill
+
+    def simulation(self, home: Path, **how: Any) -> Simulation:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(sample_bill, "write_sample_bill", lambda *_: self.bill)
+            return Simulation(home, FIRST, DAY, PEOPLE, draw=lambda _: b"", **how)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    folder = tmp_path_factory.mktemp("runbook")
+    made = Prepared(folder, sample_bill.write_sample_bill(folder / "bill", DAY, (DAY - FIRST).days + 1))
+    sim = made.simulation(folder / "whole")
+    sim.at(DAY, "02:00")
+    sim.deliver(BEFORE)
+    shutil.copytree(folder / "whole", folder / "empty")
+    sim.launch("a backfill", [sim.request(FIRST, BEFORE)])
+    sim.sensors()
+    shutil.copytree(folder / "whole", folder / "evening")
+    sim.at(MORNING, "02:10")
+    sim.deliver(DAY)
+    sim.sensors()
+    sim.close()
+    assert [ran.success for ran in sim.ran] == [True, True]
+    return made
+
+
+@pytest.fixture
+def begin(
+    prepared: Prepared, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Home]]:
+    """Begins a story: `begin("whole", "07:05")` is the morning after DAY, in a copy of a home; `""` the one before."""
+    begun: list[Simulation] = []
+
+    def home(kind: str = "whole", clock: str = "07:05", page: str = "", **how: Any) -> Home:
+        folder = tmp_path / "home"
+        shutil.copytree(prepared.folder / kind, folder)
+        sim = prepared.simulation(folder, **how)
+        begun.append(sim)
+        sim.at(*((MORNING, clock) if clock else (DAY, "02:00")))
+        tell_time(monkeypatch, lambda: sim.now)
+        settings = {
+            "HOME": folder,
+            "BILL__PATH": sim.bill,
+            "BILL__FIRST_DAY": FIRST,
+            "ACCOUNTS__PATH": sim.accounts,
+            "MAIL__RECIPIENTS": PEOPLE["mail.recipients"],
+            "SCHEDULE__RETRY_SECONDS": 0,
+        }
+        return Home(
+            page=Page.of(page) if page else request.getfixturevalue("page"),
+            environ={f"FINOPS_{name}": str(value) for name, value in settings.items()},
+            values={"DAY": DAY, "FIRST": FIRST, "LAST": DAY, "MONTH": "2025-08", "ADDRESS": CTO},
+            sim=sim,
+        )
+
+    yield home
+    for sim in begun:
+        sim.close()
+
+
+# --- on the embedded platform -----------------------------------------------------------------------------------------
+
+
+def test_the_bill_is_late(begin: Callable[..., Home]) -> None:
+    """At 07:00 the team has an alert and the readers a digest that says so; the export is run by hand when it comes."""
+    desk = begin("evening", "")
+    desk.sim.at(DAY, "22:00")
+    desk.sim.deliver(DAY)  # a part of the day, as AWS delivers it
+    desk.sim.morning(DAY)
+    text = desk.hears(desk.alert)
+    assert "before 2025-09-04 was over" in text
+    desk.sees("no bill yet, 7 h late; data through", desk.mails[-1])
+    assert desk.red == {"finops_daily_summary", "no_day_empty"}
+    assert not desk.sim.checks()
+    assert desk.red & set(FRESHNESS) == {"yesterday_is_published", "yesterday_is_mailed"}
+    desk.types("finops doctor")
+    desk.sees("source late", desk.types("finops gaps", code=1))
+
+    desk.sim.at(MORNING, "16:00")
+    desk.sim.deliver(DAY)
+    desk.types("finops run --date $DAY")
+    desk.hears(desk.alert, clear=True)
+    desk.sees("Sep 2025, revision 2", desk.mails[-1])
+    assert desk.types("finops status").count(" sent") == len(desk.sim.platform.archive.days())
+
+
+def failing_catalog(desk_platform: Platform) -> Platform:
+    """A run's catalog fails until it has been tried three times."""
+    left = [RuntimeError("the disk of the catalog is full")] * TRIES
+    return crashing(desk_platform, "catalog", "register", lambda: left.pop() if left else None)
+
+
+def test_a_run_failed(begin: Callable[..., Home]) -> None:
+    """The alert names the asset and the cause; nothing behind it ran; the command finishes the day."""
+    desk = begin("evening", "02:10", adapt=failing_catalog)
+    desk.sim.deliver(DAY)
+    mails = desk.mails
+    desk.sim.sensors()
+    text = desk.hears(desk.alert)
+    assert "athena_partition failed: the disk of the catalog is full" in text
+    assert f"Mend it: finops run --date {DAY}" in text
+    assert (desk.red, desk.mails) == ({"athena_partition"}, mails)
+    assert f"{DAY} is not registered" in desk.types("finops doctor --date $DAY", code=1)
+
+    desk.types("finops run --date $DAY")
+    desk.hears(desk.alert, clear=True)
+    desk.sees("all whole", desk.types("finops gaps"))
+
+
+def test_a_day_is_missing(begin: Callable[..., Home]) -> None:
+    """One that the bill has lost is told; what mends it mails nobody; every cause of `finops gaps` is on the page."""
+    desk = begin("whole", "03:00")
+    (desk.sim.platform.settings.archive_folder / day_path(PAST)).unlink()
+    desk.sim.deliver(DAY, without=frozenset((PAST,)))
+    desk.sim.sensors()
+    desk.sees("source has no such day", desk.hears(desk.alert))
+    desk.sees("source has no such day", desk.types("finops gaps", code=1))
+    assert {cause for cause in CAUSES if f"`{cause}`" not in desk.page.text} == set()
+
+    mails = desk.mails
+    desk.sim.deliver(DAY)
+    desk.types("finops doctor --repair --yes")
+    desk.sim.sensors()
+    desk.hears(desk.alert, clear=True)
+    desk.sees("all whole", desk.types("finops gaps"))
+    assert desk.mails == mails
+
+
+def test_yesterday_is_not_done(begin: Callable[..., Home]) -> None:
+    """The bill is there and nothing was run: the checks of 07:30 tell it, and are green once the day is run by hand."""
+    desk = begin("evening", "07:30")
+    desk.sim.deliver(DAY)
+    assert not desk.sim.checks()
+    desk.hears(desk.alert)
+    for promise in ("yesterday_is_published", "yesterday_is_mailed"):
+        desk.sees(promise, desk.alert[0])
+    assert f"{DAY} is not there" in desk.types("finops doctor --date $DAY", code=1)
+
+    desk.types("finops run --date $DAY")
+    desk.sim.sensors()
+    desk.hears(desk.alert, clear=True)
+    assert desk.sim.checks()
+
+
+def test_a_mailed_day_was_restated(begin: Callable[..., Home]) -> None:
+    """A large move is told, mailed as a revision and all clear by itself; the query shows each changed row."""
+    desk = begin("whole", "03:00")
+    desk.sim.deliver(DAY, {BEFORE: 1.25})
+    desk.sim.sensors()
+    broken, healed = desk.alerts[-2:]
+    assert "was mailed with 5,357.66 USD and is 6,697.07 USD now" in desk.hears(broken)
+    desk.hears(healed, clear=True)
+    desk.sees("revision 2", desk.mails[-1])
+    sql = next(command for command in commands_of(desk.page.text) if "restatements" in command)
+    rows = desk.types(sql, DAY=BEFORE).splitlines()
+    assert rows[0].split() == ["ou", "service", "linkedaccount", "oldcost", "newcost", "delta"]
+    assert len(rows) > 100
+
+
+def test_a_month_has_no_evidence(begin: Callable[..., Home]) -> None:
+    """What is in the way is named; once it is gone, the month is made by hand, and its bundle is whole."""
+    desk = begin()
+    desk.sim.at(date(2025, 9, 16), "09:00")
+    in_the_way = desk.sim.platform.settings.archive_folder / "evidence"
+    in_the_way.write_text("a file")
+    assert not desk.sim.run(EVIDENCE_JOB, "2025-08", "the schedule", partition_key="2025-08")
+    assert "Mend it: finops evidence make 2025-08" in desk.hears(desk.alert)
+    assert desk.red == {"monthly_evidence"}
+
+    in_the_way.unlink()
+    desk.types("finops evidence make $MONTH")
+    desk.hears(desk.alert, clear=True)
+    desk.sees("is whole", desk.types("finops evidence verify $MONTH"))
+
+
+def test_a_mail_bounced(begin: Callable[..., Home]) -> None:
+    """Who does not read it is told; the report is removed, the digest is sent again, and it is all clear."""
+    desk = begin()
+    report = desk.sim.platform.settings.bounces_folder / "returned.eml"
+    report.parent.mkdir()
+    report.write_text(bounce_report(CTO, desk.sim.now), encoding="utf-8")
+    desk.sim.sensors()
+    text = desk.hears(desk.alert)
+    assert "User unknown" in text
+    assert f"remove the report of it: {report}" in text
+    desk.sees("bounces", desk.types("finops doctor", code=1))
+
+    report.unlink()
+    assert CTO in desk.types("finops resend $DAY --to $ADDRESS")
+    desk.sim.sensors()
+    desk.hears(desk.alert, clear=True)
+
+
+def test_too_much_cost_is_unassigned(begin: Callable[..., Home]) -> None:
+    """The share is told and the accounts are listed; once they have their OUs, the day's run is the all-clear."""
+    desk = begin("evening", "02:10")
+    accounts = desk.sim.accounts.read_text(encoding="utf-8")
+    desk.sim.accounts.write_text("".join(accounts.splitlines(keepends=True)[:3]), encoding="utf-8")
+    desk.sim.deliver(DAY)
+    desk.sim.sensors()
+    assert "% of the cost is Unassigned, the limit is 5 %" in desk.hears(desk.alert)
+    assert desk.red == {"unassigned_share_under_limit"}
+    sql = next(command for command in commands_of(desk.page.text) if "Unassigned" in command)
+    listed = desk.types(sql).splitlines()
+    assert len(listed) - 1 == len(accounts.splitlines()) - 3
+
+    desk.sim.accounts.write_text(accounts, encoding="utf-8")
+    desk.types("finops run --date $DAY")
+    desk.hears(desk.alert, clear=True)
+    assert len(desk.types(sql).splitlines()) < len(listed)
+
+
+def test_the_check_up_found_a_fault(begin: Callable[..., Home]) -> None:
+    """Half an hour before the digest the fault is told, with its fix; the next check-up is the all-clear."""
+    desk = begin("whole", "06:30")
+    kept = desk.sim.accounts.rename(desk.sim.accounts.with_suffix(".kept"))
+    assert not desk.sim.check_up()
+    assert "there is no such file" in desk.hears(desk.alert)
+    assert "there is no such file" in desk.types("finops doctor", code=1)
+
+    kept.rename(desk.sim.accounts)
+    assert "failed" not in desk.types("finops doctor")
+    assert desk.sim.check_up()
+    desk.hears(desk.alert, clear=True)
+
+
+def drop_partition(desk: Home, day: date) -> None:
+    with sqlite3.connect(desk.sim.platform.settings.catalog_file) as catalog:
+        catalog.execute("DELETE FROM partitions WHERE year = ? AND month = ? AND day = ?", day.timetuple()[:3])
+    catalog.close()
+
+
+def test_a_partition_is_not_registered(begin: Callable[..., Home]) -> None:
+    """An archived day that no query sees: the run registers it, and leaves its object and the readers alone."""
+    desk = begin()
+    drop_partition(desk, BEFORE)
+    before, mails = desk.sim.platform.archive.describe(BEFORE), desk.mails
+    sql = next(command for command in commands_of(desk.page.text) if "COUNT" in command)
+    desk.sees("no partition", desk.types("finops gaps", code=1))
+    desk.sees("NO", next(row for row in desk.types("finops status").splitlines() if row.startswith(str(BEFORE))))
+    assert desk.types(sql, DAY=BEFORE).split()[2] == "0"
+
+    desk.types("finops run --date $DAY")
+    desk.sees("all whole", desk.types("finops gaps"))
+    assert desk.types(sql).split()[2] == str(before.rows)
+    assert (desk.sim.platform.archive.describe(BEFORE).version, desk.mails) == (before.version, mails)
+
+
+def test_a_past_day_must_be_made_again(begin: Callable[..., Home]) -> None:
+    """A damaged day is named; its run writes it anew from the bill, keeps what it was, and mails what it never had."""
+    desk = begin()
+    file = desk.sim.platform.settings.archive_folder / day_path(PAST)
+    total, mails = desk.sim.platform.archive.describe(PAST).total, desk.mails
+    file.write_bytes(file.read_bytes()[:-40])
+    found = desk.types("finops gaps", code=1)
+    desk.sees("is damaged", found)
+    assert f"finops run --date {PAST}" in found
+
+    desk.sees("archived", desk.types("finops run --date $DAY", DAY=PAST))
+    desk.sees("all whole", desk.types("finops gaps"))
+    assert desk.sim.platform.archive.describe(PAST).total == total
+    assert len(desk.types("finops restore $DAY").splitlines()) == 3
+    assert len(desk.mails) == len(mails) + 2
+    assert desk.mails[-1].startswith("[FinOps] 30 Aug 2025: ")
+
+
+def test_a_digest_must_go_out_again(begin: Callable[..., Home]) -> None:
+    """The stored one to one and to all; one that was never made is made, and sent to everybody."""
+    desk = begin()
+    sent = len(desk.mails)
+    assert FINANCE not in desk.types("finops resend $DAY --to $ADDRESS")
+    assert len(desk.types("finops resend $DAY").splitlines()) == 3
+    assert len(set(desk.mails[-3:])) == 1
+    desk.sees("there is no stored digest", desk.types("finops resend $DAY", code=1, DAY=PAST))
+    assert len(desk.types("finops resend $DAY --refresh").splitlines()) == 3
+    assert len(desk.mails) == sent + 5
+    assert desk.mails[-1].startswith("[FinOps] 30 Aug 2025: ")
+
+
+def test_the_dashboard_must_be_refreshed_by_hand(begin: Callable[..., Home]) -> None:
+    """One that somebody has changed is found by doctor; a run of the newest day makes it anew, without a mail."""
+    desk = begin()
+    mails = desk.mails
+    desk.sim.platform.settings.dashboard_file.write_text("<p>another one</p>")
+    assert "is no dashboard of ours" in desk.types("finops doctor", code=1)
+    desk.types("finops run --date $DAY")
+    assert re.search(r"^ok +dashboard +up to 2025-09-04", desk.types("finops doctor"), re.MULTILINE)
+    assert desk.mails == mails
+
+
+def test_an_alert_was_not_sent(begin: Callable[..., Home]) -> None:
+    """What nobody was told is said by `finops status` and a check, and told within a minute of the channel's return."""
+    desk = begin("evening", "02:10", adapt=failing_catalog)
+    folder = desk.sim.platform.settings.alerts_folder
+    folder.write_text("in the way")
+    desk.sim.deliver(DAY)
+    desk.sim.sensors()
+    desk.sees("NOBODY WAS TOLD", desk.types("finops status"))
+    assert not desk.sim.checks()
+    desk.sees("alerts_are_told", str(desk.red))
+
+    folder.unlink()
+    desk.sim.at(MORNING, "02:11")
+    desk.sim.sensors()
+    assert [subject for subject, _ in desk.alerts] == [f"FinOps: a run failed: {DAY}"]
+    desk.sees("(told)", desk.types("finops status"))
+
+
+def test_a_wrong_version_of_a_day_must_be_undone(begin: Callable[..., Home]) -> None:
+    """The old total is back everywhere and held, nobody is mailed; a run by name gives the day back to the bill."""
+    desk = begin("whole", "03:00")
+    desk.sim.deliver(DAY, {BEFORE: 1.02})
+    desk.sim.sensors()
+    mails = desk.mails
+    rows = [row.split() for row in desk.types("finops restore $DAY", DAY=BEFORE).splitlines()]
+    assert [row[4] for row in rows[1:]] == ["5,464.81", "5,357.66"]
+    version = rows[2][0]
+    desk.sees("restored from version", desk.types("finops restore $DAY --version $VERSION", VERSION=version))
+    runs = len(desk.sim.ran)
+    desk.sim.sensors()
+    desk.sim.at(MORNING, "03:30")
+    desk.sim.sensors()
+    assert (len(desk.sim.ran), desk.mails) == (runs, mails), "the day is not held"
+    assert "5,357.66" in desk.types("finops status")
+    desk.types("finops run --date $DAY")
+    assert "5,464.81" in desk.types("finops status")
+
+
+def test_dagsters_records_are_lost(begin: Callable[..., Home]) -> None:
+    """Without DAGSTER_HOME the UI knows every day again, and nothing was run for it."""
+    desk = begin()
+    desk.sim.close()
+    shutil.rmtree(desk.sim.platform.settings.dagster_home)
+    days = len(desk.sim.platform.archive.days())
+    reported = [row.split()[1:] for row in desk.types("finops observe").splitlines()[1:]]
+    assert reported == [["0", "1"], *[["0", str(days)]] * 5]
+    again = [row.split()[2] for row in desk.types("finops observe").splitlines()[1:]]
+    assert set(again) == {"0"}
+    with dg.DagsterInstance.from_config(str(desk.sim.platform.settings.dagster_home)) as instance:
+        assert instance.get_runs() == []
+
+
+def test_several_things_are_wrong_at_once(begin: Callable[..., Home]) -> None:
+    """It says what it would do and changes nothing; then does it, without a mail; then nothing differs."""
+    desk = begin()
+    archive = desk.sim.platform.archive
+    (desk.sim.platform.settings.archive_folder / day_path(PAST)).unlink()
+    drop_partition(desk, BEFORE)
+    mails = desk.mails
+    desk.types("finops doctor")
+    planned = desk.types("finops doctor --repair", code=1)
+    assert (str(PAST) in planned, str(BEFORE) in planned, PAST in archive.days()) == (True, True, False)
+
+    desk.types("finops doctor --repair --yes")
+    desk.sees("nothing differs", desk.types("finops doctor --repair"))
+    assert (PAST in archive.days(), desk.mails) == (True, mails)
+    assert not desk.sim.watch.look(desk.sim.now).gaps
+
+
+KILLED = """
+import os, signal, sys
+from contextlib import nullcontext
+from datetime import date
+from finops_assets.adapters.archive import ObjectArchive
+from finops_assets.core import charts
+from finops_assets.platform import build_platform
+from finops_assets.run import run_days
+from finops_assets.settings import load_settings
+
+publish, done = ObjectArchive.publish, []
+
+def publish_some(*args):
+    if len(done) >= 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    done.append(publish(*args))
+    return done[-1]
+
+ObjectArchive.publish = publish_some
+charts.renderer_beside = lambda: nullcontext(None)
+run_days(build_platform(load_settings()), *map(date.fromisoformat, sys.argv[1:]))
+"""
+
+
+def test_a_killed_backfill(begin: Callable[..., Home], tmp_path: Path) -> None:
+    """SIGKILL in the middle: whole days only; it is told; what is left is run, and the last day mailed, once."""
+    desk = begin("empty")
+    desk.sim.deliver(DAY)
+    child = [sys.executable, "-c", KILLED, str(FIRST), str(DAY)]
+    assert subprocess.run(child, env=desk.environ, cwd=tmp_path, check=False).returncode == -signal.SIGKILL
+    archive = desk.sim.platform.archive
+    assert 0 < len(archive.days()) < (DAY - FIRST).days
+    desk.sim.bury_the_dead()
+    assert "the process of `finops` is gone" in desk.hears(desk.alert, under="A run failed")
+
+    desk.types("finops backfill $FIRST $LAST --resume")
+    desk.hears(desk.alert, under="A run failed", clear=True)
+    desk.sees("all whole", desk.types("finops gaps"))
+    desk.sees("are there already", desk.types("finops backfill $FIRST $LAST --resume"))
+    assert len(desk.mails) == 2
+
+
+def test_the_daily_look(begin: Callable[..., Home]) -> None:
+    """On a good morning the newest day is archived, registered and sent, nothing is open, and every day is whole."""
+    desk = begin()
+    *_, newest, summary = desk.types("finops status").splitlines()
+    assert newest.split()[-3:] == ["yes", "yes", "sent"]
+    assert newest.startswith(str(DAY))
+    assert summary.endswith("0 missing.")
+    desk.sees("all whole", desk.types("finops gaps"))
+
+
+def test_the_weekly_count(begin: Callable[..., Home]) -> None:
+    """A day without rows is MISSING, the reason and the command are a question away, and then no day is."""
+    desk = begin()
+    drop_partition(desk, BEFORE)
+    counted = desk.types("finops gaps --weekly", code=1).splitlines()
+    (missing,) = [row.split() for row in counted if "MISSING" in row]
+    assert missing[:4] == [*map(str, (BEFORE.year, BEFORE.month, BEFORE.day)), "0"]
+    assert "no partition" in desk.types("finops gaps", code=1)
+    desk.types("finops doctor --repair --yes")
+    assert "MISSING" not in desk.types("finops gaps --weekly")
+
+
+def test_the_months_evidence(begin: Callable[..., Home]) -> None:
+    """Made once, left as it is the second time, verified; a day that changes afterwards is named."""
+    desk = begin()
+    desk.sim.at(date(2025, 9, 16), "09:00")
+    assert "evidence-2025-08-v1.zip, " in desk.types("finops evidence make $MONTH")
+    assert "v1.zip, as it was" in desk.types("finops evidence make $MONTH")
+    desk.sees("is whole", desk.types("finops evidence verify $MONTH"))
+    assert "evidence-2025-08-v1.zip" in desk.types("finops evidence list")
+    (desk.sim.platform.settings.archive_folder / day_path(PAST)).unlink()
+    assert f"gone since: {day_path(PAST)}" in desk.types("finops evidence verify $MONTH")
+
+
+# --- on AWS -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Account(Desk):
+    """A desk before the platform on AWS."""
+
+    platform: Platform
+
+    @property
+    def alert(self) -> tuple[str, str]:
+        newest = self.aws.topics.published[-1]
+        return newest.subject, newest.message
+
+    @property
+    def sent_to(self) -> list[str]:
+        return sorted(mail.recipients[0] for mail in self.aws.mail.sent)
+
+    def watch(self) -> None:
+        """What the sensors `missing_days` and `mail_returns` do: open and close what only a look can tell."""
+        now = datetime.combine(MORNING, datetime.min.time(), UTC) + timedelta(hours=8)
+        found = build_watch(self.platform, clock=lambda: now)
+        found.tend(found.look(now), Attempts(15), (), now)
+        found.recipients()
+
+
+@pytest.fixture
+def account(
+    aws: StandIn,
+    session: AwsSession,
+    prepared: Prepared,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Account]:
+    """`account()` is an AWS account with a bill of one day, DAY, everything set up, and a topic."""
+
+    def made(page: str = "") -> Account:
+        make_ready(aws, make_bill(tmp_path / "bill", [line("1.25", start=at(DAY))]).parent)
+        shutil.copytree(prepared.folder / "empty" / "dagster", tmp_path / ".finops" / "dagster")
+        accounts = tmp_path / "accounts.csv"
+        accounts.write_text(f"account_id,account_name,ou_path\n{ACCOUNT},shop-prod,Shop\n")
+        settings = {
+            "aws__sns_topic_arn": aws.client("sns").create_topic(Name="finops-alerts")["TopicArn"],
+            "bill__first_day": DAY,
+            "accounts__path": accounts,
+        }
+        now = datetime.combine(MORNING, datetime.min.time(), UTC) + timedelta(hours=7, minutes=5)
+        tell_time(monkeypatch, lambda: now)
+        monkeypatch.setattr(platform, "_session", lambda _: session)  # making clients takes half of a run's time
+        return Account(
+            page=Page.of(page) if page else request.getfixturevalue("page"),
+            environ=on_aws(aws, tmp_path, **settings),
+            values={"DAY": DAY, "ADDRESS": RECIPIENTS[0], "ACCOUNT": aws.account, "DATA_SET": DATA_SET},
+            aws=aws,
+            platform=platform_on(aws, tmp_path, **settings),
+        )
+
+    return made
+
+
+def test_ses_quota_is_used_up(account: Callable[..., Account]) -> None:
+    """Who has the digest keeps it, the others get it once there is a quota again: everybody one message."""
+    desk = account()
+    desk.aws.mail.max_24_hour_send = 2
+    run_of_the_morning(desk, "digest_email: c@example.com")
+    desk.sees("Daily message quota exceeded", desk.hears(desk.alert, under="A run failed"))
+    desk.sees("digest_email failed", desk.alert[1])
+    assert desk.sent_to == list(RECIPIENTS[:2])
+    desk.sees("partial", desk.types("finops status"))
+    assert "'Max24HourSend': 2.0" in desk.types("aws sesv2 get-account")
+    assert re.search(r"^fail +ses account .* 0 of 2 messages left", desk.types("finops doctor", code=1), re.MULTILINE)
+
+    desk.aws.mail.max_24_hour_send = 50_000
+    desk.types("finops run --date $DAY")
+    desk.hears(desk.alert, under="A run failed", clear=True)
+    desk.sees("sent", desk.types("finops status"))
+    assert desk.sent_to == list(RECIPIENTS)
+
+
+def run_of_the_morning(desk: Account, fails_with: str) -> None:
+    """The morning's run, which fails."""
+    outcome = run.run_days(desk.platform, DAY, DAY)
+    assert any(fails_with in error for error in outcome.errors), outcome.errors
+
+
+def test_a_recipient_is_suppressed(account: Callable[..., Account]) -> None:
+    """SES takes the digest and drops it: it is told, the entry is removed, the digest is sent again, all clear."""
+    desk = account("A mail bounced")
+    desk.aws.mail.suppressed[RECIPIENTS[0]] = ("BOUNCE", datetime.now(UTC))
+    assert run.run_days(desk.platform, DAY, DAY).errors == ()
+    desk.watch()
+    desk.hears(desk.alert)
+    assert "BOUNCE" in desk.types("aws sesv2 get-suppressed-destination --email-address $ADDRESS")
+    desk.types("aws sesv2 delete-suppressed-destination --email-address $ADDRESS")
+    desk.types("finops resend $DAY --to $ADDRESS")
+    assert desk.aws.mail.to(RECIPIENTS[0])[-1].bounced == ()
+    desk.watch()
+    desk.hears(desk.alert, clear=True)
+
+
+def test_athena_timed_out(account: Callable[..., Account], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The query is stopped, nothing is published; with more time it is done, and it is all clear."""
+    desk = account()
+    desk.aws.athena.min_seconds = 60
+    with pytest.MonkeyPatch.context() as hasty:
+        hasty.setattr(Athena, "_timeout", property(lambda _: 0.3, lambda *_: None), raising=False)
+        run_of_the_morning(desk, "did not end within 0.3 s")
+    text = desk.hears(desk.alert, under="A run failed")
+    desk.sees("and was stopped", text)
+    assert [query.state for query in desk.aws.athena.queries] == ["CANCELLED"]
+    assert (desk.platform.archive.days(), desk.sent_to) == ([], [])
+
+    desk.aws.athena.min_seconds = 0
+    desk.types("FINOPS_AWS__QUERY_TIMEOUT_SECONDS=3600 finops run --date $DAY")
+    desk.hears(desk.alert, under="A run failed", clear=True)
+    assert desk.sent_to == list(RECIPIENTS)
+
+
+def test_the_dashboard_was_not_refreshed(account: Callable[..., Account]) -> None:
+    """The day is archived and queryable, the reason is QuickSight's; the next run refreshes and mails; by hand too."""
+    desk = account()
+    desk.aws.quicksight.fail_next("PERMISSION_DENIED")
+    run_of_the_morning(desk, "PERMISSION_DENIED")
+    desk.sees("PERMISSION_DENIED", desk.hears(desk.alert))
+    assert (desk.platform.archive.days(), list(desk.platform.catalog.registered()), desk.sent_to) == ([DAY], [DAY], [])
+
+    desk.types("finops run --date $DAY")
+    desk.hears(desk.alert, clear=True)
+    assert desk.sent_to == list(RECIPIENTS)
+
+    desk.page = Page.of("The dashboard must be refreshed by hand")
+    desk.types(next(command for command in commands_of(desk.page.text) if command.startswith("aws quicksight")))
+    assert desk.aws.quicksight.ingestions[-1].id == "by-hand-1"
+
+
+def test_it_is_not_known_who_has_the_digest(account: Callable[..., Account]) -> None:
+    """Nobody is mailed twice: who is in doubt is named, a person says that it arrived, and it is all clear."""
+    desk = account()
+    desk.aws.faults.cut("sesv2", "SendEmail", after=True)
+    run_of_the_morning(desk, "it is not known who has it")
+    desk.sees("it is not known who has it: a@example.com", desk.hears(desk.alert, under="A run failed"))
+    assert desk.sent_to == list(RECIPIENTS)
+    found = desk.types("finops doctor --date $DAY", code=1)
+    assert f"finops resend {DAY} --to a@example.com --received" in found
+    desk.sees("mail in doubt", desk.types("finops gaps", code=1))
+
+    desk.types("finops resend $DAY --to $ADDRESS --received")
+    desk.sees("sent", desk.types("finops status"))
+    desk.watch()
+    desk.hears(desk.alert, under="A run failed", clear=True)
+    assert desk.sent_to == list(RECIPIENTS)

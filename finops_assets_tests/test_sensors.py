@@ -1,0 +1,200 @@
+"""The sensors' own part: what they launch and what they leave, how often, and that none waits too long."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from finops_assets.core.errors import BillError
+from finops_assets.core.gaps import Gap
+from finops_assets.core.watch import Attempts, Look
+from finops_assets.definitions import build_definitions
+from finops_assets.defs.sensors import Beside, build_sensors
+from finops_assets.platform import Platform, build_platform
+from finops_assets.settings import load_settings
+from finops_assets.simulation import Simulation, crashing
+
+LAST = date(2025, 9, 12)
+NOW = datetime(2025, 9, 13, 8, tzinfo=UTC)
+
+
+@dataclass
+class SomeWatch:
+    """What a look finds, without anything to look at."""
+
+    gaps: tuple[Gap, ...] = ()
+    tended: list[Look] = field(default_factory=list)
+    error: Exception | None = None
+
+    def look(self, now: datetime, asked: str, in_bill: Any) -> Look:
+        if self.error:
+            raise self.error
+        return Look(now.date() - timedelta(days=1), (), frozenset(), self.gaps, "", asked, frozenset())
+
+    def count_failures(self, attempts: Attempts) -> None: ...
+
+    def tend(self, look: Look, *_: Any) -> None:
+        self.tended.append(look)
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Platform:
+    return build_platform(load_settings({}, {"home": str(tmp_path), "bill.first_day": "2025-01-01"}, folder=tmp_path))
+
+
+def tick(platform: Platform, watch: SomeWatch, now: datetime, cursor: str | None = None) -> Any:
+    """One tick of missing_days."""
+    definitions = build_definitions(platform)
+    job = definitions.resolve_job_def("daily_bill")
+    sensor = next(s for s in build_sensors(job, platform.settings, lambda: now) if s.name == "missing_days")
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(
+            instance=instance,
+            cursor=cursor,
+            resources={"watch": watch},
+            repository_def=definitions.get_repository_def(),
+        )
+        return sensor.evaluate_tick(context)
+
+
+def days(requests: Any) -> list[str]:
+    found = []
+    for request in requests:
+        ends = [request.tags[tag] for tag in sorted(request.tags) if "range" in tag]
+        found.append(request.partition_key or " to ".join(sorted(ends)))
+    return found
+
+
+def gap(day: str, cause: str, last: str = "") -> Gap:
+    return Gap(date.fromisoformat(day), date.fromisoformat(last or day), cause, "detail", "mend")
+
+
+def test_exactly_the_days_that_are_not_whole_are_run(platform: Platform) -> None:
+    """Stretches that do not touch are runs of their own; what a run would not mend is left to people."""
+    found = SomeWatch(
+        (
+            gap("2025-09-01", "no object", "2025-09-03"),
+            gap("2025-09-04", "source has no such day"),
+            gap("2025-09-05", "no partition"),
+            gap("2025-09-07", "mail in doubt"),
+            gap("2025-09-09", "no object"),
+            gap("2025-09-10", "no partition"),
+            gap("2025-09-12", "source late"),
+        )
+    )
+    asked = tick(platform, found, NOW)
+    assert days(asked.run_requests) == ["2025-09-01 to 2025-09-03", "2025-09-05", "2025-09-09 to 2025-09-10"]
+    assert [request.tags["finops/reason"] for request in asked.run_requests] == [
+        "no object",
+        "no partition",
+        "no object",
+    ]
+    assert len(found.tended) == 1
+
+
+def test_a_long_gap_is_mended_in_portions_the_newest_first(platform: Platform) -> None:
+    """No more than schedule.repair_days at once; the next tick goes on, and what was just tried waits."""
+    found = SomeWatch((gap("2025-06-01", "no object", "2025-09-10"),))
+    first = tick(platform, found, NOW)
+    assert days(first.run_requests) == ["2025-08-11 to 2025-09-10"]
+    second = tick(platform, found, NOW + timedelta(minutes=1), first.cursor)
+    assert days(second.run_requests) == ["2025-07-11 to 2025-08-10"]
+
+
+def test_each_attempt_waits_twice_as_long_and_a_mended_day_is_forgotten(platform: Platform) -> None:
+    """15 minutes, 30, an hour, ... up to a day, across restarts: the cursor remembers."""
+    found = SomeWatch((gap("2025-09-10", "no object"),))
+    cursor, launched = None, []
+    for minutes in range(0, 3 * 24 * 60, 5):
+        asked = tick_quickly(platform, found, NOW + timedelta(minutes=minutes), cursor)
+        cursor = asked.cursor
+        launched += [minutes] * len(asked.run_requests or ())
+    assert launched == [0, 15, 45, 105, 225, 465, 945, 1905, 3345]
+    well = tick(platform, SomeWatch(), NOW, cursor)
+    assert json.loads(well.cursor)["attempts"] == {}
+
+
+def tick_quickly(platform: Platform, watch: SomeWatch, now: datetime, cursor: str | None) -> Any:
+    """As `tick`, over definitions that are made once."""
+    made = tick_quickly.__dict__.setdefault("made", {})
+    if id(platform) not in made:
+        definitions = build_definitions(platform)
+        clock = {"now": now}
+        sensors = build_sensors(definitions.resolve_job_def("daily_bill"), platform.settings, lambda: clock["now"])
+        sensor = next(sensor for sensor in sensors if sensor.name == "missing_days")
+        made[id(platform)] = sensor, clock, definitions.get_repository_def(), dg.DagsterInstance.ephemeral()
+    sensor, clock, repository, instance = made[id(platform)]
+    clock["now"] = now
+    return sensor.evaluate_tick(
+        dg.build_sensor_context(instance=instance, cursor=cursor, resources={"watch": watch}, repository_def=repository)
+    )
+
+
+def test_what_cannot_be_looked_at_is_said_and_changes_nothing(platform: Platform) -> None:
+    """A bill that cannot be read is the tick's message, not a stack trace; the next tick looks again."""
+    asked = tick(platform, SomeWatch(error=BillError("is damaged", where="bill.csv")), NOW, '{"asked": "x"}')
+    assert asked.skip_message == "the days cannot be looked at: bill.csv: is damaged"
+    assert not asked.run_requests
+    assert asked.cursor == '{"asked": "x"}'
+
+
+def test_work_that_takes_long_goes_on_beside_the_ticks() -> None:
+    """A query of minutes is started once; ticks come and go, and one of them has its result. Errors come out too."""
+    beside, gate, begun = Beside(patience=0.05), Event(), []
+
+    def slow() -> str:
+        begun.append(1)
+        gate.wait(10)
+        return "compared"
+
+    assert [beside.done(slow)[0] for _ in range(3)] == [False, False, False]
+    gate.set()
+    assert Beside(patience=5).done(lambda: 7) == (True, 7)
+    for _ in range(100):
+        finished, result = beside.done(slow)
+        if finished:
+            break
+    assert (result, len(begun)) == ("compared", 1)
+
+    def broken() -> None:
+        raise BillError("is damaged")
+
+    with pytest.raises(BillError):
+        beside.done(broken)
+    assert Beside(patience=5).done(lambda: "again") == (True, "again")
+
+
+def test_a_source_that_stays_broken_makes_no_storm(tmp_path: Path) -> None:
+    """A day whose every run fails: some ten runs in two days, one alert, and one all-clear when it is mended."""
+    broken = {"now": True}
+    sim = Simulation(
+        tmp_path / "home",
+        LAST - timedelta(days=3),
+        LAST,
+        draw=lambda _: b"",
+        adapt=lambda platform: crashing(
+            platform, "warehouse", "breakdown", lambda: BillError("the engine is broken") if broken["now"] else None
+        ),
+    )
+    sim.at(LAST + timedelta(days=1), "02:00")
+    sim.deliver(LAST)
+    sim.hours(sim.now + timedelta(days=2), timedelta(hours=1))
+    assert 5 <= len(sim.ran) <= 10
+    assert failures(sim) == [f"FinOps: a run failed: {LAST}"]
+    broken["now"] = False
+    sim.hours(sim.now + timedelta(days=1), timedelta(hours=4))
+    assert failures(sim)[1:] == [f"FinOps: all clear, the days of the failed run are whole: {LAST}"]
+    assert LAST not in sim.watch.look(sim.now).not_whole
+    sim.close()
+
+
+def failures(sim: Simulation) -> list[str]:
+    """Not that the days after are late, which they are."""
+    return [mail["Subject"] for mail in sim.alerts() if "bill" not in mail["Subject"]]
