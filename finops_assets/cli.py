@@ -743,6 +743,7 @@ def _execute(platform: Platform, first: date, last: date, assets: Sequence[str] 
 
 def _status_rows(platform: Platform, stretches: list[tuple[date, date]] | None = None) -> list[dict[str, Any]]:
     """What is there of these stretches of days; by default, of every day from the first that is known to the last."""
+    from finops_assets.core.errors import DamagedError
     from finops_assets.core.settlement import Journal
 
     archive, outbox = platform.archive, platform.outbox
@@ -755,7 +756,10 @@ def _status_rows(platform: Platform, stretches: list[tuple[date, date]] | None =
     mailed = outbox.mailed_days(span)
     rows = []
     for day in span:
-        there = archive.describe(day) if day in archived else None
+        try:
+            there = archive.describe(day) if day in archived else None
+        except DamagedError:
+            there = None
         rows.append(
             {
                 "day": day,
@@ -763,7 +767,7 @@ def _status_rows(platform: Platform, stretches: list[tuple[date, date]] | None =
                 "total": there.total if there else Decimal(),
                 "currency": there.currency if there else "",
                 "cost_basis": there.cost_basis if there else "",
-                "settlement": settled(day) if there else "",
+                "settlement": settled(day) if there else "DAMAGED" if day in archived else "",
                 "archived": there is not None,
                 "registered": day in registered,
                 "mailed": mailed[day],

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.session import AwsSession
     from finops_assets_tests.aws import StandIn
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_records() -> None:
+    """Dagster's SQLite does not wait for the disk: a run is mostly that. Processes that are killed keep their own."""
+    from sqlalchemy import Engine, event
+
+    @event.listens_for(Engine, "connect")
+    def do_not_wait(connection: Any, _: Any) -> None:
+        if type(connection).__module__.startswith("sqlite3"):
+            connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture(autouse=True)

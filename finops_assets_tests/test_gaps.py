@@ -93,6 +93,7 @@ BROKEN: list[tuple[str, Callable[[Chain], Chain], str, str]] = [
         RUN,
         "it shows 13.34",
     ),
+    ("damaged object", lambda c: replace(c, damaged={MIDDLE: "is damaged: no footer"}), RUN, "no footer"),
     (
         "mail unsent",
         lambda c: changed(c, "mailed", MIDDLE, "partial"),

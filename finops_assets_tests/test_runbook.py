@@ -446,7 +446,7 @@ def test_yesterday_is_not_done(begin: Callable[..., Home]) -> None:
     assert not desk.sim.checks()
     desk.hears(desk.alert)
     for promise in ("yesterday_is_published", "yesterday_is_mailed"):
-        desk.sees(promise, desk.alert[0])
+        desk.sees(promise, desk.alert[1])
     assert f"{DAY} is not there" in desk.types("finops doctor --date $DAY", code=1)
 
     desk.types("finops run --date $DAY")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from finops_assets.core.doctor import is_at_its_place, shown_fault
+from finops_assets.core.errors import DamagedError
 from finops_assets.core.pipeline import delivered_until, read_fault, times_read
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ CAUSES = (
     "source late",
     "source has no such day",
     "no object",
+    "damaged object",
     "zero rows",
     "no partition",
     "wrong location",
@@ -73,6 +75,7 @@ class Chain:
         shown: what the dashboard shows; None before its first refresh.
         mailed: each day's state, as in MailState.
         behind: how the dashboard is older than the archive, where that is known without looking at what it shows.
+        damaged: archived days whose object cannot be read, and why.
     """
 
     covered: Collection[date]
@@ -82,6 +85,7 @@ class Chain:
     shown: Shown | None
     mailed: Mapping[date, str]
     behind: str | None = None
+    damaged: Mapping[date, str] = field(default_factory=dict)
 
     @cached_property
     def newest(self) -> date:
@@ -109,12 +113,21 @@ def look_through(
     covered = [day for day in warehouse.coverage() if until is None or day <= until]
     days = expected_days(covered, archived, first_day, yesterday)
     registered = catalog.registered()
-    seen = sorted(registered.keys() & set(days))
+
+    def described(day: date) -> PublishedDay | DamagedError | None:
+        try:
+            return archive.describe(day)
+        except DamagedError as error:
+            return error
+
     with ThreadPoolExecutor(READERS) as readers:
-        described = zip(archived, readers.map(archive.describe, archived), strict=True)
+        found = dict(zip(archived, readers.map(described, archived), strict=True))
+    damaged = {day: there.what for day, there in found.items() if isinstance(there, DamagedError)}
+    seen = sorted((registered.keys() & set(days)) - damaged.keys())
     return days, Chain(
         covered=frozenset(covered),
-        archived={day: there for day, there in described if there},
+        archived={day: None if day in damaged else there for day, there in found.items() if there},
+        damaged=damaged,
         registered=registered,
         read=catalog.read_back(seen) if seen else {},
         shown=preflight.shown() if archived else None,
@@ -149,6 +162,8 @@ def _fault(day: date, chain: Chain) -> tuple[str, str] | None:
     """The first link that does not hold, and what is wrong with it."""
     if day not in chain.archived:
         return _absent(day, chain.covered)
+    if day in chain.damaged:
+        return "damaged object", chain.damaged[day]
     there = chain.archived[day]
     if there and not there.rows:
         return "zero rows", f"{there.path} holds no row"

@@ -200,8 +200,8 @@ class Incidents:
         """Subject, text and id of a message."""
         kind = KINDS[incidents[0].kind]
         healed = incidents[0].healed is not None
-        subjects = ", ".join(incident.trouble.about or incident.subject for incident in incidents[:3])
-        more = f" and {len(incidents) - 3} more" if len(incidents) > 3 else ""
+        about = list(dict.fromkeys(incident.trouble.about or incident.subject for incident in incidents))
+        subjects, more = ", ".join(about[:3]), f" and {len(about) - 3} more" if len(about) > 3 else ""
         title = f"all clear, {kind.healed}" if healed else kind.broken
         parts = [self._healed_words(i) if healed else self._broken_words(i) for i in incidents[:SHOWN]]
         if len(incidents) > SHOWN:

@@ -30,6 +30,7 @@ ASSETS = {
 
 _MENDS = {
     "no object": ARCHIVE,
+    "damaged object": ARCHIVE,
     "zero rows": ARCHIVE,
     "partition without rows": ARCHIVE,
     "not read back as archived": ARCHIVE,

@@ -321,7 +321,7 @@ class Watch:
         """Mailed days have moved far: say so until their readers have been told."""
         for move in moves:
             cause = (
-                f"{move.day} was mailed with {money(move.old, currency)} and is {money(move.new, currency)} now "
+                f"it was mailed with {money(move.old, currency)} and is {money(move.new, currency)} now "
                 f"({change(move.delta, currency)})"
             )
             mend = (
@@ -419,9 +419,7 @@ class Watch:
         }
         day = self.due_day(now)
         broken = {
-            name: Trouble(
-                fault, "", f"finops doctor --date {day}, then finops run --date {day}", about=f"{day}, {name}"
-            )
+            name: Trouble(fault, "", f"finops doctor --date {day}, then finops run --date {day}", about=str(day))
             for name, fault in faults.items()
             if fault and name != TOLD and not explained
         }
