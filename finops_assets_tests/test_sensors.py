@@ -14,6 +14,7 @@ import pytest
 
 from finops_assets.core.errors import BillError
 from finops_assets.core.gaps import Gap
+from finops_assets.core.schemas import day_path
 from finops_assets.core.watch import Attempts, Look
 from finops_assets.definitions import build_definitions
 from finops_assets.defs.sensors import Beside, build_sensors
@@ -192,6 +193,23 @@ def test_a_source_that_stays_broken_makes_no_storm(tmp_path: Path) -> None:
     sim.hours(sim.now + timedelta(days=1), timedelta(hours=4))
     assert failures(sim)[1:] == [f"FinOps: all clear, the days of the failed run are whole: {LAST}"]
     assert LAST not in sim.watch.look(sim.now).not_whole
+    sim.close()
+
+
+def test_a_damaged_day_is_written_anew_with_the_next_bill(tmp_path: Path) -> None:
+    """What cannot be read is a changed day: it stops no look at the bill, and is as the bill has it afterwards."""
+    sim = Simulation(tmp_path / "home", LAST - timedelta(days=3), LAST, draw=lambda _: b"", in_memory=True)
+    sim.at(LAST, "02:00")
+    sim.deliver(LAST - timedelta(days=1))
+    sim.launch("a backfill", [sim.request(sim.first_day, LAST - timedelta(days=1))])
+    total = sim.platform.archive.describe(sim.first_day).total
+    file = sim.platform.settings.archive_folder / day_path(sim.first_day)
+    file.write_bytes(file.read_bytes()[:-40])
+    sim.at(LAST + timedelta(days=1), "02:00")
+    sim.deliver(LAST)
+    sim.sensors()
+    assert [(ran.days, ran.success) for ran in sim.ran[1:]] == [(str(sim.first_day), True), (str(LAST), True)]
+    assert sim.platform.archive.describe(sim.first_day).total == total
     sim.close()
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from finops_assets.core.errors import DamagedError
 from finops_assets.core.gaps import CANNOT_RUN, Chain, Gap, expected_days, find_gaps
 from finops_assets.core.incidents import Incidents, Trouble
 from finops_assets.core.money import change, money
@@ -158,24 +159,33 @@ class Watch:
         prints = self._warehouse.fingerprints(start, until, accounts)
         with ThreadPoolExecutor(READERS) as readers:
             open_days = [day for day in there if day in prints]
-            archived = dict(zip(open_days, readers.map(self._archive.describe, open_days), strict=True))
+            archived = dict(zip(open_days, readers.map(self._described, open_days), strict=True))
         # What nobody asked to keep is not begun by itself: of an empty archive, the newest day only.
         first = min(there, default=max(prints, default=until))
         new = tuple(day for day in prints if day not in archived and day >= first)
-        differing = [day for day, found in archived.items() if found and found.fingerprint != prints[day].fingerprint]
-        restated = tuple(day for day in differing if RESTORED_FROM not in archived[day].metadata)
+        differing = [
+            day for day, found in archived.items() if not found or found.fingerprint != prints[day].fingerprint
+        ]
+        restated = tuple(day for day in differing if not _is_held(archived[day]))
         unchanged = tuple(day for day in archived if day not in differing)
         self.journal.record(glance.snapshot, now, unchanged=unchanged, changed=(*new, *differing), today=today)
         return News(state, new, restated, unchanged, {d: prints[d].fingerprint for d in (*new, *restated)})
 
     def owed(self, prints: Mapping[date, str]) -> list[date]:
         """The days that are not archived as these fingerprints say, ascending; a restored one is held."""
-        found = {day: self._archive.describe(day) for day in sorted(prints)}
+        found = {day: self._described(day) for day in sorted(prints)}
         return [
             day
             for day, there in found.items()
-            if there is None or (there.fingerprint != prints[day] and RESTORED_FROM not in there.metadata)
+            if not there or (there.fingerprint != prints[day] and not _is_held(there))
         ]
+
+    def _described(self, day: date) -> PublishedDay | None:
+        """What the archive says of the day; nothing where its object is damaged, which a run of the day mends."""
+        try:
+            return self._archive.describe(day)
+        except DamagedError:
+            return None
 
     # --- the chain ------------------------------------------------------------------------------------------------
 
@@ -260,7 +270,17 @@ class Watch:
 
     # --- incidents ------------------------------------------------------------------------------------------------
 
-    def failed(self, step: str, days: tuple[date, ...], cause: str, run_id: str, *, late: bool, now: datetime) -> None:
+    def failed(
+        self,
+        step: str,
+        days: tuple[date, ...],
+        cause: str,
+        run_id: str,
+        *,
+        late: bool,
+        now: datetime,
+        in_doubt: bool = False,
+    ) -> None:
         """A run has failed: tell of it as what it is. A bill that may still come in time is no failure.
 
         Args:
@@ -270,9 +290,12 @@ class Watch:
             run_id: the Dagster run.
             late: the bill does not have the day, or not whole.
             now: the time (aware, UTC).
+            in_doubt: a message may have been accepted or not: a run does not settle that.
         """
         subject = " to ".join(map(str, days)) or "a run without a day"
         again = f"finops run --date {days[0]}" if len(days) == 1 else f"finops backfill {' '.join(map(str, days))}"
+        if in_doubt and days:
+            again = f"finops resend {days[-1]} --to ADDRESS, with --received if it has arrived"
         kept = "nothing was published in part, what is archived already stays as it was"
         if late and days == (now.date() - timedelta(days=1),):
             self.source_late(days[0], cause, now, run_id)
@@ -437,6 +460,11 @@ def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
     return [(stretch[0], stretch[-1]) for stretch in contiguous(sorted(set(days)))]
 
 
+def _is_held(day: PublishedDay | None) -> bool:
+    """Whether somebody has put an earlier version in the day's place."""
+    return day is not None and RESTORED_FROM in day.metadata
+
+
 def _days_of(subject: str) -> list[date]:
     """The days that an incident is about: `2025-09-10` or `2025-09-01 to 2025-09-10`; none of other subjects."""
     try:
@@ -444,10 +472,3 @@ def _days_of(subject: str) -> list[date]:
     except ValueError:
         return []
     return days_between(ends[0], ends[-1])
-
-
-def described(archive: Archive, days: Iterable[date]) -> dict[date, PublishedDay]:
-    """What the archive says of these days, several at once; those that are not there have no entry."""
-    days = list(days)
-    with ThreadPoolExecutor(READERS) as readers:
-        return {day: found for day, found in zip(days, readers.map(archive.describe, days), strict=True) if found}

@@ -10,7 +10,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from finops_assets.core.errors import FinopsError, MissingDaysError
+from finops_assets.core.errors import FinopsError, MissingDaysError, UnknownDeliveryError
 from finops_assets.core.watch import Watch
 
 
@@ -32,6 +32,7 @@ def tell_of_failure(context: dg.HookContext) -> None:
             cause_of(error),
             context.run_id,
             late=isinstance(getattr(error, "__cause__", None), MissingDaysError),
+            in_doubt=isinstance(getattr(error, "__cause__", None), UnknownDeliveryError),
             now=now,
         ),
         lambda: context.resources.metrics.emit({"RunFailed": 1}),
@@ -48,14 +49,14 @@ def cause_of(error: BaseException | None) -> str:
 
 
 def _failed(
-    watch: Watch, tags: dict[str, str], step: str, cause: str, run_id: str, *, late: bool, now: datetime
+    watch: Watch, tags: dict[str, str], step: str, cause: str, run_id: str, *, late: bool, now: datetime, **how: bool
 ) -> None:
     """Tell of a failed run of days, or of months, which are those of the evidence."""
     days, keys = days_of(tags), _keys_of(tags)
     if keys and not days:
         watch.evidence_failed(keys, cause, run_id)
     else:
-        watch.failed(step, days, cause, run_id, late=late, now=now)
+        watch.failed(step, days, cause, run_id, late=late, now=now, **how)
 
 
 def days_of(tags: dict[str, str]) -> tuple[date, ...]:
