@@ -5,7 +5,6 @@ Each plays on a home of its own, with the real platform and Dagster; `finops_ass
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import signal
@@ -212,8 +211,6 @@ path = {str(sim.accounts)!r}
     begin(sim, MAILED.get(name, 1))
     SCENARIOS[name](sim)
     sim.close()
-    del sim
-    gc.collect()  # DuckDB complains on the way out of what is still there
 
 
 def begin(sim: Simulation, mailed: int = 1) -> None:

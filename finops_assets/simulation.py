@@ -104,7 +104,9 @@ class Simulation:
         self._seen: set[Path] = set()
 
     def close(self) -> None:
+        """Let Dagster's records and the engine go: DuckDB complains at the end of a process of what is still there."""
         self.instance.dispose()
+        self.platform.warehouse.close()
 
     # --- the world ------------------------------------------------------------------------------------------------
 

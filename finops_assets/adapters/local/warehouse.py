@@ -74,6 +74,13 @@ class DuckDBWarehouse:
         with self._open() as opened:
             return opened.description
 
+    def close(self) -> None:
+        """Let the engine go; what is asked next opens it again."""
+        with self._lock:
+            opened, self._opened = self._opened, None
+        if opened:
+            opened[1].con.close()
+
     def glance(self) -> Glance:
         files = find_bill(self._path)
         return Glance(files.snapshot, files.updated)
