@@ -48,6 +48,15 @@ class Sent:
 
 
 @dataclass(frozen=True)
+class _Rendered:
+    """A digest, each day's total that its readers learn from it, and the earlier days that it speaks for."""
+
+    digest: Digest
+    says: Mapping[date, Decimal]
+    covers: Sequence[date]
+
+
+@dataclass(frozen=True)
 class Thresholds:
     """From which moves on a mailed day's change is told in the next digest, and corrected by one of its own."""
 
@@ -81,7 +90,7 @@ class Morning:
     ) -> None:
         self._archive, self._outbox, self._prefix, self._links = archive, outbox, subject_prefix, links
         self._draw, self._thresholds, self._journal = draw, thresholds, journal
-        self._ahead: tuple[tuple, Future[tuple[Digest, dict[date, Decimal]]]] | None = None
+        self._ahead: tuple[tuple, Future[_Rendered]] | None = None
 
     def prepare(self, days: Sequence[date], now: datetime) -> None:
         """Begin to render the digest that `send` of these days will ask for, while something else is waited for.
@@ -127,7 +136,7 @@ class Morning:
 
     def _corrected(self, days: Sequence[date], now: datetime) -> Sent | None:
         """A revision for the newest of these days that has moved far since its readers heard of it, if one has."""
-        moved = [move.day for move in self._moves(days, now) if self._calls_for_correction(move)]
+        moved = [move.day for move in self.moves(now, days) if self._calls_for_correction(move)]
         if not moved:
             return None
         day = moved[-1]
@@ -164,14 +173,30 @@ class Morning:
             over = datetime.combine(day + timedelta(days=1), datetime.min.time(), now.tzinfo)
             late = Late(day, int((now - over).total_seconds() // 3600), written)
             there = self._described(through)
-            digest, says = self._render([through], there, revision=1, now=now, late=late)
-            del says[through]
-            stored = self._outbox.store(digest, f"late, {there.fingerprint}", now, says=says, late=True)
+            made = self._render([through], there, revision=1, now=now, late=late)
+            says = {d: total for d, total in made.says.items() if d != through}
+            stored = self._outbox.store(made.digest, f"late, {there.fingerprint}", now, says=says, late=True)
         return Sent(stored, tuple(self._outbox.deliver(day)), outdated=False, told=_others(stored))
 
-    def moves(self, now: datetime, archived: Mapping[date, PublishedDay] | None = None) -> list[Restatement]:
-        """Days that AWS may still change whose total is another than their readers last heard, ascending."""
-        return self._moves(list(archived or self._outbox.told()), now, archived)
+    def moves(
+        self, now: datetime, days: Iterable[date] | None = None, archived: Mapping[date, PublishedDay] | None = None
+    ) -> list[Restatement]:
+        """Days that AWS may still change whose total is another than their readers last heard, ascending.
+
+        Args:
+            now: the time (aware, UTC).
+            days: of which days; of all by default.
+            archived: what the archive says of them, where that is known.
+        """
+        told, oldest = self._outbox.told(), first_open_day(now.date())
+        found = []
+        for day in sorted(told.keys() if days is None else told.keys() & set(days)):
+            there = None
+            if day >= oldest:
+                there = self._archive.describe(day) if archived is None else archived.get(day)
+            if there and there.total != told[day]:
+                found.append(Restatement(day, told[day], there.total))
+        return found
 
     def calling_for_correction(self, now: datetime) -> list[Restatement]:
         """Those that moved by more than `correct_percent`."""
@@ -180,28 +205,15 @@ class Morning:
     def _calls_for_correction(self, move: Restatement) -> bool:
         return move.exceeds(self._thresholds.correct_percent, self._thresholds.amount)
 
-    def _moves(
-        self, days: Iterable[date], now: datetime, archived: Mapping[date, PublishedDay] | None = None
-    ) -> list[Restatement]:
-        told, oldest = self._outbox.told(), first_open_day(now.date())
-        found = []
-        for day in sorted(set(days) & told.keys()):
-            there = None
-            if day >= oldest:
-                there = self._archive.describe(day) if archived is None else archived.get(day)
-            if there and there.total != told[day]:
-                found.append(Restatement(day, told[day], there.total))
-        return found
-
     def _make(self, days: Sequence[date], there: PublishedDay, revision: int, now: datetime) -> Stored:
         ahead, self._ahead = self._ahead, None
         if ahead and ahead[0] == _work(days, there, revision, now):
-            digest, says = ahead[1].result()
+            made = ahead[1].result()
         else:
-            digest, says = self._render(days, there, revision=revision, now=now)
+            made = self._render(days, there, revision=revision, now=now)
         # Before the digest is stored: a crash between the two would lose the note, as the retry finds the digest.
-        self._outbox.cover(self._unmailed(days), by=there.day, revision=digest.revision)
-        return self._outbox.store(digest, there.fingerprint, now, says=says)
+        self._outbox.cover(made.covers, by=there.day, revision=made.digest.revision)
+        return self._outbox.store(made.digest, there.fingerprint, now, says=made.says)
 
     def _unmailed(self, days: Sequence[date]) -> list[date]:
         """The days that the last one's mail speaks for: of the run's, and since the last mail, those nobody heard of.
@@ -216,8 +228,7 @@ class Morning:
 
     def _render(
         self, days: Sequence[date], there: PublishedDay, *, revision: int, now: datetime, late: Late | None = None
-    ) -> tuple[Digest, dict[date, Decimal]]:
-        """The digest, and what its readers learn: each day's total that it tells them."""
+    ) -> _Rendered:
         from finops_assets.core import digest
 
         day = there.day
@@ -230,7 +241,9 @@ class Morning:
         facts = {d: f for d, f in facts.items() if d not in other}
         shown = [d for d in shown if d not in other]
         thresholds = self._thresholds
-        restated = [m for m in self.moves(now, facts) if m.exceeds(thresholds.tell_percent, thresholds.amount)]
+        restated = [m for m in self.moves(now, archived=facts) if m.exceeds(thresholds.tell_percent, thresholds.amount)]
+        # One that says that a bill is late speaks for no other day: its own digest, which follows, does.
+        covers = [] if late else self._unmailed(days)
         names = {r["account_id"]: r["account_name"] for r in read_account_map(self._archive).to_pylist()}
         today = now.date()
         settled = self._journal.settled(today) if self._journal else lambda d: settlement(d, today)
@@ -244,7 +257,7 @@ class Morning:
             archive_path=there.path,
             links=self._links,
             data_through=archived[-1],
-            covered=self._covered(self._unmailed(days)),
+            covered=self._covered(covers),
             notes=notes,
             restated=restated,
             late=late,
@@ -252,7 +265,7 @@ class Morning:
         rendered = digest.render(
             figures, self._draw(digest.chart_spec(figures)), revision=revision, prefix=self._prefix
         )
-        return rendered, {move.day: move.new for move in restated} | {day: there.total}
+        return _Rendered(rendered, {move.day: move.new for move in restated} | {day: there.total}, covers)
 
     def _described(self, day: date) -> PublishedDay:
         there = self._archive.describe(day)

@@ -315,9 +315,9 @@ class Outbox:
 
     def told(self) -> dict[date, Decimal]:
         """Each day's total as all recipients last heard it, by the day's own digest or a later one."""
-        if self._archive.get(TOLD) is None:
-            return {}
-        return {date.fromisoformat(day): Decimal(total) for day, total in self._read(TOLD).items()}
+        data = self._archive.get(TOLD)
+        facts = _parsed(TOLD, data) if data is not None else {}
+        return {date.fromisoformat(day): Decimal(total) for day, total in facts.items()}
 
     def resend(self, day: date, to: Sequence[str] | None = None) -> list[Delivery]:
         """Send the newest stored digest again: the same stored bytes, under a Message-ID of its own.
@@ -561,9 +561,10 @@ class Outbox:
 
     def _read_manifest(self, day: date, revision: int) -> Stored | None:
         path = _folder(day, revision) + MANIFEST
-        if self._archive.get(path) is None:
+        data = self._archive.get(path)
+        if data is None:
             return None
-        found = self._read(path)
+        found = _parsed(path, data)
         try:
             return Stored(
                 **found
@@ -580,14 +581,17 @@ class Outbox:
             raise _damaged(path, error) from None
 
     def _read(self, path: str) -> dict[str, Any]:
-        data = self._archive.get(path)
-        try:
-            return dict(json.loads(data or b""))
-        except (TypeError, ValueError) as error:
-            raise _damaged(path, error) from None
+        return _parsed(path, self._archive.get(path))
 
     def _write(self, path: str, facts: Mapping[str, Any]) -> None:
         self._archive.put(path, _json(facts))
+
+
+def _parsed(path: str, data: bytes | None) -> dict[str, Any]:
+    try:
+        return dict(json.loads(data or b""))
+    except (TypeError, ValueError) as error:
+        raise _damaged(path, error) from None
 
 
 def _damaged(path: str, error: Exception) -> ArchiveError:
