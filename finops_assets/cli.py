@@ -202,10 +202,10 @@ def backfill(first: date | None, last: date | None, resume: bool, as_json: bool)
 def _resume(platform: Platform, stretches: list[tuple[date, date]], as_json: bool) -> None:
     """Run what of these days is not archived and registered, or not in the last one's mail."""
     from finops_assets.core.doctor import is_at_its_place
-    from finops_assets.core.pipeline import contiguous
+    from finops_assets.core.pipeline import contiguous, days_between
 
     registered, archived = platform.catalog.registered(), set(platform.archive.days())
-    wanted = [first + timedelta(days=n) for first, last in stretches for n in range((last - first).days + 1)]
+    wanted = [day for first, last in stretches for day in days_between(first, last)]
     left = [day for day in wanted if day not in archived or not is_at_its_place(registered.get(day, ""), day)]
     if platform.outbox.mailed(wanted[-1]).state not in ("sent", "unknown"):
         left = sorted({*left, wanted[-1]})
@@ -744,6 +744,7 @@ def _execute(platform: Platform, first: date, last: date, assets: Sequence[str] 
 def _status_rows(platform: Platform, stretches: list[tuple[date, date]] | None = None) -> list[dict[str, Any]]:
     """What is there of these stretches of days; by default, of every day from the first that is known to the last."""
     from finops_assets.core.errors import DamagedError
+    from finops_assets.core.pipeline import days_between
     from finops_assets.core.settlement import Journal
 
     archive, outbox = platform.archive, platform.outbox
@@ -752,7 +753,7 @@ def _status_rows(platform: Platform, stretches: list[tuple[date, date]] | None =
     if stretches is None:
         stretches = [(known[0], known[-1])] if known else []
     settled = Journal(archive, platform.settings.bill.stable_after).settled(datetime.now(UTC).date())
-    span = [first + timedelta(days=n) for first, last in stretches for n in range((last - first).days + 1)]
+    span = [day for first, last in stretches for day in days_between(first, last)]
     mailed = outbox.mailed_days(span)
     rows = []
     for day in span:

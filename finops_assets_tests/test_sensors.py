@@ -122,6 +122,13 @@ def test_each_attempt_waits_twice_as_long_and_a_mended_day_is_forgotten(platform
     assert json.loads(well.cursor)["attempts"] == {}
 
 
+def test_no_two_attempts_share_a_key(platform: Platform) -> None:
+    """Dagster launches a key once: an attempt a day later, or after the day was well between, has one of its own."""
+    found = SomeWatch((gap("2025-09-10", "no object"),))
+    ticks = [tick_quickly(platform, found, NOW + timedelta(minutes=minutes), None) for minutes in (0, 1, 24 * 60)]
+    assert len({request.run_key for asked in ticks for request in asked.run_requests}) == 3
+
+
 def tick_quickly(platform: Platform, watch: SomeWatch, now: datetime, cursor: str | None) -> Any:
     """As `tick`, over definitions that are made once."""
     made = tick_quickly.__dict__.setdefault("made", {})

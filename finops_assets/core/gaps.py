@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from finops_assets.core.doctor import is_at_its_place, shown_fault
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.pipeline import delivered_until, read_fault, times_read
+from finops_assets.core.pipeline import days_between, delivered_until, read_fault, times_read
 
 if TYPE_CHECKING:
     from finops_assets.core.doctor import Preflight, Shown
@@ -60,7 +60,7 @@ class Gap:
 
     @property
     def days(self) -> list[date]:
-        return [self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)]
+        return days_between(self.first, self.last)
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,7 @@ def look_through(
 def expected_days(covered: Collection[date], archived: Collection[date], first: date, yesterday: date) -> list[date]:
     """Every day from the first that is known, but none before `first`, to yesterday."""
     known = [day for day in (*covered, *archived) if first <= day <= yesterday]
-    start = min(known, default=yesterday)
-    return [start + timedelta(days=n) for n in range((yesterday - start).days + 1)]
+    return days_between(min(known, default=yesterday), yesterday)
 
 
 def find_gaps(days: Sequence[date], chain: Chain) -> list[Gap]:

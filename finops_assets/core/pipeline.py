@@ -104,8 +104,12 @@ def missing_days(there: Sequence[date], newest: date) -> list[date]:
     """The days from the first that is there to `newest` that are not."""
     if not there:
         return []
-    span = (min(there) + timedelta(days=n) for n in range((newest - min(there)).days + 1))
-    return sorted(set(span) - set(there))
+    return sorted(set(days_between(min(there), newest)) - set(there))
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """Every day from first to last."""
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
 def contiguous(days: Sequence[date]) -> list[list[date]]:

@@ -18,7 +18,7 @@ from finops_assets.core.errors import DamagedError
 from finops_assets.core.gaps import CANNOT_RUN, Chain, Gap, expected_days, find_gaps
 from finops_assets.core.incidents import Incidents, Trouble
 from finops_assets.core.money import change, money
-from finops_assets.core.pipeline import contiguous, delivered_until, in_words, read_account_map
+from finops_assets.core.pipeline import contiguous, days_between, delivered_until, in_words, read_account_map
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, RESTORED_FROM
 from finops_assets.core.settlement import Journal, first_open_day
 
@@ -448,11 +448,6 @@ class Watch:
         }
         known = {i.subject: i.trouble for i in self.incidents.open("not_fresh") if faults.get(i.subject)}
         self.incidents.settle("not_fresh", known | broken)
-
-
-def days_between(first: date, last: date) -> list[date]:
-    """Every day from first to last."""
-    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
 def stretches(days: Iterable[date]) -> list[tuple[date, date]]:

@@ -15,8 +15,8 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.gaps import CANNOT_RUN
-from finops_assets.core.pipeline import in_words
-from finops_assets.core.watch import Attempts, Watch, days_between, stretches
+from finops_assets.core.pipeline import days_between, in_words
+from finops_assets.core.watch import Attempts, Watch, stretches
 from finops_assets.defs.alerts import days_of
 from finops_assets.defs.assets import REASON_TAG
 from finops_assets.settings import Settings
@@ -89,7 +89,7 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
         attempts.make(due, now)
         owed = {str(day): owed[str(day)] for day in changed}
         context.update_cursor(json.dumps({"seen": seen, "owed": owed, "attempts": attempts.as_record()}))
-        key = f"{seen} {now:%H:%M}"
+        key = f"{seen} {now:%Y-%m-%dT%H:%M}"
         # Changed days first: the newest day's digest then tells of them. And apart from new ones, which it covers.
         requests = [run_request(*ends, key, "the bill has changed this day") for ends in stretches(due)]
         new = [day for day in news.new if day not in busy] if news else []
@@ -129,10 +129,7 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
         if not due:
             return dg.SkipReason(f"{in_words(sorted(look.not_whole))} not whole" if look.gaps else "every day is whole")
         causes = {day: gap.cause for gap in look.gaps for day in gap.days}
-        tries = {day: attempts.made[day][0] for day in due}
-        return [
-            run_request(*ends, f"missing {tries[ends[0]]} {now:%Y-%m-%d}", causes[ends[0]]) for ends in stretches(due)
-        ]
+        return [run_request(*ends, f"missing {now:%Y-%m-%dT%H:%M}", causes[ends[0]]) for ends in stretches(due)]
 
     @dg.sensor(
         minimum_interval_seconds=600,
