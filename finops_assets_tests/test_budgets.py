@@ -97,7 +97,7 @@ def test_lights_and_their_reasons() -> None:
         "Free": NONE,
     }
     assert found["Amber"].reason == "97 % of 2,600.00 USD expected"
-    assert found["Red"].reason == "110 % of 2,300.00 USD expected, passed on 2025-09-28"
+    assert found["Red"].reason == "110 % of 2,300.00 USD expected, to be passed on 2025-09-28"
     assert found["Gone"].reason == "passed on 2025-09-11: 280 % of 900.00 USD expected"
     assert found["Gone"].passed == date(2025, 9, 11)
     assert found["Free"].reason == "no budget"

@@ -57,7 +57,7 @@ class Budgets:
     def names(self) -> set[str]:
         """Every OU of the plan, and those above them."""
         found = {name for name, _ in self.amounts}
-        return found | {name[:at] for name in found for at in _slashes(name)}
+        return {path for name in found for path in lineage(name)}
 
 
 def _children(ou: str, names: Collection[str]) -> list[str]:
@@ -165,26 +165,55 @@ def budget_lines(
     Raises:
         BudgetError: the plan is in another currency, or names an OU that there is not.
     """
+    rolled = rolled_up(costs)
+    check_plan(budgets, currency, [*rolled, *known])
+    return month_lines(budgets, rolled, as_of, currency=currency, amber=amber)
+
+
+def check_plan(budgets: Budgets, currency: str, ous: Iterable[str]) -> None:
+    """Refuse a plan that is not of this bill.
+
+    Args:
+        budgets: the plan.
+        currency: the billing currency.
+        ous: the OUs that there are; those above them count too.
+
+    Raises:
+        BudgetError: it is in another currency, or names an OU that there is not.
+    """
     if budgets.currency != currency:
         raise BudgetError(
             f"the budgets are in {budgets.currency}, the bill is in {currency}",
             where="budgets.path (FINOPS_BUDGETS__PATH)",
             fix=f"Write the amounts in {currency}.",
         )
-    rolled = _rolled_up(costs)
-    there = rolled.keys() | {path[:at] for path in known for at in (*_slashes(path), len(path))}
-    strangers = sorted(name for name, _ in budgets.amounts if name not in there)
+    there = {ALL} | {path for ou in ous for path in lineage(ou)}
+    strangers = sorted({name for name, _ in budgets.amounts if name not in there})
     if strangers:
         raise BudgetError(
             f"there is no OU {', '.join(strangers)}",
             where="budgets.path (FINOPS_BUDGETS__PATH)",
             fix=f"The OUs are {', '.join(sorted(there - {ALL}))}; accounts.ou_level says how deep they are shown.",
         )
+
+
+def month_lines(
+    budgets: Budgets,
+    rolled: Mapping[str, Mapping[date, Decimal]],
+    as_of: date,
+    *,
+    currency: str,
+    amber: float = 0.9,
+    expected: Mapping[str, Forecast] | None = None,
+) -> list[Line]:
+    """As `budget_lines`, of costs that are `rolled_up` already and a plan that was checked; later days are ignored.
+
+    `expected` are the forecasts as of that day, where they are known.
+    """
     month = f"{as_of:%Y-%m}"
-    expected = forecasts(rolled, as_of)
-    names = sorted(rolled.keys() | budgets.names(), key=lambda name: (name != ALL, name == UNASSIGNED, name.split("/")))
+    expected = forecasts(rolled, as_of) if expected is None else expected
     empty = Forecast(Decimal(), Decimal(), Decimal(), Decimal())
-    lines = (
+    return [
         _line(
             name,
             budgets.of(name, month, rolled),
@@ -194,24 +223,29 @@ def budget_lines(
             currency,
             amber,
         )
-        for name in names
-    )
-    return list(lines)
+        for name in sorted(rolled.keys() | budgets.names(), key=by_path)
+    ]
 
 
-def _rolled_up(costs: Mapping[str, Mapping[date, Decimal]]) -> dict[str, dict[date, Decimal]]:
-    """Each OU with what lies below it, and the whole."""
+def by_path(ou: str) -> tuple:
+    """Sorts OUs as they are shown: the whole first, then by path, parents above their children, Unassigned last."""
+    return ou != ALL, ou == UNASSIGNED, ou.split("/")
+
+
+def rolled_up(costs: Mapping[str, Mapping[date, Decimal]]) -> dict[str, dict[date, Decimal]]:
+    """Each OU with what lies below it, those above it, and the whole, `All`."""
     rolled: dict[str, dict[date, Decimal]] = {}
     for path, of in costs.items():
-        for name in (ALL, *(path[:at] for at in _slashes(path)), path):
+        for name in (ALL, *lineage(path)):
             sums = rolled.setdefault(name, {})
             for day, cost in of.items():
                 sums[day] = sums.get(day, Decimal()) + cost
     return rolled
 
 
-def _slashes(path: str) -> list[int]:
-    return [at for at, character in enumerate(path) if character == "/"]
+def lineage(ou: str) -> list[str]:
+    """An OU and those above it, the topmost first: `Workloads/Prod` is in `Workloads`."""
+    return [ou[:at] for at, character in enumerate(ou) if character == "/"] + [ou]
 
 
 def _line(
@@ -232,7 +266,9 @@ def _line(
     if forecast.month_to_date > budget:
         return Line(ou, budget, forecast, share, passed, RED, f"passed on {passed}: {_percent(share)} {of} expected")
     if likely > budget:
-        return Line(ou, budget, forecast, share, passed, RED, f"{_percent(share)} {of} expected, passed on {passed}")
+        return Line(
+            ou, budget, forecast, share, passed, RED, f"{_percent(share)} {of} expected, to be passed on {passed}"
+        )
     what = "expected" if forecast.expected is not None else f"so far; no forecast, {forecast.why_not}"
     light = AMBER if share >= amber or (forecast.high is not None and forecast.high > budget) else GREEN
     doubt = ", and it may be passed" if light == AMBER and share < amber else ""

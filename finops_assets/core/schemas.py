@@ -37,9 +37,63 @@ COLUMN_DESCRIPTIONS = {
     "service": "AWS service name as the bill gives it",
     "linkedaccount": "Linked (usage) account id, 12 digits on AWS",
     "dailycost": "Cost of the day in the billing currency, on the cost basis set",
+    "daycost": "Cost of the day, of the OU and all below it",
+    "directcost": "Cost of the day of the OU's own accounts: sums to the day's total",
+    "expectedlow": "What the day was expected to cost at least, from the days before it",
+    "expectedhigh": "What the day was expected to cost at most",
+    "monthtodate": "Cost from the 1st to the day",
+    "budget": "What the month may cost; null without a budget",
+    "forecastp10": "Month's cost: lower end of the 80 % band; null where nothing is forecast",
+    "forecastp50": "Month's cost, expected",
+    "forecastp90": "Month's cost: upper end of the 80 % band",
+    "budgetshare": "Share of the budget that the month is expected to take, 1 is all of it",
+    "light": "green, amber, red or no budget",
+    "lightreason": "The light in words",
+    "budgetpassed": "Day on which the budget was, or is expected to be, passed",
+    "anomalyscore": "How far the day is from what was expected, in usual deviations; 0 without an anomaly",
+    "anomalykind": "rise, drop, drift, new or vanished; null without an anomaly",
+    "anomalyreason": "The anomaly in words",
+    "episodeid": "Id of the anomaly's episode: the same on each of its days",
+    "episodestate": "open, growing, closed, withdrawn or planned",
+    "settlement": "provisional, stable or closed, when the row was written",
+    "currency": "Billing currency of every amount of the row",
+    "costbasis": "Cost basis of every amount of the row",
 }
 
 CSV_HEADER = ("BillingDate", "OU", "Service", "LinkedAccount", "DailyCost")
+
+OU_SCORECARD = pa.schema(
+    [
+        pa.field("billingdate", pa.date32()),
+        pa.field("ou", pa.string()),
+        pa.field("daycost", MONEY),
+        pa.field("directcost", MONEY),
+        pa.field("expectedlow", MONEY),
+        pa.field("expectedhigh", MONEY),
+        pa.field("monthtodate", MONEY),
+        pa.field("budget", MONEY),
+        pa.field("forecastp10", MONEY),
+        pa.field("forecastp50", MONEY),
+        pa.field("forecastp90", MONEY),
+        pa.field("budgetshare", pa.float64()),
+        pa.field("light", pa.string()),
+        pa.field("lightreason", pa.string()),
+        pa.field("budgetpassed", pa.date32()),
+        pa.field("anomalyscore", pa.float64()),
+        pa.field("anomalykind", pa.string()),
+        pa.field("anomalyreason", pa.string()),
+        pa.field("episodeid", pa.string()),
+        pa.field("episodestate", pa.string()),
+        pa.field("settlement", pa.string()),
+        pa.field("currency", pa.string()),
+        pa.field("costbasis", pa.string()),
+    ]
+)
+"""One row per OU of one UTC day: `All`, every OU that has costs or a budget, and those above it, as of that day.
+
+`daycost`, `monthtodate`, budget and forecast of an OU are those of all that lies below it: they add up only between
+OUs of one level. `directcost` is that of its own accounts alone: its sum over a day's rows is the day's total.
+"""
 
 ACCOUNT_OU_MAP = pa.schema(
     [
@@ -55,6 +109,8 @@ ACCOUNT_OU_MAP = pa.schema(
 
 BREAKDOWN_PREFIX = "ou-breakdowns"
 DAY_OBJECT_NAME = "ou_breakdown.parquet"
+SCORECARD_PREFIX = "ou-scorecards"
+SCORECARD_OBJECT_NAME = "ou_scorecard.parquet"
 ACCOUNT_MAP_PATH = "account-ou-map/account_ou_map.parquet"
 
 RESTORED_FROM, RESTORED_AT = "restored_from", "restored_at"
@@ -69,6 +125,11 @@ def day_location(day: date) -> str:
 def day_path(day: date) -> str:
     """The one object of a day in the archive."""
     return day_location(day) + DAY_OBJECT_NAME
+
+
+def scorecard_path(day: date) -> str:
+    """The one object of a day's scorecard, in partitions as those of the breakdown."""
+    return f"{SCORECARD_PREFIX}/year={day.year}/month={day.month:02d}/day={day.day:02d}/{SCORECARD_OBJECT_NAME}"
 
 
 PARTITION_KEYS = ("year", "month", "day")
