@@ -228,6 +228,10 @@ class ObjectArchive:
         with self._explained(prefix, "s3:ListBucket"):
             return sorted(item["path"] for batch in self._store.list(prefix) for item in batch)
 
+    def size(self) -> int:
+        with self._explained("", "s3:ListBucket"):
+            return sum(item["size"] for batch in self._store.list() for item in batch)
+
     def delete(self, paths: Sequence[str]) -> None:
         with self._explained(paths[0] if paths else "", "s3:DeleteObject"):
             for path in paths:

@@ -58,6 +58,25 @@ class Basis:
 
 
 @dataclass(frozen=True)
+class Use:
+    """What a bill tells of the use behind a charge, as SQL over its columns.
+
+    Attributes:
+        sku: columns that together name what was used: within an account and service they share a unit and a list price.
+        quantity: how much of it, a double; NULL on a line that has a cost but is no use of its own, such as a discount.
+        is_use: whether the line is use, or a discount on use.
+        committed: whether a commitment covers the line.
+        unused: whether it is the part of a commitment that covered nothing.
+    """
+
+    sku: tuple[str, ...]
+    quantity: str
+    is_use: str
+    committed: str
+    unused: str
+
+
+@dataclass(frozen=True)
 class BillFormat:
     """One kind of bill.
 
@@ -70,6 +89,8 @@ class BillFormat:
         bases: the cost bases it can have.
         start: the column whose UTC day a charge is booked on.
         currency: the column that names the billing currency, if there is one.
+        quantities: columns that hold how much was used.
+        use: what the bill tells of the use behind a charge (see `Use`); None where it tells nothing.
     """
 
     name: str
@@ -83,6 +104,8 @@ class BillFormat:
     select: Callable[[Columns], Mapping[str, str]]
     one_of: tuple[tuple[str, ...], ...] = ()
     currency: str = ""
+    quantities: tuple[str, ...] = ()
+    use: Callable[[Columns, str], Use | None] | None = None
 
 
 def _text(column: str) -> str:
@@ -133,6 +156,33 @@ def _focus_select(columns: Columns) -> dict[str, str]:
     }
 
 
+def _focus_use(columns: Columns, cost_basis: str) -> Use | None:  # noqa: ARG001
+    quantity = next((c for c in FOCUS_QUANTITIES if c in columns), "")
+    names = tuple(c for c in ("skuid", "skumeter", "x_usagetype") if c in columns)
+    if not quantity or not names:  # a mean over all that a service sells is no price
+        return None
+    unit = {"pricingquantity": "pricingunit", "consumedquantity": "consumedunit"}[quantity]
+    committed = []
+    if "commitmentdiscountid" in columns:
+        committed.append("commitmentdiscountid <> ''")
+    if "pricingcategory" in columns:
+        committed.append("pricingcategory = 'Committed'")
+    # A month's unused part is booked on one day, as its purchase is: a scheduled charge, whatever it is called.
+    month_long = _longer_than_a_day(columns, "chargeperiodstart", "chargeperiodend")
+    unused = "FALSE"
+    if "commitmentdiscountstatus" in columns:
+        unused = " AND ".join(["commitmentdiscountstatus = 'Unused'", *(f"NOT ({longer})" for longer in month_long)])
+    return Use(
+        sku=(*names, *(c for c in ("x_operation", "regionid", unit) if c in columns)),
+        quantity=quantity,
+        is_use="chargecategory = 'Usage'" if "chargecategory" in columns else "TRUE",
+        committed=" OR ".join(committed) or "FALSE",
+        unused=unused,
+    )
+
+
+FOCUS_QUANTITIES = ("pricingquantity", "consumedquantity")
+
 FOCUS = BillFormat(
     name="focus",
     title="FOCUS",
@@ -145,6 +195,8 @@ FOCUS = BillFormat(
     costs=("billedcost", "effectivecost"),
     bases={"billed": Basis("billedcost"), "effective": Basis("effectivecost")},
     select=_focus_select,
+    quantities=FOCUS_QUANTITIES,
+    use=_focus_use,
 )
 
 # --- CUR 2.0 and legacy CUR (https://docs.aws.amazon.com/cur/latest/userguide/data-dictionary.html) ---------------
@@ -280,6 +332,23 @@ def _cur_select(columns: Columns) -> dict[str, str]:
     return select
 
 
+def _cur_use(columns: Columns, cost_basis: str) -> Use | None:
+    if not {"line_item_usage_type", "line_item_usage_amount"} <= set(columns):
+        return None
+    # What takes a Savings Plan's use off the bill again repeats its amount, which is used once. Where commitments are
+    # amortized, the cost of a plan's recurring fee is what nobody used of it.
+    amortized = CUR.bases[cost_basis].amortization is not None
+    return Use(
+        sku=tuple(c for c in ("line_item_usage_type", "line_item_operation") if c in columns),
+        quantity=f"CASE WHEN {_TYPE} IN ('Usage', 'DiscountedUsage', 'SavingsPlanCoveredUsage') "
+        "THEN line_item_usage_amount END",
+        is_use=f"{_TYPE} IN ('Usage', 'DiscountedUsage', 'SavingsPlanCoveredUsage', 'SavingsPlanNegation') "
+        f"OR {_TYPE} LIKE '%Discount'",
+        committed=f"{_TYPE} IN ('DiscountedUsage', 'SavingsPlanCoveredUsage', 'SavingsPlanNegation')",
+        unused=f"{_TYPE} = 'SavingsPlanRecurringFee'" if amortized else "FALSE",
+    )
+
+
 CUR = BillFormat(
     name="cur",
     title="legacy CUR",
@@ -292,6 +361,8 @@ CUR = BillFormat(
     costs=_CUR_COSTS,
     bases=_CUR_BASES,
     select=_cur_select,
+    quantities=("line_item_usage_amount",),
+    use=_cur_use,
 )
 
 CUR2 = replace(
@@ -423,7 +494,16 @@ def cost_bases(fmt: BillFormat, columns: Columns) -> tuple[str, ...]:
 
 def used_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
     """The columns that the bill's SQL reads, of those there are."""
-    text = charges_sql(fmt, columns, rules, date(2000, 1, 1), date(2000, 1, 1)).lower()
+    return _named_in(charges_sql(fmt, columns, rules, date(2000, 1, 1), date(2000, 1, 1)), columns)
+
+
+def driver_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
+    """The columns that `drivers_sql` reads, of those there are; none of those beyond `used_columns` is needed."""
+    return _named_in(drivers_sql(fmt, columns, rules, date(2000, 1, 2), date(2000, 1, 1)), columns)
+
+
+def _named_in(sql: str, columns: Columns) -> tuple[str, ...]:
+    text = sql.lower()
     return tuple(c for c in columns if re.search(rf"\b{re.escape(c)}\b", text))
 
 
@@ -436,11 +516,14 @@ def charges_sql(
     table: str = "bill",
     *,
     undated: bool = False,
+    ends_only: bool = False,
+    more: Mapping[str, str] | None = None,
 ) -> str:
     """The SELECT, in Athena's dialect, that turns the bill's lines of start to end (inclusive) into charges.
 
     The range is half-open on the raw column, so that an engine can skip files and row groups by their statistics.
-    With `undated`, lines without a date come too, so that they can be refused.
+    With `undated`, lines without a date come too, so that they can be refused. With `ends_only`, the days between start
+    and end are left out. `more` names expressions over the bill's columns that are selected, too.
     """
     parts = dict(fmt.select(columns))
     split = parts.pop("split", None)
@@ -462,6 +545,11 @@ def charges_sql(
     range_ = f"{fmt.start} >= TIMESTAMP '{start} 00:00:00' AND {fmt.start} < TIMESTAMP '{next_day} 00:00:00'"
     if undated:
         range_ = f"(({range_}) OR {fmt.start} IS NULL)"
+    if ends_only and (end - start).days > 1:
+        after_start = start + timedelta(days=1)
+        in_between = f"{fmt.start} >= TIMESTAMP '{after_start} 00:00:00' AND {fmt.start} < TIMESTAMP '{end} 00:00:00'"
+        range_ += f" AND NOT ({in_between})"
+    others = "".join(f",\n    {sql} AS {name}" for name, sql in (more or {}).items())
     return f"""SELECT
     CAST({fmt.start} AS DATE) AS charge_date,
     {parts["linkedaccount"]} AS linkedaccount,
@@ -472,7 +560,7 @@ def charges_sql(
     COALESCE({parts["scheduled"]}, FALSE) AS scheduled,
     {left_out} AS left_out,
     {currency} AS currency,
-    {fmt.bases[rules.cost_basis].sql(columns)} AS cost
+    {fmt.bases[rules.cost_basis].sql(columns)} AS cost{others}
 FROM {table}
 WHERE {range_}"""
 
@@ -552,6 +640,99 @@ def fingerprints_sql(breakdown: str) -> str:
 FROM ({breakdown}) AS ou_breakdown
 GROUP BY billingdate
 ORDER BY billingdate"""
+
+
+def drivers_sql(fmt: BillFormat, columns: Columns, rules: Rules, day: date, against: date, table: str = "bill") -> str:
+    """What each account's service costs on two days, and what makes the difference.
+
+    Lines are matched by what was used: account, service and SKU. Where such use has a quantity q on both days, at a
+    unit cost of p, its price effect is q1 x (p1 - p0), and the rest is volume. Of the price effect, `coverage` is what
+    comes of another share of the use being covered by commitments: q1 x (share1 - share0) x (unit cost of covered use -
+    of other use, over both days together). Use on one day alone is volume.
+
+    Quotients are doubles, rounded to the sixth decimal; the rest is exact, and a row's effects sum to now - before.
+    `there_` is 1 where there are lines on the day, `used_` where some of them are more than fees, tax and the like.
+    """
+    use = fmt.use(columns, rules.cost_basis) if fmt.use else None
+    use = use or Use((), "CAST(NULL AS DOUBLE)", "FALSE", "FALSE", "FALSE")
+    sku = {f"sku_{n}": column for n, column in enumerate(use.sku)}
+    more = sku | {
+        "quantity": use.quantity,
+        "is_use": f"COALESCE({use.is_use}, FALSE)",
+        "committed": f"COALESCE({use.committed}, FALSE)",
+        "unused": f"COALESCE({use.unused}, FALSE)",
+    }
+    charges = charges_sql(fmt, columns, rules, min(day, against), max(day, against), table, ends_only=True, more=more)
+    key = ", ".join(("linkedaccount", "service", "ou", "part", *sku))
+    on = [f"charge_date = DATE '{against}'", f"charge_date = DATE '{day}'"]
+
+    def of_days(name: str, value: str, condition: str = "", function: str = "SUM", other: str = "") -> str:
+        return ", ".join(
+            f"{function}(CASE WHEN {is_day}{condition} THEN {value}{other} END) AS {name}{n}"
+            for n, is_day in enumerate(on)
+        )
+
+    kept = f"""SELECT charges.*, CASE
+        WHEN charge_category = 'Tax' THEN 'tax'
+        WHEN charge_category IN ('Credit', 'Refund') THEN 'credits'
+        WHEN unused THEN 'coverage'
+        WHEN scheduled OR charge_category = 'Purchase' THEN 'one_off'
+        WHEN is_use THEN 'use'
+        ELSE 'other' END AS part
+    FROM ({charges}) AS charges
+    WHERE left_out IS NULL"""
+    grouped = f"""SELECT {key},
+        {of_days("cost", "cost")},
+        {of_days("quantity", "quantity")},
+        {of_days("cost_covered", "cost", " AND committed")},
+        {of_days("covered", "quantity", " AND committed")},
+        {of_days("there", "1", function="MAX", other=" ELSE 0")},
+        {of_days("used", "1", " AND part IN ('use', 'other')", function="MAX", other=" ELSE 0")}
+    FROM ({kept}) AS kept
+    GROUP BY {key}"""
+    zero = f"CAST(0 AS {MONEY_SQL})"
+    # Beyond 1E30 nothing is a quantity: that keeps NaN and infinity out.
+    matched = " AND ".join(f"quantity{n} > 0 AND quantity{n} < 1E30" for n in (0, 1))
+    numbers = f"""SELECT linkedaccount, service, ou, part, there0, there1, used0, used1,
+        COALESCE(cost0, {zero}) AS cost0, COALESCE(cost1, {zero}) AS cost1,
+        COALESCE(quantity0, 0) <> 0 OR COALESCE(cost0, {zero}) <> {zero} AS counts0,
+        COALESCE(quantity1, 0) <> 0 OR COALESCE(cost1, {zero}) <> {zero} AS counts1,
+        CAST(COALESCE(cost0, {zero}) AS DOUBLE) AS c0, CAST(COALESCE(cost1, {zero}) AS DOUBLE) AS c1,
+        part = 'use' AND COALESCE({matched}, FALSE) AS matched, quantity0 AS q0, quantity1 AS q1,
+        COALESCE(covered0, 0) AS k0, COALESCE(covered1, 0) AS k1,
+        CAST(COALESCE(cost_covered0, {zero}) + COALESCE(cost_covered1, {zero}) AS DOUBLE) AS covered_cost
+    FROM ({grouped}) AS skus"""
+    # Today's use at that day's unit cost. Where it is far from both costs, the unit is not what is paid for (a minimum
+    # charge, a free tier that is used up): all of the change is volume then.
+    then = "q1 * c0 / q0"
+    comparable = f"matched AND ABS({then}) <= 10 * (ABS(c0) + ABS(c1))"
+    mixed = "k0 + k1 > 0 AND q0 + q1 - k0 - k1 > 1E-9 * (q0 + q1)"
+    saved = "covered_cost / (k0 + k1) - (c0 + c1 - covered_cost) / (q0 + q1 - k0 - k1)"
+
+    def rounded(value: str, condition: str) -> str:
+        attempt = f"TRY_CAST(TRY_CAST({value} AS DECIMAL(38, 6)) AS {MONEY_SQL})"
+        return f"COALESCE(CASE WHEN {condition} THEN {attempt} END, {zero})"
+
+    effects = f"""SELECT numbers.*, cost1 - cost0 AS delta,
+        {rounded(f"c1 - {then}", comparable)} AS repriced,
+        {rounded(f"(k1 - q1 * k0 / q0) * ({saved})", f"{comparable} AND {mixed}")} AS covering
+    FROM ({numbers}) AS numbers"""
+
+    def total(name: str, value: str, condition: str) -> str:
+        return f"COALESCE(SUM(CASE WHEN {condition} THEN {value} END), {zero}) AS {name}"
+
+    is_volume = "part = 'use' AND (matched OR NOT counts0 OR NOT counts1)"
+    return f"""SELECT linkedaccount, service, ou, SUM(cost0) AS before, SUM(cost1) AS now,
+    MAX(there0) AS there_before, MAX(there1) AS there_now, MAX(used0) AS used_before, MAX(used1) AS used_now,
+    {total("volume", "delta - repriced", is_volume)},
+    {total("price", "repriced - covering", "matched")},
+    {total("coverage", "CASE WHEN matched THEN covering ELSE delta END", "matched OR part = 'coverage'")},
+    {total("one_off", "delta", "part = 'one_off'")},
+    {total("credits", "delta", "part = 'credits'")},
+    {total("tax", "delta", "part = 'tax'")},
+    {total("other", "delta", f"part = 'other' OR (part = 'use' AND NOT ({is_volume}))")}
+FROM ({effects}) AS effects
+GROUP BY linkedaccount, service, ou"""
 
 
 def accounts_sql(charges: str) -> str:

@@ -221,6 +221,12 @@ class Warehouse(Protocol):
         The batches have OU_BREAKDOWN's columns and a sixth, `cost`, the exact decimal that dailycost rounds.
         """
 
+    def drivers(self, day: date, against: date) -> pa.Table:
+        """What each account's service costs on two days and what makes the difference, in one query over both.
+
+        The columns are those of `core.drivers.as_sums`; costs are those of `breakdown`, whichever OU they are of.
+        """
+
     def accounts(self) -> pa.Table:
         """Accounts that the bill names: account_id, account_name."""
 
@@ -269,6 +275,9 @@ class Archive(Protocol):
     def get(self, path: str) -> bytes | None: ...
 
     def list(self, prefix: str) -> list[str]: ...
+
+    def size(self) -> int:
+        """Bytes of all objects together, without the versions that were replaced."""
 
     def link(self, path: str, *, valid: timedelta) -> str:
         """Where a person with this link can fetch the object, at most for so long."""

@@ -25,6 +25,7 @@ from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal
 from finops_assets.core import bill
 from finops_assets.core.bill import EARLIEST, LATEST
+from finops_assets.core.drivers import as_sums
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import Archive, BillDescription, DayPrint, Glance, SourceDay
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
@@ -54,6 +55,7 @@ class _Table:
     format: bill.BillFormat
     columns: Mapping[str, str]
     select: str
+    select_drivers: str
     periods: str
     description: BillDescription
 
@@ -159,6 +161,22 @@ class AthenaWarehouse:
             con.register("account_ou_map", accounts)
             yield from con.sql(sql).to_arrow_reader(BATCH_ROWS)
 
+    def drivers(self, day: date, against: date) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = self._look()
+        periods = _since(table.periods, min(day, against))
+        source = f"(SELECT {table.select_drivers} FROM {_quoted(table.name)}{periods}) AS bill"
+        sql = bill.drivers_sql(table.format, table.columns, self._rules, day, against, source)
+        folder = self._new_folder()
+        try:
+            files = self._staging.fetch(sql, table.description.snapshot, f"why {day} is not as {against}", folder)
+            found = [pq.ParquetFile(file).read() for file in files]
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return as_sums(pa.concat_tables(found) if found else None)
+
     def accounts(self) -> pa.Table:
         import pyarrow as pa
 
@@ -245,12 +263,17 @@ class AthenaWarehouse:
         columns = {name: _sql_type(type_) for name, type_ in raw.items()}
         bill.check_columns(fmt, columns, self._rules, self._name)
         used = bill.used_columns(fmt, columns, self._rules)
+
+        def select(names: tuple[str, ...]) -> str:
+            return ", ".join(f"{_typed(fmt, name, raw[name])} AS {name}" for name in names)
+
         return _Table(
             name=self._name,
             location=storage.get("Location", ""),
             format=fmt,
             columns=columns,
-            select=", ".join(f"{_typed(fmt, name, raw[name])} AS {name}" for name in used),
+            select=select(used),
+            select_drivers=select(bill.driver_columns(fmt, columns, self._rules)),
             periods="billing_period" if "billing_period" in keys else "month" if {"year", "month"} <= set(keys) else "",
             description=BillDescription(
                 format=fmt.name,
@@ -327,6 +350,8 @@ def _typed(fmt: bill.BillFormat, name: str, hive_type: str) -> str:
         return name if hive_type == "timestamp" else f"CAST({name} AS TIMESTAMP)"
     if name in fmt.costs:
         return f"CAST({text} AS {MONEY_SQL})" if hive_type == "string" else name
+    if name in fmt.quantities:
+        return f"TRY_CAST({name} AS DOUBLE)"
     if name in bill.ACCOUNT_COLUMNS and hive_type in ("bigint", "int", "double"):
         return f"lpad(CAST(CAST({name} AS BIGINT) AS VARCHAR), 12, '0')"
     if hive_type == "string" or hive_type.startswith(("map", "varchar")):

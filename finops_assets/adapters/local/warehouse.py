@@ -22,6 +22,7 @@ from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal,
 from finops_assets.adapters.local.bill_files import BillFiles, find_bill
 from finops_assets.core import bill
 from finops_assets.core.bill import EARLIEST, LATEST
+from finops_assets.core.drivers import as_sums
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import BillDescription, DayPrint, Glance, SourceDay
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
@@ -123,6 +124,12 @@ class DuckDBWarehouse:
             with opened.explained():
                 yield from opened.con.sql(athena_to_duckdb(sql)).to_arrow_reader(BATCH_ROWS)
 
+    def drivers(self, day: date, against: date) -> pa.Table:
+        with self._open() as opened:
+            sql = athena_to_duckdb(bill.drivers_sql(opened.format, opened.driver_columns, self._rules, day, against))
+            with opened.explained():
+                return as_sums(opened.con.sql(sql).to_arrow_table())
+
     def accounts(self) -> pa.Table:
         with self._open() as opened:
             sql = athena_to_duckdb(bill.accounts_sql(opened.charges(self._rules, EARLIEST, LATEST)))
@@ -170,7 +177,9 @@ class _OpenBill:
         bill.check_columns(self.format, self.columns, rules, str(files.root))
         self._used = bill.used_columns(self.format, self.columns, rules)
         self._refuse_doubled()
-        self._select = ", ".join(f"{self._typed(n, *self._raw[n])} AS {_identifier(n)}" for n in self._used)
+        self.driver_columns = {n: type_ for n, type_ in self.columns.items() if n not in self._doubled}
+        read = dict.fromkeys((*self._used, *bill.driver_columns(self.format, self.driver_columns, rules)))
+        self._select = ", ".join(f"{self._typed(n, *self._raw[n])} AS {_identifier(n)}" for n in read)
         with self.explained():
             self.create_bill_view(self.con)
         self._survey(rules)
@@ -264,6 +273,8 @@ class _OpenBill:
             return _point_in_time(column, raw_type)
         if name in self.format.costs:
             return _amount(column, raw_type)
+        if name in self.format.quantities:
+            return f"TRY_CAST({column} AS DOUBLE)"
         if raw_type == "VARCHAR":
             # CUR 2.0's map as text: empty where a line has no product, and nothing but JSON can be looked into.
             return f"CASE WHEN json_valid({column}) THEN {column} END" if name == "product" else column
