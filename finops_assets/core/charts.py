@@ -7,14 +7,17 @@ imported where it is used, as its first render in a process takes 0.5 s.
 from __future__ import annotations
 
 import json
+import unicodedata
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.money import money
+
+if TYPE_CHECKING:
+    from finops_assets.core.scorecard import Score
 
 PALETTE = ("#1f5a96", "#e08a1e", "#2a9d8f", "#8e6bb8", "#c2506a")
 """Colours of the largest series, told apart by people who are colour-blind, on white and on near-black."""
@@ -196,29 +199,25 @@ def to_png(spec: Mapping[str, Any], scale: float = 2) -> bytes:
     """The spec as a PNG of `scale` device pixels per CSS pixel. Nothing is loaded from the network."""
     import vl_convert
 
-    return _packed(vl_convert.vegalite_to_png(json.dumps(spec), scale=scale, allowed_base_urls=[]))
+    return _packed(vl_convert.vegalite_to_png(json.dumps(_drawable(spec)), scale=scale, allowed_base_urls=[]))
 
 
-@contextmanager
-def renderer_beside() -> Iterator[Callable[[Mapping[str, Any]], bytes]]:
-    """A `to_png` in a process of its own, which starts now and is warm when it is needed.
+def to_svg(spec: Mapping[str, Any]) -> str:
+    """The spec as SVG, with its text as text. Nothing is loaded from the network."""
+    import vl_convert
 
-    The first render of a process takes 0.5 s and holds the interpreter's lock; beside a run it costs the run nothing.
-    """
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
+    return vl_convert.vegalite_to_svg(json.dumps(_drawable(spec)), allowed_base_urls=[])
 
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        pool.submit(to_png, {"mark": "point", "data": {"values": []}, "width": 1, "height": 1})
 
-        def draw(spec: Mapping[str, Any]) -> bytes:
-            try:
-                return pool.submit(to_png, spec).result()
-            except BrokenProcessPool:  # it was killed, or could not start: a digest is not lost for that
-                return to_png(spec)
-
-        yield draw
+def _drawable(part: Any) -> Any:
+    """A spec without the characters that XML does not have: a name with one makes the renderer end the process."""
+    if isinstance(part, str):
+        return "".join(" " if unicodedata.category(c) in ("Cc", "Cs") or c in "\ufffe\uffff" else c for c in part)
+    if isinstance(part, list | tuple):
+        return [_drawable(each) for each in part]
+    if isinstance(part, Mapping):
+        return {_drawable(name): _drawable(each) for name, each in part.items()}
+    return part
 
 
 def _packed(png: bytes) -> bytes:
@@ -359,4 +358,194 @@ def _day_label(costs: DailyCost, marks: Sequence[Mapping[str, Any]], days: Seque
             {"mark": {"type": "rule", "color": _INK}, "encoding": {"x": x, "y": y, "y2": {"field": "own"}}},
             {"mark": words, "encoding": {"x": x, "y": y, "text": {"field": "text"}}},
         ],
+    }
+
+
+LIGHT_COLOURS = {"green": "#2f7d4f", "amber": "#a8670c", "red": "#b42318", "no budget": "#52606d"}
+"""Of the lights of core.budgets, dark enough to be read as text on white; a word and a shape always stand beside."""
+
+
+def month_spec(
+    costs: Mapping[date, Decimal],
+    score: Score,
+    *,
+    day: date,
+    currency: str,
+    basis: str,
+    name: str = "",
+    width: int = 640,
+    height: int = 236,
+) -> dict[str, Any]:
+    """An OU's month against its budget: cost so far as bars, the forecast to the month's end with its band.
+
+    Bars over the budget are red; the forecast has the colour of the light.
+
+    Args:
+        costs: of each day of the month, at least; a day without an entry has no data, and no bar.
+        score: the OU's on `day`: budget, forecast and light.
+        day: the newest day; later ones are not drawn.
+        currency, basis: named in the title.
+        name: what the OU is called in the title; its path by default.
+        width, height: of the whole image in CSS pixels.
+    """
+    first = day.replace(day=1)
+    days = [first + timedelta(n) for n in range(((first + timedelta(31)).replace(day=1) - first).days)]
+    last = days[-1]
+    budget = None if score.budget is None else float(score.budget)
+    bars, total = [], Decimal()
+    for d in days:
+        if d <= day and d in costs:
+            total += costs[d]
+            over = score.budget is not None and total > score.budget
+            bars.append({"day": d.isoformat(), "cost": float(total), "over": over, "shown": money(total)})
+    colour = LIGHT_COLOURS[score.light]
+    x = {
+        "field": "day",
+        "type": "ordinal",
+        "scale": {"domain": [d.isoformat() for d in days], "paddingInner": 0.2, "paddingOuter": 0.1},
+        "axis": _month_axis(days, day),
+    }
+    y = {
+        "field": "cost",
+        "type": "quantitative",
+        "title": None,
+        "axis": {
+            "format": _axis_format([*bars, {"cost": budget or 0.0}]),
+            "labelExpr": "replace(datum.label, 'G', 'B')",
+            "tickCount": 4,
+            "gridColor": _GRID,
+            "domain": False,
+            "ticks": False,
+            "labelPadding": 6,
+        },
+    }
+    layers: list[dict[str, Any]] = [
+        {
+            "data": {"values": bars},
+            "mark": {"type": "bar"},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "color": {"condition": {"test": "datum.over", "value": LIGHT_COLOURS["red"]}, "value": PALETTE[0]},
+                "opacity": {"condition": {"test": f"datum.day === '{day.isoformat()}'", "value": 1}, "value": 0.72},
+                "tooltip": [
+                    {"field": "day", "type": "nominal", "title": "Month to"},
+                    {"field": "shown", "type": "nominal", "title": currency},
+                ],
+            },
+        },
+        *_forecast_layers(score, day, last, x, colour),
+    ]
+    if budget is not None:
+        layers += _budget_layers(budget, money(score.budget), days, x)
+    shape = {"green": "●", "amber": "▲", "red": "■", "no budget": "○"}[score.light]
+    light = score.light if score.reason == score.light else f"{score.light}: {score.reason}"
+    expected = "No forecast."
+    if score.p50 is not None:
+        band = f" ({money(score.p10)} to {money(score.p90)})" if score.p10 is not None and day < last else ""
+        expected = f"Forecast {money(score.p50)}{band}."
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "width": width,
+        "height": height,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "background": "white",
+        "padding": {"left": 12, "right": 16, "top": 12, "bottom": 12},
+        "title": {
+            "text": f"{next(iter(_short_labels([name or score.ou]).values()))}: month against budget and forecast",
+            "subtitle": [f"{shape} {light}", f"{expected} In {currency}, {basis}"],
+            "subtitleColor": _MUTED,
+            "subtitleFontSize": 12,
+            "subtitlePadding": 4,
+            "anchor": "start",
+            "frame": "bounds",
+            "fontSize": 14,
+            "fontWeight": "bold",
+            "color": _INK,
+            "offset": 10,
+            "limit": width - 28,
+        },
+        "layer": layers,
+        "config": {
+            "font": "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif",
+            "view": {"stroke": None},
+            "axis": {"labelFontSize": 12, "labelColor": _MUTED},
+        },
+    }
+
+
+def _forecast_layers(score: Score, day: date, last: date, x: dict[str, Any], colour: str) -> list[dict[str, Any]]:
+    """From the month so far to where it is expected to end; nothing on the last day, or without a forecast."""
+    if score.p50 is None or day >= last:
+        return []
+    ends = (score.p50, score.p10 or score.p50, score.p90 or score.p50)
+    now = float(score.month_to_date)
+    from_to = [
+        {"day": d.isoformat(), "cost": p50, "low": low, "high": high}
+        for d, p50, low, high in ((day, now, now, now), (last, *map(float, ends)))
+    ]
+    along = {"x": x, "y": {"field": "cost", "type": "quantitative"}}
+    return [
+        {
+            "data": {"values": from_to},
+            "mark": {"type": "area", "color": colour, "opacity": 0.2},
+            "encoding": {"x": x, "y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
+        },
+        {
+            "data": {"values": from_to},
+            "mark": {"type": "line", "color": colour, "strokeDash": [5, 3], "strokeWidth": 2},
+            "encoding": along,
+        },
+        {
+            "data": {"values": from_to[1:]},
+            "mark": {"type": "point", "filled": True, "size": 50, "color": colour, "opacity": 1},
+            "encoding": along,
+        },
+    ]
+
+
+def _budget_layers(budget: float, words: str, days: Sequence[date], x: dict[str, Any]) -> list[dict[str, Any]]:
+    at = {"field": "cost", "type": "quantitative"}
+    label = {"day": days[0].isoformat(), "cost": budget, "text": f"budget {words}"}
+    return [
+        {
+            "data": {"values": [label]},
+            "mark": {"type": "rule", "color": _INK, "strokeWidth": 1.5},
+            "encoding": {"y": at},
+        },
+        {
+            "data": {"values": [label]},
+            "mark": {
+                "type": "text",
+                "align": "left",
+                "baseline": "bottom",
+                "dx": -6,
+                "dy": -3,
+                "fontSize": 12,
+                "color": _INK,
+            },
+            "encoding": {"x": x, "y": at, "text": {"field": "text"}},
+        },
+    ]
+
+
+def _month_axis(days: Sequence[date], day: date) -> dict[str, Any]:
+    """The first, the last, the newest day, and every fifth that is not too near to one of them."""
+    fixed = {days[0], days[-1], day}
+    shown = sorted(fixed | {d for d in days if d.day % 5 == 0 and all(abs((d - f).days) > 2 for f in fixed)})
+    if 0 < (days[-1] - day).days <= 2:
+        shown.remove(days[-1])
+    texts = {d.isoformat(): short_day(d, weekday=False) for d in shown}
+    is_day = {"test": f"datum.value === '{day.isoformat()}'"}
+    return {
+        "title": None,
+        "values": list(texts),
+        "labelExpr": f"{json.dumps(texts)}[datum.value]",
+        "labelAngle": 0,
+        "labelOverlap": False,
+        "labelFontWeight": {"condition": {**is_day, "value": "bold"}, "value": "normal"},
+        "labelColor": {"condition": {**is_day, "value": _INK}, "value": _MUTED},
+        "ticks": False,
+        "domainColor": _MUTED,
+        "labelPadding": 6,
     }
