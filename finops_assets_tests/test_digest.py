@@ -652,7 +652,7 @@ def test_png_is_whole_after_packing() -> None:
     import zlib
 
     png = charts.to_png(chart_spec(figures_of(month_of())))
-    assert struct.unpack(">II", png[16:24]) == (1280, 472)
+    assert struct.unpack(">II", png[16:24]) == (1000, 452)
     at, kinds, pixels = 8, [], b""
     while at < len(png):
         length, kind = struct.unpack(">I4s", png[at : at + 8])
@@ -663,7 +663,7 @@ def test_png_is_whole_after_packing() -> None:
         at += 12 + length
     assert kinds[0] == b"IHDR"
     assert kinds[-1] == b"IEND"
-    assert len(zlib.decompress(pixels)) == 472 * (1280 * 4 + 1)
+    assert len(zlib.decompress(pixels)) == 452 * (1000 * 4 + 1)
 
 
 def test_columns_align_wide_and_combining_letters() -> None:

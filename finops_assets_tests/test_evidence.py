@@ -381,7 +381,9 @@ def test_only_the_months_own_objects_are_in_it(small: ObjectArchive) -> None:
         "digests/_covered/2025-09-30_2025-10-02_by_2025-10-03_r1.json",
         "digests/_covered/2025-01-01_2025-12-31_by_2026-01-01_r1.json",
         "digests/2025-09-01/r1/digest.html",
-        "digests/2025-09-30/r2/report.pdf",
+        "digests/2025-09-30/r2/executive_snapshot.pdf",
+        "digests/2025-09-30/r2/editions/0123456789abcdef/digest.html",
+        "digests/2025-09-30/r2/receipts/0a1b.0123456789abcdef.json",
         "incidents/closed/2025-09/20250910T070000-source_late-2025-09-09.json",
     ]
     others = [

@@ -17,7 +17,7 @@ import pytest
 
 from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.adapters.local.mailer import EmlOutbox
-from finops_assets.core.digest import Digest
+from finops_assets.core.digest import Digest, ou_hash
 from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError, UnknownDeliveryError
 from finops_assets.core.outbox import Outbox
 from finops_assets.core.ports import Delivery, Refused
@@ -651,3 +651,243 @@ def test_eml_outbox_refuses_ids_that_are_paths(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ArchiveError, match="cannot be written"):
         EmlOutbox(tmp_path / "file").send(message, "a@example.com", "x")
+
+
+# --- editions of OUs, and the executives' PDF
+
+PROD, PLATFORM = "Workloads/Prod", "Platform"
+PDF = b"%PDF-1.7 two pages"
+LEAD, EXECUTIVE = "lead@example.com", "cfo@example.com"
+
+
+def edition(ou: str, total: str = "12.34", **changed: object) -> Digest:
+    plain = dataclasses.replace(
+        digest(total=total), subject=f"{ou} only", text=f"{ou}\n", csv=f"{ou}\r\n".encode(), month_png=b"\x89M", ou=ou
+    )
+    return dataclasses.replace(plain, csv_name=f"ou_breakdown_{DAY}_part.csv", **changed)
+
+
+def shared(archive: Archive, mailer: Mailer, **lists: object) -> Outbox:
+    """An outbox whose stored digest has two editions and a PDF."""
+    given = {"recipients": ("ann@example.com",), "by_ou": {PROD: (LEAD,)}, "executives": (EXECUTIVE,)} | lists
+    clock = ticking()
+    box = Outbox(archive, mailer, "finops@example.com", clock=lambda: next(clock), **given)
+    ous = (PROD, PLATFORM, "Workloads")
+    box.store(digest(), "f1", AT, editions={ou: edition(ou) for ou in ous}, pdf=PDF)
+    return box
+
+
+def received(mailer: Mailer) -> list[tuple[str, str, list[str]]]:
+    """Recipient, subject and file names of each message."""
+    mails = [(to, email.message_from_bytes(data, policy=default)) for to, _, data in mailer.sent]
+    return [(to, mail["Subject"], [part.get_filename() for part in mail.iter_attachments()]) for to, mail in mails]
+
+
+WHOLE = ("[FinOps] 3412.77 USD", ["ou_breakdown_2025-09-10.csv"])
+WITH_PDF = (WHOLE[0], [*WHOLE[1], "executive_snapshot_2025-09-10.pdf"])
+OF_PROD = ("Workloads/Prod only", ["ou_breakdown_2025-09-10_part.csv"])
+
+
+def test_editions_and_the_pdf_are_stored_with_the_digest(archive: Archive, mailer: Mailer) -> None:
+    """Each part below the digest's folder with its hash; the OU is in the manifest, not in the path."""
+    box = shared(archive, mailer)
+    stored = box.latest(DAY)
+    assert box.store(digest(), "f1", AT) == stored
+    assert list(archive.objects)[-1] == "digests/2025-09-10/r1/manifest.json"
+    assert archive.objects["digests/2025-09-10/r1/executive_snapshot.pdf"] == box.pdf(stored) == PDF
+    assert box.load(stored) == digest()
+    assert box.load(stored, PROD) == edition(PROD)
+    assert set(stored.editions) == {PROD, PLATFORM, "Workloads"}
+    assert stored.editions[PROD].total == Decimal("12.34")
+    below = [path for path in archive.objects if "/editions/" in path]
+    assert len(below) == 15
+    assert not any("Workloads" in path or "Platform" in path for path in below)
+    assert {path.removeprefix(stored.path) for path in archive.objects} == {*stored.parts, "manifest.json"}
+    with pytest.raises(ArchiveError, match="has no edition of Data"):
+        box.load(stored, "Data")
+
+
+def test_a_manifest_of_an_earlier_version_is_read(archive: Archive, mailer: Mailer) -> None:
+    """A digest stored before there were editions is loaded and sent as ever."""
+    box = outbox(archive, mailer)
+    box.store(digest(), "f1", AT)
+    path = "digests/2025-09-10/r1/manifest.json"
+    old = json.loads(archive.objects[path])
+    del old["editions"], old["says"], old["late"]
+    archive.objects[path] = json.dumps(old).encode()
+    stored = box.latest(DAY)
+    assert (stored.editions, box.pdf(stored), box.load(stored)) == ({}, b"", digest())
+    assert len(box.deliver(DAY)) == 3
+
+
+def test_each_list_gets_what_is_its_own(archive: Archive, mailer: Mailer) -> None:
+    """The whole, the whole with the PDF, an edition: one message each, with a receipt each."""
+    box = shared(archive, mailer)
+    box.deliver(DAY)
+    assert received(mailer) == [("ann@example.com", *WHOLE), (EXECUTIVE, *WITH_PDF), (LEAD, *OF_PROD)]
+    assert box.deliver(DAY) == []
+    assert box.mailed(DAY).recipients == ("ann@example.com", EXECUTIVE, LEAD)
+    receipts = [json.loads(archive.objects[path]) for path in archive.list("digests/2025-09-10/r1/receipts/")]
+    assert {receipt["recipient"]: receipt.get("ou", "") for receipt in receipts} == {
+        "ann@example.com": "",
+        EXECUTIVE: "",
+        LEAD: PROD,
+    }
+    assert not any("@" in path for path in archive.objects)
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        ({"executives": ("Ann <ANN@example.com>",), "by_ou": {PROD: ("ann@example.com",)}}, [WITH_PDF]),
+        ({"executives": (), "by_ou": {PROD: ("ann@example.com",)}}, [WHOLE]),
+        ({"recipients": (), "executives": ("ann@example.com",), "by_ou": {PROD: ("ann@example.com",)}}, [WITH_PDF]),
+        (
+            {"recipients": (), "executives": (), "by_ou": dict.fromkeys((PROD, PLATFORM), ("ann@example.com",))},
+            [OF_PROD, ("Platform only", OF_PROD[1])],
+        ),
+        (
+            {"recipients": (), "executives": (), "by_ou": dict.fromkeys((PROD, "Workloads"), ("ann@example.com",))},
+            [("Workloads only", OF_PROD[1])],
+        ),
+    ],
+    ids=["all three", "recipients and an OU", "executives and an OU", "two OUs", "an OU and one below it"],
+)
+def test_nobody_gets_what_another_mail_of_theirs_contains(
+    lists: dict, expected: list, archive: Archive, mailer: Mailer
+) -> None:
+    """One mail for somebody in several lists; of two OUs apart from each other, a message for each."""
+    shared(archive, mailer, **lists).deliver(DAY)
+    assert [mail[1:] for mail in received(mailer)] == expected
+    assert len({delivery_id for _, delivery_id, _ in mailer.sent}) == len(expected)
+
+
+def test_two_editions_of_one_reader_are_settled_and_resent_together(archive: Archive) -> None:
+    """Who is in doubt is named once; each message has its own receipt; a resend brings both again."""
+    mailer = Mailer(loses=LEAD, repeatable=False)
+    box = shared(archive, mailer, by_ou=dict.fromkeys((PROD, PLATFORM), (LEAD,)))
+    with pytest.raises(UnknownDeliveryError) as caught:
+        box.deliver(DAY)
+    assert str(caught.value).count(LEAD) == 3  # who, and the two commands
+    assert (box.mailed(DAY).state, box.mailed(DAY).unknown) == ("unknown", (LEAD,))
+    assert len(open_notes(archive)) == 2
+    assert len(box.settle(DAY, [LEAD])) == 2
+    assert box.mailed(DAY).state == "sent"
+    mailer.loses = ""
+    before = {to + subject: data for (to, subject, _), (*_, data) in zip(received(mailer), mailer.sent, strict=True)}
+    assert len(box.resend(DAY, [LEAD])) == 2
+    for (to, subject, _), (*_, again) in list(zip(received(mailer), mailer.sent, strict=True))[-2:]:
+        first = before[to + subject]
+        ids = [email.message_from_bytes(data)["Message-ID"].encode() for data in (first, again)]
+        assert ids[0] != ids[1]
+        assert first.replace(ids[0], b"") == again.replace(ids[1], b"")
+
+
+def test_resending_keeps_to_the_settings(archive: Archive, mailer: Mailer) -> None:
+    """Somebody of an OU gets its edition again, not the whole; somebody whom no setting names gets the whole."""
+    box = shared(archive, mailer)
+    box.resend(DAY, [LEAD, EXECUTIVE, "auditor@example.com"])
+    assert received(mailer) == [(LEAD, *OF_PROD), (EXECUTIVE, *WITH_PDF), ("auditor@example.com", *WHOLE)]
+    box.resend(DAY)
+    assert len(mailer.sent) == 6
+
+
+def test_an_edition_that_was_not_made_does_not_hold_up_the_others(archive: Archive, mailer: Mailer) -> None:
+    """The others are served; the error says whose is missing and what makes it; nobody gets the whole instead."""
+    box = shared(archive, mailer, by_ou={"Data": (LEAD,), PROD: ("pat@example.com",)})
+    for _ in range(2):
+        with pytest.raises(FinopsError, match=r"has no edition of Data for lead@example\.com.*--refresh"):
+            box.deliver(DAY)
+    assert [to for to, *_ in received(mailer)] == ["ann@example.com", EXECUTIVE, "pat@example.com"]
+    assert box.mailed(DAY).state == "partial"
+
+
+@pytest.mark.parametrize("part", ["executive_snapshot.pdf", "month.png", "digest.txt"])
+def test_no_part_of_an_edition_or_pdf_is_sent_that_was_tampered_with(
+    part: str, archive: Archive, mailer: Mailer
+) -> None:
+    """It is named, and nothing goes out to anybody."""
+    box = shared(archive, mailer)
+    path = next(path for path in reversed(archive.list("digests/2025-09-10/r1/")) if path.endswith(part))
+    if part != "executive_snapshot.pdf":
+        path = f"digests/2025-09-10/r1/editions/{ou_hash(PROD)}/{part}"
+    archive.objects[path] += b"!"
+    for send in (box.deliver, box.resend):
+        with pytest.raises(ArchiveError, match=rf"{part}: is not what was stored"):
+            send(DAY)
+    assert mailer.sent == []
+
+
+# Storing writes 4 parts, the PDF, 3 editions of 5 and the manifest, 21 objects; then there are a note and a receipt for
+# each of three, what all know, what the edition's readers know, and the end marker.
+@pytest.mark.parametrize("step", range(20, 31))
+def test_no_crash_sends_an_edition_twice_or_forgets_one(step: int, archive: Archive) -> None:
+    """Whichever object was not written, every message goes out once, and who may have none is named."""
+    mailer = Mailer(repeatable=False)
+    archive.crash_at = step
+    with pytest.raises(CrashError):
+        shared(archive, mailer).deliver(DAY)
+    for _ in range(2):
+        box = shared(archive, mailer)
+        box._clock = lambda: AT + timedelta(hours=1)
+        try:
+            box.deliver(DAY)
+        except UnknownDeliveryError:
+            box.settle(DAY, box.mailed(DAY).unknown)
+    assert sorted(received(mailer)) == [("ann@example.com", *WHOLE), (EXECUTIVE, *WITH_PDF), (LEAD, *OF_PROD)]
+    assert box.mailed(DAY).state == "sent"
+    assert (box.told(), box.told(PROD)) == ({DAY: Decimal("3412.77")}, {DAY: Decimal("12.34")})
+
+
+def test_what_an_editions_readers_were_told_is_remembered_apart(archive: Archive, mailer: Mailer) -> None:
+    """Their subtotals, those of restated days too; of an OU without readers nothing; a late one tells no subtotal."""
+    box = shared(archive, mailer)
+    assert box.told(PROD) == {}
+    box.deliver(DAY)
+    assert (box.told(PROD), box.told(PLATFORM)) == ({DAY: Decimal("12.34")}, {})
+    says = {PROD: {DAY: Decimal("13"), DAY - timedelta(1): Decimal("9")}}
+    second = {PROD: edition(PROD, "13", revision=2)}
+    box.store(digest(revision=2), "f2", AT, editions=second, editions_say=says)
+    box.deliver(DAY)
+    assert box.told(PROD) == {DAY: Decimal("13"), DAY - timedelta(1): Decimal("9")}
+    late = DAY + timedelta(1)
+    box.store(
+        digest(day=late), "late", AT, says={}, late=True, editions={PROD: dataclasses.replace(edition(PROD), day=late)}
+    )
+    box.deliver(late)
+    assert late not in box.told(PROD)
+
+
+def test_addresses_of_all_lists_are_looked_at_first(archive: Archive, mailer: Mailer) -> None:
+    """A malformed one is told with its setting, and nothing goes out; an empty list beside others is none."""
+    for lists, where in (
+        ({"executives": ("nobody",)}, r"mail\.executives: 'nobody'"),
+        ({"by_ou": {PROD: ("nobody",)}}, r"mail\.by_ou \(Workloads/Prod\): 'nobody'"),
+        ({"recipients": (), "executives": (), "by_ou": {PROD: ()}}, r"mail\.recipients: names nobody"),
+    ):
+        with pytest.raises(SettingsError, match=where):
+            shared(archive, mailer, **lists).deliver(DAY)
+    assert mailer.sent == []
+    box = shared(archive, mailer, recipients=())
+    assert box.addresses == (EXECUTIVE, LEAD)
+    box.deliver(DAY)
+    assert [to for to, *_ in received(mailer)] == [EXECUTIVE, LEAD]
+
+
+def test_a_large_editions_link_is_to_its_own_csv(archive: Archive, mailer: Mailer) -> None:
+    """Too large to attach, each message links the file that it would have had, the PDF too."""
+    noise = random.Random(1).randbytes(200_000)
+    box = Outbox(
+        archive, mailer, "finops@example.com", (), by_ou={PROD: (LEAD,)}, executives=(EXECUTIVE,), max_megabytes=0.1
+    )
+    box.store(dataclasses.replace(digest(), csv=noise), "f1", AT, editions={PROD: edition(PROD, csv=noise)}, pdf=noise)
+    box.deliver(DAY)
+    texts = {
+        to: email.message_from_bytes(data, policy=default).get_body(("plain",)).get_content()
+        for to, _, data in mailer.sent
+    }
+    assert "r1/ou_breakdown_2025-09-10.csv?" in texts[EXECUTIVE]
+    assert "r1/executive_snapshot.pdf?" in texts[EXECUTIVE]
+    assert f"r1/editions/{ou_hash(PROD)}/ou_breakdown_2025-09-10_part.csv?" in texts[LEAD]
+    assert "pdf" not in texts[LEAD]
+    assert [files for *_, files in received(mailer)] == [[], []]

@@ -2,7 +2,9 @@
 
 What was done is in the archive, as small objects under `digests/`; nothing is remembered elsewhere:
 
-    digests/2025-09-10/r1/digest.html, digest.txt, the CSV, chart.png
+    digests/2025-09-10/r1/digest.html, digest.txt, the CSV, chart.png, month.png
+    digests/2025-09-10/r1/executive_snapshot.pdf                 what executives get beside it
+    digests/2025-09-10/r1/editions/<OU hash>/                    the same parts of one OU's edition
     digests/2025-09-10/r1/manifest.json                          written last: with it the digest exists
     digests/2025-09-10/r1/receipts/<address hash>.sending.json   there while a message is handed over
     digests/2025-09-10/r1/receipts/<address hash>.json           written after each message
@@ -10,10 +12,12 @@ What was done is in the archive, as small objects under `digests/`; nothing is r
     digests/2025-09-10/r1/resends/<address hash>-<n>.json        sent again on request
     digests/2025-09-10/r1/late                                   there if it went out in place of a day without a bill
     digests/_told.json                                           each day's total as recipients last heard it
+    digests/_told_by_ou.json                                     the same for the readers of each edition
     digests/_covered/<first>_<last>_by_<day>_r1.json             days that another day's mail speaks for
 
-A `.sending.json` without its receipt means that a message may have been accepted or not: its run was killed, or the
-connection was cut. Nothing can tell which, so it is not sent again by itself, and not forgotten: a person settles it.
+A receipt of an edition is named <address hash>.<OU hash>. A `.sending.json` without its receipt means that a message
+may have been accepted or not: its run was killed, or the connection was cut. Nothing can tell which, so it is not sent
+again by itself, and not forgotten: a person settles it.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.core.digest import Digest, Link, mail_address, message
+from finops_assets.core.digest import Digest, Link, mail_address, message, ou_hash, within
 from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError, UnknownDeliveryError
 from finops_assets.core.money import plain
 
@@ -41,8 +45,9 @@ if TYPE_CHECKING:
 
 PREFIX = "digests/"
 COVERED = PREFIX + "_covered/"
-HTML, TEXT, CHART, MANIFEST, SENT = "digest.html", "digest.txt", "chart.png", "manifest.json", "sent.json"
-LATE, TOLD = "late", PREFIX + "_told.json"
+HTML, TEXT, CHART, MONTH, PDF = "digest.html", "digest.txt", "chart.png", "month.png", "executive_snapshot.pdf"
+MANIFEST, SENT, EDITIONS = "manifest.json", "sent.json", "editions/"
+LATE, TOLD, TOLD_BY_OU = "late", PREFIX + "_told.json", PREFIX + "_told_by_ou.json"
 REMEMBERED = 100
 """Days whose told total is kept: those that AWS may still change are 45 at most."""
 RECEIPTS, RECEIPT, SENDING = "receipts/", ".json", ".sending.json"
@@ -67,10 +72,24 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Edition:
+    """One OU's part of a digest; its parts are below the digest's `editions/<OU hash>/`.
+
+    `total` is the exact subtotal, `says` every day's subtotal that its readers know from it.
+    """
+
+    subject: str
+    total: Decimal
+    csv_name: str
+    says: Mapping[date, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Stored:
     """A digest in the archive, as its manifest describes it; `total` is exact, `fingerprint` is the day's data.
 
-    `says` is every day's total that its readers know from it; `late` that the day's bill was not there.
+    `says` is every day's total that its readers know from it; `late` that the day's bill was not there; `parts` has the
+    editions' too, by their paths below the digest's; `editions` are by OU.
     """
 
     day: date
@@ -86,10 +105,25 @@ class Stored:
     rendered_at: datetime
     says: Mapping[date, Decimal] = field(default_factory=dict)
     late: bool = False
+    editions: Mapping[str, Edition] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
         return _folder(self.day, self.revision)
+
+
+@dataclass(frozen=True)
+class _Post:
+    """One message that somebody gets: the whole digest, with the PDF or without, or the edition of an OU."""
+
+    address: str
+    ou: str = ""
+    pdf: bool = False
+
+    @property
+    def name(self) -> str:
+        """Names its receipt, without the address in the path."""
+        return f"{_address_hash(self.address)}{f'.{ou_hash(self.ou)}' if self.ou else ''}"
 
 
 @dataclass(frozen=True)
@@ -132,6 +166,14 @@ class MailState:
         return f"{words} {self.when:%Y-%m-%d %H:%M} UTC to {to} (revision {self.revision}){doubt}"
 
 
+@dataclass(frozen=True)
+class _Contents:
+    """What messages are made of: digests by OU, the whole's by an empty name, and the PDF."""
+
+    digests: Mapping[str, Digest]
+    pdf: bytes
+
+
 class Outbox:
     """Stores digests and mails them, each once.
 
@@ -139,7 +181,10 @@ class Outbox:
         archive: where digests, receipts and markers are kept.
         mailer: hands one message to one recipient.
         sender, recipients: the settings mail.sender and mail.recipients; checked before the first message.
-        max_megabytes, link_days: the settings of the same names, for a CSV too large to attach.
+        by_ou: the setting mail.by_ou: OU path -> who gets the edition of it. Nobody gets an edition beside the whole,
+            or beside the edition of an OU that it is below.
+        executives: the setting mail.executives: who gets the whole with the PDF.
+        max_megabytes, link_days: the settings of the same names, for files too large to attach.
         clock: the time that receipts carry.
     """
 
@@ -150,6 +195,8 @@ class Outbox:
         sender: str,
         recipients: Sequence[str],
         *,
+        by_ou: Mapping[str, Sequence[str]] | None = None,
+        executives: Sequence[str] = (),
         max_megabytes: float = 9.0,
         link_days: int = 7,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -158,6 +205,8 @@ class Outbox:
         self._mailer = mailer
         self._sender = sender
         self._recipients = tuple(recipients)
+        self._by_ou = {ou: tuple(addresses) for ou, addresses in (by_ou or {}).items()}
+        self._executives = tuple(executives)
         self._max_bytes = max_megabytes * MEGABYTE
         self._link_valid = timedelta(days=link_days)
         self._clock = clock
@@ -172,6 +221,9 @@ class Outbox:
         *,
         says: Mapping[date, Decimal] | None = None,
         late: bool = False,
+        editions: Mapping[str, Digest] | None = None,
+        editions_say: Mapping[str, Mapping[date, Decimal]] | None = None,
+        pdf: bytes = b"",
     ) -> Stored:
         """Keep a digest. A revision that is there already, made of the same data, is left as it is and returned.
 
@@ -181,6 +233,9 @@ class Outbox:
             rendered_at: becomes the mail's Date; has a time zone.
             says: the totals that its readers learn; by default that of its day.
             late: it goes out in place of a day without a bill.
+            editions: OU path -> its edition of the digest.
+            editions_say: OU path -> the subtotals that its readers learn; by default that of the day, or none if late.
+            pdf: the executives' two pages; empty for none.
 
         Raises:
             ArchiveError: this revision is there already, made of other data.
@@ -194,7 +249,10 @@ class Outbox:
                     fix=f"Render revision {self.next_revision(digest.day, fingerprint)}.",
                 )
             return there
-        parts = _parts(digest)
+        editions = editions or {}
+        parts = _parts(digest) | ({PDF: pdf} if pdf else {})
+        for ou, edition in editions.items():
+            parts |= {_edition_folder(ou) + name: data for name, data in _parts(edition).items()}
         folder = _folder(digest.day, digest.revision)
         stored = Stored(
             day=digest.day,
@@ -206,16 +264,25 @@ class Outbox:
             csv_name=digest.csv_name,
             parts={name: Part(_sha256(data), len(data)) for name, data in parts.items()},
             sender=self._sender,
-            recipients=self._recipients,
+            recipients=self.addresses,
             rendered_at=rendered_at.astimezone(UTC),
             says={digest.day: digest.total} if says is None else says,
             late=late,
+            editions={
+                ou: Edition(
+                    subject=edition.subject,
+                    total=edition.total,
+                    csv_name=edition.csv_name,
+                    says=(editions_say or {}).get(ou, {} if late else {edition.day: edition.total}),
+                )
+                for ou, edition in editions.items()
+            },
         )
         for name, data in parts.items():
             self._archive.put(folder + name, data)
         if late:
             self._archive.put(folder + LATE, b"")
-        self._write(folder + MANIFEST, {**asdict(stored), "total": plain(stored.total), "says": _plain(stored.says)})
+        self._write(folder + MANIFEST, _manifest(stored))
         return stored
 
     def latest(self, day: date) -> Stored | None:
@@ -230,34 +297,58 @@ class Outbox:
             return 1
         return latest.revision if latest.fingerprint == fingerprint else latest.revision + 1
 
-    def load(self, stored: Stored) -> Digest:
-        """The digest as it was stored.
+    def load(self, stored: Stored, ou: str = "") -> Digest:
+        """The digest as it was stored, or its edition of an OU.
 
         Raises:
-            ArchiveError: a part is gone or is not what was stored.
+            ArchiveError: it has no such edition; a part is gone or is not what was stored.
         """
-        found: dict[str, bytes] = {}
-        for name, part in stored.parts.items():
-            data = self._archive.get(stored.path + name)
-            if data is None or _sha256(data) != part.sha256:
-                raise ArchiveError(
-                    "is gone" if data is None else "is not what was stored: its SHA-256 differs",
-                    where=stored.path + name,
-                    fix="Put its stored version back, or materialize digest_email after a change of the day's data.",
-                )
-            found[name] = data
+        if ou and ou not in stored.editions:
+            raise ArchiveError(
+                f"has no edition of {ou}",
+                where=stored.path,
+                fix=f"`finops resend {stored.day} --refresh` makes a revision that has it.",
+            )
+        folder = _edition_folder(ou) if ou else ""
+        names = [
+            name
+            for name in stored.parts
+            if (name.startswith(folder) if ou else not name.startswith(EDITIONS) and name != PDF)
+        ]
+        found = {name.removeprefix(folder): self._part(stored, name) for name in names}
+        of: Stored | Edition = stored.editions[ou] if ou else stored
         return Digest(
             day=stored.day,
-            subject=stored.subject,
+            subject=of.subject,
             html=found[HTML].decode(),
             text=found[TEXT].decode(),
-            csv=found[stored.csv_name],
-            csv_name=stored.csv_name,
+            csv=found[of.csv_name],
+            csv_name=of.csv_name,
             chart_png=found.get(CHART, b""),
             revision=stored.revision,
-            total=stored.total,
+            total=of.total,
             currency=stored.currency,
+            month_png=found.get(MONTH, b""),
+            ou=ou,
         )
+
+    def pdf(self, stored: Stored) -> bytes:
+        """The executives' PDF as it was stored; empty where there is none.
+
+        Raises:
+            ArchiveError: it is gone or is not what was stored.
+        """
+        return self._part(stored, PDF) if PDF in stored.parts else b""
+
+    def _part(self, stored: Stored, name: str) -> bytes:
+        data = self._archive.get(stored.path + name)
+        if data is None or _sha256(data) != stored.parts[name].sha256:
+            raise ArchiveError(
+                "is gone" if data is None else "is not what was stored: its SHA-256 differs",
+                where=stored.path + name,
+                fix="Put its stored version back, or materialize digest_email after a change of the day's data.",
+            )
+        return data
 
     # --- sending --------------------------------------------------------------------------------------------------
 
@@ -265,59 +356,92 @@ class Outbox:
         """Send the newest stored digest to each recipient who has no receipt for it; returns what was sent.
 
         A digest that all recipients have is done, whatever the settings say later. A recipient that the mailer refuses,
-        or whose message may have been accepted or not, does not hold up the others: the error is raised after them. A
-        retry sends what was refused, and never what may have been accepted.
+        whose edition was not made, or whose message may have been accepted or not, does not hold up the others: the
+        error is raised after them. A retry sends what was refused, and never what may have been accepted.
 
         Raises:
             SettingsError: an address is malformed; nothing was sent.
             ArchiveError: nothing is stored, or it is not what was stored; nothing was sent.
             UnknownDeliveryError: a message may have been accepted, now or by an earlier run.
-            FinopsError: the mailer refused a message.
+            FinopsError: the mailer refused a message, or somebody's edition is not in the digest.
         """
         stored = self._stored(day)
         if self._archive.get(stored.path + SENT) is not None:
             return []
-        recipients = self._checked(self._recipients, "mail.recipients")
-        digest = self.load(stored)
+        posts = self._posts()
         there = frozenset(self._archive.list(stored.path + RECEIPTS))
-        deliveries, problems, begun = [], [], []
-        for recipient in recipients:
-            receipt, sending = _receipt(stored, recipient), _sending(stored, recipient)
-            if receipt in there:
+        todo = [post for post in posts if _receipt(stored, post) not in there]
+        contents, problems = self._contents(stored, todo)
+        deliveries: list[Delivery] = []
+        begun: list[_Post] = []
+        for post in todo:
+            if post.ou and post.ou not in stored.editions:
                 continue
-            mail, delivery_id = self._message(stored, digest, recipient)
-            if sending in there or not self._begin(stored, recipient, delivery_id):
-                begun.append(recipient)
+            sending = _sending(stored, post)
+            mail, delivery_id = self._message(stored, contents, post)
+            if sending in there or not self._begin(stored, post, delivery_id):
+                begun.append(post)
                 continue
             try:
-                sent = self._mailer.send(mail, recipient, delivery_id)
+                sent = self._mailer.send(mail, post.address, delivery_id)
             except UnknownDeliveryError as error:
-                self._write(sending, {**self._intent(recipient, delivery_id), "unknown": error.what})
-                begun.append(recipient)
+                self._write(sending, {**self._intent(post, delivery_id), "unknown": error.what})
+                begun.append(post)
             except FinopsError as error:
                 self._archive.delete([sending])
                 problems.append(error)
             else:
-                deliveries.append(self._record(receipt, sent, mail, delivery_id))
+                deliveries.append(self._record(_receipt(stored, post), sent, mail, delivery_id, post))
                 self._archive.delete([sending])
         problems += self._open(stored, begun)
         if problems:
             raise _together(problems)
-        self._finish(stored, recipients)
+        self._finish(stored, posts)
         return deliveries
 
-    def _finish(self, stored: Stored, recipients: Sequence[str]) -> None:
+    def _contents(self, stored: Stored, posts: Sequence[_Post]) -> tuple[_Contents, list[FinopsError]]:
+        """What these messages are made of, every part of it looked at before the first goes out; what was not made."""
+        digests: dict[str, Digest] = {}
+        missing: dict[str, FinopsError] = {}
+        for ou in dict.fromkeys(post.ou for post in posts):
+            if ou and ou not in stored.editions:
+                who = ", ".join(post.address for post in posts if post.ou == ou)
+                missing[ou] = FinopsError(
+                    f"has no edition of {ou} for {who}",
+                    where=f"the digest of {stored.day}",
+                    fix=f"`finops resend {stored.day} --refresh` makes a revision that has it.",
+                )
+            else:
+                digests[ou] = self.load(stored, ou)
+        pdf = self.pdf(stored) if any(post.pdf for post in posts) else b""
+        return _Contents(digests, pdf), list(missing.values())
+
+    def _finish(self, stored: Stored, posts: Sequence[_Post]) -> None:
         """Everybody has it: remember what they know from it, then that it is done."""
         if stored.says:
-            told = {**self.told(), **stored.says}
-            self._write(TOLD, _plain({day: told[day] for day in sorted(told)[-REMEMBERED:]}))
-        self._write(stored.path + SENT, {"recipients": recipients, "at": self._clock()})
+            self._write(TOLD, _newest({**self.told(), **stored.says}))
+        read = {post.ou: stored.editions[post.ou].says for post in posts if post.ou in stored.editions}
+        if any(read.values()):
+            before = self._told_by_ou()
+            told = {ou: _newest({**_totals(before.get(ou, {})), **says}) for ou, says in read.items()}
+            self._write(TOLD_BY_OU, {**before, **told})
+        addresses = list(dict.fromkeys(post.address for post in posts))
+        self._write(stored.path + SENT, {"recipients": addresses, "at": self._clock()})
 
-    def told(self) -> dict[date, Decimal]:
-        """Each day's total as all recipients last heard it, by the day's own digest or a later one."""
+    def told(self, ou: str = "") -> dict[date, Decimal]:
+        """Each day's total as all recipients last heard it, by the day's own digest or a later one.
+
+        Args:
+            ou: the readers of this edition instead, and their subtotals.
+        """
+        if ou:
+            return _totals(self._told_by_ou().get(ou, {}))
         data = self._archive.get(TOLD)
-        facts = _parsed(TOLD, data) if data is not None else {}
-        return {date.fromisoformat(day): Decimal(total) for day, total in facts.items()}
+        return _totals(_parsed(TOLD, data)) if data is not None else {}
+
+    def _told_by_ou(self) -> dict[str, dict[str, str]]:
+        data = self._archive.get(TOLD_BY_OU)
+        return _parsed(TOLD_BY_OU, data) if data is not None else {}
 
     def resend(self, day: date, to: Sequence[str] | None = None) -> list[Delivery]:
         """Send the newest stored digest again: the same stored bytes, under a Message-ID of its own.
@@ -335,23 +459,27 @@ class Outbox:
             ArchiveError: nothing is stored, or it is not what was stored; nothing was sent.
         """
         stored = self._stored(day)
-        recipients = self._checked(self._recipients if to is None else to, "mail.recipients" if to is None else "to")
-        digest = self.load(stored)
+        posts = self._posts(to)
+        contents, problems = self._contents(stored, posts)
+        if problems:
+            raise _together(problems)
         earlier = self._archive.list(f"{stored.path}resends/")
         unsettled = _unsettled(self._archive.list(stored.path + RECEIPTS))
         deliveries = []
-        for recipient in recipients:
-            name = f"{stored.path}resends/{_address_hash(recipient)}-"
+        for post in posts:
+            name = f"{stored.path}resends/{post.name}-"
             number = 1 + sum(path.startswith(name) for path in earlier)
-            mail, delivery_id = self._message(stored, digest, recipient, f"-resend-{number}")
-            sent = self._mailer.send(mail, recipient, delivery_id)
-            deliveries.append(self._record(f"{name}{number}.json", sent, mail, delivery_id))
-            if _sending(stored, recipient) in unsettled:
-                self._settle(stored, recipient, sent)
+            mail, delivery_id = self._message(stored, contents, post, f"-resend-{number}")
+            sent = self._mailer.send(mail, post.address, delivery_id)
+            deliveries.append(self._record(f"{name}{number}.json", sent, mail, delivery_id, post))
+            if _sending(stored, post) in unsettled:
+                self._settle(stored, _receipt(stored, post), sent, post.ou)
         return deliveries
 
     def settle(self, day: date, to: Sequence[str]) -> list[Delivery]:
         """Record that a digest has arrived where that was not known, so that it is not sent again.
+
+        Of somebody who gets several editions, all that are in doubt have arrived.
 
         Returns:
             What was recorded; nothing for a recipient who has a receipt already.
@@ -364,51 +492,62 @@ class Outbox:
 
         stored = self._stored(day)
         recipients = self._checked(to, "to")
-        there = frozenset(self._archive.list(stored.path + RECEIPTS))
-        never = [r for r in recipients if not there & {_receipt(stored, r), _sending(stored, r)}]
+        there = self._archive.list(stored.path + RECEIPTS)
+        never = [r for r in recipients if not _notes_of(there, r)]
         if never:
             raise FinopsError(
                 f"no message to {', '.join(never)} was begun",
                 where=f"the digest of {day}",
                 fix=f"`finops resend {day} --to {never[0]}` sends it.",
             )
-        unsettled = [r for r in recipients if _sending(stored, r) in _unsettled(there)]
-        return [self._settle(stored, r, Delivery(r, "", "recorded by hand: it has arrived")) for r in unsettled]
+        unsettled = [(r, note) for r in recipients for note in sorted(_notes_of(_unsettled(there), r))]
+        return [
+            self._settle(
+                stored,
+                note.removesuffix(SENDING) + RECEIPT,
+                Delivery(r, "", "recorded by hand: it has arrived"),
+                self._read(note).get("ou", ""),
+            )
+            for r, note in unsettled
+        ]
 
-    def _settle(self, stored: Stored, recipient: str, delivery: Delivery) -> Delivery:
-        self._write(_receipt(stored, recipient), {**asdict(delivery), "at": self._clock()})
-        self._archive.delete([_sending(stored, recipient)])
+    def _settle(self, stored: Stored, receipt: str, delivery: Delivery, ou: str) -> Delivery:
+        self._write(receipt, {**asdict(delivery), **_of(ou), "at": self._clock()})
+        self._archive.delete([receipt.removesuffix(RECEIPT) + SENDING])
         there = self._archive.list(stored.path + RECEIPTS)
-        if all(_receipt(stored, each) in there for each in self._recipients):
-            self._finish(stored, self._recipients)
+        posts = self._posts()
+        if all(_receipt(stored, post) in there for post in posts):
+            self._finish(stored, posts)
         return delivery
 
-    def _begin(self, stored: Stored, recipient: str, delivery_id: str) -> bool:
+    def _begin(self, stored: Stored, post: _Post, delivery_id: str) -> bool:
         """Note that the message is about to be handed over; False where that is or was done elsewhere."""
         if self._mailer.repeatable:
             return True
-        sending = _sending(stored, recipient)
-        if not self._archive.create(sending, _json(self._intent(recipient, delivery_id))):
+        sending = _sending(stored, post)
+        if not self._archive.create(sending, _json(self._intent(post, delivery_id))):
             return False
         # Another run may have sent it, and removed its note, since this one looked for the receipt.
-        if self._archive.get(_receipt(stored, recipient)) is not None:
+        if self._archive.get(_receipt(stored, post)) is not None:
             self._archive.delete([sending])
             return False
         return True
 
-    def _intent(self, recipient: str, delivery_id: str) -> dict[str, Any]:
+    def _intent(self, post: _Post, delivery_id: str) -> dict[str, Any]:
         return {
-            "recipient": recipient,
+            "recipient": post.address,
+            **_of(post.ou),
             "delivery_id": delivery_id,
             "by": f"{socket.gethostname()}, process {os.getpid()}",
             "at": self._clock(),
         }
 
-    def _open(self, stored: Stored, recipients: Sequence[str]) -> list[FinopsError]:
+    def _open(self, stored: Stored, posts: Sequence[_Post]) -> list[FinopsError]:
         """What is to be said of messages that were begun: nothing, where they have their receipts by now."""
-        doubts = {who: doubt for who in recipients if (doubt := self._awaited_doubt(stored, who))}
-        if not doubts:
+        found = [(post.address, doubt) for post in posts if (doubt := self._awaited_doubt(stored, post))]
+        if not found:
             return []
+        doubts = {who: "; ".join(dict.fromkeys(why for each, why in found if each == who)) for who, _ in found}
         address = next(iter(doubts)) if len(doubts) == 1 else "ADDRESS"
         command = f"finops resend {stored.day} --to {address}"
         return [
@@ -419,15 +558,15 @@ class Outbox:
             )
         ]
 
-    def _awaited_doubt(self, stored: Stored, recipient: str) -> str:
+    def _awaited_doubt(self, stored: Stored, post: _Post) -> str:
         """Why it is not known whether a recipient has the digest; empty, once there is a receipt.
 
         A run that is sending at this moment is given a few seconds to write it.
         """
         for _ in range(LOOKS):
-            note = self._archive.get(_sending(stored, recipient))
+            note = self._archive.get(_sending(stored, post))
             # In this order: the run that sends writes the receipt before it removes its note.
-            if self._archive.get(_receipt(stored, recipient)) is not None:
+            if self._archive.get(_receipt(stored, post)) is not None:
                 return ""
             if note is None:
                 return "another run gave it up just now"
@@ -445,28 +584,70 @@ class Outbox:
             return f"another run is sending it since {at:%H:%M:%S} UTC, or was killed: {intent['by']}"
         return f"a run was interrupted while it sent it at {at:%Y-%m-%d %H:%M:%S} UTC: {intent['by']}"
 
-    def _message(self, stored: Stored, digest: Digest, recipient: str, suffix: str = "") -> tuple[EmailMessage, str]:
+    def _message(self, stored: Stored, contents: _Contents, post: _Post, suffix: str = "") -> tuple[EmailMessage, str]:
         """The message and its delivery id, the same whenever they are made: a repetition is recognised as one."""
-        delivery_id = f"{stored.day}-r{stored.revision}-{_address_hash(recipient)[:16]}{suffix}"
+        edition = f"-{ou_hash(post.ou)[:8]}" if post.ou else ""
+        delivery_id = f"{stored.day}-r{stored.revision}-{_address_hash(post.address)[:16]}{edition}{suffix}"
         domain = mail_address(self._sender, "mail.sender").domain
+        digest = contents.digests[post.ou]
+        folder = stored.path + (_edition_folder(post.ou) if post.ou else "")
         mail = message(
             digest,
             sender=self._sender,
-            recipient=recipient,
+            recipient=post.address,
             message_id=f"<{delivery_id}@{domain}>",
             date_header=stored.rendered_at,
             max_bytes=self._max_bytes,
-            link=lambda: self._link(stored.path + stored.csv_name),
+            link=lambda: self._link(folder + digest.csv_name),
+            pdf=contents.pdf if post.pdf else b"",
+            pdf_link=lambda: self._link(stored.path + PDF),
         )
         return mail, delivery_id
 
     def _link(self, path: str) -> Link:
         return Link(self._archive.link(path, valid=self._link_valid), path, self._clock() + self._link_valid)
 
-    def _record(self, path: str, sent: Delivery, mail: EmailMessage, delivery_id: str) -> Delivery:
+    def _record(self, path: str, sent: Delivery, mail: EmailMessage, delivery_id: str, post: _Post) -> Delivery:
         facts = {"delivery_id": delivery_id, "message_sha256": _sha256(mail.as_bytes()), "at": self._clock()}
-        self._write(path, {**asdict(sent), **facts})
+        self._write(path, {**asdict(sent), **_of(post.ou), **facts})
         return sent
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Everybody whom the settings name, as they are written there."""
+        of_ous = (address for addresses in self._by_ou.values() for address in addresses)
+        return tuple(dict.fromkeys((*self._recipients, *self._executives, *of_ous)))
+
+    def _posts(self, to: Sequence[str] | None = None) -> list[_Post]:
+        """Who gets what, by the settings: one message with the whole, else one of each edition.
+
+        Args:
+            to: only these; somebody whom the settings do not name gets the whole.
+
+        Raises:
+            SettingsError: an address is malformed, or nobody is named.
+        """
+
+        def of(addresses: Sequence[str], setting: str) -> list[str]:
+            return self._checked(addresses, setting) if addresses else []
+
+        if not any((self._recipients, self._executives, *self._by_ou.values())):
+            self._checked((), "mail.recipients")
+        executives = of(self._executives, "mail.executives")
+        with_pdf = {address.lower() for address in executives}
+        plan: dict[str, list[_Post]] = {}
+        for address in (*of(self._recipients, "mail.recipients"), *executives):
+            plan.setdefault(address.lower(), [_Post(address, pdf=address.lower() in with_pdf)])
+        for ou, addresses in self._by_ou.items():
+            for address in of(addresses, f"mail.by_ou ({ou})"):
+                plan.setdefault(address.lower(), []).append(_Post(address, ou))
+        if to is None:
+            return [post for posts in plan.values() for post in _outermost(posts)]
+        return [
+            post
+            for address in self._checked(to, "to")
+            for post in _outermost(plan.get(address.lower(), [_Post(address)]))
+        ]
 
     def _checked(self, recipients: Sequence[str], setting: str) -> list[str]:
         """Every address is looked at before any message goes out; one that is there twice counts once."""
@@ -486,7 +667,7 @@ class Outbox:
             SettingsError: an address is malformed.
             FinopsError: it cannot be told.
         """
-        return self._mailer.refused(self._checked(self._recipients, "mail.recipients"))
+        return self._mailer.refused(list(dict.fromkeys(post.address for post in self._posts())))
 
     # --- what was mailed ------------------------------------------------------------------------------------------
 
@@ -543,8 +724,8 @@ class Outbox:
             state=state,
             revision=revision,
             when=max((datetime.fromisoformat(receipt["at"]) for receipt in receipts), default=None),
-            recipients=tuple(sorted(receipt["recipient"] for receipt in receipts)),
-            unknown=tuple(sorted(note["recipient"] for note in open_notes)),
+            recipients=tuple(sorted({receipt["recipient"] for receipt in receipts})),
+            unknown=tuple(sorted({note["recipient"] for note in open_notes})),
         )
 
     # --- the small objects ----------------------------------------------------------------------------------------
@@ -573,8 +754,14 @@ class Outbox:
                     "total": Decimal(found["total"]),
                     "parts": {name: Part(**part) for name, part in found["parts"].items()},
                     "recipients": tuple(found["recipients"]),
-                    "says": {date.fromisoformat(d): Decimal(total) for d, total in found.get("says", {}).items()},
                     "rendered_at": datetime.fromisoformat(found["rendered_at"]),
+                    "says": _totals(found.get("says", {})),
+                    "editions": {
+                        ou: Edition(
+                            **of | {"total": Decimal(of["total"]), "says": _totals(of["says"])},
+                        )
+                        for ou, of in found.get("editions", {}).items()
+                    },
                 }
             )
         except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
@@ -610,13 +797,47 @@ def _plain(totals: Mapping[date, Decimal]) -> dict[str, str]:
     return {day.isoformat(): plain(total) for day, total in totals.items()}
 
 
+def _totals(facts: Mapping[str, str]) -> dict[date, Decimal]:
+    return {date.fromisoformat(day): Decimal(total) for day, total in facts.items()}
+
+
+def _newest(told: Mapping[date, Decimal]) -> dict[str, str]:
+    return _plain({day: told[day] for day in sorted(told)[-REMEMBERED:]})
+
+
+def _manifest(stored: Stored) -> dict[str, Any]:
+    editions = {
+        ou: {**asdict(edition), "total": plain(edition.total), "says": _plain(edition.says)}
+        for ou, edition in stored.editions.items()
+    }
+    return {**asdict(stored), "total": plain(stored.total), "says": _plain(stored.says), "editions": editions}
+
+
+def _of(ou: str) -> dict[str, str]:
+    """What a receipt says of an edition; those of the whole are as they always were."""
+    return {"ou": ou} if ou else {}
+
+
+def _outermost(posts: Sequence[_Post]) -> list[_Post]:
+    """Without the editions that the whole, or another of them, contains."""
+    return [
+        post
+        for post in posts
+        if not any(post.ou != other.ou and (not other.ou or within(post.ou, other.ou)) for other in posts)
+    ]
+
+
+def _edition_folder(ou: str) -> str:
+    return f"{EDITIONS}{ou_hash(ou)}/"
+
+
 def _folder(day: date, revision: int | None = None) -> str:
     return f"{PREFIX}{day}/" if revision is None else f"{PREFIX}{day}/r{revision}/"
 
 
 def _parts(digest: Digest) -> dict[str, bytes]:
     parts = {HTML: digest.html.encode(), TEXT: digest.text.encode(), digest.csv_name: digest.csv}
-    return parts | ({CHART: digest.chart_png} if digest.chart_png else {})
+    return parts | {name: png for name, png in ((CHART, digest.chart_png), (MONTH, digest.month_png)) if png}
 
 
 def _sha256(data: bytes) -> str:
@@ -628,12 +849,17 @@ def _address_hash(address: str) -> str:
     return _sha256(address.lower().encode())
 
 
-def _receipt(stored: Stored, recipient: str) -> str:
-    return f"{stored.path}{RECEIPTS}{_address_hash(recipient)}{RECEIPT}"
+def _receipt(stored: Stored, post: _Post) -> str:
+    return f"{stored.path}{RECEIPTS}{post.name}{RECEIPT}"
 
 
-def _sending(stored: Stored, recipient: str) -> str:
-    return f"{stored.path}{RECEIPTS}{_address_hash(recipient)}{SENDING}"
+def _sending(stored: Stored, post: _Post) -> str:
+    return f"{stored.path}{RECEIPTS}{post.name}{SENDING}"
+
+
+def _notes_of(paths: Iterable[str], address: str) -> list[str]:
+    """Receipts and notes of somebody's messages, of the whole and of editions."""
+    return [path for path in paths if f"/{RECEIPTS}{_address_hash(address)}." in path]
 
 
 def _receipts(paths: Iterable[str]) -> list[str]:

@@ -1,9 +1,12 @@
 """The daily digest: the figures of one day, and their rendering to HTML, text, CSV and an e-mail message.
 
+Of the whole bill, or as an edition of one OU with what lies below it.
+
 Pure: rows and facts come in, bytes go out. Storing and sending is `core.outbox`; drawing is `core.charts`. pyarrow and
 Jinja are imported where they are used, so that the command line can import these modules for nothing.
 """
 
+from finops_assets.core.digest.edition import subtotals, within
 from finops_assets.core.digest.figures import (
     CHART_DAYS,
     Covered,
@@ -11,12 +14,14 @@ from finops_assets.core.digest.figures import (
     Digest,
     DigestFigures,
     Late,
+    OwnCost,
     chart_spec,
     digest_figures,
+    month_chart_spec,
     scheduled_lines,
 )
 from finops_assets.core.digest.message import CSV_NOTE, Link, mail_address, message
-from finops_assets.core.digest.page import breakdown_csv, columns, csv_text, render
+from finops_assets.core.digest.page import breakdown_csv, columns, csv_text, ou_hash, render
 from finops_assets.core.digest.words import headline, subject, tidy
 
 __all__ = [
@@ -28,6 +33,7 @@ __all__ = [
     "DigestFigures",
     "Late",
     "Link",
+    "OwnCost",
     "breakdown_csv",
     "chart_spec",
     "columns",
@@ -36,8 +42,12 @@ __all__ = [
     "headline",
     "mail_address",
     "message",
+    "month_chart_spec",
+    "ou_hash",
     "render",
     "scheduled_lines",
     "subject",
+    "subtotals",
     "tidy",
+    "within",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,16 @@ from finops_assets.core.money import CENT
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from finops_assets.core.anomalies import Episode
     from finops_assets.core.charts import DailyCost
     from finops_assets.core.restatements import Restatement
+    from finops_assets.core.scorecard import Score, Scorecard
 
 
 CHART_DAYS = 35
+CHART_WIDTH, CHART_HEIGHT = 500, 226
+"""Narrower than the mail: on a phone, three quarters of its size, the labels can still be read."""
+
 TOP = 8
 """OUs and services named in the mail; the CSV has all of them."""
 
@@ -80,7 +85,27 @@ class Covered:
     first: date
     last: date
     days: int
-    total: Decimal
+    total: Decimal | None
+    """None where it is not known, as in an edition."""
+
+
+@dataclass(frozen=True)
+class OwnCost:
+    """What this platform itself cost on a day, in USD, whatever the bill's currency.
+
+    Attributes:
+        day: the day it ran.
+        lines: what was used, in words, and what that cost: `Athena, 1.2 GB scanned` -> 0.006.
+        how: how it is estimated, in a sentence.
+    """
+
+    day: date
+    lines: tuple[tuple[str, Decimal], ...]
+    how: str = ""
+
+    @property
+    def total(self) -> Decimal:
+        return sum((cost for _, cost in self.lines), Decimal())
 
 
 @dataclass(frozen=True)
@@ -168,6 +193,13 @@ class DigestFigures:
         late: the day that this digest goes out in place of, if its bill is late; every figure is of `day`.
         movers_against: the day that the movers are compared with; None where there is none.
         rows: the day's rows, sorted by OU, service and account: what the CSV holds.
+        ou: the OU that an edition is of, with what lies below it; empty for the whole bill.
+        card: lights, budgets, forecasts, anomalies and reasons of what the digest is of; None without a scorecard.
+        news: anomalies that began, grew, ended or were withdrawn since the last mail.
+        lights_before: OU -> light as of the last mail; None where that is not known.
+        own_cost: what the platform itself cost; None where that is not known.
+        left_open: what cannot be said of an edition, in sentences.
+        names: account id -> name.
     """
 
     day: date
@@ -195,10 +227,22 @@ class DigestFigures:
     notes: tuple[str, ...]
     restated: tuple[Restatement, ...] = ()
     late: Late | None = None
+    ou: str = ""
+    card: Scorecard | None = None
+    news: tuple[Episode, ...] = ()
+    lights_before: Mapping[str, str] | None = None
+    own_cost: OwnCost | None = None
+    left_open: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> Decimal:
         return self.facts.total
+
+    @property
+    def score(self) -> Score | None:
+        """Of what the digest is of: the whole, or the edition's OU."""
+        return self.card.scores[0] if self.card else None
 
     @property
     def against(self) -> Against | None:
@@ -210,7 +254,8 @@ class DigestFigures:
 class Digest:
     """A rendered digest: the parts of the mail, none of which changes any more.
 
-    `chart_png` is empty where there is no chart. `total` is exact, in `currency`.
+    `chart_png` and `month_png` are empty where there is no chart. `total` is exact, in `currency`. `ou` is the OU that
+    an edition is of, and empty for the whole bill.
     """
 
     day: date
@@ -223,6 +268,8 @@ class Digest:
     revision: int
     total: Decimal
     currency: str
+    month_png: bytes = b""
+    ou: str = ""
 
 
 def digest_figures(
@@ -241,8 +288,17 @@ def digest_figures(
     restated: Iterable[Restatement] = (),
     late: Late | None = None,
     top: int = TOP,
+    ou: str = "",
+    card: Scorecard | None = None,
+    news: Iterable[Episode] = (),
+    lights_before: Mapping[str, str] | None = None,
+    own_cost: OwnCost | None = None,
 ) -> DigestFigures:
-    """The figures of a day.
+    """The figures of a day, of the whole bill or, as an edition, of one OU with what lies below it.
+
+    An edition takes the same arguments, of the whole bill, and keeps what is the OU's: rows, subtotals, its part of the
+    scorecard. What is known of whole days only (scheduled charges, charge categories, what settings leave out) is not
+    in it, nor are amounts of the whole; it says what it leaves open. Only `restated` is of the edition already.
 
     Args:
         rows: billingdate, ou, service, linkedaccount and `cost` (decimal) of the day and of the archived days before
@@ -259,29 +315,51 @@ def digest_figures(
         restated: days whose mailed total has changed since.
         late: the day whose bill has not arrived, where this one is shown in its place.
         top: OUs and services to name.
+        ou: the path of the OU to make an edition of. One that has no rows is an edition of zeros that says so.
+        card: the day's scorecard, of the whole. One that is not of these figures is left out, and a note says so.
+        news: anomalies that began, grew, ended or were withdrawn since the last mail, as they stand.
+        lights_before: OU -> light as of the last mail, to tell which have turned.
+        own_cost: what the platform itself cost; not shown in editions.
 
     Raises:
         ArchiveError: the day has no rows or no facts, or rows and facts of a day differ by half a cent or more.
     """
     import pyarrow.compute as pc
 
+    from finops_assets.core.digest import edition
     from finops_assets.core.schemas import UNASSIGNED, day_path
 
     rows = _prepared(rows)
-    by_ou = {d: costs for d, costs in _by_day(rows, "ou").items() if d <= day}
-    if day not in by_ou or day not in days:
+    there = {d for d in rows["billingdate"].unique().to_pylist() if d <= day}
+    if day not in there or day not in days:
         raise ArchiveError(
-            "there are no rows to make a digest of" if day not in by_ou else "the archive says nothing of the day",
+            "there are no rows to make a digest of" if day not in there else "the archive says nothing of the day",
             where=day_path(day),
             fix=f"Materialize ou_breakdown_parquet for {day} first.",
         )
+    left_open: tuple[str, ...] = ()
+    if ou:
+        whole, rows = days, edition.subtree(rows, ou)
+        days = edition.facts(rows, whole, there)
+        left_open = edition.left_open(ou, rows, whole, day)
+        covered = replace(covered, total=None) if covered else None
+        card, own_cost = edition.card_of(card, ou), None
+        news = [episode for episode in news if edition.within(episode.ou, ou)]
+    found = _by_day(rows, "ou")
+    by_ou = {d: found.get(d, {}) for d in sorted(there)}
     totals = _totals(by_ou, days)
+    notes = list(notes)
+    if card and (why_not := _unlike(card, day, currency, cost_basis, totals[day])):
+        notes.append(f"Budgets, lights and anomalies are left out: {why_not}.")
+        card = None
     last_week, day_before = (
         Against(d, words, totals.get(d), days.get(d), d in by_ou)
         for d, words in ((day - timedelta(7), "week before"), (day - timedelta(1), "day before"))
     )
     compared = {d: rows.filter(pc.equal(rows["billingdate"], d)) for d in (day, day_before.day, last_week.day)}
-    by_service = {d: of_day for table in compared.values() for d, of_day in _by_day(table, "service").items()}
+    by_service: dict[date, Mapping[str, Decimal]] = {d: {} for d in compared if d in by_ou}
+    for table in compared.values():
+        by_service |= _by_day(table, "service")
     base = next((a for a in (last_week, day_before) if a.has_rows), None)
     sides = (compared[day], compared[base.day]) if base else (rows.slice(0, 0), rows.slice(0, 0))
     up, down = _movers(*sides, ["ou", "service", "linkedaccount"], names)
@@ -318,7 +396,27 @@ def digest_figures(
         notes=tuple(notes),
         restated=tuple(restated),
         late=late,
+        ou=ou,
+        card=card,
+        news=tuple(news) if card else (),
+        lights_before=lights_before,
+        own_cost=own_cost,
+        left_open=left_open,
+        names=names,
     )
+
+
+def _unlike(card: Scorecard, day: date, currency: str, cost_basis: str, total: Decimal) -> str:
+    """Why a scorecard is not of these figures; empty where it is."""
+    from finops_assets.core.pipeline import HALF_A_CENT
+
+    if card.day != day:
+        return f"the scorecard is of {card.day}"
+    if (card.currency, card.cost_basis) != (currency, cost_basis):
+        return f"the scorecard is in {card.currency} ({card.cost_basis})"
+    if abs(card.whole.cost - total) >= HALF_A_CENT:
+        return "the scorecard was made of an earlier state of the day; materialize ou_scorecard again"
+    return ""
 
 
 def _prepared(rows: pa.Table) -> pa.Table:
@@ -443,4 +541,26 @@ def chart_spec(figures: DigestFigures) -> dict[str, Any]:
         currency=figures.currency,
         basis=basis_words(figures.cost_basis),
         scheduled=figures.scheduled_by_day,
+        width=CHART_WIDTH,
+        height=CHART_HEIGHT,
+    )
+
+
+def month_chart_spec(figures: DigestFigures) -> dict[str, Any] | None:
+    """The month against budget and forecast, for `charts.to_png`; None where there is neither."""
+    from finops_assets.core.charts import month_spec
+
+    score = figures.score
+    if score is None or (score.budget is None and score.p50 is None):
+        return None
+    first = figures.day.replace(day=1)
+    return month_spec(
+        {d: sum(of.values(), Decimal()) for d, of in figures.costs.items() if first <= d},
+        score,
+        day=figures.day,
+        currency=figures.currency,
+        basis=basis_words(figures.cost_basis),
+        name="" if figures.ou else "All OUs",
+        width=CHART_WIDTH,
+        height=CHART_HEIGHT,
     )

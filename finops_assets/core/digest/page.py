@@ -1,7 +1,8 @@
-"""The digest rendered: HTML, plain text and the CSV of all OUs."""
+"""The digest rendered: HTML, plain text and the CSV of all its OUs."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,8 @@ from finops_assets.core.digest.figures import (
     Digest,
     DigestFigures,
     Line,
-    MonthToDate,
     Mover,
+    OwnCost,
     Ranking,
     basis_words,
     scheduled_lines,
@@ -29,6 +30,7 @@ from finops_assets.core.digest.words import (
     days_words,
     headline,
     late_words,
+    only_words,
     percent_words,
     scheduled_note,
     stretch_words,
@@ -43,11 +45,28 @@ if TYPE_CHECKING:
     from finops_assets.core.restatements import Restatement
 
 
-def render(figures: DigestFigures, chart_png: bytes = b"", *, revision: int = 1, prefix: str = "[FinOps]") -> Digest:
-    """The figures as a mail's parts; without a chart the mail is complete too."""
-    csv_name = f"ou_breakdown_{figures.day}{f'_r{revision}' if revision > 1 else ''}.csv"
+def render(
+    figures: DigestFigures,
+    chart_png: bytes = b"",
+    *,
+    month_png: bytes = b"",
+    revision: int = 1,
+    prefix: str = "[FinOps]",
+) -> Digest:
+    """The figures as a mail's parts; without charts the mail is complete too.
+
+    Args:
+        figures: of the whole bill or of an edition.
+        chart_png, month_png: `chart_spec` and `month_chart_spec` as images.
+        revision: 1 for the first digest of the day.
+        prefix: first words of the subject.
+    """
+    csv_name = f"ou_breakdown_{figures.day}{f'_r{revision}' if revision > 1 else ''}{_slug(figures.ou)}.csv"
     day = figures.late.day if figures.late else figures.day
-    view = _view(figures, csv_name, revision) | {"cid": chart_id(day, revision) if chart_png else ""}
+    view = _view(figures, csv_name, revision) | {
+        "cid": chart_id(day, revision, figures.ou) if chart_png else "",
+        "month_cid": month_id(day, revision, figures.ou) if month_png and figures.card else "",
+    }
     environment = _environment()
     title = subject(figures, revision=revision, prefix=prefix)
     return Digest(
@@ -61,7 +80,20 @@ def render(figures: DigestFigures, chart_png: bytes = b"", *, revision: int = 1,
         revision=revision,
         total=figures.total,
         currency=figures.currency,
+        month_png=month_png if figures.card else b"",
+        ou=figures.ou,
     )
+
+
+def _slug(ou: str) -> str:
+    """The end of a file name, for an edition's; whatever the path holds, plain letters."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", ou).strip("-")[-48:].strip("-")
+    return f"_{name or ou_hash(ou)}" if ou else ""
+
+
+def ou_hash(ou: str) -> str:
+    """Names an edition where a path cannot stand: in object paths, delivery ids and content ids."""
+    return hashlib.sha256(ou.encode()).hexdigest()[:16]
 
 
 @cache
@@ -79,12 +111,18 @@ def _environment() -> Any:
     return environment
 
 
-def chart_id(day: date, revision: int) -> str:
-    return f"chart-{day}-r{revision}@finops-assets"
+def chart_id(day: date, revision: int, ou: str = "") -> str:
+    return f"chart-{day}-r{revision}{f'-{ou_hash(ou)}' if ou else ''}@finops-assets"
+
+
+def month_id(day: date, revision: int, ou: str = "") -> str:
+    return f"month-{chart_id(day, revision, ou)}"
 
 
 def _view(figures: DigestFigures, csv_name: str, revision: int) -> dict[str, Any]:
     """What the templates show, every number already in words, every name already one line."""
+    from finops_assets.core.digest.scores import card_view, matters
+
     currency, facts, against = tidy(figures.currency), figures.facts, figures.movers_against
     basis = basis_words(figures.cost_basis)
     days_compared = (figures.last_week, figures.day_before)
@@ -100,12 +138,14 @@ def _view(figures: DigestFigures, csv_name: str, revision: int) -> dict[str, Any
         "unit": f"{currency}, {basis}",
         "settlement": facts.settlement,
         "settlement_words": SETTLEMENTS.get(facts.settlement, facts.settlement),
+        "only": only_words(figures.ou) if figures.ou else "",
+        "matters": matters(figures),
         "headline": headline(figures),
         "late": late_words(figures),
         "notes": [tidy(note, 600) for note in figures.notes],
         "restated": [_restated_row(restated) for restated in figures.restated],
         "covered": _covered_words(figures),
-        "cards": [*(_day_card(figures, a) for a in days_compared), _month_card(figures.month)],
+        "cards": [*(_day_card(figures, a) for a in days_compared), _month_card(figures)],
         "chart_words": _chart_words(figures),
         "compared": [(short_day(a.day), a.words) for a in _columns_of(figures)],
         "no_data": " and ".join(short_day(a.day) for a in days_compared if not a.has_rows),
@@ -114,9 +154,12 @@ def _view(figures: DigestFigures, csv_name: str, revision: int) -> dict[str, Any
         "all": _row(figures, Line("All", figures.total, figures.last_week.total, figures.day_before.total), ""),
         "movers_against": f"{short_day(against.day)}, {against.words}" if against else "",
         "movers": [
-            ("Rose most", [_mover_row(m) for m in figures.movers_up]),
-            ("Fell most", [_mover_row(m) for m in figures.movers_down]),
+            ("Rose most", _mover_rows(figures, figures.movers_up)),
+            ("Fell most", _mover_rows(figures, figures.movers_down)),
         ],
+        **card_view(figures),
+        "own_cost": _own_cost_words(figures.own_cost),
+        "left_open": [tidy(sentence, 300) for sentence in figures.left_open],
         "scheduled_note": scheduled_note(figures),
         "scheduled": [(words, money(cost)) for words, cost in scheduled_lines(facts)],
         "scheduled_total": money(facts.scheduled),
@@ -143,11 +186,23 @@ def _covered_words(figures: DigestFigures) -> str:
     if covered is None:
         return ""
     earlier = "1 earlier day" if covered.days == 1 else f"{covered.days} earlier days"
-    stretch = f"{stretch_words(covered.first, covered.last)} {covered.last.year}"
-    return (
-        f"This mail also covers {earlier}, {stretch}: {money(covered.total, tidy(figures.currency))} "
-        f"({basis_words(figures.cost_basis)}) in total. No other mail is sent for them."
-    )
+    words = f"This mail also covers {earlier}, {stretch_words(covered.first, covered.last)} {covered.last.year}"
+    if covered.total is not None:
+        words += f": {money(covered.total, tidy(figures.currency))} ({basis_words(figures.cost_basis)}) in total"
+    return f"{words}. No other mail is sent for them."
+
+
+def _own_cost_words(own: OwnCost | None) -> str:
+    if own is None:
+        return ""
+    lines = "; ".join(f"{tidy(words)}: {_small(usd)}" for words, usd in own.lines)
+    how = f" ({tidy(own.how, 300)})" if own.how else ""
+    return f"{_small(own.total)} USD on {short_day(own.day)}{f': {lines}' if lines else ''}{how}"
+
+
+def _small(usd: Decimal) -> str:
+    """An amount that may be parts of a cent."""
+    return money(usd) if usd >= 1 or not usd else f"{usd:.4f}" if usd >= Decimal("0.0001") else "<0.0001"
 
 
 def _restated_row(restated: Restatement) -> dict[str, str]:
@@ -181,8 +236,14 @@ def _day_card(figures: DigestFigures, against: Against) -> dict[str, Any]:
     return _card(label, moved["percent"], details, moved["arrow"], moved["tone"])
 
 
-def _month_card(month: MonthToDate) -> dict[str, Any]:
+def _month_card(figures: DigestFigures) -> dict[str, Any]:
+    month, score = figures.month, figures.score
     details = [f"without {days_words(month.missing)}: no data"] if month.missing else []
+    if score and score.budget is not None:
+        of = "" if score.budget <= 0 else f"{month.total / score.budget * 100:.0f} % "
+        details.append(f"{of}of budget {money(score.budget)}")
+    if score and score.p50 is not None:
+        details.append(f"{money(score.p50)} expected")
     if month.before is not None:
         same_days = stretch_words(month.before_first, month.before_first + (month.last - month.first))
         details.append(f"{percent_words(month.total, month.before)} on {same_days} ({money(month.before)})")
@@ -225,7 +286,13 @@ def _row(figures: DigestFigures, line: Line, colour: str) -> dict[str, Any]:
     }
 
 
-def _mover_row(mover: Mover) -> dict[str, Any]:
+def _mover_rows(figures: DigestFigures, movers: Sequence[Mover]) -> list[dict[str, Any]]:
+    from finops_assets.core.digest.scores import reasons
+
+    return [_mover_row(m, reason) for m, reason in zip(movers, reasons(figures, movers), strict=True)]
+
+
+def _mover_row(mover: Mover, reason: str) -> dict[str, Any]:
     name, account = tidy(mover.name), tidy(mover.account)
     return {
         "service": tidy(mover.service) or "(no service)",
@@ -233,6 +300,7 @@ def _mover_row(mover: Mover) -> dict[str, Any]:
         "account": f"{name} ({account})" if name else account,
         "now": money(mover.now),
         "before": money(mover.before),
+        "reason": tidy(reason, 300),
         **_change(mover.now, mover.before),
     }
 

@@ -133,14 +133,25 @@ def late_words(figures: DigestFigures) -> str:
 
 
 def subject(figures: DigestFigures, *, revision: int = 1, prefix: str = "[FinOps]") -> str:
-    """`[FinOps] 10 Sep 2025: 3,412.77 USD (+4.2 % on Wed 3 Sep), provisional`."""
+    """`[FinOps] 10 Sep 2025: 3,412.77 USD (+4.2 % on Wed 3 Sep), ■ red, provisional`."""
+    from finops_assets.core.digest.scores import subject_light
+
     against, late = figures.against, figures.late
+    only = f", {only_words(figures.ou)}" if figures.ou else ""
     if late:
-        text = f"{tidy(prefix)} {short_day(late.day, weekday=False)} {late.day.year}".strip()
+        text = f"{tidy(prefix)} {short_day(late.day, weekday=False)} {late.day.year}{only}".strip()
         through = short_day(figures.day, weekday=False)
         return f"{text}: no bill yet, {late.hours} h late; data through {through}"
-    text = f"{tidy(prefix)} {short_day(figures.day, weekday=False)} {figures.day.year}".strip()
+    text = f"{tidy(prefix)} {short_day(figures.day, weekday=False)} {figures.day.year}{only}".strip()
     text += f", revision {revision}" if revision > 1 else ""
     text += f": {money(figures.total, tidy(figures.currency))}"
     text += f" ({_compared(figures.total, against.total, against.day)})" if against else ""
+    light = subject_light(figures)
+    text += f", {light}" if light else ""
     return text + (", provisional" if figures.facts.settlement == "provisional" else "")
+
+
+def only_words(ou: str) -> str:
+    """`Workloads/Prod only`; of a long path the end, as it says most."""
+    name = tidy(ou, 500)
+    return f"{name if len(name) <= 60 else '…' + name[-59:]} only"
