@@ -8,7 +8,7 @@ import re
 import shutil
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from hashlib import sha256
@@ -21,11 +21,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from finops_assets.adapters.local.dashboard import DASHBOARD_PATH, DashboardFile, DashboardPage
-from finops_assets.core.dashboard import OTHER_ACCOUNTS, DayNote, dashboard_data, render
+from finops_assets.core.anomalies import Episode
+from finops_assets.core.budgets import ALL, Budgets, budget_lines
+from finops_assets.core.dashboard import (
+    OTHER_ACCOUNTS,
+    DayNote,
+    Outlook,
+    Restated,
+    dashboard_data,
+    render,
+    restated_days,
+)
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import change, money, percent
 from finops_assets.core.ports import DayRows, PublishedDay
-from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, MONEY, UNASSIGNED, day_path
+from finops_assets.core.restatements import RESTATEMENTS
+from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, MONEY, UNASSIGNED, day_path, scorecard_path
+from finops_assets.core.scorecard import Score, Scorecard
 
 Row = tuple[date, str, str, str, Decimal]
 
@@ -84,8 +96,11 @@ def as_table(rows: Sequence[Row]) -> pa.Table:
 
 
 def summed(rows: Sequence[Row], **wanted: object) -> Decimal:
-    """The exact sum of the rows that have these values; `start` and `end` bound the day."""
+    """The exact sum of the rows that have these values; `start` and `end` bound the day, `below` the OU's path."""
     start, end = wanted.pop("start", date.min), wanted.pop("end", date.max)
+    below = wanted.pop("below", "")
+    if below:
+        rows = [row for row in rows if row[1] == below or row[1].startswith(f"{below}/")]
     place = {"day": 0, "ou": 1, "service": 2, "account": 3}
     return sum(
         (
@@ -102,6 +117,74 @@ def notes_for(rows: Sequence[Row], settlement: str = "closed") -> dict[date, Day
         day: DayNote(SCHEDULED.get(day, Decimal()), settlement, summed(rows, day=day))
         for day in sorted({row[0] for row in rows})
     }
+
+
+MONTHLY = {"All": 200_000, "Workloads/Prod": 100_000, "Workloads/Dev": 120_000, "Data": 33_000}
+"""With the sample's costs: red, red, green and amber; Workloads has the sum of its two, Unassigned none."""
+
+AUGUST = date(2025, 8, 31)
+
+
+def scorecard(rows: Sequence[Row], day: date = LAST, monthly: Mapping[str, int] = MONTHLY, **more: object) -> Scorecard:
+    """As of the day, with forecasts and lights as the archive's scorecards have them."""
+    costs: dict[str, dict[date, Decimal]] = {}
+    for of_day, ou, _, _, cost in rows:
+        if of_day <= day:
+            costs.setdefault(ou, {})[of_day] = costs.get(ou, {}).get(of_day, Decimal()) + cost
+    plan = Budgets({(ou, "default"): Decimal(amount) for ou, amount in monthly.items()}, "USD")
+    scores = tuple(
+        Score(
+            ou=line.ou,
+            cost=summed(rows, day=day, below="" if line.ou == ALL else line.ou),
+            direct=summed(rows, day=day, ou=line.ou),
+            low=None,
+            high=None,
+            month_to_date=line.forecast.month_to_date,
+            budget=line.budget,
+            p10=line.forecast.low,
+            p50=line.forecast.expected,
+            p90=line.forecast.high,
+            share=line.share,
+            light=line.light,
+            reason=line.reason,
+            passed=line.passed,
+            anomaly=None,
+            settlement="provisional",
+        )
+        for line in budget_lines(plan, costs, day, currency="USD", known=monthly)
+    )
+    return Scorecard(day, "USD", "billed", scores, **more)
+
+
+def episode(
+    number: int, ou: str = "Workloads/Prod", service: str = "", account: str = "", **changed: object
+) -> Episode:
+    known = {
+        "id": f"A-{number:06}",
+        "kind": "rise",
+        "state": "open",
+        "first": date(2025, 9, 8),
+        "last": LAST,
+        "expected": Decimal("1000.004"),
+        "actual": Decimal("2500.25"),
+        "score": 7.5,
+        "reason": f"Reason {number}.",
+    } | changed
+    return Episode(ou=ou, service=service, account=account, **known)
+
+
+def sample_outlook(rows: Sequence[Row], **changed: object) -> Outlook:
+    known = {
+        "newest": scorecard(rows, error=0.064),
+        "earlier": [scorecard(rows, AUGUST)],
+        "restated": [Restated(date(2025, 9, 4), Decimal("12.5"), datetime.fromisoformat("2025-09-06"))],
+        "episodes": [
+            episode(1, service="Amazon EC2", account="100000000000"),
+            episode(2, "Data", kind="drop", state="closed", actual=Decimal("10")),
+            episode(3, ALL, kind="drift", state="planned", planned="Sale", actual=Decimal("1100")),
+        ],
+    }
+    return Outlook(**known | changed)
 
 
 def page_data(rows: Sequence[Row], **changed: object) -> dict:
@@ -267,7 +350,157 @@ def test_rows_that_contradict_the_archive_are_refused(day_notes: Mapping[date, D
         page_data([(LAST, "Data", "Amazon S3", "1", Decimal(10))], day_notes=day_notes)
 
 
+# ---- lights, budgets and forecasts
+
+
+def test_what_is_told_beside_the_rows_is_the_scorecards_own():
+    """Amounts are the scorecard's to the cent; the whole stands first, then level by level, Unassigned at its end."""
+    rows = sample_rows()
+    outlook = sample_outlook(rows)
+    told = page_data(rows, outlook=outlook)["outlook"]
+    assert [score["ou"] for score in told["scores"]] == [
+        ALL,
+        "Data",
+        "Workloads",
+        UNASSIGNED,
+        "Workloads/Dev",
+        "Workloads/Prod",
+    ]
+    for score in told["scores"]:
+        own = outlook.newest.by_ou[score["ou"]]
+        amounts = (own.month_to_date, own.budget, own.p10, own.p50, own.p90)
+        assert score["text"] == ["" if amount is None else money(amount) for amount in amounts]
+        assert score["micros"] == [None if amount is None else round(amount * 1_000_000) for amount in amounts]
+        assert (score["light"], score["reason"]) == (own.light, own.reason)
+        assert score["passed"] == (own.passed.isoformat() if own.passed else "")
+    assert [told["scores"][at]["light"] for at in told["worst"]] == [
+        "red",
+        "red",
+        "amber",
+        "green",
+        "green",
+        "no budget",
+    ]
+    assert told["notices"] == []
+    (again,) = told["restated"]
+    total = summed(rows, day=date(2025, 9, 4))
+    assert again == {
+        "day": "2025-09-04",
+        "old": money(total - Decimal("12.5")),
+        "new": money(total),
+        "by": "+12.50",
+        "seen": "2025-09-06",
+    }
+    (august,) = told["months"]
+    assert (august["first"], august["day"]) == ("2025-08-01", "2025-08-31")
+    assert august["budgets"][0] == 200_000_000_000
+    assert august["lights"][0] == outlook.earlier[0].whole.light
+
+
+def test_a_page_without_scorecards_says_nothing_of_them():
+    """Older archives have none: the page is as it was."""
+    assert "outlook" not in page_data(sample_rows())
+
+
+def test_months_that_the_page_does_not_hold_are_not_offered():
+    """June's first days are not on the page: its sum would be half a month's."""
+    rows = sample_rows()
+    cards = [scorecard(rows, day) for day in (date(2025, 6, 30), date(2025, 7, 31), AUGUST)]
+    told = page_data(rows, outlook=sample_outlook(rows, earlier=cards[::-1]))["outlook"]
+    assert [month["first"] for month in told["months"]] == ["2025-07-01", "2025-08-01"]
+
+
+def test_the_outlook_takes_at_most_half_of_the_page_and_says_what_it_leaves_out():
+    """Earlier months give way first, then the oldest episodes; lights and restated days stay, and so do the rows."""
+    rows = sample_rows()
+    episodes = [episode(n, last=LAST - timedelta(days=n), first=LAST - timedelta(days=40)) for n in range(30)]
+    outlook = sample_outlook(rows, episodes=episodes, earlier=[scorecard(rows, AUGUST)])
+    room = 5 * 6 + 3  # six lights and a restated day
+    told = page_data(rows, outlook=outlook, max_cells=2 * (room + 3 * 30 + 6))["outlook"]
+    assert (len(told["months"]), len(told["episodes"]), told["notices"]) == (1, 30, [])
+    told = page_data(rows, outlook=outlook, max_cells=2 * (room + 3 * 30 + 5))["outlook"]
+    assert (len(told["months"]), len(told["episodes"])) == (0, 30)
+    told = page_data(rows, outlook=outlook, max_cells=2 * (room + 3 * 2))["outlook"]
+    assert [found["id"] for found in told["episodes"]] == ["A-000000", "A-000001"]
+    assert (len(told["scores"]), len(told["restated"]), told["months"]) == (6, 1, [])
+    assert told["notices"] == [
+        "1 earlier month left out to keep this page small.",
+        "28 older anomalies left out to keep this page small.",
+    ]
+    data = page_data(rows, outlook=outlook, max_cells=2000)
+    embedded = 5 * 6 + 6 + 3 + 3 * 30
+    assert sum(map(len, data["amounts"])) + embedded <= 2000
+    assert amounts_of(data) == amounts_of(page_data(rows))
+
+
+def test_lights_that_are_not_of_these_costs_say_so():
+    """A scorecard of the day before, or of rows that have changed since, is shown with a word of warning."""
+    rows = sample_rows()
+    noted = sample_outlook(rows, newest=scorecard(rows, LAST - timedelta(days=1), notes=("The plan is old.",)))
+    assert page_data(rows, outlook=noted)["outlook"]["notices"] == [
+        "The plan is old.",
+        "Lights and forecasts are as of Tue 9 Sep 2025: there is no scorecard of Wed 10 Sep yet.",
+    ]
+    changed = [*rows, (date(2025, 9, 3), "Data", "Amazon S3", "100000000004", Decimal("0.01"))]
+    (notice,) = page_data(changed, outlook=sample_outlook(rows))["outlook"]["notices"]
+    assert "the month to date of 2 OUs is not what the days below add up to" in notice
+    other_month = [*rows, (date(2025, 8, 3), "Data", "Amazon S3", "100000000004", Decimal("0.01"))]
+    assert page_data(other_month, outlook=sample_outlook(rows))["outlook"]["notices"] == []
+
+
+@pytest.mark.parametrize("changed", [{"currency": "EUR"}, {"cost_basis": "effective"}])
+@pytest.mark.parametrize("which", ["newest", "earlier"])
+def test_a_scorecard_of_other_money_is_refused(changed: dict[str, str], which: str):
+    """A budget in euros beside a bill in dollars would be a light that means nothing."""
+    rows = sample_rows()
+    outlook = sample_outlook(rows)
+    other = dataclasses.replace(outlook.newest if which == "newest" else outlook.earlier[0], **changed)
+    outlook = dataclasses.replace(outlook, **{which: other if which == "newest" else [other]})
+    with pytest.raises(ArchiveError, match=next(iter(changed.values()))) as error:
+        page_data(rows, outlook=outlook)
+    assert error.value.where == scorecard_path(other.day)
+
+
+def test_a_budget_of_nothing_is_no_number_that_json_cannot_hold():
+    """Any cost is infinitely much of a budget of 0."""
+    rows = sample_rows()
+    data = page_data(rows, outlook=sample_outlook(rows, newest=scorecard(rows, monthly=MONTHLY | {"Data": 0})))
+    (score,) = [score for score in data["outlook"]["scores"] if score["ou"] == "Data"]
+    assert (score["light"], score["share"]) == ("red", "over 100 times the budget")
+    assert json.loads(inline(render(data), '<script type="application/json" id="data">')) == data
+
+
+def test_restated_days_are_the_ledgers_sums():
+    """A day that was rewritten twice has moved by both; when is when it last moved."""
+
+    def row(day: date, delta: str, seen: int) -> dict:
+        return {
+            "billingdate": day,
+            "ou": "Data",
+            "delta": Decimal(delta),
+            "firstseen": datetime.fromisoformat(f"2025-09-{seen}"),
+        }
+
+    earlier = LAST - timedelta(days=3)
+    ledger = [row(LAST, "1.5", 11), row(LAST, "-0.25", 12), row(LAST, "3", 11), row(earlier, "-1", 10)]
+    assert restated_days(pa.Table.from_pylist(ledger, RESTATEMENTS)) == (
+        Restated(earlier, Decimal(-1), datetime.fromisoformat("2025-09-10")),
+        Restated(LAST, Decimal("4.25"), datetime.fromisoformat("2025-09-12")),
+    )
+    assert restated_days(RESTATEMENTS.empty_table()) == ()
+
+
 # ---- the page as text
+
+
+def hostile_outlook(rows: Sequence[Row]) -> Outlook:
+    """Every text of it is hostile."""
+    newest = scorecard(rows, monthly={name.strip("/"): 5 for name in HOSTILE[:-1]}, notes=HOSTILE[:2])
+    episodes = [
+        episode(n, name, name, name, id=name, reason=name, planned=name, kind=name, state=name)
+        for n, name in enumerate(HOSTILE)
+    ]
+    return Outlook(newest, episodes=episodes)
 
 
 def inline(page: str, opening: str) -> str:
@@ -277,7 +510,8 @@ def inline(page: str, opening: str) -> str:
 def test_data_cannot_leave_its_script_element():
     """Whatever a name holds, the embedded JSON is inert text and reads back unchanged."""
     rows = [(LAST, name, name, name, Decimal(1)) for name in HOSTILE]
-    data = page_data(rows, names={name: name for name in HOSTILE})
+    outlook = hostile_outlook(rows)
+    data = page_data(rows, names={name: name for name in HOSTILE}, outlook=outlook)
     embedded = inline(render(data), '<script type="application/json" id="data">')
     assert not re.search("[<>&\u2028\u2029\n]", embedded)
     assert json.loads(embedded) == data
@@ -416,6 +650,22 @@ def test_days_that_cannot_be_added_up_are_refused(tmp_path: Path, facts: dict[st
     assert path.read_text() == "old page"
 
 
+def test_the_outlook_is_asked_for_once_with_the_days_of_the_page(tmp_path: Path):
+    """What it gives is on the page; where it gives nothing, the page has no lights."""
+    rows = sample_rows()
+    asked, path = [], tmp_path / "dashboard.html"
+
+    def outlook(days: Sequence[date]) -> Outlook | None:
+        asked.append(list(days))
+        return sample_outlook(rows) if len(days) > 30 else None
+
+    for days in (60, 30):
+        DashboardFile(FakeArchive(rows), path, days=days, max_cells=1_000_000, outlook=outlook).refresh("1")
+        assert ("outlook" in embedded(path)) == (days == 60)
+    shown = [day for day in day_range(80) if day not in MISSING]
+    assert asked == [shown[-60:], shown[-30:]]
+
+
 def test_an_empty_archive_is_an_error(tmp_path: Path):
     """An empty page would look like a day without cost."""
     with pytest.raises(ArchiveError, match="nothing to show"):
@@ -501,13 +751,13 @@ class Opened:
         return self.page.locator(selector).inner_text()
 
     def names(self) -> list[str]:
-        return [text.strip() for text in self.page.locator("tbody th a").all_inner_texts()]
+        return [text.strip() for text in self.page.locator("#table tbody th a").all_inner_texts()]
 
     def column(self, number: int) -> list[str]:
-        return self.page.locator(f"tbody tr > :nth-child({number})").all_inner_texts()
+        return self.page.locator(f"#table tbody tr > :nth-child({number})").all_inner_texts()
 
     def total(self) -> str:
-        return self.page.locator("tfoot tr:last-child td").first.inner_text()
+        return self.page.locator("#table tfoot tr:last-child td").first.inner_text()
 
 
 @pytest.fixture
@@ -515,13 +765,20 @@ def open_page(browser, tmp_path: Path) -> Iterator:
     """Opens rows as a page; at the end nothing may have been complained of or asked for beside the file itself."""
     opened = []
 
-    def open_rows(rows: Sequence[Row], *, state: str = "", data: Mapping | None = None, **context: object) -> Opened:
+    def open_rows(
+        rows: Sequence[Row],
+        *,
+        state: str = "",
+        data: Mapping | None = None,
+        outlook: Outlook | None = None,
+        **context: object,
+    ) -> Opened:
         file = tmp_path / f"dashboard-{len(opened)}.html"
         day_notes = notes_for(rows) | {
             day: DayNote(SCHEDULED.get(day, Decimal()), "provisional", summed(rows, day=day))
             for day in {row[0] for row in rows if row[0] >= date(2025, 9, 1)}
         }
-        file.write_text(render(page_data(rows, day_notes=day_notes) | (data or {})), encoding="utf-8")
+        file.write_text(render(page_data(rows, day_notes=day_notes, outlook=outlook) | (data or {})), encoding="utf-8")
         opened.append(Opened(browser, file, **context))
         opened[-1].go(state)
         return opened[-1]
@@ -598,6 +855,174 @@ def test_everything_can_be_done_with_the_keyboard(open_page):
     assert view.page.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
 
 
+def tile_named(view: Opened, name: str):
+    return view.page.locator("#lights a").filter(has=view.page.locator(".name", has_text=re.compile(f"^{name}$")))
+
+
+def facts(view: Opened) -> dict[str, str]:
+    return dict(text.split("\n") for text in view.page.locator("#facts div").all_inner_texts())
+
+
+@pytest.mark.browser
+def test_from_a_light_down_to_an_account(open_page):
+    """Tile, OU, OU below, service, account: each shows its light in words, and the archive's numbers to the cent."""
+    rows = sample_rows()
+    outlook = sample_outlook(rows)
+    view = open_page(rows, outlook=outlook, state="#range=month")
+    whole, month = outlook.newest.whole, date(2025, 9, 1)
+    assert view.text("#verdict").split("\n") == ["■ Red", "106 % of budget expected"]
+    assert facts(view) == {
+        "Month to date": cell(rows, start=month),
+        "Budget": "200,000.00",
+        "Forecast": money(whole.p50),
+        "80 % band": f"{money(whole.p10)} to {money(whole.p90)}",
+        "Budget passed": "29 Sep, expected",
+    }
+    assert view.text("#reason") == whole.reason
+    assert "by 6.4\u00a0% (median)" in view.text("#method")
+    assert view.total() == view.text("#sum") == cell(rows, start=month)
+    lights = [text.split("\n")[0] for text in view.page.locator("#lights a").all_inner_texts()]
+    assert lights == ["▲ Amber", "● Green", "○ No budget", "● Green", "■ Red"]
+    for ou in ("Data", "Workloads", UNASSIGNED, "Workloads/Dev", "Workloads/Prod"):
+        score, text = outlook.newest.by_ou[ou], tile_named(view, ou).inner_text()
+        assert f"{cell(rows, below=ou, start=month)} USD, billed" in text
+        assert money(score.p50) in text
+        assert f"{money(score.p10)} to {money(score.p90)}" in text
+        assert score.budget is None or (money(score.budget) in text and score.reason.split(":")[-1] in text)
+    assert "28 Sep, expected" in tile_named(view, "Workloads/Prod").inner_text()
+
+    view.follow(tile_named(view, "Workloads"))
+    assert view.text("#month-title") == view.text("#title") == "Workloads"
+    assert view.page.evaluate("document.activeElement.id") == "month-title"
+    assert facts(view)["Month to date"] == cell(rows, below="Workloads", start=month)
+    assert view.text("#sum") == cell(rows, below="Workloads", start=month)
+    assert view.names() == ["Workloads/Prod", "Workloads/Dev"]
+    assert [text.split("\n")[2] for text in view.page.locator("#lights a").all_inner_texts()] == [
+        "Workloads/Dev",
+        "Workloads/Prod",
+    ]
+    view.follow(view.page.get_by_role("link", name="By service"))
+    of_service = dict(zip(view.names(), view.column(2), strict=True))
+    assert of_service["Amazon EC2"] == cell(rows, below="Workloads", service="Amazon EC2", start=month)
+    view.page.go_back()
+
+    view.follow(tile_named(view, "Workloads/Prod"))
+    assert facts(view)["Budget passed"] == "28 Sep, expected"
+    assert view.page.locator("#below").is_hidden()
+    view.follow(view.page.get_by_role("link", name="Amazon EC2").first)
+    assert view.page.locator("#outlook").is_hidden()
+    view.follow(view.page.get_by_role("link", name="payments").first)
+    assert view.total() == cell(rows, ou=OUS[0], service="Amazon EC2", account="100000000000", start=month)
+    view.follow(view.page.locator("#crumbs").get_by_role("link", name="Workloads", exact=True))
+    assert view.text("#title") == "Workloads"
+
+
+@pytest.mark.browser
+def test_a_service_of_all_ous_and_an_ou_with_accounts_of_its_own(open_page):
+    """All by service; a parent's own accounts are a row of their own, and its address holds all below it."""
+    rows = [*sample_rows(10), (LAST, "Workloads", "Amazon EC2", "100000000009", Decimal("7.25"))]
+    view = open_page(rows, state="#range=all&view=services")
+    assert dict(zip(view.names(), view.column(2), strict=True)) == {
+        service: cell(rows, service=service) for service in {row[2] for row in rows}
+    }
+    view.follow(view.page.get_by_role("link", name="Amazon EC2"))
+    assert view.total() == cell(rows, service="Amazon EC2")
+    assert "100000000009" in view.names()
+    view.go("#range=all&ou=Workloads")
+    assert view.total() == cell(rows, below="Workloads")
+    assert view.names() == ["Workloads/Prod", "Workloads/Dev", "Workloads (own accounts)"]
+    view.follow(view.page.get_by_role("link", name="Workloads (own accounts)"))
+    assert view.text("#title") == "Workloads (own accounts)"
+    assert view.total() == view.text("#sum") == "7.25"
+    assert view.names() == ["Amazon EC2"]
+
+
+@pytest.mark.browser
+def test_the_month_is_read_with_the_keyboard_and_earlier_months_are_there(open_page):
+    """Each day's cost up to it and its own; what is to come has none. August has its budget, and the archive's sum."""
+    rows = sample_rows()
+    tight = scorecard(rows, AUGUST, MONTHLY | {"All": 150_000})
+    view = open_page(rows, outlook=sample_outlook(rows, earlier=[tight]))
+    chart = view.page.locator("#month-chart")
+    chart.focus()
+    newest = chart.get_attribute("aria-valuetext")
+    assert newest.startswith(f"Wed 10 Sep 2025; {cell(rows, start=date(2025, 9, 1))} USD, billed to date; ")
+    assert f"{cell(rows, day=LAST)} USD, billed on the day; Provisional; Anomaly A-000001: rise, open" in newest
+    view.page.keyboard.press("ArrowRight")
+    assert chart.get_attribute("aria-valuetext") == "Thu 11 Sep 2025; Yet to come"
+    view.page.keyboard.press("Home")
+    first = cell(rows, day=date(2025, 9, 1))
+    assert chart.get_attribute("aria-valuetext").startswith(f"Mon 1 Sep 2025; {first} USD, billed to date; {first} USD")
+    assert view.page.locator("#month-chart .budget").count() == 1
+    assert view.page.locator("#month-chart .ahead").count() == 1
+    assert "Forecast with its 80 % band" in view.text("#month-marks")
+    view.page.get_by_role("link", name="August 2025").focus()
+    view.page.keyboard.press("Enter")
+    view.page.locator("#months").filter(has_text="September 2025").or_(
+        view.page.get_by_text("August 2025")
+    ).first.wait_for()
+    view.page.wait_for_function("document.activeElement.textContent.includes('Sep')")
+    august = summed(rows, start=date(2025, 8, 1), end=AUGUST)
+    assert facts(view) == {"Month": money(august), "Budget": "150,000.00"}
+    assert view.text("#verdict").replace("\n", " ") == f"■ Red {august / 1500:.0f} % of budget spent"
+    assert view.page.locator("#month-chart rect[fill='url(#missing-month-chart)']").count() == 2
+    assert view.page.locator("#month-chart .ahead").count() == 0
+    assert view.page.locator("#month-chart .over").get_attribute("d")
+
+
+@pytest.mark.browser
+def test_of_many_lights_the_worst_come_first_and_all_can_be_found(open_page):
+    """A bounded number at first; names and lights are searched; a budget without costs has its tile and its page."""
+    rows = [
+        (LAST - timedelta(days=n), f"Unit {u:02}", "Amazon S3", "1", Decimal(10)) for n in range(40) for u in range(20)
+    ]
+    budgets = {f"Unit {u:02}": 280 + u for u in range(20)} | {"Idle/Sandbox": 5}
+    view = open_page(rows, outlook=Outlook(scorecard(rows, monthly=budgets)))
+    names = view.page.locator("#lights .name")
+    assert names.all_inner_texts() == [f"Unit {u:02}" for u in range(8)]
+    assert view.text("#lights-foot") == "8 of 22 organizational units, those that need attention most first."
+    view.page.get_by_placeholder("Filter by name or light").fill("SANDBOX")
+    assert names.all_inner_texts() == ["Idle/Sandbox"]
+    view.follow(view.page.locator("#lights a"))
+    assert facts(view)["Budget"] == "5.00"
+    assert view.text("#sum") == "0.00"
+    view.page.go_back()
+    view.page.locator("#more-lights").filter(has_text="Show all 22").click()
+    assert names.count() == 22
+    view.page.get_by_placeholder("Filter by name or light").fill("red")
+    assert set(view.page.locator("#lights .light").all_inner_texts()) == {"■ Red"}
+
+
+@pytest.mark.browser
+def test_anomalies_and_restated_days_are_marked_and_listed_where_they_belong(open_page):
+    """Those of the place that is shown and below it, in the period; the link of one leads to where it is."""
+    rows = sample_rows()
+    view = open_page(rows, outlook=sample_outlook(rows), state="#range=7")
+    items = view.page.locator("#episodes li")
+    assert items.count() == 3
+    first = items.first.inner_text()
+    for part in ("◆ Open", "Rise", "A-000001", "8 Sep to 10 Sep", "+1,500.25 USD, billed", "Reason 1."):
+        assert part in first
+    assert "2,500.25 against 1,000.00 expected" in first
+    assert "Planned: Sale" in items.last.inner_text()
+    assert view.page.locator("#chart path.anomaly").count() == 3
+    assert view.page.locator("#chart .restated").count() == 1
+    before = summed(rows, day=date(2025, 9, 4)) - Decimal("12.5")
+    row = view.page.locator("#restatements tbody tr").inner_text().split("\t")
+    assert row == ["4 Sep", money(before), cell(rows, day=date(2025, 9, 4)), "+12.50", "6 Sep"]
+    view.go("#range=7&view=days")
+    noted = view.page.locator("tbody tr").filter(has_text="Thu 4 Sep").locator(".note").inner_text()
+    assert f"Restated on the whole bill: {money(before)} → {row[2]} USD, billed" in noted
+    view.go("#range=7")
+    view.follow(items.first.get_by_role("link"))
+    assert view.text("#title") == "payments (100000000000)"
+    assert items.count() == 1
+    view.go("#range=7&ou=Data")
+    assert items.all_inner_texts()[0].startswith("● Closed")
+    view.go("#from=2025-08-01&to=2025-08-07")
+    assert view.text("#odd-foot") == "1 Aug to 7 Aug 2025: no anomalies (3 more in other periods), no day restated."
+
+
 @pytest.mark.browser
 def test_ranges_change_every_figure(open_page):
     """Presets and the two date inputs; the change is against the equal period before, missing days left out of both."""
@@ -651,7 +1076,7 @@ def test_the_filter_finds_rows_and_says_when_there_is_none(open_page):
 def test_gaps_scheduled_charges_and_provisional_days_are_marked(open_page):
     """A missing day is hatched, not zero; a day with scheduled charges has a mark; both are in the legend."""
     view = open_page(sample_rows(), state="#range=30")
-    assert view.page.locator("#chart rect[fill='url(#missing)']").count() == 2
+    assert view.page.locator("#chart rect[fill='url(#missing-chart)']").count() == 2
     assert view.page.locator("#chart .mark").count() == 2
     assert view.page.locator("#chart .open").count() == 1
     assert len(view.page.locator("#marks li").all()) == 3
@@ -668,8 +1093,19 @@ def test_gaps_scheduled_charges_and_provisional_days_are_marked(open_page):
 @pytest.mark.browser
 def test_currency_and_basis_stand_wherever_a_number_stands(open_page):
     """Tiles, chart axis, readout, headline and both money columns."""
-    view = open_page(sample_rows())
-    for selector in ("header p", ".tiles", "#chart svg", "#readout", "#unit", "th.cost", "th.change", "caption"):
+    rows = sample_rows()
+    view = open_page(rows, outlook=sample_outlook(rows))
+    daily = ("header p", ".tiles", "#chart svg", "#readout", "#unit", "th.cost", "th.change", "#table caption")
+    outlook = (
+        "#month-unit",
+        "#month-chart svg",
+        "#month-readout",
+        "#below-unit",
+        "#lights a",
+        "#episodes li",
+        "#odd h3",
+    )
+    for selector in (*daily, *outlook):
         assert "USD, billed" in view.page.locator(selector).first.text_content(), selector
 
 
@@ -677,7 +1113,8 @@ def test_currency_and_basis_stand_wherever_a_number_stands(open_page):
 def test_hostile_names_are_text_everywhere(open_page):
     """Down every level and back, nothing runs, nothing is loaded, and the name on the page is the name on the bill."""
     rows = [(LAST - timedelta(days=n), name, name, name, Decimal(n + 1)) for n in range(3) for name in HOSTILE]
-    view = open_page(rows, data={"account_name": list(HOSTILE)}, state="#range=all")
+    outlook = hostile_outlook(rows)
+    view = open_page(rows, data={"account_name": list(HOSTILE)}, state="#range=all", outlook=outlook)
     on_page = "[...document.querySelectorAll('tbody a')].map(a => a.textContent.trim())"
     assert set(view.page.evaluate(on_page)) == {name.strip() for name in HOSTILE}
     for place in range(len(HOSTILE)):
@@ -688,6 +1125,11 @@ def test_hostile_names_are_text_everywhere(open_page):
             assert view.total() == "6.00"
         assert name in view.page.locator("#crumbs").text_content()
         assert view.page.locator("tbody tr").count() == 3
+        assert name in view.page.locator("#episodes .where").text_content()
+    view.go("#range=all")
+    view.page.locator("#more-lights").click()
+    tiles = view.page.evaluate("[...document.querySelectorAll('#lights .name')].map(name => name.textContent)")
+    assert {name.strip("/") for name in HOSTILE} <= set(tiles)
     assert view.page.evaluate("window.hacked") is None
     assert view.page.locator("img").count() == 0
 
@@ -748,7 +1190,8 @@ def test_credits_and_folded_accounts_are_told(open_page):
 @pytest.mark.parametrize("state", ["", "#range=all&view=days", "#ou=Workloads/Prod&service=Amazon EC2&range=all"])
 def test_a_phone_in_the_dark_shows_it_whole(open_page, state: str):
     """Nothing is wider than 390 pixels, and dark mode is dark."""
-    view = open_page(sample_rows(), state=state, viewport={"width": 390, "height": 844}, color_scheme="dark")
+    rows, phone = sample_rows(), {"width": 390, "height": 844}
+    view = open_page(rows, state=state, outlook=sample_outlook(rows), viewport=phone, color_scheme="dark")
     assert view.page.evaluate("document.documentElement.scrollWidth") == 390
     assert view.page.evaluate(
         "document.querySelector('.scroll').scrollWidth <= document.querySelector('.scroll').clientWidth"
@@ -759,11 +1202,13 @@ def test_a_phone_in_the_dark_shows_it_whole(open_page, state: str):
 @pytest.mark.browser
 def test_print_is_light_and_without_controls(open_page):
     """Paper has no buttons and no dark mode."""
-    view = open_page(sample_rows(), color_scheme="dark")
+    rows = sample_rows()
+    view = open_page(rows, outlook=sample_outlook(rows), color_scheme="dark")
     view.page.emulate_media(media="print", color_scheme="dark")
     assert view.page.locator(".toolbar").is_hidden()
     assert view.page.locator(".tools").is_hidden()
-    assert view.page.locator("table").is_visible()
+    for shown in ("#table", "#month-chart", "#lights", "#episodes"):
+        assert view.page.locator(shown).is_visible()
     assert view.page.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(23, 33, 43)"
 
 
@@ -771,6 +1216,7 @@ def test_print_is_light_and_without_controls(open_page):
 def test_without_javascript_the_headlines_still_stand(open_page):
     """The tiles are in the page itself; the rest says what it needs."""
     rows = sample_rows()
-    view = open_page(rows, java_script_enabled=False)
+    view = open_page(rows, outlook=sample_outlook(rows), java_script_enabled=False)
     assert cell(rows, day=LAST) in view.text(".tiles")
+    assert view.page.locator("noscript tr").nth(1).inner_text().split("\t")[:2] == [ALL, "■ red"]
     assert "need JavaScript" in view.text("noscript")

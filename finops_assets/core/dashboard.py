@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from finops_assets.core.anomalies import Episode
+from finops_assets.core.budgets import ALL, AMBER, GREEN, NONE, RED, SHAPES
 from finops_assets.core.charts import short_day
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT, change, money, percent
-from finops_assets.core.schemas import UNASSIGNED, day_path
+from finops_assets.core.schemas import UNASSIGNED, day_path, scorecard_path
+from finops_assets.core.scorecard import Score, Scorecard
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +53,46 @@ class DayNote:
     total: Decimal
 
 
+@dataclass(frozen=True)
+class Restated:
+    """A day that was written again with other costs.
+
+    Args:
+        day: the day.
+        delta: what its total is more than when it was first archived, exact; 0 where cost only moved between rows.
+        seen: when the last change was first seen (UTC).
+    """
+
+    day: date
+    delta: Decimal
+    seen: datetime
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the archive knows beside the days' rows: lights, budgets and forecasts, what was restated, what is odd.
+
+    Args:
+        newest: the newest scorecard of the page's days, best the newest day's.
+        earlier: of each month before that of `newest`, the scorecard of its last archived day; the order does not
+            matter. Budgets and lights of earlier months are taken from them, their costs from the rows.
+        restated: the page's days that were restated, each once; see `restated_days`.
+        episodes: the anomalies that have a day on the page, each once, in their newest state.
+    """
+
+    newest: Scorecard
+    earlier: Sequence[Scorecard] = ()
+    restated: Sequence[Restated] = ()
+    episodes: Sequence[Episode] = ()
+
+
+def restated_days(ledger: pa.Table) -> tuple[Restated, ...]:
+    """The days of a ledger of restatements (schema RESTATEMENTS), in order."""
+    found = ledger.group_by("billingdate").aggregate([("delta", "sum"), ("firstseen", "max")])
+    columns = (found.column(name).to_pylist() for name in ("billingdate", "delta_sum", "firstseen_max"))
+    return tuple(sorted((Restated(*row) for row in zip(*columns, strict=True)), key=lambda found: found.day))
+
+
 def dashboard_data(
     rows: pa.Table,
     day_notes: Mapping[date, DayNote],
@@ -59,6 +102,7 @@ def dashboard_data(
     cost_basis: str,
     generated_for: date,
     max_cells: int,
+    outlook: Outlook | None = None,
 ) -> dict[str, Any]:
     """Everything the page shows, as a dict of JSON types.
 
@@ -72,16 +116,20 @@ def dashboard_data(
         max_cells: how many numbers (rows of OU, service and account, times days) may be embedded. Above that the
             smallest accounts of the page become `(other accounts)` of their OU and service; no total changes. There is
             never less than one row per OU and service, so that a very small limit may be exceeded.
+        outlook: what is known beside the rows. It takes at most half of `max_cells`: earlier months give way first,
+            then the oldest episodes; what is left out is told. Each OU of the newest scorecard stays.
 
     Returns:
         `days` are the archived days (ISO), `last` the last day of the calendar; `scheduled` and `settlement` are
         aligned with `days`. `ou`, `service` and `account` list names, `keys` are triples of positions in them, and
         `amounts` holds for each key a list aligned with `days`: integers of 1e-6 of the currency. Each is within 1e-6
         of the exact amount, and so is the sum of any neighbouring keys of a day. What an OU's amounts of a day lack to
-        their exact sum is in `ou_rest`, in 1e-12. `tiles` are the headlines, as text.
+        their exact sum is in `ou_rest`, in 1e-12. `tiles` are the headlines, as text. `outlook` is there if one was
+        given: amounts as text, and as integers of 1e-6 where something is drawn.
 
     Raises:
-        ArchiveError: there is no day; a row's day has no note; a day's rows do not sum to its note's total.
+        ArchiveError: there is no day; a row's day has no note; a day's rows do not sum to its note's total; a scorecard
+            is in another currency or cost basis than the rows.
     """
     import pyarrow.compute as pc
 
@@ -94,9 +142,10 @@ def dashboard_data(
     found = [_coded(_names(rows.column(name))) for name in ("ou", "service", "linkedaccount")]
     ous, services, accounts = (names.to_pylist() for names, _ in found)
     units, picos = _split(rows.column("cost"))
+    told, cells = _outlook(outlook, rows, totals, currency, cost_basis, max_cells // 2) if outlook else ({}, 0)
     keys, key_of_row = _keys(tuple(codes for _, codes in found), (len(ous), len(services), len(accounts)))
     keys, key_of_row, folded = _fold(
-        keys, key_of_row, units + picos / _PICO, other=len(accounts), most_keys=max_cells // len(days)
+        keys, key_of_row, units + picos / _PICO, other=len(accounts), most_keys=(max_cells - cells) // len(days)
     )
     if folded:
         accounts.append(OTHER_ACCOUNTS)
@@ -119,7 +168,7 @@ def dashboard_data(
         "amounts": amounts.tolist(),
         "ou_rest": rest.tolist(),
         "folded": folded,
-    }
+    } | told
 
 
 def _dates(days: list[date]) -> pa.Array:
@@ -318,8 +367,187 @@ def _missing(missing: list[date]) -> str:
     return f"{_count(len(missing), 'day')} missing: {named}{more}"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+_SEVERITY = (RED, AMBER, GREEN, NONE)
+_SCORE_CELLS = 5
+_MANY_TIMES = 100
+
+
+def _outlook(
+    outlook: Outlook,
+    rows: pa.Table,
+    totals: Mapping[date, Decimal],
+    currency: str,
+    cost_basis: str,
+    most_cells: int,
+) -> tuple[dict[str, Any], int]:
+    """The page's `outlook`, and how many numbers it embeds."""
+    newest, first = outlook.newest, min(totals)
+    for card in (newest, *outlook.earlier):
+        _check_card(card, currency, cost_basis)
+    scores = sorted(newest.scores, key=_nested)
+    restated = sorted((found for found in outlook.restated if found.day in totals), key=lambda found: found.day)
+    months = _earlier_months(outlook, scores, first)
+    episodes = sorted(outlook.episodes, key=lambda found: (-found.last.toordinal(), -abs(found.impact), found.id))
+
+    cells = _SCORE_CELLS * len(scores) + 3 * len(restated)
+    most_months = max(0, most_cells - cells - 3 * len(episodes)) // max(1, len(scores))
+    fewer_months = len(months) - most_months
+    months = months[-most_months:] if most_months else []
+    cells += len(months) * len(scores)
+    most_episodes = max(0, most_cells - cells) // 3
+    left_out = len(episodes) - most_episodes
+    episodes = episodes[:most_episodes]
+    cells += 3 * len(episodes)
+
+    notices = _notices(newest, rows, totals)
+    if fewer_months > 0:
+        notices.append(f"{_count(fewer_months, 'earlier month')} left out to keep this page small.")
+    if left_out > 0:
+        notices.append(f"{_count(left_out, 'older anomaly', 'older anomalies')} left out to keep this page small.")
+    worst = sorted(range(len(scores)), key=lambda at: (_SEVERITY.index(scores[at].light), -(scores[at].share or 0), at))
+    told = {
+        "day": newest.day.isoformat(),
+        "all": ALL,
+        "shapes": dict(SHAPES),
+        "notices": notices,
+        "error": "" if newest.error is None else f"{newest.error:.1%}".replace("%", " %"),
+        "why_no_forecast": newest.why_no_forecast,
+        "scores": [_score(score) for score in scores],
+        "worst": worst,
+        "months": months,
+        "restated": [_restated(found, totals[found.day]) for found in restated],
+        "episodes": [_episode(episode) for episode in episodes],
+    }
+    return {"outlook": told}, cells
+
+
+def _check_card(card: Scorecard, currency: str, cost_basis: str) -> None:
+    if (card.currency, card.cost_basis) != (currency, cost_basis):
+        raise ArchiveError(
+            f"the scorecard is in {card.currency}, {card.cost_basis}, the days are in {currency}, {cost_basis}",
+            where=scorecard_path(card.day),
+            fix=f"Make it again with today's settings: `finops run --date {card.day}`.",
+        )
+
+
+def _nested(score: Score) -> tuple:
+    """The whole, then level by level, so that parents stand above their children; what has no OU ends its level."""
+    return (score.ou != ALL, score.ou.count("/"), score.ou == UNASSIGNED, score.ou.split("/"))
+
+
+def _earlier_months(outlook: Outlook, scores: Sequence[Score], first: date) -> list[dict[str, Any]]:
+    """Months before the newest scorecard's that the page holds from their 1st on, in order."""
+    cards = {card.day.replace(day=1): card for card in sorted(outlook.earlier, key=lambda card: card.day)}
+    found = []
+    for month in sorted(month for month in cards if first <= month < outlook.newest.day.replace(day=1)):
+        known = cards[month].by_ou
+        of = [known.get(score.ou) for score in scores]
+        found.append(
+            {
+                "first": month.isoformat(),
+                "day": cards[month].day.isoformat(),
+                "budgets": [None if score is None else _micros(score.budget) for score in of],
+                "lights": [NONE if score is None else score.light for score in of],
+            }
+        )
+    return found
+
+
+def _notices(newest: Scorecard, rows: pa.Table, totals: Mapping[date, Decimal]) -> list[str]:
+    """What a reader has to know before trusting the lights: that they are not of the newest day, or of other costs."""
+    last, month = max(totals), newest.day.replace(day=1)
+    notices = list(newest.notes)
+    if newest.day < last:
+        notices.append(
+            f"Lights and forecasts are as of {short_day(newest.day)} {newest.day.year}: "
+            f"there is no scorecard of {short_day(last)} yet."
+        )
+    if min(totals) <= month:  # else the page does not hold the whole month
+        sums = _month_sums(rows, month, newest.day)
+        moved = [score.ou for score in newest.scores if abs(score.month_to_date - sums.get(score.ou, 0)) >= CENT / 2]
+        if moved:
+            notices.append(
+                f"Costs have changed since the lights of {short_day(newest.day)} were made: the month to date of "
+                f"{_count(len(moved), 'OU')} is not what the days below add up to. The next run mends it."
+            )
+    return notices
+
+
+def _month_sums(rows: pa.Table, first: date, last: date) -> dict[str, Decimal]:
+    """Exact cost of these days by OU, with what lies below it, and of the whole."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    day = rows.column("billingdate")
+    inside = pc.and_(
+        pc.greater_equal(day, pa.scalar(first, pa.date32())), pc.less_equal(day, pa.scalar(last, pa.date32()))
+    )
+    of = rows.select(["ou", "cost"]).filter(inside).group_by("ou").aggregate([("cost", "sum")])
+    sums: dict[str, Decimal] = {ALL: Decimal()}
+    for ou, cost in zip(of.column("ou").to_pylist(), of.column("cost_sum").to_pylist(), strict=True):
+        parts = (ou or "").split("/")
+        for name in (ALL, *("/".join(parts[: n + 1]) for n in range(len(parts)))):
+            sums[name] = sums.get(name, Decimal()) + cost
+    return sums
+
+
+def _micros(amount: Decimal | None) -> int | None:
+    return None if amount is None else round(amount * _MICRO)
+
+
+def _text(amount: Decimal | None) -> str:
+    return "" if amount is None else money(amount)
+
+
+def _score(score: Score) -> dict[str, Any]:
+    amounts = (score.month_to_date, score.budget, score.p10, score.p50, score.p90)
+    return {
+        "ou": score.ou,
+        "light": score.light,
+        "reason": score.reason,
+        "share": _share(score.share),
+        "passed": "" if score.passed is None else score.passed.isoformat(),
+        "text": [_text(amount) for amount in amounts],
+        "micros": [_micros(amount) for amount in amounts],
+    }
+
+
+def _share(share: float | None) -> str:
+    if share is None:
+        return ""
+    return f"{share:.0%} of budget".replace("%", " %") if share < _MANY_TIMES else "over 100 times the budget"
+
+
+def _restated(found: Restated, total: Decimal) -> dict[str, str]:
+    return {
+        "day": found.day.isoformat(),
+        "old": money(total - found.delta),
+        "new": money(total),
+        "by": change(found.delta),
+        "seen": found.seen.date().isoformat(),
+    }
+
+
+def _episode(episode: Episode) -> dict[str, str]:
+    return {
+        "id": episode.id,
+        "ou": episode.ou,
+        "service": episode.service,
+        "account": episode.account,
+        "kind": episode.kind,
+        "state": episode.state,
+        "first": episode.first.isoformat(),
+        "last": episode.last.isoformat(),
+        "expected": money(episode.expected),
+        "actual": money(episode.actual),
+        "impact": change(episode.impact),
+        "reason": episode.reason,
+        "planned": episode.planned,
+    }
+
+
+def _count(number: int, noun: str, plural: str = "") -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
 def render(data: Mapping[str, Any]) -> str:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from finops_assets.core.dashboard import DayNote, dashboard_data, render
+from finops_assets.core.dashboard import DayNote, Outlook, dashboard_data, render
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.pipeline import in_words
 from finops_assets.core.ports import Archive, PublishedDay, Refresh
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
 
 Settled = Callable[[], Callable[[date], str]]
+ReadOutlook = Callable[[Sequence[date]], Outlook | None]
 
 DASHBOARD_PATH = "dashboard/dashboard.html"
 """Where the page lies in the archive, if it is an object of it."""
@@ -32,6 +33,9 @@ class DashboardPage:
         days: how many of the newest archived days it holds.
         max_cells: how many numbers it embeds at most; beyond, the smallest accounts are folded.
         settled: gives what tells how final each day is; by default what the archive said when it was written.
+        outlook: gives what is known of the page's days beside their rows: lights, budgets, forecasts, restatements,
+            anomalies. It is called once a refresh with the days, in order. None: there is no scorecard of these days,
+            and the page has no lights; so by default.
     """
 
     def __init__(
@@ -43,9 +47,10 @@ class DashboardPage:
         days: int,
         max_cells: int,
         settled: Settled | None = None,
+        outlook: ReadOutlook | None = None,
     ) -> None:
         self._archive, self._write, self._location = archive, write, location
-        self._days, self._max_cells, self._settled = days, max_cells, settled
+        self._days, self._max_cells, self._settled, self._outlook = days, max_cells, settled, outlook
 
     def begin(self, _: str) -> Callable[[], None]:
         """Start nothing: the page is made in a moment."""
@@ -59,7 +64,8 @@ class DashboardPage:
 
         Raises:
             ArchiveError: nothing is archived, the days are of several currencies or cost bases, a day's rows are not
-                what its object says, or the page cannot be written.
+                what its object says, a scorecard is not in the days' currency and cost basis, or the page cannot be
+                written.
         """
         import pyarrow.compute as pc
 
@@ -80,6 +86,7 @@ class DashboardPage:
             cost_basis=cost_basis,
             generated_for=days[-1],
             max_cells=self._max_cells,
+            outlook=self._outlook(days) if self._outlook else None,
         )
         page = render({**data, "refresh": refresh_id}).encode()
         self._write(page)
@@ -131,11 +138,17 @@ class DashboardFile(DashboardPage):
     """The page as a file; its folder is made if it is not there."""
 
     def __init__(
-        self, archive: Archive, path: Path, *, days: int, max_cells: int, settled: Settled | None = None
+        self,
+        archive: Archive,
+        path: Path,
+        *,
+        days: int,
+        max_cells: int,
+        settled: Settled | None = None,
+        outlook: ReadOutlook | None = None,
     ) -> None:
-        super().__init__(
-            archive, partial(_write_file, path), str(path), days=days, max_cells=max_cells, settled=settled
-        )
+        write = partial(_write_file, path)
+        super().__init__(archive, write, str(path), days=days, max_cells=max_cells, settled=settled, outlook=outlook)
 
 
 def _write_file(path: Path, page: bytes) -> None:
