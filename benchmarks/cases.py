@@ -79,15 +79,16 @@ def work(folder: str) -> dict:
     """The same steps without Dagster: map, bill, archive, catalog, dashboard, digest."""
     _import_engines()
 
-    from finops_assets.core import charts, pipeline
+    from finops_assets.core import pipeline
     from finops_assets.core.accounts import to_parquet
+    from finops_assets.core.drawing import drawing_beside
     from finops_assets.core.morning import Morning
     from finops_assets.core.schemas import ACCOUNT_MAP_PATH
 
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as home:
         platform = _platform(folder, home)
-        with _timed(result), charts.renderer_beside() as draw:
+        with _timed(result), drawing_beside() as drawing:
             platform.archive.put(ACCOUNT_MAP_PATH, to_parquet(platform.accounts.load().table))
             pipeline.find_days(platform.warehouse, DAYS)
             done = pipeline.archive_days(
@@ -102,7 +103,8 @@ def work(folder: str) -> dict:
             assert not pipeline.register_days(platform.archive, platform.catalog, DAYS).wrong
             shown = platform.dashboard.refresh("bench")
             assert not pipeline.dashboard_fault(shown, platform.archive, platform.settings.dashboard.days)
-            Morning(platform.archive, platform.outbox, "[FinOps]", platform.links, draw).send(DAYS, datetime.now(UTC))
+            morning = Morning(platform.archive, platform.outbox, "[FinOps]", platform.links, drawing)
+            morning.send(DAYS, datetime.now(UTC))
         result["total"] = str(sum(p.total for p in done.published.values()))
     return result
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from finops_assets.core import charts
+from finops_assets.core.drawing import Drawing
 
 if TYPE_CHECKING:
     from finops_assets.core.watch import Watch
@@ -30,7 +30,7 @@ def build_definitions(
     clock: Callable[[], datetime] = _utc_now,
     progress: Callable[[str, int, int], None] | None = None,
     loggers: Mapping[str, Any] | None = None,
-    draw: Callable[[Mapping[str, Any]], bytes] = charts.to_png,
+    drawing: Drawing | None = None,
 ) -> dg.Definitions:
     """Definitions over a platform.
 
@@ -39,7 +39,7 @@ def build_definitions(
         clock: tells the time (aware, UTC) where a record needs one.
         progress: told (what, done, of how many) as long steps advance.
         loggers: Dagster loggers instead of the default one.
-        draw: turns a chart's spec into a PNG.
+        drawing: draws charts and pages; by default in this process.
     """
     from finops_assets.core.pipeline import no_progress
     from finops_assets.defs.alerts import build_failure_sensor
@@ -51,12 +51,12 @@ def build_definitions(
     # Single-run backfills are marked beta, and so is a month whose days are not all kept; its tests hold both.
     beta = ".*(backfill_policy|allow_nonexistent_upstream_partitions).*"
     warnings.filterwarnings("ignore", category=dg.BetaWarning, message=beta)
-    settings = platform.settings
+    settings, drawing = platform.settings, drawing or Drawing()
     assets = build_assets(settings, platform.faces)
     jobs, schedules = build_jobs(assets, settings)
     evidence, evidence_job, every_month = build_evidence(settings, platform.faces)
     morning, morning_checks = build_morning_checks()
-    watch = build_watch(platform, clock=clock, draw=draw)
+    watch = build_watch(platform, clock=clock, drawing=drawing)
     return dg.Definitions(
         assets=[*assets, morning, evidence],
         asset_checks=[morning_checks],
@@ -78,6 +78,8 @@ def build_definitions(
             "receipts": dg.ResourceDefinition.hardcoded_resource(platform.receipts),
             "watch": watch,
             "morning": watch.morning,
+            "scoring": platform.scoring(),
+            "drawing": dg.ResourceDefinition.hardcoded_resource(drawing),
             "clock": dg.ResourceDefinition.hardcoded_resource(clock),
             "progress": dg.ResourceDefinition.hardcoded_resource(progress or no_progress),
         },
@@ -88,7 +90,7 @@ def build_watch(
     platform: Platform,
     *,
     clock: Callable[[], datetime] = _utc_now,
-    draw: Callable[[Mapping[str, Any]], bytes] = charts.to_png,
+    drawing: Drawing | None = None,
 ) -> Watch:
     """What looks after a platform; the arguments are those of `build_definitions`."""
     from finops_assets.core.incidents import Incidents
@@ -100,6 +102,7 @@ def build_watch(
     settings, archive, outbox = platform.settings, platform.archive, platform.outbox
     journal = Journal(archive, settings.bill.stable_after)
     mail = settings.mail
+    drawing = drawing or Drawing()
     thresholds = Thresholds(mail.tell_change_percent, mail.correct_change_percent, mail.change_amount)
     ui = settings.alerts.dagster_url or platform.links.get("Dagster", "")
     return Watch(
@@ -107,7 +110,16 @@ def build_watch(
         archive=archive,
         catalog=platform.catalog,
         outbox=outbox,
-        morning=Morning(archive, outbox, mail.subject_prefix, platform.links, draw, thresholds, journal),
+        morning=Morning(
+            archive,
+            outbox,
+            mail.subject_prefix,
+            platform.links,
+            drawing,
+            thresholds,
+            journal,
+            editions=mail.by_ou,
+        ),
         journal=journal,
         incidents=Incidents(
             archive,

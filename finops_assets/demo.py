@@ -75,4 +75,16 @@ first_day = {first_day}
 
 [accounts]
 path = {str(folder / "accounts.csv")!r}
+
+[budgets]
+path = {str(folder / "budgets.csv")!r}
+
+[anomalies]
+events = {str(folder / "events.csv")!r}
+
+[mail]
+executives = ["cfo@localhost"]
+
+[mail.by_ou]
+"Workloads/Prod" = ["prod-lead@localhost"]
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,12 +24,13 @@ from finops_assets.core.ports import (
     Warehouse,
 )
 from finops_assets.core.settlement import Journal
-from finops_assets.settings import Settings
+from finops_assets.settings import Settings, env_name
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.session import AwsSession
     from finops_assets.core.doctor import Preflight
     from finops_assets.core.outbox import Outbox
+    from finops_assets.core.scoring import Scoring
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ class Face:
 class Platform:
     """Everything the assets and the command work with.
 
-    `budgets` reads budgets.csv, if there is one; `receipts` gives, once, what paid queries have taken since it was last
-    asked; `links` are shown in the digest, `places` by the command.
+    `budgets` reads budgets.csv, `events` events.csv, if there is one; `receipts` gives, once, what paid queries have
+    taken since it was last asked; `links` are shown in the digest, `places` by the command.
     """
 
     settings: Settings
@@ -58,10 +60,30 @@ class Platform:
     metrics: Metrics
     preflight: Preflight
     budgets: Callable[[], bytes | None] = lambda: None
+    events: Callable[[], bytes | None] = lambda: None
     receipts: Callable[[], list[QueryReceipt]] = list
     faces: Mapping[str, Face] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
+
+    def scoring(self) -> Scoring:
+        """What makes its scorecards."""
+        from finops_assets.core.scoring import Scoring
+
+        settings = self.settings
+        return Scoring(
+            self.warehouse,
+            self.archive,
+            Journal(self.archive, settings.bill.stable_after),
+            budgets=self.budgets,
+            events=self.events,
+            budgets_at=settings.budgets.path,
+            events_at=settings.anomalies.events,
+            amber=settings.budgets.amber_percent / 100,
+            least_share=settings.anomalies.least_percent / 100,
+            least_amount=Decimal(str(settings.anomalies.least_amount)),
+            editions=settings.mail.by_ou,
+        )
 
 
 def utc_now() -> datetime:
@@ -90,6 +112,7 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
     from finops_assets.adapters.local.dashboard import DashboardFile
     from finops_assets.adapters.local.doctor import LocalPreflight
     from finops_assets.adapters.local.warehouse import DuckDBWarehouse
+    from finops_assets.core.scoring import outlook
 
     warehouse = DuckDBWarehouse(
         settings.bill.path,
@@ -117,10 +140,12 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
             settled=_settled(settings, archive, clock),
+            outlook=partial(outlook, archive),
         ),
         outbox=_outbox(settings, archive, None, clock),
         alerts=_alerts(settings, None),
-        budgets=partial(_budgets, settings, None),
+        budgets=partial(_table, settings, None, settings.budgets.path, "budgets.path", "budgets.csv"),
+        events=partial(_table, settings, None, settings.anomalies.events, "anomalies.events", "events.csv"),
         metrics=NoMetrics(),
         preflight=LocalPreflight(settings, warehouse),
         faces=_LOCAL_FACES,
@@ -132,7 +157,7 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
 def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
     from finops_assets.adapters.aws.accounts import OrganizationsAccounts
     from finops_assets.adapters.aws.athena import Athena
-    from finops_assets.adapters.aws.dashboard import QuickSightDataSet
+    from finops_assets.adapters.aws.dashboard import QuickSightDataSet, content_below
     from finops_assets.adapters.aws.doctor import AwsPreflight
     from finops_assets.adapters.aws.glue import GlueCatalog, GlueTables
     from finops_assets.adapters.aws.metrics import CloudWatchMetrics
@@ -142,6 +167,8 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
     from finops_assets.adapters.local.accounts import AccountsFile
     from finops_assets.adapters.local.alerts import NoMetrics
     from finops_assets.adapters.local.dashboard import DASHBOARD_PATH, DashboardPage
+    from finops_assets.core.schemas import SCORECARD_PREFIX
+    from finops_assets.core.scoring import outlook
 
     aws = settings.aws
     for value, name, example in (
@@ -195,6 +222,8 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
             edition=aws.quicksight_edition,
             timeout_seconds=aws.quicksight_timeout_seconds,
             expected=catalog.contents,
+            scorecard_data_set=aws.quicksight_scorecard_data_set,
+            scorecard_content=partial(content_below, session, aws.bucket, f"{SCORECARD_PREFIX}/"),
         )
         board = f"https://{session.region}.quicksight.aws.amazon.com/sn/data-sets/{aws.quicksight_data_set}/view"
     else:
@@ -206,6 +235,7 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
             settled=_settled(settings, archive, clock),
+            outlook=partial(outlook, archive),
         )
     return Platform(
         settings=settings,
@@ -216,10 +246,11 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
         dashboard=dashboard,
         outbox=_outbox(settings, archive, session, clock),
         alerts=_alerts(settings, session),
-        budgets=partial(_budgets, settings, session),
+        budgets=partial(_table, settings, session, settings.budgets.path, "budgets.path", "budgets.csv"),
+        events=partial(_table, settings, session, settings.anomalies.events, "anomalies.events", "events.csv"),
         metrics=CloudWatchMetrics(session, aws.metrics_namespace) if aws.metrics_namespace else NoMetrics(),
         preflight=AwsPreflight(settings, session, warehouse=warehouse, tables=tables, catalog=catalog, athena=athena),
-        receipts=athena.receipts,
+        receipts=partial(_noted, athena.receipts, archive, clock),
         faces=_AWS_FACES,
         links={"Dashboard": board},
         places={
@@ -227,6 +258,17 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
             "digest": "SES" if settings.mail.backend in ("auto", "ses") else settings.mail.backend,
         },
     )
+
+
+def _noted(
+    receipts: Callable[[], list[QueryReceipt]], archive: Archive, clock: Callable[[], datetime]
+) -> list[QueryReceipt]:
+    """What paid queries have taken since they were last asked for, noted for the digest of the next morning."""
+    from finops_assets.core.own_cost import note_queries
+
+    taken = receipts()
+    note_queries(archive, taken, clock().date())
+    return taken
 
 
 def _settled(
@@ -255,6 +297,8 @@ def _outbox(settings: Settings, archive: Archive, session: AwsSession | None, cl
         _mailer(settings, session),
         mail.sender,
         mail.recipients,
+        by_ou=mail.by_ou,
+        executives=mail.executives,
         max_megabytes=mail.max_megabytes,
         link_days=mail.link_days,
         clock=clock,
@@ -290,8 +334,8 @@ def _alerts(settings: Settings, session: AwsSession | None) -> Alerts:
     return FileAlerts(settings.alerts_folder)
 
 
-def _budgets(settings: Settings, session: AwsSession | None) -> bytes | None:
-    address = settings.budgets.path
+def _table(settings: Settings, session: AwsSession | None, address: str, setting: str, name: str) -> bytes | None:
+    """The CSV that a setting names, a file or an object; None where it names none."""
     if not address:
         return None
     if address.startswith("s3://"):
@@ -305,8 +349,8 @@ def _budgets(settings: Settings, session: AwsSession | None) -> bytes | None:
     if data is None:
         raise SettingsError(
             f"there is no such file: {address}",
-            where="budgets.path (FINOPS_BUDGETS__PATH)",
-            fix="Set it to your budgets.csv, or leave it empty.",
+            where=f"{setting} ({env_name(setting)})",
+            fix=f"Set it to your {name}, or leave it empty.",
         )
     return data
 
@@ -341,6 +385,8 @@ _LOCAL_FACES = {
     "finops_daily_summary": Face(frozenset({"duckdb", "view"}), "a DuckDB view over the bill's own files"),
     "ou_breakdown_parquet": Face(frozenset({"parquet"}), "one Parquet file a day in the home's archive folder"),
     "athena_partition": Face(frozenset({"sqlite", "table"}), "a partition in the home's catalog, read by DuckDB"),
+    "ou_scorecard": Face(frozenset({"parquet", "table"}), "one Parquet file a day in the home's archive folder"),
+    "executive_snapshot": Face(frozenset({"pdf"}), "a PDF in the home's archive folder"),
     "quicksight_dataset": Face(frozenset({"html", "dashboard"}), "the self-contained dashboard.html in the home"),
     "digest_email": Face(frozenset({"email"}), "an .eml file in the home's outbox folder"),
     "monthly_evidence": Face(frozenset({"zip"}), "a zip and its index in the home's archive folder"),
@@ -352,6 +398,8 @@ _AWS_FACES = {
     "finops_daily_summary": Face(frozenset({"athena", "view"}), "the view finops_db.finops_daily_summary in Athena"),
     "ou_breakdown_parquet": Face(frozenset({"s3", "parquet"}), "one Parquet object a day in the versioned bucket"),
     "athena_partition": Face(frozenset({"glue", "athena"}), "a partition of finops_db.ou_breakdown in Glue"),
+    "ou_scorecard": Face(frozenset({"s3", "athena"}), "one Parquet object a day, the table finops_db.ou_scorecard"),
+    "executive_snapshot": Face(frozenset({"s3", "pdf"}), "a PDF in the bucket"),
     "quicksight_dataset": Face(frozenset({"quicksight"}), "the SPICE data set aws.quicksight_data_set"),
     "digest_email": Face(frozenset({"ses", "email"}), "a message to each recipient"),
     "monthly_evidence": Face(frozenset({"s3", "zip"}), "a zip in the bucket for Glacier Deep Archive; its index stays"),

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from finops_assets.core import charts
+from finops_assets.core.drawing import Drawing, drawing_beside
 from finops_assets.definitions import build_definitions
 from finops_assets.defs import evidence
 from finops_assets.defs.instance import prepare_dagster_home
@@ -54,14 +54,14 @@ def run_days(
         ends = {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}
         days = {"tags": ends | process_tag()}
     with ExitStack() as beside:
-        draw = charts.to_png
+        drawing = Drawing()
         if not assets and platform.outbox.latest(last) is None:  # a digest will be made
-            draw = beside.enter_context(charts.renderer_beside())
+            drawing = beside.enter_context(drawing_beside())
         definitions = build_definitions(
             platform,
             progress=_Progress(tell),
             loggers={"console": _step_logger(tell)},
-            draw=draw,
+            drawing=drawing,
             **({"clock": clock} if clock else {}),
         )
         instance = beside.enter_context(dg.DagsterInstance.get())

@@ -6,6 +6,7 @@ Nothing is read at import. `load_settings()` is called once by each entry point 
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -117,6 +118,14 @@ class MailSettings(Section):
     recipients: tuple[str, ...] = Field(
         ("finops@localhost",), description="Addresses the digest goes to, one message each (a comma-separated list)."
     )
+    executives: tuple[str, ...] = Field(
+        (), description="Addresses that get the digest with the two-page PDF attached (a comma-separated list)."
+    )
+    by_ou: dict[str, tuple[str, ...]] = Field(
+        {},
+        description='OU path -> addresses that get its part alone: `[mail.by_ou]`, then `"Workloads/Prod" = '
+        '["lead@example.com"]`; in the environment one JSON object.',
+    )
     subject_prefix: str = Field("[FinOps]", description="First words of every subject.")
     backend: Literal["auto", "eml", "ses", "smtp"] = Field(
         "auto",
@@ -146,7 +155,25 @@ class MailSettings(Section):
         "home.",
     )
 
-    _split = field_validator("recipients", mode="before")(_addresses)
+    _split = field_validator("recipients", "executives", mode="before")(_addresses)
+
+    @property
+    def everybody(self) -> tuple[str, ...]:
+        """Who gets the digest, or a part of it, each once."""
+        of_ous = (address for addresses in self.by_ou.values() for address in addresses)
+        return tuple(dict.fromkeys((*self.recipients, *self.executives, *of_ous)))
+
+    @field_validator("by_ou", mode="before")
+    @classmethod
+    def _lists(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                value = None
+        if not isinstance(value, dict) or not all(path.strip("/ ") for path in value):
+            raise ValueError("must give addresses for each OU path, such as Workloads/Prod")
+        return {path.strip("/ "): _addresses(addresses) for path, addresses in value.items()}
 
 
 class SmtpSettings(Section):
@@ -177,6 +204,22 @@ class BudgetsSettings(Section):
     )
     amber_percent: float = Field(
         90.0, gt=0, le=100, description="Share of a budget that a month is expected to take from which on it is amber."
+    )
+
+
+class AnomaliesSettings(Section):
+    """From when on a cost that nobody expected is an anomaly."""
+
+    least_percent: float = Field(
+        25.0, ge=0, description="A day that is off by less than this from what was expected is no anomaly."
+    )
+    least_amount: float = Field(
+        10.0, ge=0, description="Nor is one that is off by less than this, in the billing currency."
+    )
+    events: str = Field(
+        "",
+        description="`events.csv`: first, last, ou, service, what; days whose cost is planned, which alert nobody; a "
+        "file, or `s3://bucket/key`. Empty: none.",
     )
 
 
@@ -256,6 +299,14 @@ class AwsSettings(Section):
     quicksight_data_set: str = Field(
         "", description="Id of the SPICE data set. Empty: no QuickSight; `dashboard/dashboard.html` in the bucket."
     )
+    quicksight_scorecard_data_set: str = Field(
+        "", description="Id of the SPICE data set of `ou_scorecard`, such as finops-ou-scorecard. Empty: none."
+    )
+    quicksight_permissions: str = Field(
+        "",
+        description="`ou_permissions.csv`: user, group, ou: who may see which OU in QuickSight; a file, or "
+        "`s3://bucket/key`. Empty: everybody sees all.",
+    )
     quicksight_account: str = Field("", description="AWS account of QuickSight. Empty: the account that runs this.")
     quicksight_edition: Literal["enterprise", "standard"] = Field(
         "enterprise", description="`enterprise` allows 32 refreshes in 24 hours, `standard` 8."
@@ -291,6 +342,7 @@ class Settings(Section):
     smtp: SmtpSettings = SmtpSettings()
     dashboard: DashboardSettings = DashboardSettings()
     budgets: BudgetsSettings = BudgetsSettings()
+    anomalies: AnomaliesSettings = AnomaliesSettings()
     alerts: AlertsSettings = AlertsSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     warehouse: WarehouseSettings = WarehouseSettings()

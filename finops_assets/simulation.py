@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from dagster._core.launcher import WorkerStatus
 
+from finops_assets.core.drawing import Drawing
 from finops_assets.definitions import build_definitions
 from finops_assets.defs.alerts import tell_of_death
 from finops_assets.defs.instance import prepare_dagster_home
@@ -57,7 +58,7 @@ class Simulation:
         home: an empty folder, or one that is not there.
         first_day, last_day: what the final bill holds.
         overrides: settings by dotted name.
-        draw: draws charts; the real ones by default.
+        draw: draws charts, in place of the real ones; then there is no PDF either.
         adapt: exchanges adapters of the platform.
         in_memory: keep Dagster's records in memory: half the time of a run is their writing.
         tell: told what happens.
@@ -91,7 +92,7 @@ class Simulation:
         }
         settings = load_settings({}, {**values, **self.overrides}, folder=self.home)
         self.platform = self.adapt(build_platform(settings, lambda: self.now))
-        drawn = {"draw": self.draw} if self.draw else {}
+        drawn = {"drawing": Drawing(self.draw, lambda *_: b"")} if self.draw else {}
         self.definitions = build_definitions(
             self.platform, clock=lambda: self.now, loggers={"console": _silent}, **drawn
         )
@@ -146,7 +147,7 @@ class Simulation:
             context = dg.build_sensor_context(
                 instance=self.instance,
                 cursor=self._cursors.get(name),
-                resources={"watch": self.watch},
+                resources={"watch": self.watch, "metrics": self.platform.metrics},
                 repository_def=self._repository,
             )
             tick = self._repository.get_sensor_def(name).evaluate_tick(context)

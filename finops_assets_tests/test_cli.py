@@ -151,7 +151,7 @@ def test_the_demo_makes_everything_and_says_where_it_is(demo: Path) -> None:
     status = json.loads(finops("status", "--json", cwd=demo).stdout)["days"]
     assert [d["day"] for d in status] == [str(YESTERDAY - timedelta(2 - i)) for i in range(3)]
     assert (home / "dashboard.html").stat().st_size > 10_000
-    assert len(list((home / "outbox").glob("*.eml"))) == 1
+    assert len(list((home / "outbox").glob("*.eml"))) == 3, "the team, an executive and the readers of one OU"
     objects = {f: f.stat().st_mtime_ns for f in home.rglob("ou_breakdown.parquet")}
     again = finops("demo", "--days", "3", cwd=demo)
     assert again.returncode == 0

@@ -21,6 +21,7 @@ from finops_assets.adapters.local.doctor import LocalPreflight
 from finops_assets.core import pipeline
 from finops_assets.core.accounts import to_parquet
 from finops_assets.core.doctor import NAME_WIDTH, Finding, as_line, as_record, verdict, walk
+from finops_assets.core.drawing import Drawing
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
 from finops_assets.core.morning import Morning
 from finops_assets.core.outbox import Outbox
@@ -129,7 +130,7 @@ class Home:
 
     def send(self, day: date, mailer: SomeMailer) -> None:
         outbox = self.outbox(self.platform, mailer)
-        morning = Morning(self.platform.archive, outbox, "[FinOps]", {}, draw=lambda spec: b"\x89PNG")
+        morning = Morning(self.platform.archive, outbox, "[FinOps]", {}, Drawing(lambda _: b"\x89PNG", lambda *_: b""))
         morning.send([day], datetime(2025, 9, 12, 7, tzinfo=UTC))
 
     def change_bill(self) -> None:

@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from finops_assets.core import charts, pipeline
+from finops_assets.core import pipeline
 from finops_assets.core.accounts import to_parquet
+from finops_assets.core.drawing import Drawing, drawing_beside
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.morning import Morning
 from finops_assets.core.outbox import Outbox
@@ -367,7 +368,7 @@ def test_the_schedule_asks_for_the_day_before_the_tick(filled: Platform) -> None
 def test_a_digest_goes_out_again_from_the_ui(own: Platform) -> None:
     """The job `resend_digest` sends the stored bytes to one or all; with `refresh` it makes a revision for all."""
     assert run(own, FIRST).errors == ()
-    job = build_definitions(own, draw=lambda _: b"").resolve_job_def("resend_digest")
+    job = build_definitions(own, drawing=Drawing(lambda _: b"", lambda *_: b"")).resolve_job_def("resend_digest")
 
     def resend(**config: Any) -> bool:
         with dg.DagsterInstance.ephemeral() as instance:
@@ -397,7 +398,7 @@ def test_a_digest_rendered_ahead_is_the_one_that_is_sent(own: Platform) -> None:
     own.archive.put(ACCOUNT_MAP_PATH, to_parquet(own.accounts.load().table))
     now = at(LAST)()
     pipeline.archive_days(own.warehouse, own.archive, DAYS, cost_basis="billed", run_id="a run", now=now)
-    morning = Morning(own.archive, own.outbox, "[FinOps]", {}, draw)
+    morning = Morning(own.archive, own.outbox, "[FinOps]", {}, Drawing(draw, lambda *_: b""))
     morning.prepare([DAYS[1]], now)
     assert len(morning.send([DAYS[1]], now).deliveries) == 1
     assert len(drawn) == 1
@@ -415,7 +416,7 @@ def test_a_digest_rendered_ahead_is_the_one_that_is_sent(own: Platform) -> None:
 
 def test_a_chart_is_drawn_although_its_renderer_was_killed() -> None:
     """The process beside the run may be killed for its memory: the digest goes out with its chart all the same."""
-    with charts.renderer_beside() as draw:
+    with drawing_beside() as drawing:
         for child in multiprocessing.active_children():
             child.kill()
-        assert draw({"mark": "point", "data": {"values": []}, "width": 1, "height": 1}).startswith(b"\x89PNG")
+        assert drawing.chart({"mark": "point", "data": {"values": []}, "width": 1, "height": 1}).startswith(b"\x89PNG")

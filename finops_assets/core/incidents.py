@@ -50,6 +50,7 @@ KINDS = {
     "restated": Kind("AWS changed a day that was mailed", "the change was mailed", "A mailed day was restated"),
     "evidence_failed": Kind("a month has no evidence", "the evidence is made", "A month has no evidence"),
     "refused": Kind("a recipient does not get the digest", "the recipient can be reached", "A mail bounced"),
+    "anomaly": Kind("a cost that nobody expected", "an anomaly was withdrawn", "A cost that nobody expected"),
     "unassigned": Kind("too much cost has no OU", "the cost has its OUs", "Too much cost is Unassigned"),
     "doctor": Kind("the morning's check-up found a fault", "the check-up finds nothing", "The check-up found a fault"),
 }
@@ -147,13 +148,25 @@ class Incidents:
 
     def break_(self, kind: str, subject: str, trouble: Trouble) -> None:
         """Say that one thing is wrong, whatever else is."""
-        self._break(kind, {subject: trouble}, {incident.subject: incident for incident in self.open(kind)})
+        self.break_all(kind, {subject: trouble})
 
-    def heal(self, kind: str, subjects: Sequence[str], *, known: Mapping[str, Incident] | None = None) -> None:
-        """Say that these are well again; those that are not open are passed over."""
+    def break_all(self, kind: str, troubles: Mapping[str, Trouble]) -> None:
+        """Say that these are wrong, whatever else is, in one message."""
+        self._break(kind, troubles, {incident.subject: incident for incident in self.open(kind)})
+
+    def heal(
+        self,
+        kind: str,
+        subjects: Sequence[str],
+        *,
+        known: Mapping[str, Incident] | None = None,
+        quietly: bool = False,
+    ) -> None:
+        """Say that these are well again, or put them away `quietly`; those that are not open are passed over."""
         there = {incident.subject: incident for incident in self.open(kind)} if known is None else known
         healed = [replace(there[subject], healed=self._clock()) for subject in subjects if subject in there]
-        self._tell([closing for incident in healed if (closing := self._begun(incident.closed_path, incident))])
+        closing = [begun for incident in healed if (begun := self._begun(incident.closed_path, incident))]
+        self._tell(closing, quietly=quietly)
 
     def _break(self, kind: str, troubles: Mapping[str, Trouble], there: Mapping[str, Incident]) -> None:
         opening = []
@@ -180,14 +193,16 @@ class Incidents:
             return None
         return replace(there, untold="", tried_at=self._clock())
 
-    def _tell(self, incidents: Sequence[Incident]) -> None:
-        """One message for all of them: they are of one kind, and all broken or all healed."""
+    def _tell(self, incidents: Sequence[Incident], *, quietly: bool = False) -> None:
+        """One message for all of them, or none: they are of one kind, and all broken or all healed."""
         if not incidents:
             return
         sent = untold = ""
-        silent = all(incident.healed and not incident.told for incident in incidents)  # nobody heard that it broke
+        silent = "it is over, which nobody need be told" if quietly else ""
+        if all(incident.healed and not incident.told for incident in incidents):
+            silent = "nobody was told that it broke"
         try:
-            sent = "nobody was told that it broke" if silent else self._alerts.send(*self._words(incidents))
+            sent = silent or self._alerts.send(*self._words(incidents))
         except FinopsError as error:
             untold = str(error)
         for incident in incidents:

@@ -7,25 +7,32 @@ day without a bill at its deadline has its digest too: it says so, and shows the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from finops_assets.core import charts
+from finops_assets.core.drawing import Drawing
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import money
-from finops_assets.core.pipeline import in_words, read_account_map
+from finops_assets.core.own_cost import own_cost
+from finops_assets.core.pipeline import in_words
 from finops_assets.core.ports import Archive, Delivery, PublishedDay
 from finops_assets.core.restatements import Restatement
 from finops_assets.core.schemas import day_path
+from finops_assets.core.scoring import account_names
+from finops_assets.core.scoring import read as read_scorecard
 from finops_assets.core.settlement import Journal, first_open_day, settlement
 
 if TYPE_CHECKING:
-    from finops_assets.core.digest import Covered, DayFacts, Digest, Late
+    import pyarrow as pa
+
+    from finops_assets.core.anomalies import Episode
+    from finops_assets.core.digest import Covered, DayFacts, Digest, DigestFigures, Late
     from finops_assets.core.outbox import Outbox, Stored
+    from finops_assets.core.scorecard import Scorecard
 
 
 LOOK_BACK = 31
@@ -48,11 +55,30 @@ class Sent:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """The executives' PDF of a day, as it is kept in the archive."""
+
+    day: date
+    path: str
+    size_bytes: int
+    total: Decimal
+    currency: str
+    cost_basis: str
+    sentence: str
+    changed: bool
+
+
+@dataclass(frozen=True)
 class _Rendered:
-    """A digest, each day's total that its readers learn from it, and the earlier days that it speaks for."""
+    """A digest with its editions and the executives' PDF, and the earlier days that it speaks for.
+
+    `says` is each day's total that the readers learn from it, by the OU of their edition; the whole's by an empty name.
+    """
 
     digest: Digest
-    says: Mapping[date, Decimal]
+    editions: Mapping[str, Digest]
+    pdf: bytes
+    says: Mapping[str, Mapping[date, Decimal]]
     covers: Sequence[date]
 
 
@@ -73,9 +99,10 @@ class Morning:
         outbox: where digests are kept and sent from.
         subject_prefix: mail.subject_prefix.
         links: label -> path or URL shown at the digest's end.
-        draw: turns a chart's spec into a PNG.
+        drawing: draws charts and the executives' pages.
         thresholds: when a changed day is told.
         journal: tells how final days are; without one, by the calendar alone.
+        editions: OU paths that somebody gets an edition of.
     """
 
     def __init__(
@@ -84,12 +111,14 @@ class Morning:
         outbox: Outbox,
         subject_prefix: str,
         links: Mapping[str, str],
-        draw: Callable[[Mapping[str, Any]], bytes] = charts.to_png,
+        drawing: Drawing | None = None,
         thresholds: Thresholds = Thresholds(),
         journal: Journal | None = None,
+        editions: Collection[str] = (),
     ) -> None:
         self._archive, self._outbox, self._prefix, self._links = archive, outbox, subject_prefix, links
-        self._draw, self._thresholds, self._journal = draw, thresholds, journal
+        self._drawing, self._thresholds, self._journal = drawing or Drawing(), thresholds, journal
+        self._editions = tuple(editions)
         self._ahead: tuple[tuple, Future[_Rendered]] | None = None
 
     def prepare(self, days: Sequence[date], now: datetime) -> None:
@@ -174,9 +203,15 @@ class Morning:
             late = Late(day, int((now - over).total_seconds() // 3600), written)
             there = self._described(through)
             made = self._render([through], there, revision=1, now=now, late=late)
-            says = {d: total for d, total in made.says.items() if d != through}
-            stored = self._outbox.store(made.digest, f"late, {there.fingerprint}", now, says=says, late=True)
+            says = {ou: {d: total for d, total in of.items() if d != through} for ou, of in made.says.items()}
+            stored = self._stored(replace(made, says=says), f"late, {there.fingerprint}", now, late=True)
         return Sent(stored, tuple(self._outbox.deliver(day)), outdated=False, told=_others(stored))
+
+    def pictures(self, stored: Stored) -> dict[str, bytes]:
+        """What a digest shows, by name, as PNG."""
+        digest = self._outbox.load(stored)
+        found = {"daily cost": digest.chart_png, "month": digest.month_png}
+        return {name: png for name, png in found.items() if png}
 
     def moves(
         self, now: datetime, days: Iterable[date] | None = None, archived: Mapping[date, PublishedDay] | None = None
@@ -213,7 +248,47 @@ class Morning:
             made = self._render(days, there, revision=revision, now=now)
         # Before the digest is stored: a crash between the two would lose the note, as the retry finds the digest.
         self._outbox.cover(made.covers, by=there.day, revision=made.digest.revision)
-        return self._outbox.store(made.digest, there.fingerprint, now, says=made.says)
+        return self._stored(made, there.fingerprint, now)
+
+    def _stored(self, made: _Rendered, fingerprint: str, now: datetime, *, late: bool = False) -> Stored:
+        return self._outbox.store(
+            made.digest,
+            fingerprint,
+            now,
+            says=made.says[""],
+            late=late,
+            editions=made.editions,
+            editions_say={ou: says for ou, says in made.says.items() if ou},
+            pdf=made.pdf,
+        )
+
+    def snapshot(self, day: date, now: datetime) -> Snapshot:
+        """Make the executives' PDF of a day and keep it in the archive; what the day's digest attaches is the same.
+
+        Raises:
+            ArchiveError: the day is not archived.
+        """
+        from finops_assets.core.digest.scores import matters
+        from finops_assets.core.snapshot import snapshot_path
+
+        there = self._described(day)
+        figures = self._figures(there, now)("")
+        pdf = self._pdf(figures, self._outbox.next_revision(day, there.fingerprint))
+        path = snapshot_path(day)
+        changed = self._archive.get(path) != pdf
+        if changed:
+            self._archive.put(path, pdf)
+        return Snapshot(day, path, len(pdf), there.total, there.currency, there.cost_basis, matters(figures), changed)
+
+    def _pdf(self, figures: DigestFigures, revision: int) -> bytes:
+        from finops_assets.core.digest.scores import matters
+        from finops_assets.core.snapshot import snapshot_data, snapshot_specs
+
+        card = figures.card
+        data = snapshot_data(
+            figures, card, names=account_names(self._archive), sentence=matters(figures), revision=revision
+        )
+        return self._drawing.pages(data, snapshot_specs(figures, card))
 
     def _unmailed(self, days: Sequence[date]) -> list[date]:
         """The days that the last one's mail speaks for: of the run's, and since the last mail, those nobody heard of.
@@ -231,6 +306,32 @@ class Morning:
     ) -> _Rendered:
         from finops_assets.core import digest
 
+        # One that says that a bill is late speaks for no other day: its own digest, which follows, does.
+        covers = [] if late else self._unmailed(days)
+        figures_of = self._figures(there, now, covered=self._covered(covers), late=late)
+
+        def rendered(figures: DigestFigures) -> Digest:
+            month = digest.month_chart_spec(figures)
+            return digest.render(
+                figures,
+                self._drawing.chart(digest.chart_spec(figures)),
+                month_png=self._drawing.chart(month) if month else b"",
+                revision=revision,
+                prefix=self._prefix,
+            )
+
+        figures = {ou: figures_of(ou) for ou in ("", *self._editions)}
+        made = {ou: rendered(of) for ou, of in figures.items()}
+        says = {ou: {move.day: move.new for move in of.restated} | {of.day: of.total} for ou, of in figures.items()}
+        pdf = b"" if late else self._pdf(figures[""], revision)
+        return _Rendered(made.pop(""), made, pdf, says, covers)
+
+    def _figures(
+        self, there: PublishedDay, now: datetime, *, covered: Covered | None = None, late: Late | None = None
+    ) -> Callable[[str], DigestFigures]:
+        """Gives the figures of a day: of the whole bill by an empty name, or an OU's."""
+        from finops_assets.core import digest
+
         day = there.day
         archived = [d for d in self._archive.days() if d <= day]
         shown = [d for d in archived if (day - d).days < digest.CHART_DAYS or d >= day.replace(day=1)]
@@ -239,33 +340,52 @@ class Morning:
         other = [d for d, f in facts.items() if (f.currency, f.cost_basis) != (there.currency, there.cost_basis)]
         notes = [f"{in_words(other)} archived in another currency or cost basis: not compared."] if other else []
         facts = {d: f for d, f in facts.items() if d not in other}
-        shown = [d for d in shown if d not in other]
-        thresholds = self._thresholds
-        restated = [m for m in self.moves(now, archived=facts) if m.exceeds(thresholds.tell_percent, thresholds.amount)]
-        # One that says that a bill is late speaks for no other day: its own digest, which follows, does.
-        covers = [] if late else self._unmailed(days)
-        names = {r["account_id"]: r["account_name"] for r in read_account_map(self._archive).to_pylist()}
+        rows = self._archive.read([d for d in shown if d not in other])
         today = now.date()
         settled = self._journal.settled(today) if self._journal else lambda d: settlement(d, today)
-        figures = digest.digest_figures(
-            self._archive.read(shown),
-            day,
-            days={d: _facts(f, settled(d)) for d, f in facts.items()},
-            names=names,
-            currency=there.currency,
-            cost_basis=there.cost_basis,
-            archive_path=there.path,
-            links=self._links,
-            data_through=archived[-1],
-            covered=self._covered(covers),
-            notes=notes,
-            restated=restated,
-            late=late,
-        )
-        rendered = digest.render(
-            figures, self._draw(digest.chart_spec(figures)), revision=revision, prefix=self._prefix
-        )
-        return _Rendered(rendered, {move.day: move.new for move in restated} | {day: there.total}, covers)
+        card, before = read_scorecard(self._archive, there), self._mailed_before(there)
+        about = {
+            "days": {d: _facts(f, settled(d)) for d, f in facts.items()},
+            "names": account_names(self._archive),
+            "currency": there.currency,
+            "cost_basis": there.cost_basis,
+            "archive_path": there.path,
+            "links": self._links,
+            "data_through": archived[-1],
+            "covered": covered,
+            "notes": [*notes, *(card.notes if card else ())],
+            "late": late,
+            "card": card,
+            "news": _news(card, before),
+            "lights_before": {score.ou: score.light for score in before.scores} if before else None,
+            "own_cost": own_cost(self._archive, today - timedelta(days=1)),
+        }
+
+        def of(ou: str) -> DigestFigures:
+            moves = self._edition_moves(ou, rows, now) if ou else self.moves(now, archived=facts)
+            told = [m for m in moves if m.exceeds(self._thresholds.tell_percent, self._thresholds.amount)]
+            return digest.digest_figures(rows, day, ou=ou, restated=told, **about)
+
+        return of
+
+    def _edition_moves(self, ou: str, rows: pa.Table, now: datetime) -> list[Restatement]:
+        """Days whose subtotal is another than the readers of an OU's edition last heard, of those that are shown."""
+        from finops_assets.core.digest.edition import subtotals
+
+        told, oldest = self._outbox.told(ou), first_open_day(now.date())
+        sums = subtotals(rows, ou)
+        return [
+            Restatement(day, told[day], sums[day])
+            for day in sorted(told.keys() & sums.keys())
+            if day >= oldest and told[day] != sums[day]
+        ]
+
+    def _mailed_before(self, there: PublishedDay) -> Scorecard | None:
+        """The scorecard of the last day before this one whose digest went out; None where there is none."""
+        before = [d for d in self._archive.days() if d < there.day and (there.day - d).days <= LOOK_BACK]
+        states = self._outbox.mailed_days(before)
+        heard = max((d for d in before if states[d] not in UNHEARD), default=None)
+        return read_scorecard(self._archive, self._described(heard)) if heard else None
 
     def _described(self, day: date) -> PublishedDay:
         there = self._archive.describe(day)
@@ -280,6 +400,16 @@ class Morning:
             return None
         total = sum((self._described(d).total for d in days), Decimal())
         return Covered(days[0], days[-1], len(days), total)
+
+
+def _news(card: Scorecard | None, before: Scorecard | None) -> list[Episode]:
+    """The anomalies of a day that its readers have not heard of yet, as they stand: new ones, and changed ones."""
+    if card is None:
+        return []
+    if before is None:
+        return [episode for episode in card.episodes if episode.first <= card.day <= episode.last]
+    heard = {episode.id: episode.state for episode in before.episodes}
+    return [episode for episode in card.episodes if heard.get(episode.id) != episode.state]
 
 
 def _others(stored: Stored) -> tuple[date, ...]:

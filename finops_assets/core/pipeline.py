@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -235,11 +235,12 @@ def told_of_source(there: PublishedDay) -> SourceDay:
     )
 
 
-def costs_by_ou(archive: Archive, day: date | None, days: int) -> tuple[dict[str, dict[date, Decimal]], PublishedDay]:
-    """Each OU's cost of the archived days up to a day (the newest by default), at most so many; and that day.
+def comparable_rows(
+    archive: Archive, day: date | None, days: int
+) -> tuple[pa.Table, dict[date, PublishedDay], PublishedDay]:
+    """The archived rows up to a day (the newest by default), at most so many days; the days; and that day.
 
-    A day that an OU has no row on costs it nothing; days that are not archived, or that are in another currency or on
-    another cost basis than the newest, are not there.
+    Days that are not archived, or that are in another currency or on another cost basis than the newest, are not there.
 
     Raises:
         ArchiveError: nothing is archived up to that day.
@@ -251,12 +252,18 @@ def costs_by_ou(archive: Archive, day: date | None, days: int) -> tuple[dict[str
     span = [found for found in there if (newest.day - found).days < days]
     with ThreadPoolExecutor(WRITERS) as readers:
         described = list(readers.map(archive.describe, span))
-    same = [d.day for d in described if d and (d.currency, d.cost_basis) == (newest.currency, newest.cost_basis)]
-    sums = archive.read(same).group_by(["billingdate", "ou"]).aggregate([("cost", "sum")]).to_pylist()
-    costs: dict[str, dict[date, Decimal]] = {row["ou"]: dict.fromkeys(same, Decimal()) for row in sums}
+    unit = newest.currency, newest.cost_basis
+    same = {found.day: found for found in described if found and (found.currency, found.cost_basis) == unit}
+    return archive.read(list(same)), same, newest
+
+
+def costs_by_ou(rows: pa.Table, days: Iterable[date]) -> dict[str, dict[date, Decimal]]:
+    """Each OU's cost of every one of these days; a day that it has no row on costs it nothing."""
+    sums = rows.group_by(["billingdate", "ou"]).aggregate([("cost", "sum")]).to_pylist()
+    costs: dict[str, dict[date, Decimal]] = {row["ou"]: dict.fromkeys(days, Decimal()) for row in sums}
     for row in sums:
         costs[row["ou"]][row["billingdate"]] = row["cost_sum"]
-    return costs, newest
+    return costs
 
 
 def read_account_map(archive: Archive) -> pa.Table:

@@ -23,6 +23,8 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, RESTORE
 from finops_assets.core.settlement import Journal, first_open_day
 
 if TYPE_CHECKING:
+    from finops_assets.core.anomalies import Episode
+    from finops_assets.core.episodes import Reconciled
     from finops_assets.core.morning import Morning
     from finops_assets.core.outbox import Outbox
     from finops_assets.core.ports import Archive, Catalog, PublishedDay, Warehouse
@@ -363,6 +365,24 @@ class Watch:
         )
         self.incidents.settle("unassigned", {THE_NEWEST_DAY: trouble} if percent > limit else {})
 
+    def anomalies(self, found: Reconciled) -> None:
+        """Tell of costs that nobody expected: once each, once more whenever one has doubled, and if it was none."""
+        mend = "finops anomalies lists it; a line in events.csv (anomalies.events) says that it is planned"
+        troubles = {}
+        for told in found.ledger.told:
+            episode = told.episode
+            if episode in found.alerts:
+                again = "; it was told before, and has doubled since" if told.times > 1 else ""
+                trouble = Trouble(episode.reason + again, "", mend, about=_name(episode))
+                troubles[_subject(episode, told.times)] = trouble
+        if troubles:
+            self.incidents.break_all("anomaly", troubles)
+        for episodes, quietly in ((found.closed, True), (found.withdrawn, False)):
+            over = tuple(f"{episode.id}, " for episode in episodes)
+            there = [i.subject for i in self.incidents.open("anomaly") if f"{i.subject}, ".startswith(over)]
+            if over and there:
+                self.incidents.heal("anomaly", there, quietly=quietly)
+
     def recipients(self) -> None:
         """Who does not get the mail, as far as the mailer can tell."""
         self.incidents.settle(
@@ -448,6 +468,16 @@ class Watch:
         }
         known = {i.subject: i.trouble for i in self.incidents.open("not_fresh") if faults.get(i.subject)}
         self.incidents.settle("not_fresh", known | broken)
+
+
+def _subject(episode: Episode, times: int) -> str:
+    """What an incident of an episode is called: each time that it is told is one."""
+    return episode.id if times < 2 else f"{episode.id}, doubled {times - 1}"
+
+
+def _name(episode: Episode) -> str:
+    parts = " ".join(part for part in (episode.ou, episode.service, episode.account) if part)
+    return f"{' '.join(parts.split())} ({episode.id})"
 
 
 def stretches(days: Iterable[date]) -> list[tuple[date, date]]:

@@ -6,6 +6,7 @@ asset fails, the check names the day and the reason, and what lies downstream do
 
 # Without `from __future__ import annotations`: Dagster reads the assets' annotations as they are.
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime, timedelta
@@ -15,8 +16,10 @@ import dagster as dg
 
 from finops_assets.core import breakdown, pipeline
 from finops_assets.core.accounts import counts, to_parquet
+from finops_assets.core.drawing import Drawing
 from finops_assets.core.errors import FinopsError, MissingDaysError
 from finops_assets.core.morning import Morning
+from finops_assets.core.own_cost import note_mails
 from finops_assets.core.ports import (
     Accounts,
     Archive,
@@ -26,7 +29,8 @@ from finops_assets.core.ports import (
     QueryReceipt,
     Warehouse,
 )
-from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, OU_BREAKDOWN
+from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, OU_BREAKDOWN, OU_SCORECARD
+from finops_assets.core.scoring import Scoring
 from finops_assets.core.watch import THE_DASHBOARD, Watch
 from finops_assets.defs import metadata as show
 from finops_assets.platform import Face
@@ -42,6 +46,10 @@ UNASSIGNED = "unassigned_share_under_limit"
 READS_BACK = "archive_reads_back"
 IS_CURRENT = "dashboard_holds_the_archive"
 MAP_IS_CURRENT = "account_map_is_current"
+PLAN_IS_USED = "budgets_and_events_are_used"
+NOT_DOUBLED = "no_day_twice_as_dear"
+WARNINGS = (UNASSIGNED, PLAN_IS_USED, NOT_DOUBLED)
+"""Checks that hold nothing up."""
 
 Clock = Callable[[], datetime]
 Receipts = Callable[[], list[QueryReceipt]]
@@ -94,6 +102,12 @@ def _measure(context: dg.AssetExecutionContext, metrics: Metrics, values: Mappin
         context.log.warning("metrics were not recorded: %s", error)
 
 
+def _run_seconds(context: dg.AssetExecutionContext) -> dict[str, float]:
+    """How long the run has taken so far; nothing where Dagster does not know when it began."""
+    record = context.instance.get_run_record_by_id(context.run_id)
+    return {"RunSeconds": time.time() - record.start_time} if record and record.start_time else {}
+
+
 def _refusal(error: FinopsError) -> dg.Failure:
     facts = {"where": error.where, "what to do": error.fix}
     return dg.Failure(
@@ -144,7 +158,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             "backfill_policy": dg.BackfillPolicy.single_run(),
             "freshness_policy": fresh if group == "published" else None,
             "check_specs": [
-                dg.AssetCheckSpec(check, asset=name, blocking=check != UNASSIGNED, description=promise)
+                dg.AssetCheckSpec(check, asset=name, blocking=check not in WARNINGS, description=promise)
                 for check, promise in (checks or {}).items()
             ],
         }
@@ -324,12 +338,72 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
 
     @dg.asset(
         **by_day(
+            "ou_scorecard",
+            "scores",
+            "Each OU's day, month, budget, forecast, light and anomaly, as of the day: finops_db.ou_scorecard.",
+            {
+                PLAN_IS_USED: "budgets.csv and events.csv can be used, and the bill says why the day moved.",
+                NOT_DOUBLED: "No day costs about twice what was expected, all over: that is a file delivered twice.",
+            },
+        ),
+        deps=["athena_partition"],
+        metadata={"dagster/column_schema": show.table_schema(OU_SCORECARD)},
+    )
+    def ou_scorecard(
+        context: dg.AssetExecutionContext,
+        scoring: dg.ResourceParam[Scoring],
+        receipts: dg.ResourceParam[Receipts],
+        clock: dg.ResourceParam[Clock],
+        drawing: dg.ResourceParam[Drawing],
+        watch: dg.ResourceParam[Watch],
+    ) -> dg.MaterializeResult:
+        days = _days(context)
+        with explained(context):
+            done = scoring.score(days, clock())
+            if done.reconciled:
+                with _told(context):
+                    watch.anomalies(done.reconciled)
+            scoring.remember(done)
+            queries, last = show.queries(receipts()), done.cards[days[-1]]
+            for day in days:
+                context.add_asset_metadata(show.scorecard(done.cards[day]), partition_key=str(day))
+            # Of the last day alone: what is in a result stands with each partition, pictures too.
+            words = show.scores_in_words(last, drawing.chart(done.month))
+            context.add_asset_metadata(words, partition_key=str(last.day))
+        return dg.MaterializeResult(
+            metadata=queries,
+            check_results=[
+                show.warning(PLAN_IS_USED, dict.fromkeys(days[-1:], "; ".join(done.wrong)) if done.wrong else {}, days),
+                show.warning(NOT_DOUBLED, {day: why for day, why in done.doubled.items() if day in days}, days),
+            ],
+        )
+
+    @dg.asset(
+        **by_day(
+            "executive_snapshot",
+            "published",
+            "Two pages for executives, as PDF: of a range, those of its last day.",
+        ),
+        deps=["ou_scorecard"],
+    )
+    def executive_snapshot(
+        context: dg.AssetExecutionContext,
+        morning: dg.ResourceParam[Morning],
+        clock: dg.ResourceParam[Clock],
+    ) -> dg.MaterializeResult:
+        with explained(context):
+            made = morning.snapshot(_days(context)[-1], clock())
+        context.add_asset_metadata(show.snapshot(made), partition_key=str(made.day))
+        return dg.MaterializeResult()
+
+    @dg.asset(
+        **by_day(
             "quicksight_dataset",
             "published",
             "The dashboard's data: refreshed once a run, waited for, and compared with the archive.",
             {IS_CURRENT: "The newest day and the total that the dashboard shows are those of the archive."},
         ),
-        deps=["athena_partition"],
+        deps=["athena_partition", "ou_scorecard"],
     )
     def quicksight_dataset(
         context: dg.AssetExecutionContext,
@@ -362,7 +436,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             "The morning's mail: the day's cost by OU, with the CSV of all OUs. A range sends one mail, for its last "
             "day, that covers the others.",
         ),
-        deps=["athena_partition", "quicksight_dataset"],
+        deps=["athena_partition", "quicksight_dataset", "executive_snapshot"],
     )
     def digest_email(
         context: dg.AssetExecutionContext,
@@ -376,11 +450,17 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         with explained(context):
             done = morning.send(days, now, by_itself=REASON_TAG in context.run.tags)
             missing = pipeline.missing_days(archive.days(), clock().date() - timedelta(days=1))
+            note_mails(archive, done.deliveries if done else (), now.date())
         numbers = {"DaysMissing": len(missing)} | ({"DayCost": float(done.stored.total)} if done else {})
-        _measure(context, metrics, numbers | ({"DigestSent": 1} if done and done.deliveries else {}))
+        numbers |= {"DigestSent": 1} if done and done.deliveries else {}
+        _measure(context, metrics, numbers | _run_seconds(context))
         with _told(context):
             watch.done(days, now)
             watch.tell_restated(now)
+        with explained(context):
+            pictures = morning.pictures(done.stored) if done else {}
+        shown = {name: show.image(png) for name, png in pictures.items()}
+        context.add_asset_metadata(shown, partition_key=str(days[-1]))
         return dg.MaterializeResult(metadata=show.sent(done))
 
     return [
@@ -389,6 +469,8 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         finops_daily_summary,
         ou_breakdown_parquet,
         athena_partition,
+        ou_scorecard,
+        executive_snapshot,
         quicksight_dataset,
         digest_email,
     ]

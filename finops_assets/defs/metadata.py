@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -10,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from finops_assets.core.budgets import RED, SHAPES
 from finops_assets.core.money import money, plain
-from finops_assets.core.morning import Sent
+from finops_assets.core.morning import Sent, Snapshot
 from finops_assets.core.pipeline import Archived, Registered, in_words
 from finops_assets.core.ports import BillDescription, PublishedDay, QueryReceipt, Refresh, SourceDay
-from finops_assets.core.schemas import COLUMN_DESCRIPTIONS, RESTORED_FROM
+from finops_assets.core.schemas import COLUMN_DESCRIPTIONS, RESTORED_FROM, scorecard_path
+from finops_assets.core.scorecard import Scorecard
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-UNKNOWN_SHOWN = 20
+UNKNOWN_SHOWN, SCORES_SHOWN = 20, 50
 
 
 def table_schema(schema: pa.Schema) -> dg.TableSchema:
@@ -164,6 +167,67 @@ def registered_day(done: Registered, day: date) -> dict[str, Any]:
     }
 
 
+def scorecard(card: Scorecard) -> dict[str, Any]:
+    """The whole organization on a day."""
+    whole, unit = card.whole, {"currency": card.currency, "cost basis": card.cost_basis}
+    facts = {
+        "dagster/partition_row_count": len(card.scores),
+        "total": plain(whole.cost),
+        "month to date": plain(whole.month_to_date),
+        **({} if whole.budget is None else {"budget": plain(whole.budget)}),
+        **({} if whole.p50 is None else {"forecast of the month": plain(whole.p50)}),
+        **unit,
+        "light": f"{SHAPES[whole.light]} {whole.light}: {whole.reason}",
+        "OUs over their budget": sum(score.light == RED for score in card.scores),
+        "anomalies": sum(episode.first <= card.day <= episode.last for episode in card.episodes),
+        "path": scorecard_path(card.day),
+    }
+    return facts | ({"notes": "\n".join(card.notes)} if card.notes else {})
+
+
+def scores_in_words(card: Scorecard, picture: bytes = b"") -> dict[str, Any]:
+    """Every OU of a day, its anomalies and a picture of the month, for people to look at."""
+    unit = f"{card.currency}, {card.cost_basis}"
+    shown = card.scores[:SCORES_SHOWN]
+    facts: dict[str, Any] = {
+        "scores": markdown_table(
+            ("", "OU", f"day ({unit})", "month to date", "budget", "forecast", "light"),
+            (
+                (
+                    *(SHAPES[score.light], score.ou, money(score.cost), money(score.month_to_date)),
+                    *("" if amount is None else money(amount) for amount in (score.budget, score.p50)),
+                    f"{score.light}: {score.reason}" if score.budget is not None else score.light,
+                )
+                for score in shown
+            ),
+        )
+    }
+    if len(card.scores) > len(shown):
+        facts["OUs not shown"] = len(card.scores) - len(shown)
+    if card.episodes:
+        facts["anomalies in words"] = markdown_table(
+            ("id", "state", "what"), ((e.id, e.state, e.reason) for e in card.episodes[:SCORES_SHOWN])
+        )
+    return facts | ({"month": image(picture)} if picture else {})
+
+
+def image(png: bytes) -> dg.MarkdownMetadataValue:
+    """A picture that the UI shows in place."""
+    return dg.MetadataValue.md(f"![chart](data:image/png;base64,{b64encode(png).decode()})")
+
+
+def snapshot(made: Snapshot) -> dict[str, Any]:
+    return {
+        "headline": made.sentence,
+        "total": plain(made.total),
+        "currency": made.currency,
+        "cost basis": made.cost_basis,
+        "path": made.path,
+        "size (bytes)": made.size_bytes,
+        "changed by this run": made.changed,
+    }
+
+
 def refresh(done: Refresh) -> dict[str, Any]:
     return {
         "refresh id": done.id,
@@ -199,6 +263,11 @@ def failed(
             "reasons": markdown_table(("day", "reason"), ((day, reasons[day]) for day in days[:50])),
         },
     )
+
+
+def warning(name: str, reasons: Mapping[date, str], days: Sequence[date]) -> dg.AssetCheckResult:
+    """A check that names the days which it warns of; it holds up nothing."""
+    return failed(name, reasons, dg.AssetCheckSeverity.WARN) if reasons else passed(name, days)
 
 
 def unassigned(name: str, days: Mapping[date, PublishedDay], limit_percent: float) -> dg.AssetCheckResult:

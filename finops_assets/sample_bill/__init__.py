@@ -17,13 +17,16 @@ __all__ = ["SampleBill", "write_sample_bill"]
 class SampleBill:
     """Where the sample is and what it holds.
 
-    `focus` and `cur2` are the prefixes that an export is delivered under, `accounts` the account-to-OU map as CSV.
+    `focus` and `cur2` are the prefixes that an export is delivered under; `accounts` is the account-to-OU map,
+    `budgets` what each OU may cost, `events` what was planned, all as CSV.
     `lines` counts the FOCUS export; CUR 2.0 writes some charges on more or fewer lines, to the same totals.
     """
 
     focus: Path
     cur2: Path
     accounts: Path
+    budgets: Path
+    events: Path
     first_day: date
     last_day: date
     lines: int

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from hashlib import blake2b
@@ -27,6 +27,7 @@ from finops_assets.sample_bill import SampleBill
 from finops_assets.sample_bill.organization import (
     ACCOUNTS,
     BILLED,
+    BUDGETS,
     CHARGES,
     COMMITMENTS,
     GLOBAL_SERVICES,
@@ -41,6 +42,8 @@ from finops_assets.sample_bill.organization import (
     REGION_NAMES,
     SELLERS,
     SERVICES,
+    SPIKE_FIRST,
+    SPIKE_LAST,
     STORIES,
     USAGE_TYPE_PREFIXES,
     WEEKDAYS,
@@ -49,7 +52,7 @@ from finops_assets.sample_bill.organization import (
 )
 
 BUCKET = "example-billing-exports"
-ENTRIES = {"focus", "cur2", "accounts.csv"}
+ENTRIES = {"focus", "cur2", "accounts.csv", "budgets.csv", "events.csv"}
 COVERED_KINDS = ("SavingsPlanCoveredUsage", "DiscountedUsage")
 USAGE_KINDS = ("Usage", *COVERED_KINDS)
 RECURRING_KINDS = ("SavingsPlanRecurringFee", "RIFee")
@@ -192,6 +195,8 @@ def write(folder: Path, last_day: date, days: int) -> SampleBill:
     write_export(partial / "focus", "sample-focus", "FOCUS_1_2_AWS", focus, "BillingPeriodStart")
     write_export(partial / "cur2", "sample-cur2", "COST_AND_USAGE_REPORT", cur2, "bill_billing_period_start_date")
     write_accounts(partial / "accounts.csv", last_day)
+    write_rows(partial / "budgets.csv", ("ou", "month", "amount", "currency"), BUDGETS)
+    write_rows(partial / "events.csv", ("first", "last", "ou", "service", "what"), planned_events(last_day))
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
@@ -199,6 +204,8 @@ def write(folder: Path, last_day: date, days: int) -> SampleBill:
         focus=folder / "focus",
         cur2=folder / "cur2",
         accounts=folder / "accounts.csv",
+        budgets=folder / "budgets.csv",
+        events=folder / "events.csv",
         first_day=last_day - timedelta(days=days - 1),
         last_day=last_day,
         lines=focus.num_rows,
@@ -713,10 +720,20 @@ def write_export(prefix: Path, export: str, source: str, lines: pa.Table, period
 
 def write_accounts(path: Path, last_day: date) -> None:
     """The account-to-OU map: a row for each account, and one more from the day that an account moved."""
+    rows = []
+    for account in ACCOUNTS:
+        rows.append((account.id, account.name, account.ou_path, ""))
+        if account.name == MOVED:
+            rows.append((account.id, account.name, MOVED_TO, last_day - timedelta(days=MOVED_BEFORE)))
+    write_rows(path, ("account_id", "account_name", "ou_path", "valid_from"), rows)
+
+
+def planned_events(last_day: date) -> list[tuple]:
+    """What was known before: the calendar's rows."""
+    first, last = (last_day - timedelta(days=before) for before in (SPIKE_FIRST, SPIKE_LAST))
+    return [(first, last, "Platform/Network", "", "move out of the old data center")]
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(("account_id", "account_name", "ou_path", "valid_from"))
-        for account in ACCOUNTS:
-            rows.writerow((account.id, account.name, account.ou_path, ""))
-            if account.name == MOVED:
-                rows.writerow((account.id, account.name, MOVED_TO, last_day - timedelta(days=MOVED_BEFORE)))
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])

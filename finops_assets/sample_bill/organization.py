@@ -493,6 +493,19 @@ EVENTS = (
 CHARGES = (*USAGE, *COVERED, *FEES, *EVENTS)
 """Everything that is ever billed; the order is that of the lines of a day."""
 
+BUDGETS = (
+    ("All", "default", 98000, "USD"),
+    ("Data/Analytics", "default", 13500, "USD"),
+    ("Data/ML", "default", 11000, "USD"),
+    ("Platform", "default", 20000, "USD"),
+    ("Root", "default", 13000, "USD"),
+    ("Sandbox", "default", 1000, "USD"),
+    ("Security", "default", 3400, "USD"),
+    ("Workloads/NonProd", "default", 6500, "USD"),
+    ("Workloads/Prod", "default", 31000, "USD"),
+)
+"""The plan: rows of a budgets.csv."""
+
 STORIES = (
     Story(
         "Amazon SageMaker in ml-training (Data/ML) starts GPU training on {0}: about 780 USD a day more, to the end.",

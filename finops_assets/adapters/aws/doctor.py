@@ -81,7 +81,7 @@ class AwsPreflight:
         else:
             yield from told("organization", self._organization())
         yield from self._quicksight()
-        yield from addresses(settings.mail.sender, settings.mail.recipients)
+        yield from addresses(settings.mail.sender, settings.mail.everybody)
         if settings.mail.backend in ("auto", "ses"):
             yield from ses(self._session, settings.mail, settings.aws.ses_configuration_set)
         else:
@@ -585,7 +585,7 @@ class _Ses:
     def __init__(self, session: AwsSession, mail: MailSettings, configuration_set: str) -> None:
         self._session, self._configuration_set = session, configuration_set
         self._sender = bare([mail.sender], "mail.sender")
-        self._recipients = bare(mail.recipients, "mail.recipients")
+        self._recipients = bare(mail.everybody, "mail.recipients")
         self._sandbox: bool | None = None
 
     def account(self) -> Iterator[Finding]:

@@ -24,6 +24,9 @@ from finops_assets.core.schemas import (
     DATABASE,
     DAY_OBJECT_NAME,
     MONEY_SQL,
+    OU_SCORECARD,
+    SCORECARD_OBJECT_NAME,
+    SCORECARD_PREFIX,
     day_location,
 )
 
@@ -151,8 +154,8 @@ class SQLiteCatalog:
         )
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run one SELECT, in Athena's dialect, over finops_db: ou_breakdown, account_ou_map, restatements,
-        finops_daily_summary.
+        """Run one SELECT, in Athena's dialect, over finops_db: ou_breakdown, ou_scorecard, account_ou_map,
+        restatements, finops_daily_summary.
 
         The database's name may be left out.
 
@@ -165,8 +168,7 @@ class SQLiteCatalog:
         partitions = {d: loc for d, loc in self.registered().items() if self._object(loc).is_file()}
         try:
             with self._database(partitions) as con:
-                self._create_map(con)
-                self._create_ledger(con)
+                self._create_side_tables(con)
                 con.execute(f"SET search_path = '{DATABASE},main'")
                 if self._warehouse and "finops_daily_summary" in sql.lower():
                     self._warehouse.summary_view(con, f"{DATABASE}.finops_daily_summary")
@@ -175,21 +177,20 @@ class SQLiteCatalog:
         except duckdb.Error as error:
             raise FinopsError(f"the query failed: {error}") from None
 
-    def _create_ledger(self, con: duckdb.DuckDBPyConnection) -> None:
-        files = sorted((self._folder / RESTATEMENTS_PREFIX).glob("*.parquet"))
-        if files:
-            listed = ", ".join(map(file_literal, files))
-            con.execute(f"CREATE VIEW {DATABASE}.restatements AS SELECT * FROM read_parquet([{listed}])")
-        else:
-            con.register("empty_ledger", RESTATEMENTS.empty_table())
-            con.execute(f"CREATE TABLE {DATABASE}.restatements AS SELECT * FROM empty_ledger")
-
-    def _create_map(self, con: duckdb.DuckDBPyConnection) -> None:
-        map_file = self._folder / ACCOUNT_MAP_PATH
-        if map_file.is_file():
-            con.execute(
-                f"CREATE VIEW {DATABASE}.account_ou_map AS SELECT * FROM read_parquet({file_literal(map_file)})"
-            )
-        else:
-            con.register("empty_map", ACCOUNT_OU_MAP.empty_table())
-            con.execute(f"CREATE TABLE {DATABASE}.account_ou_map AS SELECT * FROM empty_map")
+    def _create_side_tables(self, con: duckdb.DuckDBPyConnection) -> None:
+        """The tables that need no registration: whatever objects there are; without one, empty."""
+        for name, schema, pattern in (
+            ("account_ou_map", ACCOUNT_OU_MAP, ACCOUNT_MAP_PATH),
+            ("restatements", RESTATEMENTS, f"{RESTATEMENTS_PREFIX}/*.parquet"),
+            ("ou_scorecard", OU_SCORECARD, f"{SCORECARD_PREFIX}/year=*/month=*/day=*/{SCORECARD_OBJECT_NAME}"),
+        ):
+            keys = ", ".join(f"{part}(billingdate) AS {part}" for part in ("year", "month", "day"))
+            columns = f"*, {keys}" if name == "ou_scorecard" else "*"
+            files = ", ".join(map(file_literal, sorted(self._folder.glob(pattern))))
+            if files:
+                rows = f"read_parquet([{files}], hive_partitioning=false)"
+            else:
+                rows = f"empty_{name}"
+                con.register(rows, schema.empty_table())
+            kind = "VIEW" if files else "TABLE"
+            con.execute(f"CREATE {kind} {DATABASE}.{name} AS SELECT {columns} FROM {rows}")

@@ -56,7 +56,7 @@ class LocalPreflight:
         yield from told("home", home(settings.home, self._free))
         yield from told("bill", self._bill())
         yield from told("accounts", accounts_file(settings.accounts, self._warehouse))
-        yield from addresses(settings.mail.sender, settings.mail.recipients)
+        yield from addresses(settings.mail.sender, settings.mail.everybody)
         yield from self._mail()
         yield from told("dagster", _dagster(settings.dagster_home))
 
@@ -172,7 +172,7 @@ def _bounces(settings: Settings) -> Iterator[Finding]:
 
     folder = settings.bounces_folder
     if folder.exists():
-        refused = Bounces(folder).refused(bare(settings.mail.recipients, "mail.recipients"))
+        refused = Bounces(folder).refused(bare(settings.mail.everybody, "mail.recipients"))
         yield from undelivered("bounces", refused.items(), f"no report in {folder} names a recipient")
     elif settings.mail.bounces:
         yield Finding(
