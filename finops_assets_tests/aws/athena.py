@@ -123,6 +123,10 @@ class Athena:
         """The next query fails; with `orphans`, an UNLOAD has written a file by then."""
         self._failures += [Failure(error_code, message, retryable, orphans)] * times
 
+    def describe(self, sql: str, database: str = "default") -> dict[str, str]:
+        """The columns of a query with Glue's types, without running it; raises as `rows_of`."""
+        return self._describe(sql, database)
+
     def rows_of(self, sql: str, database: str = "default") -> list[tuple]:
         """The rows of a query, at once and without an execution: what another service asks of Athena.
 

@@ -1,4 +1,4 @@
-"""QuickSight data sets and SPICE ingestions: their life cycle, limits and failures. No dashboards, no other API."""
+"""QuickSight data sets and SPICE ingestions: their life cycle, limits and failures. Dashboards are in dashboards.py."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from uuid import uuid4
 import botocore.session
 from werkzeug import Response
 
+from finops_assets_tests.aws.dashboards import Boards
 from finops_assets_tests.aws.faults import Call, ServiceError
 from finops_assets_tests.aws.others import denied, unknown
 
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 FINISHED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 NEXT = {"INITIALIZED": "QUEUED", "QUEUED": "RUNNING", "RUNNING": "COMPLETED"}
 MANUAL_REFRESHES = {"ENTERPRISE": 32, "STANDARD": 8}  # of a data set in a rolling 24 hours
+TYPES = {
+    **dict.fromkeys(("double", "float", "real", "decimal"), "DECIMAL"),
+    **dict.fromkeys(("tinyint", "smallint", "int", "integer", "bigint"), "INTEGER"),
+    **dict.fromkeys(("date", "timestamp"), "DATETIME"),
+    "boolean": "BIT",
+}
+"""Athena's types as QuickSight takes them; anything else is a STRING."""
+
 BYTES_PER_ROW = 64  # any number will do: SPICE's own size is not known outside
 
 
@@ -40,6 +49,19 @@ class DataSet:
     request: dict[str, Any] = field(default_factory=dict)
     spice_rows: int = 0
     ticked_at: datetime | None = None
+
+    @property
+    def columns(self) -> set[str]:
+        """Those that a dashboard may use, by the names that it knows them by."""
+        tables = self.request.get("PhysicalTableMap", {}).values()
+        listed = [one for table in tables for of in table.values() for one in _input_columns(of)]
+        renamed = {
+            step["RenameColumnOperation"]["ColumnName"]: step["RenameColumnOperation"]["NewColumnName"]
+            for table in self.request.get("LogicalTableMap", {}).values()
+            for step in table.get("DataTransforms", ())
+            if "RenameColumnOperation" in step
+        }
+        return {renamed.get(one["Name"], one["Name"]) for one in listed}
 
 
 @dataclass
@@ -86,6 +108,7 @@ class QuickSight:
         self._failures: list[dict[str, str]] = []
         self._drops: list[int] = []
         self._held = False
+        self.boards = Boards(self._arn, self._stand_in.clock, lambda: self.data_sets)
 
     def add_data_set(
         self,
@@ -125,6 +148,7 @@ class QuickSight:
     def answer(self, call: Call) -> Answer:
         operations = {
             "CreateDataSet": self._create_data_set,
+            "UpdateDataSet": self._update_data_set,
             "DescribeDataSet": self._describe_data_set,
             "DeleteDataSet": self._delete_data_set,
             "ListDataSets": self._list_data_sets,
@@ -133,11 +157,12 @@ class QuickSight:
             "ListIngestions": self._list_ingestions,
             "CancelIngestion": self._cancel_ingestion,
         }
-        operation = operations.get(call.operation)
+        operation = operations.get(call.operation) or self.boards.operation(call.operation)
         if operation is None:
             raise unknown(self._stand_in, call)
         with self._lock:
             self._check_account(call)
+            self.boards.refuse_unsubscribed(call.operation)
             return operation(call.params)
 
     def _check_account(self, call: Call) -> None:
@@ -162,6 +187,7 @@ class QuickSight:
             raise ServiceError(
                 "ResourceExistsException", f"DataSet {data_set_id} already exists", 409, {"ResourceType": "DATA_SET"}
             )
+        self._check_rules(params)
         data_set = self.add_data_set(data_set_id, params["Name"], mode=params["ImportMode"], sql=_sql(params))
         data_set.request = params
         answer = {"Arn": data_set.arn, "DataSetId": data_set_id}
@@ -170,12 +196,44 @@ class QuickSight:
             answer |= {"IngestionArn": ingestion.arn, "IngestionId": ingestion.id}
         return _created(answer)
 
+    def _update_data_set(self, params: dict[str, Any]) -> Answer:
+        """What is not said again is gone; a SPICE data set is filled anew."""
+        data_set = self._data_set(params)
+        self._check_rules(params)
+        data_set.name, data_set.mode, data_set.sql = params["Name"], params["ImportMode"], _sql(params)
+        data_set.request = params
+        answer = {"Arn": data_set.arn, "DataSetId": data_set.id}
+        if data_set.mode == "SPICE":
+            ingestion = self._start(data_set, str(uuid4()), "EDIT")
+            answer |= {"IngestionArn": ingestion.arn, "IngestionId": ingestion.id}
+        return answer | {"RequestId": str(uuid4())}
+
+    def _check_rules(self, params: dict[str, Any]) -> None:
+        """A data set with row-level security needs the rules' own, with the columns by which they are read."""
+        secured = params.get("RowLevelPermissionDataSet")
+        if secured is None:
+            return
+        rules = next((each for each in self.data_sets.values() if each.arn == secured["Arn"]), None)
+        if rules is None:
+            raise _invalid(f"The row level permission dataset {secured['Arn']} is not found")
+        if rules.request.get("UseAs") != "RLS_RULES":
+            raise _invalid("A row level permission dataset must be made with UseAs RLS_RULES")
+        own = next(iter(params["PhysicalTableMap"].values()))
+        names = {one["Name"] for of in own.values() for one in _input_columns(of)}
+        if not {"UserName", "GroupName"} & rules.columns or not rules.columns - {"UserName", "GroupName"} <= names:
+            raise _invalid(f"The row level permission dataset has the columns {sorted(rules.columns)}")
+
     def _describe_data_set(self, params: dict[str, Any]) -> Answer:
         data_set = self._data_set(params)
         return {
             "DataSet": _summary(data_set)
             | {
                 "PhysicalTableMap": data_set.request.get("PhysicalTableMap", {}),
+                **{
+                    name: data_set.request[name]
+                    for name in ("LogicalTableMap", "RowLevelPermissionDataSet")
+                    if name in data_set.request
+                },
                 "ConsumedSpiceCapacityInBytes": data_set.spice_rows * BYTES_PER_ROW,
             },
             "RequestId": str(uuid4()),
@@ -210,7 +268,9 @@ class QuickSight:
             )
         day_ago = self._stand_in.clock() - timedelta(hours=24)
         manual = [
-            each for each in self._of(data_set) if each.request_type != "INITIAL_INGESTION" and each.created > day_ago
+            each
+            for each in self._of(data_set)
+            if each.request_type not in ("INITIAL_INGESTION", "EDIT") and each.created > day_ago
         ]
         limit = self.refreshes_allowed or MANUAL_REFRESHES[self.edition]
         if len(manual) >= limit:
@@ -275,14 +335,31 @@ class QuickSight:
 
     def _complete(self, ingestion: Ingestion) -> None:
         try:
+            self._check_columns(ingestion.data_set)
             [(rows,)] = self._stand_in.athena.rows_of(f"SELECT count(*) FROM ({ingestion.data_set.sql}) AS ingested")
         except Exception as error:  # noqa: BLE001 - whatever the query dies of is what the ingestion fails with
             kind = "SQL_TABLE_NOT_FOUND" if re.search("(TABLE|SCHEMA)_NOT_FOUND", str(error)) else "SQL_EXCEPTION"
+            kind = "SQL_SCHEMA_MISMATCH_ERROR" if str(error).startswith("SQL_SCHEMA: ") else kind
             self._fail(ingestion, {"Type": kind, "Message": str(error)})
             return
         ingestion.dropped = min(self._drops.pop(0), rows) if self._drops else 0
         ingestion.rows = ingestion.data_set.spice_rows = rows - ingestion.dropped
         ingestion.status, ingestion.ended = "COMPLETED", self._stand_in.clock()
+
+    def _check_columns(self, data_set: DataSet) -> None:
+        """The query must give the columns that the data set was made with, in their types."""
+        declared = [
+            one
+            for table in data_set.request.get("PhysicalTableMap", {}).values()
+            for one in _input_columns(table.get("CustomSql", {}))
+        ]
+        if not declared:
+            return
+        there = self._stand_in.athena.describe(data_set.sql)
+        for one in declared:
+            kind = TYPES.get(re.split(r"[(<]", there.get(one["Name"], "none"))[0], "STRING")
+            if one["Name"] not in there or kind != one["Type"]:
+                raise ValueError(f"SQL_SCHEMA: column {one['Name']} is {there.get(one['Name'])}, not {one['Type']}")
 
     def _fail(self, ingestion: Ingestion, error: dict[str, str]) -> None:
         ingestion.status, ingestion.ended, ingestion.error = "FAILED", self._stand_in.clock(), error
@@ -346,8 +423,13 @@ def _sql(params: dict[str, Any]) -> str:
         return table["CustomSql"]["SqlQuery"]
     if "RelationalTable" in table:
         relation = table["RelationalTable"]
-        return f'SELECT * FROM "{relation["Schema"]}"."{relation["Name"]}"'
+        columns = ", ".join(f'"{one["Name"]}"' for one in relation["InputColumns"]) or "*"
+        return f'SELECT {columns} FROM "{relation["Schema"]}"."{relation["Name"]}"'
     raise _invalid("This stand-in fills data sets from a RelationalTable or a CustomSql only")
+
+
+def _input_columns(table: dict[str, Any]) -> list[dict[str, str]]:
+    return table.get("InputColumns") or table.get("Columns") or []
 
 
 def _summary(data_set: DataSet) -> dict[str, Any]:

@@ -1,16 +1,17 @@
-"""The dashboard's data in QuickSight: one SPICE ingestion a run, waited for, counted, and found again after a crash.
+"""The dashboard's data in QuickSight: one SPICE ingestion a run and data set, waited for, and found after a crash.
 
-What the data set and its dashboards look like is set up outside; nothing here creates them.
+What the data sets and their dashboard look like is `quicksight.py`'s matter; nothing here creates them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -98,19 +99,21 @@ def utc_now() -> datetime:
 
 
 class QuickSightDataSet:
-    """A SPICE data set of QuickSight.
+    """The SPICE data sets of the dashboard: ou_breakdown's and, where there is one, ou_scorecard's.
 
-    Refreshes are few: 32 or 8 in 24 hours. So an ingestion's id says what it is for and which content it loads: the
-    same work that is tried again finds its ingestion, running or done, and starts no other. An interrupted run leaves
-    its ingestion to go on.
+    Refreshes are few: 32 or 8 of a data set in 24 hours. So an ingestion's id says what it is for and which content it
+    loads: the same work that is tried again finds its ingestion, running or done, and starts no other. An interrupted
+    run leaves its ingestions to go on.
 
     Args:
         session: how AWS is reached.
-        data_set_id: id of the data set, as `aws quicksight list-data-sets` shows it.
+        data_set_id: id of the data set over ou_breakdown, as `aws quicksight list-data-sets` shows it.
+        scorecard_data_set: id of the one over ou_scorecard; empty where there is none.
         account: AWS account of QuickSight; empty for the session's own.
         edition: "enterprise" or "standard", which decides how many refreshes there are.
-        timeout_seconds: how long a refresh is waited for.
+        timeout_seconds: how long the refreshes are waited for.
         expected: what is registered in the catalog, as of now: an Expected, or a tuple of its members.
+        scorecard_content: an id of all that ou_scorecard holds, as of now (`content_below`).
         sleep, clock: replaced where time must not pass.
     """
 
@@ -123,21 +126,29 @@ class QuickSightDataSet:
         edition: str,
         timeout_seconds: float,
         expected: Callable[[], tuple[int | None, date | None, str]],
+        scorecard_data_set: str = "",
+        scorecard_content: Callable[[], str] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._session, self._data_set_id, self._account, self._edition = session, data_set_id, account, edition
         self._timeout, self._expected, self._sleep, self._clock = timeout_seconds, expected, sleep, clock
+        self._first = _DataSet(session, data_set_id, _BREAKDOWN, account, edition, clock)
+        self._second = None
+        if scorecard_data_set:
+            if scorecard_content is None:
+                raise ValueError("scorecard_data_set needs scorecard_content")
+            self._second = _DataSet(session, scorecard_data_set, _SCORECARD, account, edition, clock)
+        self._scorecard_content = scorecard_content or str
         self._begun: dict[str, _Begun] = {}
 
     def begin(self, refresh_id: str) -> Callable[[], None]:
-        """Start the ingestion, and leave it to `refresh` to wait for it; calling it off cancels it.
+        """Start the ingestion of ou_breakdown, and leave it to `refresh` to wait for it; calling it off cancels it.
 
-        One that was found, not started, is another run's, which is not called off. An ingestion that is cancelled
-        leaves SPICE as it was.
+        That of ou_scorecard is not started: it is not written yet. One that was found, not started, is another run's,
+        which is not called off. An ingestion that is cancelled leaves SPICE as it was.
         """
         try:
-            begun = self._begun[refresh_id] = self._follow_or_start(refresh_id)
+            begun = self._begun[refresh_id] = self._first.follow_or_start(refresh_id, Expected(*self._expected()))
         except FinopsError:
             return lambda: None
 
@@ -146,7 +157,7 @@ class QuickSightDataSet:
             if not begun.ours:
                 return
             try:
-                self._call("cancel_ingestion", IngestionId=begun.ingestion["IngestionId"])
+                self._first.cancel(begun)
             except FinopsError as error:
                 # The reason for calling it off is what people must see; this only says what goes on.
                 logging.getLogger(__name__).warning("a refresh could not be called off: %s", error)
@@ -154,51 +165,129 @@ class QuickSightDataSet:
         return call_off
 
     def refresh(self, refresh_id: str) -> Refresh:
-        """Bring what is registered into SPICE, unless it is there already, and wait for it.
+        """Bring what is registered and the scorecards into SPICE, unless they are there already, and wait for both.
 
         Returns:
-            The rows that were ingested, and what was registered before it or, if other days were meanwhile, after it.
+            The rows of ou_breakdown that were ingested, and what was registered before it or, if other days were
+            meanwhile, after it.
 
         Raises:
-            FinopsError: the ingestion failed, was cancelled, dropped rows or takes too long; or the refreshes of the
-                last 24 hours are used up.
+            FinopsError: an ingestion failed, was cancelled, dropped rows or takes too long; or the refreshes of the
+                last 24 hours are used up. It names the data set; of two that failed, both.
             AwsError: QuickSight refused a call.
         """
-        begun = self._begun.pop(refresh_id, None) or self._follow_or_start(refresh_id)
-        expected = begun.expected
-        done = self._finished(begun)
-        self._check(done)
+        begun = self._begun.pop(refresh_id, None) or self._first.follow_or_start(
+            refresh_id, Expected(*self._expected())
+        )
+        running = {self._first: begun}
+        if self._second:
+            wanted = Expected(None, None, self._scorecard_content())
+            running[self._second] = self._second.follow_or_start(refresh_id, wanted)
+        finished = self._finished(running)
+        expected, done = begun.expected, finished[self._first]
         rows = done.get("RowInfo", {}).get("RowsIngested", 0)
         if expected.rows not in (None, rows):
             after = Expected(*self._expected())  # another run may have registered days while this was loaded
             expected = after if rows == after.rows else expected
+        detail = {
+            "state": done["IngestionStatus"],
+            "seconds": str(done.get("IngestionTimeInSeconds", "")),
+            "bytes": str(done.get("IngestionSizeInBytes", "")),
+            "attempt": str(_attempt(done, begun.work)),
+            "refreshes left today": str(self._first.left(begun)),
+        }
+        if self._second:
+            scorecard = finished[self._second]
+            detail |= {
+                "scorecard refresh": scorecard["IngestionId"],
+                "scorecard rows": str(scorecard.get("RowInfo", {}).get("RowsIngested", 0)),
+            }
         return Refresh(
             id=done["IngestionId"],
-            location=self._link,
+            location=self._first.link,
             rows=rows,
             newest_day=expected.newest_day,
             total=None,
             expected_rows=expected.rows,
-            detail={
-                "state": done["IngestionStatus"],
-                "seconds": str(done.get("IngestionTimeInSeconds", "")),
-                "bytes": str(done.get("IngestionSizeInBytes", "")),
-                "attempt": str(_attempt(done, begun.work)),
-                "refreshes left today": str(max(REFRESHES[self._edition] - len(_manual(begun.recent)) - begun.ours, 0)),
-            },
+            detail=detail,
         )
 
+    def _finished(self, running: Mapping[_DataSet, _Begun]) -> dict[_DataSet, dict[str, Any]]:
+        """Each data set's ingestion as it ended, after all of them have; raises what is wrong with any."""
+        now = {of: begun.ingestion for of, begun in running.items()}
+        faults: list[FinopsError] = []
+        while waiting := [of for of, ingestion in now.items() if ingestion["IngestionStatus"] not in FINISHED]:
+            late = [of for of in waiting if self._waited(running[of]) >= self._timeout]
+            faults += [of.late(now.pop(of), self._timeout) for of in late]
+            if late:
+                continue
+            self._sleep(min(self._pause(running[of]) for of in waiting))
+            for of in waiting:
+                now[of] = of.describe(now[of]["IngestionId"])
+        for of, ingestion in now.items():
+            try:
+                of.check(ingestion)
+            except FinopsError as error:
+                faults.append(error)
+        if len(faults) > 1:
+            raise FinopsError(
+                "; and ".join(fault.what for fault in faults),
+                where="; ".join(fault.where for fault in faults),
+                fix=" ".join(dict.fromkeys(fault.fix for fault in faults)),
+            )
+        if faults:
+            raise faults[0]
+        return now
+
+    def _waited(self, begun: _Begun) -> float:
+        return (self._clock() - begun.at).total_seconds()
+
+    def _pause(self, begun: _Begun) -> float:
+        waited = self._waited(begun)
+        usual = next((took for one in begun.recent if (took := one.get("IngestionTimeInSeconds"))), 0)
+        pause = abs(usual - waited) / 8 if usual else waited / 32
+        pause = min(max(FIRST_PAUSE, pause), LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311  (jitter)
+        return min(pause, self._timeout - waited)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A data set's table, and the setting that names the data set."""
+
+    table: str
+    setting: str
+
+
+_BREAKDOWN = _Kind("finops_db.ou_breakdown", "aws.quicksight_data_set")
+_SCORECARD = _Kind("finops_db.ou_scorecard", "aws.quicksight_scorecard_data_set")
+
+
+class _DataSet:
+    """One SPICE data set and its ingestions."""
+
+    def __init__(
+        self,
+        session: AwsSession,
+        data_set_id: str,
+        kind: _Kind,
+        account: str,
+        edition: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._session, self._id, self._kind, self._clock = session, data_set_id, kind, clock
+        self._account, self._edition = account, edition
+
     @property
-    def _link(self) -> str:
-        return f"https://{self._session.region}.quicksight.aws.amazon.com/sn/data-sets/{self._data_set_id}/view"
+    def link(self) -> str:
+        return f"https://{self._session.region}.quicksight.aws.amazon.com/sn/data-sets/{self._id}/view"
 
     @property
     def _where(self) -> str:
-        return f"QuickSight data set {self._data_set_id} (aws.quicksight_data_set)"
+        return f"QuickSight data set {self._id} ({self._kind.setting})"
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         fixes = {
-            "ResourceNotFoundException": "Set aws.quicksight_data_set to an id of `aws quicksight list-data-sets`, and "
+            "ResourceNotFoundException": f"Set {self._kind.setting} to an id of `aws quicksight list-data-sets`, and "
             "aws.region and aws.quicksight_account to where it is.",
             "InvalidParameterValueException": "See that the data set is in SPICE mode, and aws.quicksight_account.",
         }
@@ -206,7 +295,7 @@ class QuickSightDataSet:
         action = "quicksight:" + operation.title().replace("_", "")
         account = self._account or self._session.account
         with explained(action, where=self._where, fixes=fixes):
-            return getattr(client, operation)(AwsAccountId=account, DataSetId=self._data_set_id, **parameters)
+            return getattr(client, operation)(AwsAccountId=account, DataSetId=self._id, **parameters)
 
     def _since(self, start: datetime) -> list[dict[str, Any]]:
         """The ingestions made since then, newest first.
@@ -223,8 +312,9 @@ class QuickSightDataSet:
                 return sorted(found, key=lambda one: one["CreatedTime"], reverse=True)
             token = {"NextToken": page["NextToken"]}
 
-    def _follow_or_start(self, refresh_id: str) -> _Begun:
-        expected, at = Expected(*self._expected()), self._clock()
+    def follow_or_start(self, refresh_id: str, expected: Expected) -> _Begun:
+        """The ingestion of this work on this content: one under way or done, or else a new one."""
+        at = self._clock()
         recent = self._since(at - WINDOW)
         work = re.sub(r"[^a-zA-Z0-9_-]", "-", f"{refresh_id}-{expected.content[:8]}")[:120]
         found = _to_follow(recent, work, expected)
@@ -246,56 +336,58 @@ class QuickSightDataSet:
                     raise
             else:
                 return {"IngestionId": ingestion_id, "IngestionStatus": "INITIALIZED"}
-            there = self._describe(ingestion_id)
+            there = self.describe(ingestion_id)
             if there["IngestionStatus"] not in FINISHED or there["CreatedTime"] > self._clock() - WINDOW:
                 return there
             attempt += 1  # it is of another day: since then, SPICE may have been filled with anything
 
-    def _describe(self, ingestion_id: str) -> dict[str, Any]:
+    def describe(self, ingestion_id: str) -> dict[str, Any]:
         return self._call("describe_ingestion", IngestionId=ingestion_id)["Ingestion"]
 
-    def _finished(self, begun: _Begun) -> dict[str, Any]:
-        ingestion = begun.ingestion
-        usual = next((took for one in begun.recent if (took := one.get("IngestionTimeInSeconds"))), 0)
-        while ingestion["IngestionStatus"] not in FINISHED:
-            waited = (self._clock() - begun.at).total_seconds()
-            if waited >= self._timeout:
-                raise FinopsError(
-                    f"refresh {ingestion['IngestionId']} is still {ingestion['IngestionStatus']} "
-                    f"after {self._timeout:g} seconds",
-                    where=self._where,
-                    fix=f"Run it again later: it finds this refresh and starts no other. See {self._link}, or raise "
-                    "aws.quicksight_timeout_seconds.",
-                )
-            pause = abs(usual - waited) / 8 if usual else waited / 32
-            pause = min(max(FIRST_PAUSE, pause), LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311  (jitter)
-            self._sleep(min(pause, self._timeout - waited))
-            ingestion = self._describe(ingestion["IngestionId"])
-        return ingestion
+    def cancel(self, begun: _Begun) -> None:
+        self._call("cancel_ingestion", IngestionId=begun.ingestion["IngestionId"])
 
-    def _check(self, done: Mapping[str, Any]) -> None:
+    def left(self, begun: _Begun) -> int:
+        """Refreshes that are left of the last 24 hours'."""
+        return max(REFRESHES[self._edition] - len(_manual(begun.recent)) - begun.ours, 0)
+
+    def late(self, ingestion: Mapping[str, Any], seconds: float) -> FinopsError:
+        return FinopsError(
+            f"refresh {ingestion['IngestionId']} is still {ingestion['IngestionStatus']} after {seconds:g} seconds",
+            where=self._where,
+            fix=f"Run it again later: it finds this refresh and starts no other. See {self.link}, or raise "
+            "aws.quicksight_timeout_seconds.",
+        )
+
+    def check(self, done: Mapping[str, Any]) -> None:
         """Raise what is wrong with a finished ingestion. A failed one leaves the old data showing."""
         name, error = f"refresh {done['IngestionId']}", done.get("ErrorInfo", {})
         if done["IngestionStatus"] == "CANCELLED":
             raise FinopsError(f"{name} was cancelled", where=self._where, fix="Run it again: it starts another.")
         if done["IngestionStatus"] == "FAILED":
             kind = error.get("Type", "no type given")
-            fix = FIXES.get(kind, "See the data set's refresh history")
             message = error.get("Message", "").strip().rstrip(".")
             raise FinopsError(
                 f"{name} failed, and the dashboard shows the data from before it: {kind}"
                 + (f" ({message})" if message else ""),
                 where=self._where,
-                fix=f"{fix}. Refresh history: {self._link}",
+                fix=f"{self._fix(kind)}. Refresh history: {self.link}",
             )
         ingested, dropped = (done.get("RowInfo", {}).get(rows, 0) for rows in ("RowsIngested", "RowsDropped"))
         if dropped:
             raise FinopsError(
                 f"{name} dropped {dropped:,} row(s) of {dropped + ingested:,}: what the dashboard shows is not whole",
                 where=self._where,
-                fix="Compare the data set's column types with those of finops_db.ou_breakdown (dailycost is a decimal "
-                f"number, linkedaccount a text); the rows and reasons are in the refresh history: {self._link}",
+                fix=f"Compare the data set's column types with those of {self._kind.table} (amounts are decimal "
+                f"numbers, linkedaccount a text); the rows and reasons are in the refresh history: {self.link}",
             )
+
+    def _fix(self, kind: str) -> str:
+        """What to do about an ErrorInfo.Type; FIXES speaks of ou_breakdown."""
+        fix = FIXES.get(kind, "See the data set's refresh history")
+        for told, own in zip(astuple(_BREAKDOWN), astuple(self._kind), strict=True):
+            fix = fix.replace(told, own)
+        return fix
 
     def _used_up(self, recent: list[dict[str, Any]], said: str = "") -> FinopsError:
         manual, limit = _manual(recent), REFRESHES[self._edition]
@@ -312,6 +404,16 @@ class QuickSightDataSet:
             where=self._where,
             fix=f"{fix}.",
         )
+
+
+def content_below(session: AwsSession, bucket: str, prefix: str) -> str:
+    """An id of the objects below a prefix, which changes when one of them is written anew, comes or goes."""
+    found = hashlib.sha256()
+    with explained("s3:ListBucket", where=f"s3://{bucket}/{prefix}"):
+        for page in session.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for one in page.get("Contents", ()):
+                found.update(f"{one['Key']} {one['ETag']}\n".encode())
+    return found.hexdigest()[:16]
 
 
 def _to_follow(recent: list[dict[str, Any]], work: str, expected: Expected) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
 """The Glue catalog: the tables of finops_db held to their contract, the days as its partitions, read back by Athena.
 
-Days are registered one by one, with their location: MSCK and crawlers read `month=09` as another partition than 9 and
-would count the same files twice.
+Days of ou_breakdown are registered one by one, with their location: MSCK and crawlers read `month=09` as another
+partition than 9 and would count the same files twice. Those of ou_scorecard are projected: it is read, and a day
+without one is told by the platform's own checks, so there is nothing that registering it would show.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from finops_assets.core.schemas import (
     DATABASE,
     MONEY_SQL,
     OU_BREAKDOWN,
+    OU_SCORECARD,
     PARTITION_KEYS,
+    SCORECARD_PREFIX,
     day_location,
     hive_columns,
 )
@@ -37,10 +40,15 @@ if TYPE_CHECKING:
     from finops_assets.adapters.aws.athena import Athena
 
 TABLE, MAP_TABLE, SUMMARY_VIEW = "ou_breakdown", "account_ou_map", "finops_daily_summary"
+SCORECARD = "ou_scorecard"
 LEDGER = RESTATEMENTS_PREFIX
 
 CREATE_BATCH, DELETE_BATCH = 100, 25
 """Partitions that one call takes: BatchCreatePartition and BatchUpdatePartition, BatchDeletePartition."""
+
+PROJECTED_YEARS = (2015, 2040)
+"""Years of ou_scorecard that Athena looks for. A query without a year makes it list each day of them: all of ours say
+which years they want."""
 
 BATCH_ATTEMPTS = 4
 FINAL = frozenset(("AccessDeniedException", "InvalidInputException", "EntityNotFoundException", "ValidationException"))
@@ -65,11 +73,18 @@ class Partition:
 def table_inputs(bucket: str) -> dict[str, dict[str, Any]]:
     """The contract of the platform's own tables, as Glue's TableInput."""
 
-    def table(name: str, columns: list[tuple[str, str]], location: str, keys: Sequence[str] = ()) -> dict[str, Any]:
+    def table(
+        name: str,
+        columns: list[tuple[str, str]],
+        location: str,
+        keys: Sequence[str] = (),
+        projection: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        parameters = {"EXTERNAL": "TRUE", "classification": "parquet", "parquet.compression": "SNAPPY"}
         return {
             "Name": name,
             "TableType": "EXTERNAL_TABLE",
-            "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet", "parquet.compression": "SNAPPY"},
+            "Parameters": parameters | dict(projection or {}),
             "PartitionKeys": [{"Name": key, "Type": "int"} for key in keys],
             "StorageDescriptor": {
                 "Columns": [{"Name": column, "Type": type_} for column, type_ in columns],
@@ -79,11 +94,27 @@ def table_inputs(bucket: str) -> dict[str, dict[str, Any]]:
         }
 
     folder = ACCOUNT_MAP_PATH.rsplit("/", 1)[0]
+    scorecards = f"s3://{bucket}/{SCORECARD_PREFIX}/"
     return {
         TABLE: table(TABLE, hive_columns(OU_BREAKDOWN), f"s3://{bucket}/{BREAKDOWN_PREFIX}/", PARTITION_KEYS),
         MAP_TABLE: table(MAP_TABLE, hive_columns(ACCOUNT_OU_MAP), f"s3://{bucket}/{folder}/"),
         LEDGER: table(LEDGER, hive_columns(RESTATEMENTS), f"s3://{bucket}/{RESTATEMENTS_PREFIX}/"),
+        SCORECARD: table(
+            SCORECARD, hive_columns(OU_SCORECARD), scorecards, PARTITION_KEYS, _projection_of_days(scorecards)
+        ),
     }
+
+
+def _projection_of_days(location: str) -> dict[str, str]:
+    """Table parameters by which Athena finds a day's folder without its being registered."""
+    ranges = {"year": PROJECTED_YEARS, "month": (1, 12), "day": (1, 31)}
+    told = {"projection.enabled": "true"}
+    for key, (first, last) in ranges.items():
+        told |= {f"projection.{key}.type": "integer", f"projection.{key}.range": f"{first},{last}"}
+        if key != "year":
+            told[f"projection.{key}.digits"] = "2"
+    folders = "/".join(f"{key}=${{{key}}}" for key in PARTITION_KEYS)
+    return told | {"storage.location.template": f"{location}{folders}/"}
 
 
 class GlueTables:
@@ -129,7 +160,7 @@ class GlueTables:
 
     def own_tables(self) -> dict[str, dict[str, Any]] | None:
         """The platform's tables and view that are there; None without the database."""
-        wanted = "|".join((TABLE, MAP_TABLE, LEDGER, SUMMARY_VIEW))
+        wanted = "|".join((TABLE, MAP_TABLE, LEDGER, SCORECARD, SUMMARY_VIEW))
         try:
             with explained("glue:GetTables", where=f"database {DATABASE}"):
                 pages = self._client.get_paginator("get_tables").paginate(DatabaseName=DATABASE, Expression=wanted)
@@ -395,6 +426,15 @@ def hold_to_contract(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Non
     def place(table: Mapping[str, Any]) -> str:
         return re.sub("^s3[an]:", "s3:", table["StorageDescriptor"].get("Location", "")).rstrip("/") + "/"
 
+    def projection(table: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """What decides where Athena looks for partitions; where it is on, it passes over those registered."""
+        told = {name.lower(): value for name, value in (table.get("Parameters") or {}).items()}
+        if told.get("projection.enabled", "").strip().lower() != "true":
+            return []
+        relevant = {n: v for n, v in told.items() if n.startswith("projection.") or n == "storage.location.template"}
+        relevant["projection.enabled"] = "true"
+        return sorted(relevant.items())
+
     def words(pairs: Sequence[tuple[str, str]]) -> str:
         return ", ".join(map(" ".join, pairs)) or "none"
 
@@ -406,6 +446,7 @@ def hold_to_contract(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Non
             ("columns", words(columns(found)[: len(agreed)]), words(agreed)),
             ("partition keys", words(keys({"PartitionKeys": [], **found})), words(keys(wanted))),
             ("location", place(found), place(wanted)),
+            ("partition projection", words(projection(found)), words(projection(wanted))),
         )
         if there != expected
     ]
