@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from finops_assets import __version__
+from finops_assets.from_terraform import from_terraform
+from finops_assets.quicksight_cli import quicksight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -405,6 +407,7 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
                 click.echo(as_line(finding))
 
     show(platform.preflight.check())
+    show(platform.scoring().look())
     if day is None and not any(finding.name == "bucket" and finding.state == "fail" for finding in findings):
         day = max(platform.archive.days(), default=None)
     if day:
@@ -418,7 +421,7 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
                 catalog=platform.catalog,
                 outbox=platform.outbox,
                 preflight=platform.preflight,
-                recipients=settings.mail.recipients,
+                recipients=platform.outbox.addresses,
                 today=datetime.now(UTC).date(),
             )
         )
@@ -529,7 +532,7 @@ def budgets(day: date | None, as_json: bool) -> None:
     from finops_assets.core.budgets import RED, SHAPES, budget_lines, read_budgets
     from finops_assets.core.errors import SettingsError
     from finops_assets.core.forecast import HISTORY
-    from finops_assets.core.pipeline import costs_by_ou, read_account_map
+    from finops_assets.core.pipeline import comparable_rows, costs_by_ou, read_account_map
 
     settings = _settings()
     platform = _platform(settings)
@@ -539,10 +542,10 @@ def budgets(day: date | None, as_json: bool) -> None:
             "is not set", where="budgets.path (FINOPS_BUDGETS__PATH)", fix="Set it to a CSV: ou,month,amount,currency."
         )
     plan = read_budgets(data, settings.budgets.path)
-    costs, there = costs_by_ou(platform.archive, day, HISTORY)
+    rows, span, there = comparable_rows(platform.archive, day, HISTORY)
     lines = budget_lines(
         plan,
-        costs,
+        costs_by_ou(rows, span),
         there.day,
         currency=there.currency,
         amber=settings.budgets.amber_percent / 100,
@@ -571,6 +574,30 @@ def budgets(day: date | None, as_json: bool) -> None:
 
 def _or_dash(amount: Decimal | None) -> str:
     return "-" if amount is None else _money(amount)
+
+
+@main.command()
+@click.option("--all", "every", is_flag=True, help="Those that are over, too.")
+@as_json
+def anomalies(every: bool, as_json: bool) -> None:
+    """Costs that nobody expected: the episodes that were found, the newest last; exits with 1 where one goes on."""
+    from finops_assets.core.anomalies import GROWING, OPEN
+    from finops_assets.core.episodes import LEDGER, read_ledger
+
+    ledger = read_ledger(_platform(_settings()).archive.get(LEDGER))
+    goes_on = [told for told in ledger.told if told.episode.state in (OPEN, GROWING)]
+    shown = ledger.told if every else goes_on
+    if as_json:
+        _print_json([{**vars(told.episode), "impact": told.episode.impact, "told": told.times} for told in shown])
+    elif shown:
+        for told in shown:
+            click.echo(f"{told.episode.id}  {told.episode.state}: {told.episode.reason}")
+            if told.episode.planned:
+                click.echo(f"          {told.episode.planned}")
+    else:
+        click.echo("No anomaly goes on." + ("" if every else " --all shows those that are over."))
+    if goes_on:
+        sys.exit(FAILED)
 
 
 @main.group()
@@ -818,6 +845,17 @@ def _tell(text: str) -> None:
 
 def _complain(text: str) -> None:
     click.echo(click.style("error: ", fg="red", bold=True) + text, err=True)
+
+
+main.add_command(quicksight)
+
+
+@main.group("settings")
+def settings_group() -> None:
+    """Write settings."""
+
+
+settings_group.add_command(from_terraform)
 
 
 if __name__ == "__main__":

@@ -869,6 +869,7 @@ def test_from_a_light_down_to_an_account(open_page):
     rows = sample_rows()
     outlook = sample_outlook(rows)
     view = open_page(rows, outlook=outlook, state="#range=month")
+    assert view.page.evaluate("scrollY") == 0, "a page begins at its top"
     whole, month = outlook.newest.whole, date(2025, 9, 1)
     assert view.text("#verdict").split("\n") == ["■ Red", "106 % of budget expected"]
     assert facts(view) == {

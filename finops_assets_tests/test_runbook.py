@@ -30,10 +30,10 @@ from botocore import xform_name
 from click.testing import CliRunner
 from on_aws import DATA_SET, RECIPIENTS, make_ready, on_aws, platform_on
 
-from finops_assets import cli, platform, run, sample_bill
+from finops_assets import cli, definitions, platform, run, sample_bill
 from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.session import AwsSession
-from finops_assets.core import charts
+from finops_assets.core.drawing import Drawing
 from finops_assets.core.gaps import CAUSES
 from finops_assets.core.incidents import KINDS
 from finops_assets.core.schemas import day_path
@@ -188,7 +188,7 @@ def test_every_name_on_the_page_is_one_of_ours(begin: Callable[..., Home]) -> No
     for section, found in Settings.model_fields.items():
         names |= {f"{section}.{key}" for key in getattr(found.annotation, "model_fields", ())}
     spans = {code for code in code_of(RUNBOOK) if re.fullmatch(r"[a-z]+(_[a-z]+)+|[a-z]+\.[a-z_]+", code)}
-    assert spans - names == {"finops.toml", "accounts.csv"}
+    assert spans - names == {"finops.toml", "accounts.csv", "events.csv"}
 
 
 # --- whoever types --------------------------------------------------------------------------------------------------
@@ -254,8 +254,10 @@ def no_power_cut() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than all else of a run."""
-    monkeypatch.setattr(charts, "renderer_beside", lambda: nullcontext(lambda _: b""))
-    monkeypatch.setattr(charts, "to_png", lambda _: b"")
+    drawing = Drawing(lambda _: b"", lambda *_: b"")
+    monkeypatch.setattr(run, "drawing_beside", lambda: nullcontext(drawing))
+    for module in (run, definitions):
+        monkeypatch.setattr(module, "Drawing", lambda: drawing)
 
 
 def tell_time(monkeypatch: pytest.MonkeyPatch, now: Callable[[], datetime]) -> None:
@@ -504,6 +506,51 @@ def test_a_mail_bounced(begin: Callable[..., Home]) -> None:
     desk.hears(desk.alert, clear=True)
 
 
+def test_a_cost_that_nobody_expected(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told with its id; AWS's correction takes it back with a word; what is planned is told no more."""
+    day, home = date(2025, 9, 17), tmp_path / "home"
+    first, before, morning = (day + timedelta(days=n) for n in (-42, -1, 1))
+    events = tmp_path / "events.csv"
+    events.write_text("first,last,ou,service,what\n", encoding="utf-8")
+    settings = {**PEOPLE, "anomalies.events": str(events)}
+    sim = Simulation(home, first, day, settings, draw=lambda _: b"")
+    tell_time(monkeypatch, lambda: sim.now)
+    environ = {"HOME": home, "BILL__PATH": sim.bill, "BILL__FIRST_DAY": first, "ACCOUNTS__PATH": sim.accounts}
+    environ |= {"MAIL__RECIPIENTS": PEOPLE["mail.recipients"], "ANOMALIES__EVENTS": events}
+    desk = Home(
+        page=page,
+        environ={f"FINOPS_{name}": str(value) for name, value in environ.items()},
+        values={"DAY": day},
+        sim=sim,
+    )
+    sim.at(day, "02:00")
+    sim.deliver(before)
+    sim.launch("a backfill", [sim.request(first, before)])
+    known = len(desk.alerts)
+    sim.at(morning, "02:00")
+    sim.deliver(day, {day: 1.5})
+    sim.sensors()
+    (alert,) = desk.alerts[known:]
+    text = desk.hears(alert)
+    found = desk.types("finops anomalies", code=1)
+    (told,) = {line.split(":")[0] for line in text.splitlines() if "The whole organization" in line}
+    assert told in found
+    sql = next(command for command in commands_of(page.text) if "LIMIT 20" in command)
+    assert len(desk.types(sql).splitlines()) == 21
+
+    sim.at(morning, "09:00")
+    sim.deliver(day)
+    sim.sensors()
+    cleared = [each for each in desk.alerts[known + 1 :] if "withdrawn" in each[0]]
+    assert told in desk.hears(cleared[0], clear=True)
+    assert told not in desk.types("finops anomalies", code=1)
+
+    events.write_text(f"first,last,ou,service,what\n{first},{morning},All,,a rebuild\n", encoding="utf-8")
+    desk.types("finops run --date $DAY")
+    desk.sees("No anomaly goes on", desk.types("finops anomalies"))
+    sim.close()
+
+
 def test_too_much_cost_is_unassigned(begin: Callable[..., Home]) -> None:
     """The share is told and the accounts are listed; once they have their OUs, the day's run is the all-clear."""
     desk = begin("evening", "02:10")
@@ -675,7 +722,7 @@ import os, signal, sys
 from contextlib import nullcontext
 from datetime import date
 from finops_assets.adapters.archive import ObjectArchive
-from finops_assets.core import charts
+from finops_assets import run
 from finops_assets.platform import build_platform
 from finops_assets.run import run_days
 from finops_assets.settings import load_settings
@@ -689,7 +736,7 @@ def publish_some(*args):
     return done[-1]
 
 ObjectArchive.publish = publish_some
-charts.renderer_beside = lambda: nullcontext(None)
+run.drawing_beside = lambda: nullcontext(None)
 run_days(build_platform(load_settings()), *map(date.fromisoformat, sys.argv[1:]))
 """
 

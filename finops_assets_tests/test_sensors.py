@@ -12,11 +12,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from finops_assets.core.errors import BillError
+from finops_assets.core.errors import BillError, FinopsError
 from finops_assets.core.gaps import Gap
 from finops_assets.core.schemas import day_path
 from finops_assets.core.watch import Attempts, Look
-from finops_assets.definitions import build_definitions
+from finops_assets.definitions import build_definitions, build_watch
 from finops_assets.defs.sensors import Beside, build_sensors
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings import load_settings
@@ -223,3 +223,25 @@ def test_a_damaged_day_is_written_anew_with_the_next_bill(tmp_path: Path) -> Non
 def failures(sim: Simulation) -> list[str]:
     """Not that the days after are late, which they are."""
     return [mail["Subject"] for mail in sim.alerts() if "bill" not in mail["Subject"]]
+
+
+def test_the_daemon_says_that_it_lives(platform: Platform) -> None:
+    """Each tick of mail_returns is a heartbeat, whatever the mailer says; metrics that fail stop no tick."""
+
+    class Numbers:
+        def __init__(self) -> None:
+            self.emitted: list[dict[str, float]] = []
+
+        def emit(self, values: dict[str, float]) -> None:
+            self.emitted.append(dict(values))
+            if len(self.emitted) > 1:
+                raise FinopsError("CloudWatch is not there")
+
+    definitions, numbers = build_definitions(platform), Numbers()
+    watch = build_watch(platform)
+    sensors = build_sensors(definitions.resolve_job_def("daily_bill"), platform.settings, lambda: NOW)
+    sensor = next(each for each in sensors if each.name == "mail_returns")
+    for _ in range(2):
+        context = dg.build_sensor_context(resources={"watch": watch, "metrics": numbers})
+        assert sensor.evaluate_tick(context).skip_message == "0 recipient(s) cannot be reached"
+    assert numbers.emitted == [{"Tick": 1}, {"Tick": 1}]

@@ -335,6 +335,8 @@ class Mailer(Protocol):
 METRICS = {
     "DigestSent": "Count",
     "RunFailed": "Count",
+    "RunSeconds": "Seconds",
+    "Tick": "Count",
     "DaysMissing": "Count",
     "SourceAgeHours": "None",
     "DayCost": "None",

@@ -111,7 +111,7 @@ class Scoring:
             return  # before the first run, no OU is known
         yield from told("budgets", self._look_at_budgets())
         yield from told("events", self._look_at_events())
-        known = {path for ou in self._ous() for path in lineage(ou)}
+        known = self._known_ous()
         for ou in sorted(set(self._editions) - known):
             yield Finding(
                 "editions",
@@ -134,7 +134,16 @@ class Scoring:
         from finops_assets.core.events import read_events
 
         if (data := self._events()) is not None:
-            yield Finding("events", "ok", f"{len(read_events(data, self._events_at))} rows in {self._events_at}")
+            events = read_events(data, self._events_at)
+            known = self._known_ous()
+            for ou in sorted({event.ou for event in events if event.ou} - known):
+                said = f"{self._events_at}: there is no OU {ou}: its events explain nothing"
+                yield Finding("events", "warn", said, f"Write All, or one of {', '.join(sorted(known))}.")
+            yield Finding("events", "ok", f"{len(events)} rows in {self._events_at}")
+
+    def _known_ous(self) -> set[str]:
+        """Those, and those above them."""
+        return {path for ou in self._ous() for path in lineage(ou)}
 
     def _ous(self) -> set[str]:
         """The OUs of the published map."""

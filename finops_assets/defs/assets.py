@@ -104,7 +104,7 @@ def _measure(context: dg.AssetExecutionContext, metrics: Metrics, values: Mappin
 
 def _run_seconds(context: dg.AssetExecutionContext) -> dict[str, float]:
     """How long the run has taken so far; nothing where Dagster does not know when it began."""
-    record = context.instance.get_run_record_by_id(context.run_id)
+    record = context.instance.get_run_record_by_id(context.run.run_id)
     return {"RunSeconds": time.time() - record.start_time} if record and record.start_time else {}
 
 

@@ -13,6 +13,7 @@ from finops_assets.core.errors import FinopsError
 from finops_assets.core.incidents import Trouble
 from finops_assets.core.morning import Morning
 from finops_assets.core.outbox import Outbox
+from finops_assets.core.scoring import Scoring
 from finops_assets.core.watch import FRESHNESS, Watch
 from finops_assets.defs.alerts import tell_of_failure
 from finops_assets.settings import Settings
@@ -116,10 +117,13 @@ def build_morning_checks() -> tuple[dg.AssetSpec, Any]:
 
 @dg.op(description="Everything that the settings use, each tried; what fails is told once, and once when it is mended.")
 def look_at_everything(
-    context: dg.OpExecutionContext, preflight: dg.ResourceParam[Preflight], watch: dg.ResourceParam[Watch]
+    context: dg.OpExecutionContext,
+    preflight: dg.ResourceParam[Preflight],
+    scoring: dg.ResourceParam[Scoring],
+    watch: dg.ResourceParam[Watch],
 ) -> None:
     """`finops doctor` as a run."""
-    findings = list(preflight.check())
+    findings = [*preflight.check(), *scoring.look()]
     failed = [finding for finding in findings if finding.state == "fail"]
     watch.incidents.settle(
         "doctor", {f.name: Trouble(f.detail, "nothing is mended by itself here", f.fix) for f in failed}
