@@ -4,8 +4,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 RIVAL := $(VENV)-rival
+CHECKOV := $(VENV)-checkov
 
-.PHONY: help demo dev aws-dev test lint bench clean
+.PHONY: help demo dev aws-dev test lint terraform bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -26,13 +27,16 @@ lint: $(VENV)/development  ## Check style and layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
+terraform: $(CHECKOV)/installed  ## Check terraform/ with the real provider, its own tests and checkov
+	@scripts/terraform-check
+
 bench: $(VENV)/development $(RIVAL)/installed  ## Measure speed and memory (some minutes)
 	@RIVAL_PYTHON=$(RIVAL)/bin/python $(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.aws
 	@$(BIN)/python -m benchmarks.sensors
 
 clean:  ## Remove the virtual environment, caches and the demo's home
-	rm -rf $(VENV) $(RIVAL) .finops .finops-aws .pytest_cache .ruff_cache .hypothesis benchmarks/.data build *.egg-info
+	rm -rf $(VENV) $(RIVAL) $(CHECKOV) .finops .finops-aws .pytest_cache .ruff_cache .hypothesis benchmarks/.data build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -46,7 +50,13 @@ $(VENV)/runtime: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/development: $(VENV)/runtime
 	@echo "Installing what tests and checks need ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[aws,test,lint]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[aws,postgres,test,lint]"
+	@touch $@
+
+# What it needs would not go together with what the platform does.
+$(CHECKOV)/installed: $(BIN)/python
+	@$(BIN)/python -m venv $(CHECKOV)
+	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
 	@touch $@
 
 # pyarrow imports pandas wherever it is installed, which would cost each of our runs 0.3 s: the rival has its own place.

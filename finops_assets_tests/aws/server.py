@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 import boto3
 from botocore.awsrequest import AWSPreparedRequest
@@ -80,6 +80,7 @@ class StandIn:
         # The services' modules need Call and ServiceError from this one.
         from finops_assets_tests.aws.athena import Athena
         from finops_assets_tests.aws.glue import Glue
+        from finops_assets_tests.aws.infrastructure import Infrastructure
         from finops_assets_tests.aws.mail import Mail
         from finops_assets_tests.aws.organizations import Organizations
         from finops_assets_tests.aws.others import Metrics, Topics
@@ -91,6 +92,7 @@ class StandIn:
         self.athena, self.quicksight, self.mail = Athena(self), QuickSight(self), Mail(self)
         self.organizations, self.glue = Organizations(self), Glue(self)
         self.topics, self.metrics = Topics(self), Metrics(self)
+        self.infrastructure = Infrastructure(self)
         self._services: dict[str, Service] = {
             "athena": self.athena,
             "quicksight": self.quicksight,
@@ -146,7 +148,7 @@ class StandIn:
     def reset(self) -> None:
         """Empty everything: buckets, tables, queries, mails, counts and faults."""
         self.faults.reset()
-        for service in self._services.values():
+        for service in (*self._services.values(), self.infrastructure):
             service.reset()
         with self.moto_lock:
             BackendDict.reset()
@@ -203,7 +205,9 @@ class StandIn:
             call = self._recognise(request, service, region)
             self.calls.add(call)
             with self.faults.around(call):
-                answer = self._services[service].answer(call) if service in self._services else None
+                answer = self.infrastructure.answer(call)
+                if answer is None and service in self._services:
+                    answer = self._services[service].answer(call)
                 response = self.moto(call) if answer is None else _encoded(call, answer)
         except ServiceError as error:
             return _error(request, service, error)
@@ -230,7 +234,12 @@ class StandIn:
                 raise self._unknown(service, what) from None
             operation = found.name
             params = _params(request, found, determine_request_protocol(model, request.content_type), uri_params)
-        if service not in self._services and service not in list_of_moto_modules():
+            if (service, operation) == ("s3", "DeleteObjects"):  # which alone names its objects in its body
+                params["Keys"] = [
+                    unescape(key) for key in re.findall("<Key>(.*?)</Key>", request.get_data(as_text=True))
+                ]
+        known = self.infrastructure.knows(service, operation) or service in self._services
+        if not known and service not in list_of_moto_modules():
             raise self._unknown(service, operation)
         return Call(service, operation, params, region, self.clock(), request)
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -203,7 +205,10 @@ class Tables:
         storage = table["StorageDescriptor"]
         keys = {each["Name"]: each["Type"] for each in table.get("PartitionKeys") or []}
         if keys:
-            partitions = self.partitions(scan.table.database, scan.table.name)
+            if _is_projected(table):
+                partitions = _projected(table, f"{scan.table.database}.{scan.table.name}")
+            else:
+                partitions = self.partitions(scan.table.database, scan.table.name)
             partitions = self._asked_for(connection, partitions, keys, scan, _namer(table))
         else:
             partitions = [Partition((), storage.get("Location") or "", {})]
@@ -388,10 +393,71 @@ def _refuse_formats(table: dict[str, Any]) -> None:
     serde = (table["StorageDescriptor"].get("SerdeInfo") or {}).get("SerializationLibrary") or ""
     if parameters.get("table_type", "").upper() == "ICEBERG":
         raise Unsupported("Iceberg tables")
-    if parameters.get("projection.enabled", "false").lower() == "true":
-        raise Unsupported("partition projection")
     if not re.search("parquet|OpenCSV|LazySimple", serde, re.I):
         raise Unsupported(f"tables with the SerDe {serde!r}")
+
+
+def _is_projected(table: dict[str, Any]) -> bool:
+    return (table.get("Parameters") or {}).get("projection.enabled", "").strip().lower() == "true"
+
+
+def _projected(table: dict[str, Any], name: str) -> list[Partition]:
+    """Every partition that the table's parameters describe, whether it has a folder or not; registered ones are none.
+
+    Only keys of the type `integer`, and months, are known here.
+    """
+    parameters = {key: value.strip() for key, value in table["Parameters"].items()}
+    keys = [each["Name"] for each in table["PartitionKeys"]]
+    if missing := [key for key in keys if f"projection.{key}.type" not in parameters]:
+        raise QueryFailed(
+            "HIVE_METASTORE_ERROR",
+            f"Table {name} is configured for partition projection, but the following partition columns are missing "
+            f"projection configuration: [{', '.join(missing)}] (table {name})",
+        )
+    values = [_projected_values(key, parameters, name) for key in keys]
+    template = parameters.get("storage.location.template")
+    if template is None:
+        folders = "/".join(f"{key}=${{{key}}}" for key in keys)
+        template = f"{table['StorageDescriptor']['Location'].rstrip('/')}/{folders}/"
+    if missing := [key for key in keys if f"${{{key}}}" not in template]:
+        raise QueryFailed(
+            "HIVE_METASTORE_ERROR",
+            f"Invalid storage.location.template of table {name}: it has no ${{{missing[0]}}}",
+        )
+    location = Template(template)
+    return [
+        Partition(found, location.safe_substitute(dict(zip(keys, found, strict=True))), {})
+        for found in product(*values)
+    ]
+
+
+def _projected_values(key: str, parameters: dict[str, str], name: str) -> list[str]:
+    kind = parameters[f"projection.{key}.type"].lower()
+    if kind == "date":
+        return _projected_months(key, parameters, name)
+    if kind != "integer":
+        raise Unsupported(f"partition projection of the type {kind}")
+    told = re.fullmatch(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*", parameters.get(f"projection.{key}.range", ""))
+    if told is None:
+        raise QueryFailed("HIVE_METASTORE_ERROR", f"Invalid projection.{key}.range of table {name}")
+    step = int(parameters.get(f"projection.{key}.interval", "1"))
+    digits = int(parameters.get(f"projection.{key}.digits", "0"))
+    return [f"{value:0{digits}d}" if digits else str(value) for value in range(int(told[1]), int(told[2]) + 1, step)]
+
+
+def _projected_months(key: str, parameters: dict[str, str], name: str) -> list[str]:
+    """The months of a range of dates, up to this one where it ends NOW; other formats are not known here."""
+    form, unit = (parameters.get(f"projection.{key}.{what}", "") for what in ("format", "interval.unit"))
+    if (form, unit.upper(), parameters.get(f"projection.{key}.interval")) != ("yyyy-MM", "MONTHS", "1"):
+        raise Unsupported(f"partition projection of dates in the format {form!r} by {unit!r}")
+    told = re.fullmatch(
+        r"\s*(\d{4})-(\d{2})\s*,\s*(?:(\d{4})-(\d{2})|NOW)\s*", parameters.get(f"projection.{key}.range", "")
+    )
+    if told is None:
+        raise QueryFailed("HIVE_METASTORE_ERROR", f"Invalid projection.{key}.range of table {name}")
+    now = datetime.now(UTC)
+    first, last = int(told[1]) * 12 + int(told[2]), int(told[3] or now.year) * 12 + int(told[4] or now.month)
+    return [f"{(month - 1) // 12}-{(month - 1) % 12 + 1:02d}" for month in range(first, last + 1)]
 
 
 def _check_schema(partition: Partition, table: Relation, named: Callable[[Partition], str]) -> None:

@@ -1,0 +1,52 @@
+"""Writes terraform/contract.json: the tables as the code expects them, so that Terraform and the code cannot part ways.
+
+Usage: python scripts/terraform_contract.py > terraform/contract.json
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from finops_assets.adapters.aws.glue import table_inputs
+from finops_assets.core import bill
+from finops_assets.core.schemas import DATABASE
+from finops_assets.sample_bill import exports
+
+BUCKET = "{bucket}"
+"""Terraform puts the archive's bucket in its place."""
+
+EXPORTS = {
+    "focus": (bill.FOCUS, exports.FOCUS_COLUMNS, exports.FOCUS_TYPES, "FOCUS_1_2_AWS"),
+    "cur2": (bill.CUR2, exports.CUR2_COLUMNS, exports.CUR2_TYPES, "COST_AND_USAGE_REPORT"),
+}
+
+
+def contract() -> dict[str, Any]:
+    """The database and tables of the archive, and the columns that an export of the bill must have."""
+    return {
+        "database": DATABASE,
+        "tables": table_inputs(BUCKET),
+        "exports": {name: _export(*described) for name, described in EXPORTS.items()},
+    }
+
+
+def _export(fmt: bill.BillFormat, columns: str, types: dict[str, str], source: str) -> dict[str, Any]:
+    """The columns that the code reads with any cost basis, as Data Exports and as Glue name them, and no others."""
+    glue = dict.fromkeys(columns.split(), "string")
+    glue |= {name: type_ for type_, names in types.items() for name in names.split() if name in glue}
+    sql = {name.lower(): {"string": "VARCHAR"}.get(type_, type_.upper()) for name, type_ in glue.items()}
+    read: set[str] = set()
+    for basis in bill.cost_bases(fmt, sql):
+        rules = bill.Rules(basis)
+        read |= {*bill.used_columns(fmt, sql, rules), *bill.driver_columns(fmt, sql, rules)}
+    kept = [name for name in glue if name.lower() in read]
+    return {
+        "query": f"SELECT {', '.join(kept)} FROM {source}",
+        "source": source,
+        "columns": [{"Name": name.lower(), "Type": glue[name]} for name in kept],
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(contract(), indent=2))

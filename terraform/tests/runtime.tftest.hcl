@@ -1,0 +1,437 @@
+# The runtime: what is made for each choice, what its roles may do, and what is refused.
+
+mock_provider "aws" {
+  override_during = plan
+
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111122223333" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["eu-west-1a", "eu-west-1b", "eu-west-1c"] }
+  }
+  mock_data "aws_vpc" {
+    defaults = { cidr_block = "172.16.0.0/16" }
+  }
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::111122223333:role/finops-mocked" }
+  }
+  mock_resource "aws_ecs_task_definition" {
+    defaults = { arn = "arn:aws:ecs:eu-west-1:111122223333:task-definition/finops-mocked:1" }
+  }
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:eu-west-1:111122223333:finops-alerts" }
+  }
+  mock_resource "aws_s3_bucket" {
+    defaults = { id = "finops-daily-summaries-111122223333" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:eu-west-1:111122223333:log-group:mocked" }
+  }
+  mock_resource "aws_lb" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:loadbalancer/app/finops-ui/0123456789abcdef" }
+  }
+  mock_resource "aws_lb_listener" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/app/finops-ui/0123456789abcdef/0123456789abcdef" }
+  }
+  mock_resource "aws_lb_target_group" {
+    defaults = { arn = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/finops-webserver/0123456789abcdef" }
+  }
+  mock_resource "aws_service_discovery_service" {
+    defaults = { arn = "arn:aws:servicediscovery:eu-west-1:111122223333:service/srv-0123456789abcdef" }
+  }
+  mock_resource "aws_sesv2_email_identity" {
+    defaults = { dkim_signing_attributes = [{ tokens = ["a", "b", "c"] }] }
+  }
+  mock_resource "aws_db_instance" {
+    defaults = {
+      address            = "finops.example.eu-west-1.rds.amazonaws.com"
+      master_user_secret = [{ secret_arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds-db-mocked", kms_key_id = "", secret_status = "active" }]
+    }
+  }
+}
+
+mock_provider "aws" {
+  alias           = "management"
+  override_during = plan
+
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "444455556666" }
+  }
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::444455556666:role/finops-reads-organization" }
+  }
+}
+
+mock_provider "aws" {
+  alias = "billing"
+}
+
+variables {
+  region  = "eu-west-1"
+  mail    = { sender = "finops@example.com", recipients = ["cfo@example.com"], identity = "none" }
+  runtime = "ecs"
+  image   = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/finops@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  ui = {
+    host            = "finops.example.com"
+    certificate_arn = "arn:aws:acm:eu-west-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
+  }
+}
+
+run "nothing_runs_unless_it_is_asked_for" {
+  command = plan
+  variables {
+    runtime = "none"
+    image   = ""
+    ui      = {}
+  }
+  assert {
+    condition     = length(aws_ecs_service.dagster) == 0 && length(aws_db_instance.dagster) == 0 && length(aws_vpc.own) == 0 && length(aws_lb.ui) == 0
+    error_message = "runtime = none made something that costs money."
+  }
+  assert {
+    condition     = output.ui_url == "" && output.log_group == ""
+    error_message = "Outputs of what is not there must be empty."
+  }
+}
+
+run "a_service_each_and_a_task_a_run" {
+  command = plan
+
+  # --- services
+  assert {
+    condition     = toset(keys(aws_ecs_service.dagster)) == toset(["code", "webserver", "daemon"])
+    error_message = "Code server, webserver and daemon are services."
+  }
+  assert {
+    condition     = aws_ecs_service.dagster["daemon"].deployment_maximum_percent == 100 && aws_ecs_service.dagster["daemon"].deployment_minimum_healthy_percent == 0
+    error_message = "Two daemons must never run at once."
+  }
+  assert {
+    condition     = aws_ecs_service.dagster["webserver"].deployment_minimum_healthy_percent == 100 && aws_ecs_service.dagster["code"].deployment_minimum_healthy_percent == 100
+    error_message = "The old webserver and code server stay until the new ones are healthy."
+  }
+  assert {
+    condition     = alltrue([for service in aws_ecs_service.dagster : service.deployment_circuit_breaker[0].enable && service.deployment_circuit_breaker[0].rollback])
+    error_message = "A deployment that fails must go back."
+  }
+  assert {
+    condition     = alltrue([for service in aws_ecs_service.dagster : !service.network_configuration[0].assign_public_ip && !service.enable_execute_command])
+    error_message = "Tasks have no public address, and no shell where there is a load balancer."
+  }
+  assert {
+    condition = alltrue(flatten([
+      for definition in aws_ecs_task_definition.service : [
+        for container in jsondecode(definition.container_definitions) :
+        container.readonlyRootFilesystem && container.image == var.image && can(container.healthCheck.command) &&
+        container.logConfiguration.options.awslogs-group == "/finops/dagster"
+      ]
+    ]))
+    error_message = "Each container is read-only, of the one image, with a health check and logs."
+  }
+  assert {
+    condition     = length(jsondecode(aws_ecs_task_definition.run[0].container_definitions)) == 1 && jsondecode(aws_ecs_task_definition.run[0].container_definitions)[0].name == "run"
+    error_message = "deploy/dagster.yaml names the run's container `run`."
+  }
+  assert {
+    condition     = aws_ecs_task_definition.run[0].memory == "4096" && aws_ecs_task_definition.service["webserver"].memory == "1024"
+    error_message = "A run has its own size."
+  }
+  assert {
+    condition     = aws_ecs_cluster.dagster[0].name == "finops" && aws_ecs_task_definition.run[0].family == "finops-run"
+    error_message = "Policies and alarms name the cluster and the run's definition so."
+  }
+
+  # --- who gets the settings
+  assert {
+    condition = { for name, definition in merge(aws_ecs_task_definition.service, { run = aws_ecs_task_definition.run[0] }) : name =>
+      anytrue([for each in jsondecode(definition.container_definitions)[0].environment : each.name == "FINOPS_MAIL__SENDER"])
+    } == { code = true, run = true, webserver = false, daemon = false }
+    error_message = "Recipients and tables are for the code and for runs."
+  }
+  assert {
+    condition = anytrue([
+      for each in jsondecode(aws_ecs_task_definition.run[0].container_definitions)[0].environment :
+      each.name == "FINOPS_ALERTS__DAGSTER_URL" && each.value == "https://finops.example.com"
+    ])
+    error_message = "Alerts link to the UI."
+  }
+
+  # --- the database
+  assert {
+    condition     = aws_db_instance.dagster[0].storage_encrypted && !aws_db_instance.dagster[0].publicly_accessible && aws_db_instance.dagster[0].deletion_protection
+    error_message = "The database must be encrypted, private and protected."
+  }
+  assert {
+    condition     = aws_db_instance.dagster[0].backup_retention_period >= 7 && !aws_db_instance.dagster[0].skip_final_snapshot
+    error_message = "The database must be backed up."
+  }
+  assert {
+    condition     = anytrue([for each in aws_db_parameter_group.dagster[0].parameter : each.name == "rds.force_ssl" && each.value == "1"])
+    error_message = "Connections without TLS must be refused."
+  }
+  assert {
+    condition     = toset(keys(aws_vpc_security_group_ingress_rule.database)) == toset(["code", "webserver", "daemon"]) && alltrue([for rule in aws_vpc_security_group_ingress_rule.database : rule.cidr_ipv4 == null && rule.from_port == 5432])
+    error_message = "Only the tasks reach the database."
+  }
+
+  # --- the code server
+  assert {
+    condition     = toset(keys(aws_vpc_security_group_ingress_rule.code)) == toset(["webserver", "daemon"]) && alltrue([for rule in aws_vpc_security_group_ingress_rule.code : rule.cidr_ipv4 == null])
+    error_message = "The code server's gRPC has no login: only webserver and daemon may reach it."
+  }
+
+  # --- the load balancer
+  assert {
+    condition     = aws_lb.ui[0].internal && aws_lb.ui[0].drop_invalid_header_fields && aws_lb.ui[0].enable_deletion_protection
+    error_message = "Internal unless it is said otherwise."
+  }
+  assert {
+    condition     = aws_lb_listener.https[0].protocol == "HTTPS" && aws_lb_listener.https[0].port == 443 && aws_lb_listener.https[0].ssl_policy == "ELBSecurityPolicy-TLS13-1-2-2021-06"
+    error_message = "TLS 1.2 or newer, and nothing else."
+  }
+  assert {
+    condition     = aws_lb_listener.https[0].default_action[0].type == "fixed-response" && aws_lb_listener.https[0].default_action[0].fixed_response[0].status_code == "404"
+    error_message = "Another name than the UI's gets nothing."
+  }
+  assert {
+    condition     = toset(keys(aws_vpc_security_group_ingress_rule.load_balancer)) == toset(["10.40.0.0/24"])
+    error_message = "From inside the VPC unless it is said otherwise."
+  }
+  assert {
+    condition     = output.ui_url == "https://finops.example.com" && output.ui_tunnel == ""
+    error_message = "The UI's address is told."
+  }
+
+  # --- words
+  assert {
+    condition = alltrue([
+      for each in concat(
+        values(aws_security_group.task), aws_security_group.database, aws_security_group.load_balancer,
+        values(aws_vpc_security_group_egress_rule.task_to_https), values(aws_vpc_security_group_egress_rule.task_to_database),
+        values(aws_vpc_security_group_ingress_rule.database), values(aws_vpc_security_group_ingress_rule.code),
+        values(aws_vpc_security_group_egress_rule.to_code), values(aws_vpc_security_group_ingress_rule.load_balancer),
+        aws_vpc_security_group_egress_rule.load_balancer_to_webserver, aws_vpc_security_group_ingress_rule.webserver,
+      ) : can(regex("^[a-zA-Z0-9. _:/()#,@+=&;{}!$*\\[\\]-]{1,255}$", each.description))
+    ])
+    error_message = "EC2 takes no apostrophe, among others, in a description; the provider does not look."
+  }
+
+  # --- links
+  assert {
+    condition     = aws_lb_listener_rule.no_questions_in_addresses[0].priority < aws_lb_listener_rule.ui[0].priority && one(aws_lb_listener_rule.no_questions_in_addresses[0].action).fixed_response[0].status_code == "403"
+    error_message = "A GraphQL question in an address is refused before anything is forwarded."
+  }
+}
+
+run "secrets_are_references" {
+  command = plan
+  variables {
+    secret_settings = { "smtp.password" = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:smtp-abc" }
+  }
+  assert {
+    condition     = aws_db_instance.dagster[0].manage_master_user_password && aws_db_instance.dagster[0].password == null
+    error_message = "RDS makes the password: Terraform must not know one."
+  }
+  assert {
+    condition = alltrue(flatten([
+      for definition in concat(values(aws_ecs_task_definition.service), aws_ecs_task_definition.run) : [
+        for container in jsondecode(definition.container_definitions) : concat(
+          [for each in container.environment : !can(regex("PASSWORD|SECRET|TOKEN", each.name))],
+          [anytrue([for each in container.secrets : each.name == "DAGSTER_POSTGRES_PASSWORD" && endswith(each.valueFrom, ":password::")])],
+        )
+      ]
+    ]))
+    error_message = "Passwords come from Secrets Manager, and are in no environment of a definition."
+  }
+  assert {
+    condition = { for name, definition in merge(aws_ecs_task_definition.service, { run = aws_ecs_task_definition.run[0] }) : name =>
+      anytrue([for each in jsondecode(definition.container_definitions)[0].secrets : each.name == "FINOPS_SMTP__PASSWORD"])
+    } == { code = true, run = true, webserver = false, daemon = false }
+    error_message = "A secret setting is for the code, and for runs; the webserver must not have it."
+  }
+}
+
+run "the_internet_gets_a_login_first" {
+  command = plan
+  variables {
+    network = { vpc_id = "vpc-1", private_subnet_ids = ["subnet-1", "subnet-2"], public_subnet_ids = ["subnet-3", "subnet-4"] }
+    ui = {
+      reach           = "internet"
+      host            = "finops.example.com"
+      certificate_arn = "arn:aws:acm:eu-west-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
+      allowed_cidrs   = ["0.0.0.0/0"]
+      cognito         = { user_pool_arn = "arn:aws:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_abc", client_id = "client", domain = "finops" }
+    }
+  }
+  assert {
+    condition     = !aws_lb.ui[0].internal && toset(aws_lb.ui[0].subnets) == toset(["subnet-3", "subnet-4"])
+    error_message = "In the public subnets."
+  }
+  assert {
+    condition     = [for action in sort([for each in aws_lb_listener_rule.ui[0].action : "${each.order} ${each.type}"]) : action] == ["1 authenticate-cognito", "2 forward"]
+    error_message = "The login comes before the UI."
+  }
+  assert {
+    condition     = anytrue([for each in aws_lb_listener_rule.ui[0].action : try(each.authenticate_cognito[0].on_unauthenticated_request, "") == "authenticate"])
+    error_message = "Who has not logged in is sent to the login, not let through."
+  }
+}
+
+run "oidc_is_a_login_too" {
+  command = plan
+  variables {
+    ui = {
+      reach           = "internet"
+      host            = "finops.example.com"
+      certificate_arn = "arn:aws:acm:eu-west-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
+      allowed_cidrs   = ["203.0.113.0/24"]
+      oidc = {
+        issuer                 = "https://login.example.com"
+        authorization_endpoint = "https://login.example.com/authorize"
+        token_endpoint         = "https://login.example.com/token"
+        user_info_endpoint     = "https://login.example.com/userinfo"
+        client_id              = "finops"
+      }
+    }
+    oidc_client_secret = "of-nobody"
+  }
+  assert {
+    condition     = anytrue([for each in aws_lb_listener_rule.ui[0].action : each.type == "authenticate-oidc" && each.order == 1])
+    error_message = "The login comes before the UI."
+  }
+}
+
+run "one_task_holds_everything" {
+  command = plan
+  variables {
+    runtime = "single"
+    ui      = { reach = "tunnel" }
+  }
+  assert {
+    condition     = keys(aws_ecs_service.dagster) == ["single"] && [for container in jsondecode(aws_ecs_task_definition.service["single"].container_definitions) : container.name] == ["code", "webserver", "daemon"]
+    error_message = "One service, whose task has three containers."
+  }
+  assert {
+    condition     = length(aws_ecs_task_definition.run) == 0 && length(aws_service_discovery_service.code) == 0 && length(aws_lb.ui) == 0 && length(aws_iam_role.dagster) == 0
+    error_message = "No tasks for runs, no names, no load balancer."
+  }
+  assert {
+    condition     = aws_ecs_service.dagster["single"].deployment_maximum_percent == 100 && aws_ecs_service.dagster["single"].enable_execute_command
+    error_message = "It holds a daemon: never two; and it is reached by a tunnel."
+  }
+  assert {
+    condition = alltrue([
+      for container in jsondecode(aws_ecs_task_definition.service["single"].container_definitions) :
+      contains(container.environment, { name = "DAGSTER_HOME", value = "/opt/dagster/single" }) &&
+      contains(container.environment, { name = "DAGSTER_CODE_HOST", value = "127.0.0.1" })
+    ])
+    error_message = "It uses the instance that starts runs beside the code server."
+  }
+  assert {
+    condition     = strcontains(output.ui_tunnel, "AWS-StartPortForwardingSession") && strcontains(output.ui_tunnel, "--service-name single")
+    error_message = "The tunnel's commands are told."
+  }
+}
+
+run "a_vpc_that_is_there" {
+  command = plan
+  variables {
+    network = { vpc_id = "vpc-1", private_subnet_ids = ["subnet-1", "subnet-2"], egress_ports = [587] }
+  }
+  assert {
+    condition     = length(aws_vpc.own) == 0 && toset(aws_ecs_service.dagster["code"].network_configuration[0].subnets) == toset(["subnet-1", "subnet-2"])
+    error_message = "Nothing of a network is made beside the one that is given."
+  }
+  assert {
+    condition     = toset(keys(aws_vpc_security_group_ingress_rule.load_balancer)) == toset(["172.16.0.0/16"])
+    error_message = "From inside that VPC."
+  }
+  assert {
+    condition     = aws_vpc_security_group_egress_rule.task_to_more["code-587"].from_port == 587
+    error_message = "Further ports are let out."
+  }
+}
+
+# --- refused ----------------------------------------------------------------------------------------------------------
+
+run "no_internet_without_a_login" {
+  command = plan
+  variables {
+    ui = {
+      reach           = "internet"
+      host            = "finops.example.com"
+      certificate_arn = "arn:aws:acm:eu-west-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
+      allowed_cidrs   = ["0.0.0.0/0"]
+    }
+  }
+  expect_failures = [var.ui]
+}
+
+run "no_internal_load_balancer_that_is_open_to_all" {
+  command = plan
+  variables {
+    ui = {
+      host            = "finops.example.com"
+      certificate_arn = "arn:aws:acm:eu-west-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
+      allowed_cidrs   = ["0.0.0.0/0"]
+    }
+  }
+  expect_failures = [var.ui]
+}
+
+run "no_load_balancer_without_a_certificate" {
+  command = plan
+  variables {
+    ui = { host = "finops.example.com" }
+  }
+  expect_failures = [var.ui]
+}
+
+run "no_runtime_without_an_image" {
+  command = plan
+  variables {
+    image = ""
+  }
+  expect_failures = [var.image]
+}
+
+run "no_image_that_changes_under_its_name" {
+  command = plan
+  variables {
+    image = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/finops:latest"
+  }
+  expect_failures = [var.image]
+}
+
+run "no_secret_itself" {
+  command = plan
+  variables {
+    secret_settings = { "smtp.password" = "correct horse" }
+  }
+  expect_failures = [var.secret_settings]
+}
+
+run "no_vpc_with_one_zone" {
+  command = plan
+  variables {
+    network = { vpc_id = "vpc-1", private_subnet_ids = ["subnet-1"] }
+  }
+  expect_failures = [var.network]
+}
+
+run "no_size_that_fargate_does_not_have" {
+  command = plan
+  variables {
+    sizes = { run = [1024, 1024] }
+  }
+  expect_failures = [var.sizes]
+}
