@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +31,30 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("FINOPS_") or name == "DAGSTER_HOME":
             monkeypatch.delenv(name)
+
+
+DRAWN = {"now": False}
+"""Whether runs draw their pictures: where no test looks at them, they would be most of its time."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def pictures_where_they_are_looked_at() -> Iterator[None]:
+    """Runs in this process draw charts and pages in tests marked `drawn` alone; elsewhere they are a byte each."""
+    from finops_assets import run
+    from finops_assets.core.drawing import Drawing
+
+    real, beside, quick = Drawing, run.drawing_beside, Drawing(lambda _: b"\x89PNG", lambda *_: b"%PDF")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run, "drawing_beside", lambda: beside() if DRAWN["now"] else nullcontext(quick))
+        patched.setattr(run, "Drawing", lambda: real() if DRAWN["now"] else quick)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def drawn(request: pytest.FixtureRequest) -> Iterator[None]:
+    DRAWN["now"] = "drawn" in request.keywords
+    yield
+    DRAWN["now"] = False
 
 
 @pytest.fixture(scope="module")

@@ -245,3 +245,33 @@ def test_the_daemon_says_that_it_lives(platform: Platform) -> None:
         context = dg.build_sensor_context(resources={"watch": watch, "metrics": numbers})
         assert sensor.evaluate_tick(context).skip_message == "0 recipient(s) cannot be reached"
     assert numbers.emitted == [{"Tick": 1}, {"Tick": 1}]
+
+
+def test_a_backfill_of_the_launcher_that_fails_is_told(tmp_path: Path) -> None:
+    """Dagster's own asset job carries no hook of ours: its failure is told by the daemon, with day and cause, once."""
+    sim = Simulation(tmp_path / "home", LAST - timedelta(days=1), LAST, draw=lambda _: b"", in_memory=True)
+    sim.at(LAST + timedelta(days=1), "02:00")
+    sim.deliver(LAST)
+    (sim.bill / "broken.parquet").write_bytes(b"PAR1")
+    job = sim.definitions.resolve_implicit_global_asset_job_def()
+    chosen = [dg.AssetKey("account_ou_map"), dg.AssetKey("finops_daily_summary")]
+    done = job.execute_in_process(
+        instance=sim.instance, raise_on_error=False, partition_key=str(LAST), asset_selection=chosen
+    )
+    assert not done.success
+    assert failures(sim) == []
+    failure = next(event for event in done.all_events if event.event_type_value == "PIPELINE_FAILURE")
+    sensor = sim.definitions.get_repository_def().get_sensor_def("runs_that_died")
+    for _ in range(2):
+        context = dg.build_run_status_sensor_context(
+            sensor_name="runs_that_died",
+            dagster_instance=sim.instance,
+            dagster_run=sim.instance.get_run_by_id(done.run_id),
+            dagster_event=failure,
+            resources={"watch": sim.watch},
+        ).for_run_failure()
+        sensor(context)
+    (alert,) = sim.alerts()
+    assert alert["Subject"] == f"FinOps: a run failed: {LAST}"
+    assert "broken.parquet" in alert.get_content()
+    sim.close()

@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -75,17 +76,24 @@ def _keys_of(tags: dict[str, str]) -> tuple[str, ...]:
 
 
 def build_failure_sensor(clock: Any) -> dg.SensorDefinition:
-    """Tells of runs that could not tell themselves: their process was killed, or never started."""
+    """Tells of runs that could not tell themselves: their process was killed, or they are of no job of ours."""
 
     @dg.run_failure_sensor(
         name="runs_that_died",
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
-        description="Alerts for runs whose process was killed or never started; others alert for themselves.",
+        description="Alerts for runs whose process was killed or never started, and for those of the lineage's own "
+        "Materialize and of backfills over assets; our jobs alert for themselves.",
     )
     def runs_that_died(context: dg.RunFailureSensorContext, watch: dg.ResourceParam[Watch]) -> None:
-        if not context.get_step_failure_events():
-            tell_of_death(watch, context.dagster_run, context.failure_event.message or "", clock())
+        run, failures = context.dagster_run, context.get_step_failure_events()
+        if not failures:
+            tell_of_death(watch, run, context.failure_event.message or "", clock())
+        elif run.job_name.startswith(IMPLICIT_ASSET_JOB_NAME):  # no hook of ours is on it
+            failed = failures[0].step_failure_data
+            said = failed.user_failure_data.description if failed.user_failure_data else ""
+            cause = said or (failed.error.message.strip() if failed.error else "no reason was recorded")
+            _failed(watch, dict(run.tags), failures[0].step_key, cause, run.run_id, late=False, now=clock())
 
     return runs_that_died
 
