@@ -170,6 +170,8 @@ def test_the_ui_sees_every_partition_with_metadata_and_green_checks(filled: Plat
         "no_duplicate_keys",
         "unassigned_share_under_limit",
         "archive_reads_back",
+        "budgets_and_events_are_used",
+        "no_day_twice_as_dear",
         "dashboard_holds_the_archive",
     }
     assert all(e.passed for e in evaluations)
