@@ -314,13 +314,13 @@ def restore(day: date, version: str | None, as_json: bool) -> None:
         return
     _check_days(platform.settings, day, day)
     there = restore_day(platform.archive, day, version, datetime.now(UTC))
-    from finops_assets.observe import REGISTERED, SHOWN, report_restored, shown_since_restored
+    from finops_assets.observe import REGISTERED, SCORED, SHOWN, report_restored, shown_since_restored
 
     if there.changed:
         report_restored(platform, there)
     # A restore that was interrupted, or whose refresh failed, is finished by the same command again.
     finished = not there.changed and shown_since_restored(platform, there)
-    good = finished or _execute(platform, day, day, (REGISTERED, SHOWN))
+    good = finished or _execute(platform, day, day, (REGISTERED, SCORED, SHOWN))
     held = RESTORED_FROM in there.metadata
     if as_json:
         figures = {"rows": there.rows, "total": there.total, "currency": there.currency, "version": there.version}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,22 +25,25 @@ from finops_assets.core.doctor import Shown, is_at_its_place, shown_fault
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.pipeline import read_account_map, told_of_source
 from finops_assets.core.ports import Archive, PublishedDay
-from finops_assets.core.schemas import ACCOUNT_MAP_PATH, RESTORED_AT
+from finops_assets.core.schemas import ACCOUNT_MAP_PATH, RESTORED_AT, SCORECARD_PREFIX, scorecard_path
+from finops_assets.core.snapshot import snapshot_path
 from finops_assets.defs import metadata as show
 from finops_assets.defs.instance import BATCH_SIZE, prepare_dagster_home
 from finops_assets.platform import Platform
 
-MAP, SUMMARY, ARCHIVED, REGISTERED, SHOWN, MAILED = (
+MAP, SUMMARY, ARCHIVED, REGISTERED, SCORED, SET, SHOWN, MAILED = (
     "account_ou_map",
     "finops_daily_summary",
     "ou_breakdown_parquet",
     "athena_partition",
+    "ou_scorecard",
+    "executive_snapshot",
     "quicksight_dataset",
     "digest_email",
 )
 """In the order in which they depend on each other: Dagster takes what is recorded later as made of what was before."""
 
-DAILY = (SUMMARY, ARCHIVED, REGISTERED, SHOWN, MAILED)
+DAILY = (SUMMARY, ARCHIVED, REGISTERED, SCORED, SET, SHOWN, MAILED)
 OBSERVED = {"observed": "rebuilt from the archive"}
 READERS = 8
 """Days that are described at once: each waits for the store."""
@@ -140,6 +143,8 @@ def _daily(
         SUMMARY: {there.day: show.source_day(told_of_source(there), there.cost_basis) for there in of(SUMMARY)},
         ARCHIVED: {there.day: show.stored_day(there) for there in of(ARCHIVED)},
         REGISTERED: {there.day: {**_figures(there), "location": registered[there.day]} for there in of(REGISTERED)},
+        SCORED: _objects(platform.archive, f"{SCORECARD_PREFIX}/", scorecard_path, unknown[SCORED]),
+        SET: _objects(platform.archive, "executive-snapshots/", snapshot_path, unknown[SET]),
         SHOWN: {
             there.day: {
                 **_figures(there),
@@ -152,6 +157,14 @@ def _daily(
         MAILED: {day: {"state": state} for day, state in sorted(mailed.items()) if state == "sent"},
     }
     return found, unreadable
+
+
+def _objects(
+    archive: Archive, prefix: str, path: Callable[[date], str], days: Collection[date]
+) -> dict[date, dict[str, Any]]:
+    """Those of the days that have their object."""
+    there = set(archive.list(prefix)) if days else set()
+    return {day: {"path": path(day)} for day in sorted(days) if path(day) in there}
 
 
 def _described(archive: Archive, days: Sequence[date]) -> tuple[dict[date, PublishedDay], dict[date, str]]:

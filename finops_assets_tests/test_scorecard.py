@@ -143,6 +143,19 @@ def test_scoring_again_writes_nothing_and_tells_nobody(sim: Simulation) -> None:
     assert (sim.platform.archive.get(LEDGER), len(alerts(sim))) == (ledger, told)
 
 
+def test_the_newest_day_knows_what_earlier_days_cost_now(sim: Simulation) -> None:
+    """A day that is restated alone renews the newest scorecard too: its month is the archive's."""
+    run(sim)
+    before = card_of(sim).whole.month_to_date
+    sim.deliver(LAST, {BEFORE: 1.1})
+    run(sim, BEFORE)
+    month = [LAST.replace(day=n) for n in range(1, LAST.day + 1)]
+    to_date = sum((sim.platform.archive.describe(day).total for day in month), Decimal())
+    assert before < card_of(sim).whole.month_to_date
+    assert abs(card_of(sim).whole.month_to_date - to_date) < Decimal("1e-6")
+    assert card_of(sim).drivers, "why it moved is kept"
+
+
 def test_lights_follow_the_plan(sim: Simulation) -> None:
     """Far under the budget is green, over it is red with the day on which it was passed, and a reason in words."""
     run(sim)

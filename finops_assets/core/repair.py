@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ARCHIVE, REGISTER, REFRESH, MAIL, NOTHING = "archive again", "register", "refresh the dashboard", "send the digest", ""
 
 ASSETS = {
-    ARCHIVE: ("account_ou_map", "finops_daily_summary", "ou_breakdown_parquet", "athena_partition"),
+    ARCHIVE: ("account_ou_map", "finops_daily_summary", "ou_breakdown_parquet", "athena_partition", "ou_scorecard"),
     REGISTER: ("athena_partition",),
     REFRESH: ("quicksight_dataset",),
     MAIL: ("digest_email",),

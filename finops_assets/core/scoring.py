@@ -157,6 +157,21 @@ class Scoring:
         Raises:
             ArchiveError: a day is not archived, or its rows cannot be read.
         """
+        scored = self._scored(days, now)
+        last = scored.cards[days[-1]]
+        moved, why_not = self._moved(days[-1], last)
+        scored.wrong = tuple(dict.fromkeys((*scored.wrong, *why_not)))
+        scored.cards[days[-1]] = replace(last, drivers=moved, notes=scored.wrong)
+        self._keep(scored.cards)
+        newest = self._archive.days()[-1]
+        if newest > days[-1] and self._archive.get(scorecard_path(newest)) is not None:
+            # Its month, and what was unusual in it, may be others now; why it moved stays as it was told.
+            along = self._scored([newest], now)
+            self._keep(along.cards)
+            scored.reconciled = along.reconciled
+        return scored
+
+    def _scored(self, days: Sequence[date], now: datetime) -> Scored:
         scored = Scored()
         left, wrong = list(days), []
         while left:  # days of another currency or cost basis are scored by themselves
@@ -174,13 +189,10 @@ class Scoring:
                     scored.reconciled = self._reconciled(findings, newest.day)
                 except FinopsError as error:  # a damaged ledger holds up no bill
                     wrong.append(f"Anomalies are shown, and nobody is told of them: {error}")
-        last = scored.cards[days[-1]]
         if scored.reconciled:
-            last = _with_episodes(last, scored.reconciled.current)
-        moved, why_not = self._moved(days[-1], last)
-        scored.wrong = tuple(dict.fromkeys((*wrong, *why_not)))
-        scored.cards[days[-1]] = replace(last, drivers=moved, notes=scored.wrong)
-        self._keep(scored.cards)
+            scored.cards[days[-1]] = _with_episodes(scored.cards[days[-1]], scored.reconciled.current)
+        scored.wrong = tuple(dict.fromkeys(wrong))
+        scored.cards[days[-1]] = replace(scored.cards[days[-1]], notes=scored.wrong)
         return scored
 
     def remember(self, scored: Scored) -> None:
