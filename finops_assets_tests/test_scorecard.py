@@ -184,6 +184,28 @@ def test_a_plan_that_cannot_be_used_holds_up_no_bill(sim: Simulation, file: str,
     assert card_of(sim).whole.cost
 
 
+def test_the_check_up_looks_at_plan_calendar_and_editions(sim: Simulation) -> None:
+    """Before anybody misses them: what cannot be used fails, OUs that there are not are warned of."""
+    assert [(found.name, found.state) for found in sim.platform.scoring().look()] == [
+        ("budgets", "ok"),
+        ("events", "ok"),
+    ]
+    (sim.home / "budgets.csv").write_text("ou,month,amount,currency\nAll,default,1,EUR\n", encoding="utf-8")
+    (sim.home / "events.csv").write_text(f"first,last,ou,service,what\n{LAST},{LAST},Nowhere,,x\n", encoding="utf-8")
+    mail = sim.platform.settings.mail.model_copy(update={"by_ou": {"Workloads": (LEAD,), "Elsewhere": (LEAD,)}})
+    settings = sim.platform.settings.model_copy(update={"mail": mail})
+    found = list(replace(sim.platform, settings=settings).scoring().look())
+    assert [(each.name, each.state) for each in found] == [
+        ("budgets", "fail"),
+        ("events", "warn"),
+        ("events", "ok"),
+        ("editions", "warn"),
+    ]
+    assert "the budgets are in EUR, the bill is in USD" in found[0].detail
+    assert "there is no OU Nowhere" in found[1].detail
+    assert "there is no OU Elsewhere" in found[3].detail
+
+
 def test_a_damaged_ledger_holds_up_no_bill(sim: Simulation) -> None:
     """Anomalies are still shown; the digest says that nobody is told of them, and the ledger is left for a person."""
     sim.platform.archive.put(LEDGER, b"{")
