@@ -127,7 +127,9 @@ def _daily(
     """Of each asset those of the unknown days that are there, with their metadata; and the days that are unreadable."""
     registered = {day: at for day, at in platform.catalog.registered().items() if is_at_its_place(at, day)}
     shown = platform.preflight.shown() if unknown[SHOWN] else None
-    mailed = platform.outbox.mailed_days(unknown[MAILED])
+    mailed = platform.outbox.mailed_days({*unknown[MAILED], *unknown[SET]})
+    sent = {day: {"state": state} for day, state in sorted(mailed.items()) if state == "sent"}
+    pages = _objects(platform.archive, "executive-snapshots/", snapshot_path, unknown[SET])
     asked = {
         SUMMARY: unknown[SUMMARY],
         ARCHIVED: unknown[ARCHIVED],
@@ -144,7 +146,8 @@ def _daily(
         ARCHIVED: {there.day: show.stored_day(there) for there in of(ARCHIVED)},
         REGISTERED: {there.day: {**_figures(there), "location": registered[there.day]} for there in of(REGISTERED)},
         SCORED: _objects(platform.archive, f"{SCORECARD_PREFIX}/", scorecard_path, unknown[SCORED]),
-        SET: _objects(platform.archive, "executive-snapshots/", snapshot_path, unknown[SET]),
+        # A range has the pages of its last day alone, as it has one mail.
+        SET: {day: facts for day, facts in sorted((sent | pages).items()) if day in unknown[SET]},
         SHOWN: {
             there.day: {
                 **_figures(there),
@@ -154,7 +157,7 @@ def _daily(
             for there in of(SHOWN)
             if _is_shown(shown, there, platform.settings.dashboard.days)
         },
-        MAILED: {day: {"state": state} for day, state in sorted(mailed.items()) if state == "sent"},
+        MAILED: {day: facts for day, facts in sent.items() if day in unknown[MAILED]},
     }
     return found, unreadable
 

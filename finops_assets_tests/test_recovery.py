@@ -365,7 +365,7 @@ def test_dagster_knows_again_what_is_there(restated: Path, tmp_path: Path) -> No
     assert newest(folder / "home", "athena_partition", LAST)["location"].endswith("day=12/")
     again = finops("observe", **settings_of(folder))
     assert again.exit_code == 0, again.stderr
-    assert [line.split()[1:] for line in again.stdout.splitlines()[1:]] == [["1", "0"], *[["3", "0"]] * 5]
+    assert [line.split()[1:] for line in again.stdout.splitlines()[1:]] == [["1", "0"], *[["3", "0"]] * 7]
 
 
 def test_only_what_is_there_is_reported(own: Path) -> None:
@@ -384,6 +384,8 @@ def test_only_what_is_there_is_reported(own: Path) -> None:
         "finops_daily_summary": 2,
         "ou_breakdown_parquet": 2,
         "athena_partition": 1,
+        "ou_scorecard": 3,
+        "executive_snapshot": 1,
         "quicksight_dataset": 1,
         "digest_email": 0,
     }

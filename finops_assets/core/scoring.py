@@ -363,7 +363,9 @@ def outlook(archive: Archive, days: Sequence[date]) -> Outlook | None:
 
 
 def account_names(archive: Archive) -> dict[str, str]:
-    """Account id -> name, by the published map."""
+    """Account id -> name, by the published map; none where there is none."""
+    if archive.get(ACCOUNT_MAP_PATH) is None:
+        return {}
     return {row["account_id"]: row["account_name"] for row in read_account_map(archive).to_pylist()}
 
 
