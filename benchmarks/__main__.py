@@ -100,8 +100,9 @@ def one_day(repeat: int = 7) -> list[Row]:
     empty, ours = (statistics.median(times) for times in zip(*pairs, strict=True))
     ratio = statistics.median(ours / empty for empty, ours in pairs)
     return [
-        Row("an empty Dagster job of six steps, whole process", f"{empty:.2f} s", ""),
-        Row("finops run, whole process", f"{ours:.2f} s = {ratio:.2f} x", "<= 1.5 x", ratio <= 1.5),
+        Row("an empty Dagster job of eight steps, whole process", f"{empty:.2f} s", ""),
+        # 1.5 x before a run scored the day and set the executives' pages; those take half a second each.
+        Row("finops run, whole process", f"{ours:.2f} s = {ratio:.2f} x", "<= 2 x", ratio <= 2),
         Row("finops --help", f"{helped:.2f} s", "< 0.5 s", helped < 0.5),
     ]
 

@@ -9,7 +9,7 @@ import dagster as dg
 
 from benchmarks.bills import FIRST_DAY
 
-ASSETS_BY_DAY = 5
+ASSETS_BY_DAY = 7
 """Assets of ours that record a materialization for each day; account_ou_map records one a run."""
 
 

@@ -58,6 +58,14 @@ class Drawing:
             return self._drawn[key]
 
 
+def _warm() -> None:
+    """Load what the first chart and the first page would wait for."""
+    from finops_assets.core.snapshot import load_fonts
+
+    charts.to_png({"mark": "point", "data": {"values": []}, "width": 1, "height": 1})
+    load_fonts(of_the_machine=False)
+
+
 @contextmanager
 def drawing_beside() -> Iterator[Drawing]:
     """A `Drawing` in a process of its own, which starts now.
@@ -69,7 +77,7 @@ def drawing_beside() -> Iterator[Drawing]:
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        pool.submit(charts.to_png, {"mark": "point", "data": {"values": []}, "width": 1, "height": 1})
+        pool.submit(_warm)
 
         def beside(work: Callable[..., bytes]) -> Callable[..., bytes]:
             def done(*what: Any) -> bytes:

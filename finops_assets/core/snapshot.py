@@ -168,7 +168,12 @@ def to_pdf(data: Mapping[str, Any], charts: Mapping[str, str]) -> bytes:
     foreign = any(_OTHER_SCRIPTS.search(text) for text in (json.dumps(data, ensure_ascii=False), *charts.values()))
     dated = datetime.combine(date.fromisoformat(data["date"]), datetime.min.time(), UTC)
     compiled = partial(
-        typst.compile, template, format="pdf", font_paths=_fonts(foreign), sys_inputs=inputs, timestamp=dated
+        typst.compile,
+        template,
+        format="pdf",
+        font_paths=load_fonts(of_the_machine=foreign),
+        sys_inputs=inputs,
+        timestamp=dated,
     )
     try:
         return compiled(pdf_standards=STANDARDS)
@@ -177,7 +182,8 @@ def to_pdf(data: Mapping[str, Any], charts: Mapping[str, str]) -> bytes:
 
 
 @cache
-def _fonts(of_the_machine: bool) -> Any:
+def load_fonts(*, of_the_machine: bool) -> Any:
+    """The shipped fonts, and those of the machine too where asked."""
     import typst
 
     shipped = str(files("finops_assets").joinpath("templates", "fonts"))
