@@ -82,6 +82,16 @@ def test_holes_and_an_outlier_do_not_carry_into_the_rest() -> None:
         assert abs(rest - usual) < usual * Decimal("0.1")
 
 
+def test_a_step_that_lasts_is_the_new_level() -> None:
+    """From its third day on, what doubled is expected to stay so; two days of it are an outlier still."""
+    costs = daily()
+    usual = sum(cost for _, cost in forecasts({"x": costs}, DAY)["x"].daily)
+    for days, least, most in ((2, "0.9", "1.4"), (3, "1.8", "2.2"), (5, "1.8", "2.2")):
+        newer = {day: cost * 2 for day, cost in costs.items() if (DAY - day).days < days}
+        rest = sum(cost for _, cost in forecasts({"x": {**costs, **newer}}, DAY)["x"].daily)
+        assert Decimal(least) * usual < rest < Decimal(most) * usual, days
+
+
 def test_lights_and_their_reasons() -> None:
     """Green, amber, red by what is spent and what is expected, each in words with the amounts."""
     costs = {name: daily() for name in ("Green", "Amber", "Red", "Gone", "Free")}

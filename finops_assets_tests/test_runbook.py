@@ -693,7 +693,7 @@ def test_dagsters_records_are_lost(begin: Callable[..., Home]) -> None:
     shutil.rmtree(desk.sim.platform.settings.dagster_home)
     days = len(desk.sim.platform.archive.days())
     reported = [row.split()[1:] for row in desk.types("finops observe").splitlines()[1:]]
-    assert reported == [["0", "1"], *[["0", str(days)]] * 5]
+    assert reported == [["0", "1"], *[["0", str(days)]] * 7]
     again = [row.split()[2] for row in desk.types("finops observe").splitlines()[1:]]
     assert set(again) == {"0"}
     with dg.DagsterInstance.from_config(str(desk.sim.platform.settings.dagster_home)) as instance:
