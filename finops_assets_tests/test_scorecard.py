@@ -156,6 +156,24 @@ def test_the_newest_day_knows_what_earlier_days_cost_now(sim: Simulation) -> Non
     assert card_of(sim).drivers, "why it moved is kept"
 
 
+def test_an_alert_that_could_not_be_noted_is_told_by_the_next_run(
+    sim: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the archive fails between finding and telling, the ledger does not say that it was told."""
+    sim.deliver(LAST, {LAST: 1.5})
+    ledger = sim.platform.archive.get(LEDGER)
+    with monkeypatch.context() as broken:
+
+        def fail(*_: object) -> None:
+            raise ArchiveError("cannot be written", where="incidents/")
+
+        broken.setattr(sim.watch.incidents, "break_all", fail)
+        run(sim)
+    assert (alerts(sim), sim.platform.archive.get(LEDGER)) == ([], ledger)
+    run(sim)
+    assert len(alerts(sim)) == 1
+
+
 def test_lights_follow_the_plan(sim: Simulation) -> None:
     """Far under the budget is green, over it is red with the day on which it was passed, and a reason in words."""
     run(sim)

@@ -478,7 +478,7 @@ def _forecast_layers(score: Score, day: date, last: date, x: dict[str, Any], col
     """From the month so far to where it is expected to end; nothing on the last day, or without a forecast."""
     if score.p50 is None or day >= last:
         return []
-    ends = (score.p50, score.p10 or score.p50, score.p90 or score.p50)
+    ends = (score.p50, *(score.p50 if end is None else end for end in (score.p10, score.p90)))
     now = float(score.month_to_date)
     from_to = [
         {"day": d.isoformat(), "cost": p50, "low": low, "high": high}

@@ -361,9 +361,11 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         with explained(context):
             done = scoring.score(days, clock())
             if done.reconciled:
-                with _told(context):
+                with _told(
+                    context
+                ):  # remembered only once it was told: what could not be noted is told by the next run
                     watch.anomalies(done.reconciled)
-            scoring.remember(done)
+                    scoring.remember(done)
             queries, last = show.queries(receipts()), done.cards[days[-1]]
             for day in days:
                 context.add_asset_metadata(show.scorecard(done.cards[day]), partition_key=str(day))
