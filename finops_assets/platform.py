@@ -178,7 +178,7 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
         if not value:
             variable = "FINOPS_" + name.upper().replace(".", "__")
             raise SettingsError("is not set", where=f"{name} ({variable})", fix=f"Set it, for example to {example}.")
-    session = _session(settings)
+    session = aws_session(settings)
     archive = open_archive(session, aws.bucket)
     athena = Athena(
         session,
@@ -318,7 +318,7 @@ def _alerts(settings: Settings, session: AwsSession | None) -> Alerts:
                 where="aws.sns_topic_arn (FINOPS_AWS__SNS_TOPIC_ARN)",
                 fix="Set it to the ARN of a topic, or alerts.backend to mail or eml.",
             )
-        return SNSAlerts(session or _session(settings), topic)
+        return SNSAlerts(session or aws_session(settings), topic)
     if wanted == "mail":
         from finops_assets.adapters.mail_alerts import MailAlerts
 
@@ -334,18 +334,21 @@ def _alerts(settings: Settings, session: AwsSession | None) -> Alerts:
     return FileAlerts(settings.alerts_folder)
 
 
+def read_address(settings: Settings, address: str, session: AwsSession | None = None) -> bytes | None:
+    """A file's content, or an object's, `s3://bucket/key`; None where there is none."""
+    if not address.startswith("s3://"):
+        return Path(address).read_bytes() if Path(address).is_file() else None
+    from finops_assets.adapters.aws.s3 import open_archive
+
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    return open_archive(session or aws_session(settings), bucket).get(key)
+
+
 def _table(settings: Settings, session: AwsSession | None, address: str, setting: str, name: str) -> bytes | None:
-    """The CSV that a setting names, a file or an object; None where it names none."""
+    """The CSV that a setting names; None where it names none."""
     if not address:
         return None
-    if address.startswith("s3://"):
-        from finops_assets.adapters.aws.s3 import open_archive
-
-        bucket, _, key = address.removeprefix("s3://").partition("/")
-        data = open_archive(session or _session(settings), bucket).get(key)
-    else:
-        file = Path(address)
-        data = file.read_bytes() if file.is_file() else None
+    data = read_address(settings, address, session)
     if data is None:
         raise SettingsError(
             f"there is no such file: {address}",
@@ -355,7 +358,8 @@ def _table(settings: Settings, session: AwsSession | None, address: str, setting
     return data
 
 
-def _session(settings: Settings) -> AwsSession:
+def aws_session(settings: Settings) -> AwsSession:
+    """The identity that the settings name."""
     from finops_assets.adapters.aws.session import AwsSession
 
     aws = settings.aws
@@ -373,7 +377,7 @@ def _mailer(settings: Settings, session: AwsSession | None) -> Mailer:
     if backend == "ses":
         from finops_assets.adapters.aws.mailer import SESMailer
 
-        return SESMailer(session or _session(settings), settings.aws.ses_configuration_set)
+        return SESMailer(session or aws_session(settings), settings.aws.ses_configuration_set)
     from finops_assets.adapters.local.mailer import EmlOutbox
 
     return EmlOutbox(settings.outbox_folder, settings.bounces_folder)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -41,9 +40,10 @@ def deploy(
     from finops_assets.adapters.aws import quicksight_dashboard as board
     from finops_assets.adapters.aws.glue import GlueTables
     from finops_assets.adapters.aws.quicksight import Deployment
+    from finops_assets.platform import aws_session
 
     settings, platform = _on_aws()
-    session = _session(settings)
+    session = aws_session(settings)
     plan = _plan(settings, platform, permissions, owners, viewers, open_to_all)
     # The tables that the data sets read: on a new account, the first run has not made them yet.
     GlueTables(session, settings.aws.bucket).ensure()
@@ -78,9 +78,10 @@ def deploy(
 def show(permissions: str | None) -> None:
     """Print, as JSON, what `deploy` would send; nothing is asked of QuickSight."""
     from finops_assets.adapters.aws.quicksight import hold_to_model, requests
+    from finops_assets.platform import aws_session
 
     settings, platform = _on_aws()
-    session = _session(settings)
+    session = aws_session(settings)
     account = settings.aws.quicksight_account or session.account
     made = requests(_plan(settings, platform, permissions), session.region, account)
     hold_to_model(made, account)
@@ -119,11 +120,12 @@ def _plan(
 def _rules(settings: Settings, given: str | None, known: Sequence[str]) -> list[Rule]:
     from finops_assets.core.errors import SettingsError
     from finops_assets.core.permissions import read_permissions
+    from finops_assets.platform import read_address
 
     address = given or settings.aws.quicksight_permissions
     if not address:
         return []
-    data = _read(settings, address)
+    data = read_address(settings, address)
     if data is None:
         raise SettingsError(
             f"there is no such file: {address}",
@@ -131,16 +133,6 @@ def _rules(settings: Settings, given: str | None, known: Sequence[str]) -> list[
             fix="Set it to your ou_permissions.csv, with the columns user,group,ou.",
         )
     return read_permissions(data, address, known)
-
-
-def _read(settings: Settings, address: str) -> bytes | None:
-    if address.startswith("s3://"):
-        from finops_assets.adapters.aws.s3 import open_archive
-
-        bucket, _, key = address.removeprefix("s3://").partition("/")
-        return open_archive(_session(settings), bucket).get(key)
-    file = Path(address)
-    return file.read_bytes() if file.is_file() else None
 
 
 def _secured(plan: Plan) -> str:
@@ -162,10 +154,3 @@ def _on_aws() -> tuple[Settings, Platform]:
             fix="Set it to aws; the embedded platform's dashboard is a file, dashboard.html in the home.",
         )
     return settings, build_platform(settings)
-
-
-def _session(settings: Settings) -> Any:
-    from finops_assets.adapters.aws.session import AwsSession
-
-    aws = settings.aws
-    return AwsSession(region=aws.region, profile=aws.profile, role_arn=aws.role_arn, endpoint_url=aws.endpoint_url)

@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING
 from finops_assets.core.deviations import LEVEL, SCORE, SHARE, WEEK, Deviations, deviations
 from finops_assets.core.events import Event, planned
 from finops_assets.core.money import CENT, change, money, percent
+from finops_assets.core.ous import ALL, within
 
 if TYPE_CHECKING:
     import numpy as np
 
 RISE, DROP, DRIFT, NEW, VANISHED = KINDS = ("rise", "drop", "drift", "new", "vanished")
 OPEN, GROWING, CLOSED, WITHDRAWN, PLANNED = STATES = ("open", "growing", "closed", "withdrawn", "planned")
-
-ALL = "All"
 
 HISTORY = 200
 """Days before the first day of interest that are best given: three firsts of a month, each with its own level."""
@@ -141,7 +140,7 @@ def contains(whole: Key, part: Key) -> bool:
     """Whether one thing is the other or a part of it; an OU contains what lies below it, its services do not."""
     if whole[1] or whole[2]:
         return whole[0] == part[0] and whole[1] in ("", part[1]) and whole[2] in ("", part[2])
-    return whole[0] in (ALL, part[0]) or part[0].startswith(f"{whole[0]}/")
+    return whole[0] == ALL or within(part[0], whole[0])
 
 
 def shared(one: Key, other: Key) -> Key | None:

@@ -17,9 +17,10 @@ from decimal import Decimal
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.forecast import Forecast, forecasts
 from finops_assets.core.money import money
+from finops_assets.core.ous import ALL, lineage, within
 from finops_assets.core.schemas import UNASSIGNED
 
-ALL, DEFAULT = "All", "default"
+DEFAULT = "default"
 COLUMNS = ("ou", "month", "amount", "currency")
 GREEN, AMBER, RED, NONE = "green", "amber", "red", "no budget"
 SHAPES = {GREEN: "●", AMBER: "▲", RED: "■", NONE: "○"}
@@ -64,7 +65,7 @@ def _children(ou: str, names: Collection[str]) -> list[str]:
     """The next OUs below."""
     depth = 0 if ou == ALL else ou.count("/") + 1
     return sorted(
-        name for name in names if name != ALL and name.count("/") == depth and (ou == ALL or name.startswith(f"{ou}/"))
+        name for name in names if name != ALL and name.count("/") == depth and (ou == ALL or within(name, ou))
     )
 
 
@@ -241,11 +242,6 @@ def rolled_up(costs: Mapping[str, Mapping[date, Decimal]]) -> dict[str, dict[dat
             for day, cost in of.items():
                 sums[day] = sums.get(day, Decimal()) + cost
     return rolled
-
-
-def lineage(ou: str) -> list[str]:
-    """An OU and those above it, the topmost first: `Workloads/Prod` is in `Workloads`."""
-    return [ou[:at] for at, character in enumerate(ou) if character == "/"] + [ou]
 
 
 def _line(

@@ -101,15 +101,7 @@ def daily_cost_spec(
                     "type": "quantitative",
                     "stack": "zero",
                     "title": None,
-                    "axis": {
-                        "format": _axis_format(bars),
-                        "labelExpr": "replace(datum.label, 'G', 'B')",
-                        "tickCount": 4,
-                        "gridColor": _GRID,
-                        "domain": False,
-                        "ticks": False,
-                        "labelPadding": 6,
-                    },
+                    "axis": _cost_axis(bars),
                 },
                 "order": {"field": "rank", "type": "quantitative"},
                 "color": {
@@ -322,6 +314,18 @@ def _day_axis(days: Sequence[date], day: date) -> dict[str, Any]:
     }
 
 
+def _cost_axis(bars: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "format": _axis_format(bars),
+        "labelExpr": "replace(datum.label, 'G', 'B')",
+        "tickCount": 4,
+        "gridColor": _GRID,
+        "domain": False,
+        "ticks": False,
+        "labelPadding": 6,
+    }
+
+
 def _axis_format(bars: Sequence[Mapping[str, Any]]) -> str:
     largest = max((abs(bar["cost"]) for bar in bars), default=0)
     if largest >= 10_000:
@@ -388,9 +392,11 @@ def month_spec(
         name: what the OU is called in the title; its path by default.
         width, height: of the whole image in CSS pixels.
     """
-    first = day.replace(day=1)
-    days = [first + timedelta(n) for n in range(((first + timedelta(31)).replace(day=1) - first).days)]
-    last = days[-1]
+    from finops_assets.core.budgets import SHAPES
+    from finops_assets.core.forecast import month_end
+
+    last = month_end(day)
+    days = [day.replace(day=1) + timedelta(n) for n in range(last.day)]
     budget = None if score.budget is None else float(score.budget)
     bars, total = [], Decimal()
     for d in days:
@@ -409,15 +415,7 @@ def month_spec(
         "field": "cost",
         "type": "quantitative",
         "title": None,
-        "axis": {
-            "format": _axis_format([*bars, {"cost": budget or 0.0}]),
-            "labelExpr": "replace(datum.label, 'G', 'B')",
-            "tickCount": 4,
-            "gridColor": _GRID,
-            "domain": False,
-            "ticks": False,
-            "labelPadding": 6,
-        },
+        "axis": _cost_axis([*bars, {"cost": budget or 0.0}]),
     }
     layers: list[dict[str, Any]] = [
         {
@@ -438,7 +436,6 @@ def month_spec(
     ]
     if budget is not None:
         layers += _budget_layers(budget, money(score.budget), days, x)
-    shape = {"green": "●", "amber": "▲", "red": "■", "no budget": "○"}[score.light]
     light = score.light if score.reason == score.light else f"{score.light}: {score.reason}"
     expected = "No forecast."
     if score.p50 is not None:
@@ -453,7 +450,7 @@ def month_spec(
         "padding": {"left": 12, "right": 16, "top": 12, "bottom": 12},
         "title": {
             "text": f"{next(iter(_short_labels([name or score.ou]).values()))}: month against budget and forecast",
-            "subtitle": [f"{shape} {light}", f"{expected} In {currency}, {basis}"],
+            "subtitle": [f"{SHAPES[score.light]} {light}", f"{expected} In {currency}, {basis}"],
             "subtitleColor": _MUTED,
             "subtitleFontSize": 12,
             "subtitlePadding": 4,

@@ -18,10 +18,11 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.anomalies import Episode
-from finops_assets.core.budgets import ALL, AMBER, GREEN, NONE, RED, SHAPES
+from finops_assets.core.budgets import AMBER, GREEN, NONE, RED, SHAPES
 from finops_assets.core.charts import short_day
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT, change, money, percent
+from finops_assets.core.ous import ALL
 from finops_assets.core.schemas import UNASSIGNED, day_path, scorecard_path
 from finops_assets.core.scorecard import Score, Scorecard
 

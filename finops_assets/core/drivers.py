@@ -13,9 +13,9 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.core.budgets import ALL
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.money import change, to_cents
+from finops_assets.core.ous import ALL, within
 from finops_assets.core.schemas import MONEY, UNASSIGNED
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def summed(drivers: Drivers, ou: str, service: str | None = None, account: str |
     sums: dict[str, Decimal] = defaultdict(Decimal)
     for driver in drivers.drivers:
         if (
-            (ou == ALL or driver.ou == ou or driver.ou.startswith(f"{ou}/"))
+            (ou == ALL or within(driver.ou, ou))
             and service in (None, driver.service)
             and account in (None, driver.account)
         ):

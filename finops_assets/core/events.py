@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from finops_assets.core.errors import FinopsError
+from finops_assets.core.ous import ALL, within
 
-ALL = "All"
 COLUMNS = ("first", "last", "ou", "service", "what")
 
 
@@ -37,7 +37,7 @@ class Event:
         return (
             self.first <= first
             and last <= self.last
-            and (not self.ou or ou == self.ou or ou.startswith(f"{self.ou}/"))
+            and (not self.ou or within(ou, self.ou))
             and (not self.service or service.casefold() == self.service.casefold())
         )
 

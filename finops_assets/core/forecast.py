@@ -121,8 +121,8 @@ def _forecasts(costs: Sequence[Mapping[date, Decimal]], values: np.ndarray, as_o
     errors = {n: _errors(values, levels, factors, weekday, n, lengths == n) for n in set(lengths.tolist()) if n}
     made = []
     for row, (of, day) in enumerate(zip(costs, as_of, strict=True)):
-        first = day.replace(day=1)
-        to_date = sum((cost for d, cost in of.items() if first <= d <= day), Decimal())
+        so_far = (day - timedelta(days=n) for n in range(day.day))
+        to_date = sum((of[d] for d in so_far if d in of), Decimal())
         rest = [day + timedelta(days=n + 1) for n in range(lengths[row])]
         if not rest:
             made.append(Forecast(to_date, to_date, to_date, to_date))

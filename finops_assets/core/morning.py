@@ -18,11 +18,10 @@ from finops_assets.core.drawing import Drawing
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import money
 from finops_assets.core.own_cost import own_cost
-from finops_assets.core.pipeline import in_words
+from finops_assets.core.pipeline import account_names, in_words, put_if_other
 from finops_assets.core.ports import Archive, Delivery, PublishedDay
 from finops_assets.core.restatements import Restatement
 from finops_assets.core.schemas import day_path
-from finops_assets.core.scoring import account_names
 from finops_assets.core.scoring import read as read_scorecard
 from finops_assets.core.settlement import Journal, first_open_day, settlement
 
@@ -275,9 +274,7 @@ class Morning:
         figures = self._figures(there, now)("")
         pdf = self._pdf(figures, self._outbox.next_revision(day, there.fingerprint))
         path = snapshot_path(day)
-        changed = self._archive.get(path) != pdf
-        if changed:
-            self._archive.put(path, pdf)
+        changed = put_if_other(self._archive, path, pdf)
         return Snapshot(day, path, len(pdf), there.total, there.currency, there.cost_basis, matters(figures), changed)
 
     def _pdf(self, figures: DigestFigures, revision: int) -> bytes:
@@ -285,9 +282,7 @@ class Morning:
         from finops_assets.core.snapshot import snapshot_data, snapshot_specs
 
         card = figures.card
-        data = snapshot_data(
-            figures, card, names=account_names(self._archive), sentence=matters(figures), revision=revision
-        )
+        data = snapshot_data(figures, card, names=figures.names, sentence=matters(figures), revision=revision)
         return self._drawing.pages(data, snapshot_specs(figures, card))
 
     def _unmailed(self, days: Sequence[date]) -> list[date]:
@@ -296,10 +291,14 @@ class Morning:
         The readers of the others are told of a change by `restated`.
         """
         day = days[-1]
+        states, heard = self._heard(day, days)
+        return [d for d in sorted(states) if d != day and states[d] in UNHEARD and (d in days or d > (heard or day))]
+
+    def _heard(self, day: date, among: Sequence[date] = ()) -> tuple[dict[date, str], date | None]:
+        """Whether the days before one, and these, were mailed; and the last before it that somebody heard of."""
         before = [d for d in self._archive.days() if d < day and (day - d).days <= LOOK_BACK]
-        states = self._outbox.mailed_days({*before, *days})
-        heard = max((d for d in before if states[d] not in UNHEARD), default=day)
-        return [d for d in sorted({*before, *days[:-1]}) if states[d] in UNHEARD and (d in days or d > heard)]
+        states = self._outbox.mailed_days({*before, *among})
+        return states, max((d for d in before if states[d] not in UNHEARD), default=None)
 
     def _render(
         self, days: Sequence[date], there: PublishedDay, *, revision: int, now: datetime, late: Late | None = None
@@ -382,9 +381,7 @@ class Morning:
 
     def _mailed_before(self, there: PublishedDay) -> Scorecard | None:
         """The scorecard of the last day before this one whose digest went out; None where there is none."""
-        before = [d for d in self._archive.days() if d < there.day and (there.day - d).days <= LOOK_BACK]
-        states = self._outbox.mailed_days(before)
-        heard = max((d for d in before if states[d] not in UNHEARD), default=None)
+        _, heard = self._heard(there.day)
         return read_scorecard(self._archive, self._described(heard)) if heard else None
 
     def _described(self, day: date) -> PublishedDay:

@@ -7,8 +7,8 @@ import io
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from finops_assets.core.budgets import ALL
 from finops_assets.core.errors import SettingsError
+from finops_assets.core.ous import ALL, lineage, within
 from finops_assets.core.schemas import UNASSIGNED
 
 COLUMNS = ("user", "group", "ou")
@@ -87,10 +87,9 @@ def _rule(row: dict[str, str | None], where: str, ous: Collection[str]) -> Rule:
 
 def with_those_above(paths: Iterable[str]) -> set[str]:
     """The OUs and every OU above them: `a/b` gives `a` and `a/b`."""
-    parts = [path.split("/") for path in paths]
-    return {"/".join(part[:depth]) for part in parts for depth in range(1, len(part) + 1)}
+    return {above for path in paths for above in lineage(path)}
 
 
 def visible(rule: Rule, ous: Iterable[str]) -> list[str]:
     """What the rule lets be seen of these OUs."""
-    return sorted(ou for ou in ous if rule.ou == ALL or ou == rule.ou or ou.startswith(f"{rule.ou}/"))
+    return sorted(ou for ou in ous if rule.ou == ALL or within(ou, rule.ou))

@@ -272,15 +272,35 @@ def read_account_map(archive: Archive) -> pa.Table:
     Raises:
         ArchiveError: it has not been published yet.
     """
+    found = _published_map(archive)
+    if found is None:
+        raise ArchiveError(
+            "the account-to-OU map is not there yet", where=ACCOUNT_MAP_PATH, fix="Materialize account_ou_map first."
+        )
+    return found
+
+
+def account_names(archive: Archive) -> dict[str, str]:
+    """Account id -> its newest name, where it has one, by the published map; none where no map is published."""
+    found = _published_map(archive)
+    rows = [] if found is None else found.sort_by([("valid_from", "ascending")]).to_pylist()
+    return {row["account_id"]: row["account_name"] for row in rows if row["account_id"] and row["account_name"]}
+
+
+def _published_map(archive: Archive) -> pa.Table | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     data = archive.get(ACCOUNT_MAP_PATH)
-    if data is None:
-        raise ArchiveError(
-            "the account-to-OU map is not there yet", where=ACCOUNT_MAP_PATH, fix="Materialize account_ou_map first."
-        )
-    return pq.ParquetFile(pa.BufferReader(data)).read()
+    return None if data is None else pq.ParquetFile(pa.BufferReader(data)).read()
+
+
+def put_if_other(archive: Archive, path: str, data: bytes) -> bool:
+    """Write an object unless it is there with the same content; returns whether it was written."""
+    if archive.get(path) == data:
+        return False
+    archive.put(path, data)
+    return True
 
 
 @dataclass

@@ -14,12 +14,20 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core import drivers, scorecard
-from finops_assets.core.budgets import Budgets, Line, check_plan, lineage, month_lines, read_budgets, rolled_up
+from finops_assets.core.budgets import Budgets, Line, check_plan, month_lines, read_budgets, rolled_up
 from finops_assets.core.errors import DamagedError, FinopsError
 from finops_assets.core.forecast import HISTORY as FORECAST_HISTORY
 from finops_assets.core.forecast import forecasts_by_day
 from finops_assets.core.money import money
-from finops_assets.core.pipeline import WRITERS, comparable_rows, costs_by_ou, read_account_map
+from finops_assets.core.ous import lineage
+from finops_assets.core.pipeline import (
+    WRITERS,
+    account_names,
+    comparable_rows,
+    costs_by_ou,
+    put_if_other,
+    read_account_map,
+)
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, scorecard_path
 from finops_assets.core.scorecard import Score, Scorecard
 
@@ -200,9 +208,7 @@ class Scoring:
         from finops_assets.core import episodes
 
         if scored.reconciled:
-            data = episodes.write_ledger(scored.reconciled.ledger)
-            if self._archive.get(episodes.LEDGER) != data:
-                self._archive.put(episodes.LEDGER, data)
+            put_if_other(self._archive, episodes.LEDGER, episodes.write_ledger(scored.reconciled.ledger))
 
     def _reconciled(self, findings: Findings, day: date) -> Reconciled:
         from finops_assets.core import episodes
@@ -278,6 +284,7 @@ class Scoring:
         rolled = rolled_up(costs)
         settled = self._journal.settled(now.date())
         cards = {}
+        since = {ou: min((day for day, cost in of.items() if cost), default=None) for ou, of in rolled.items()}
         expected = forecasts_by_day(rolled, days)
         for day in days:
             lines = month_lines(
@@ -292,7 +299,7 @@ class Scoring:
                 scores=tuple(
                     _score(line, rolled, costs, day, findings, episodes, settled(day))
                     for line in lines
-                    if line.budget is not None or _is_there(rolled.get(line.ou, {}), day)
+                    if line.budget is not None or ((first := since.get(line.ou)) and first <= day)
                 ),
                 episodes=episodes,
                 error=whole.error,
@@ -318,14 +325,10 @@ class Scoring:
     def _keep(self, cards: Mapping[date, Scorecard]) -> None:
         """Write what is not there as it is, each object in one step; drivers first, so that a card never lacks them."""
 
-        def put(path: str, data: bytes) -> None:
-            if self._archive.get(path) != data:
-                self._archive.put(path, data)
-
         def keep(card: Scorecard) -> None:
             if card.drivers:
-                put(drivers.drivers_path(card.day), drivers.to_parquet(card.drivers))
-            put(scorecard_path(card.day), scorecard.to_parquet(card))
+                put_if_other(self._archive, drivers.drivers_path(card.day), drivers.to_parquet(card.drivers))
+            put_if_other(self._archive, scorecard_path(card.day), scorecard.to_parquet(card))
 
         with ThreadPoolExecutor(WRITERS) as writers:
             list(writers.map(keep, cards.values()))
@@ -362,13 +365,6 @@ def outlook(archive: Archive, days: Sequence[date]) -> Outlook | None:
     )
 
 
-def account_names(archive: Archive) -> dict[str, str]:
-    """Account id -> name, by the published map; none where there is none."""
-    if archive.get(ACCOUNT_MAP_PATH) is None:
-        return {}
-    return {row["account_id"]: row["account_name"] for row in read_account_map(archive).to_pylist()}
-
-
 def _by_key(rows: pa.Table) -> dict[Key, dict[date, Decimal]]:
     columns = [rows[name].to_pylist() for name in ("ou", "service", "linkedaccount", "billingdate", "cost")]
     costs: dict[Key, dict[date, Decimal]] = {}
@@ -380,20 +376,11 @@ def _by_key(rows: pa.Table) -> dict[Key, dict[date, Decimal]]:
 
 def _picture(card: Scorecard, rows: pa.Table) -> dict[str, Any]:
     """The whole's month, as the digest shows it."""
-    from finops_assets.core.charts import month_spec
-    from finops_assets.core.digest.figures import CHART_HEIGHT, CHART_WIDTH, basis_words
+    from finops_assets.core.digest.figures import month_picture
 
     sums = rows.group_by("billingdate").aggregate([("cost", "sum")]).to_pylist()
-    return month_spec(
-        {row["billingdate"]: row["cost_sum"] for row in sums if row["billingdate"] >= card.day.replace(day=1)},
-        card.whole,
-        day=card.day,
-        currency=card.currency,
-        basis=basis_words(card.cost_basis),
-        name="All OUs",
-        width=CHART_WIDTH,
-        height=CHART_HEIGHT,
-    )
+    costs = {row["billingdate"]: row["cost_sum"] for row in sums}
+    return month_picture(costs, card.whole, card.day, currency=card.currency, cost_basis=card.cost_basis)
 
 
 def _doubled_words(found: Doubled, newest: PublishedDay) -> str:
@@ -402,11 +389,6 @@ def _doubled_words(found: Doubled, newest: PublishedDay) -> str:
         f"({money(found.actual, newest.currency)}, expected {money(found.expected, newest.currency)}): see whether the "
         "export has a file twice"
     )
-
-
-def _is_there(costs: Mapping[date, Decimal], day: date) -> bool:
-    """Whether an OU has had costs up to a day: one that came later has no score yet."""
-    return any(cost and d <= day for d, cost in costs.items())
 
 
 def _score(

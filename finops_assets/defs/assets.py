@@ -185,8 +185,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             loaded = accounts.load()
             table = loaded.table
             data = to_parquet(table)
-            if archive.get(ACCOUNT_MAP_PATH) != data:
-                archive.put(ACCOUNT_MAP_PATH, data)
+            pipeline.put_if_other(archive, ACCOUNT_MAP_PATH, data)
         per_ou = counts(table)
         if loaded.outdated:
             context.log.warning(loaded.outdated)

@@ -12,9 +12,9 @@ from uuid import uuid4
 
 from finops_assets.core.dashboard import DayNote, Outlook, dashboard_data, render
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.pipeline import in_words
+from finops_assets.core.pipeline import account_names, in_words
 from finops_assets.core.ports import Archive, PublishedDay, Refresh
-from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
+from finops_assets.core.schemas import day_path
 
 Settled = Callable[[], Callable[[date], str]]
 ReadOutlook = Callable[[Sequence[date]], Outlook | None]
@@ -81,7 +81,7 @@ class DashboardPage:
         data = dashboard_data(
             rows,
             self._notes(archived),
-            self._account_names(),
+            account_names(self._archive),
             currency=currency,
             cost_basis=cost_basis,
             generated_for=days[-1],
@@ -119,19 +119,6 @@ class DashboardPage:
                 fix=f"Write the day again: `finops run --date {day}`.",
             )
         return found
-
-    def _account_names(self) -> dict[str, str]:
-        """Each account's newest name in the published map; none if no map is published."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        data = self._archive.get(ACCOUNT_MAP_PATH)
-        if data is None:
-            return {}
-        known = pq.read_table(pa.BufferReader(data), columns=["account_id", "account_name", "valid_from"])
-        known = known.sort_by([("valid_from", "ascending")])
-        pairs = zip(known.column("account_id").to_pylist(), known.column("account_name").to_pylist(), strict=True)
-        return {account: name for account, name in pairs if account and name}
 
 
 class DashboardFile(DashboardPage):

@@ -9,16 +9,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.digest.figures import DayFacts
+from finops_assets.core.ous import within
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from finops_assets.core.scorecard import Scorecard
-
-
-def within(path: str, ou: str) -> bool:
-    """Whether a path is the OU or lies below it."""
-    return path == ou or path.startswith(f"{ou}/")
 
 
 def subtree(rows: pa.Table, ou: str) -> pa.Table:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from finops_assets.core.charts import daily_cost_spec
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT
+from finops_assets.core.ous import within
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -344,7 +345,7 @@ def digest_figures(
         left_open = edition.left_open(ou, rows, whole, day)
         covered = replace(covered, total=None) if covered else None
         card, own_cost = edition.card_of(card, ou), None
-        news = [episode for episode in news if edition.within(episode.ou, ou)]
+        news = [episode for episode in news if within(episode.ou, ou)]
     found = _by_day(rows, "ou")
     by_ou = {d: found.get(d, {}) for d in sorted(there)}
     totals = _totals(by_ou, days)
@@ -548,19 +549,36 @@ def chart_spec(figures: DigestFigures) -> dict[str, Any]:
 
 def month_chart_spec(figures: DigestFigures) -> dict[str, Any] | None:
     """The month against budget and forecast, for `charts.to_png`; None where there is neither."""
-    from finops_assets.core.charts import month_spec
-
     score = figures.score
     if score is None or (score.budget is None and score.p50 is None):
         return None
-    first = figures.day.replace(day=1)
+    sums = {d: sum(of.values(), Decimal()) for d, of in figures.costs.items()}
+    name = "" if figures.ou else "All OUs"
+    return month_picture(sums, score, figures.day, currency=figures.currency, cost_basis=figures.cost_basis, name=name)
+
+
+def month_picture(
+    costs: Mapping[date, Decimal], score: Score, day: date, *, currency: str, cost_basis: str, name: str = "All OUs"
+) -> dict[str, Any]:
+    """The picture of a month as the digest shows it: the same figures give the same one, which is drawn once.
+
+    Args:
+        costs: by day; those of other months are passed over.
+        score: of the whole, or of an OU.
+        day: the newest day.
+        currency, cost_basis: of the costs.
+        name: in the title; the OU's path where it is empty.
+    """
+    from finops_assets.core.charts import month_spec
+
+    first = day.replace(day=1)
     return month_spec(
-        {d: sum(of.values(), Decimal()) for d, of in figures.costs.items() if first <= d},
+        {d: cost for d, cost in costs.items() if first <= d},
         score,
-        day=figures.day,
-        currency=figures.currency,
-        basis=basis_words(figures.cost_basis),
-        name="" if figures.ou else "All OUs",
+        day=day,
+        currency=currency,
+        basis=basis_words(cost_basis),
+        name=name,
         width=CHART_WIDTH,
         height=CHART_HEIGHT,
     )

@@ -10,12 +10,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.anomalies import CLOSED, DRIFT, DROP, GROWING, NEW, OPEN, PLANNED, RISE, VANISHED, WITHDRAWN
-from finops_assets.core.budgets import ALL, AMBER, NONE, RED, SHAPES
+from finops_assets.core.budgets import AMBER, NONE, RED, SHAPES
 from finops_assets.core.charts import short_day
 from finops_assets.core.digest.figures import DigestFigures, Mover
 from finops_assets.core.digest.words import headline, percent_words, stretch_words, tidy
 from finops_assets.core.drivers import EFFECTS
 from finops_assets.core.money import CENT, change, money, to_cents
+from finops_assets.core.ous import ALL
 
 if TYPE_CHECKING:
     from finops_assets.core.anomalies import Episode
@@ -273,7 +274,7 @@ def _against_words(figures: DigestFigures, score: Score) -> dict[str, str] | Non
 
 def subtree_cost(costs: Mapping[str, Decimal], ou: str, *, whole: bool = False) -> Decimal:
     """The cost of an OU with what lies below it, of costs by OU."""
-    from finops_assets.core.digest.edition import within
+    from finops_assets.core.ous import within
 
     return sum((cost for name, cost in costs.items() if whole or within(name, ou)), Decimal())
 
