@@ -842,7 +842,7 @@ def account(
         }
         now = datetime.combine(MORNING, datetime.min.time(), UTC) + timedelta(hours=7, minutes=5)
         tell_time(monkeypatch, lambda: now)
-        monkeypatch.setattr(platform, "_session", lambda _: session)  # making clients takes half of a run's time
+        monkeypatch.setattr(platform, "aws_session", lambda _: session)  # making clients takes half of a run's time
         return Account(
             page=Page.of(page) if page else request.getfixturevalue("page"),
             environ=on_aws(aws, tmp_path, **settings),
