@@ -122,7 +122,7 @@ def test_a_backfill_is_launched_from_the_dialog_and_a_changed_bill_is_noticed(ui
         time.sleep(1)
 
 
-NOTICED = 90
+NOTICED = 180
 """Seconds: a tick of the sensor each 30 s, a run of some seconds, and a busy machine."""
 
 

@@ -318,7 +318,7 @@ class Account:
         return self.athena.start_query_execution(QueryString=sql, **given)["QueryExecutionId"]
 
     def wait(self, execution: str) -> dict[str, Any]:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             found = self.athena.get_query_execution(QueryExecutionId=execution)["QueryExecution"]
             if found["Status"]["State"] in ("SUCCEEDED", "FAILED", "CANCELLED"):

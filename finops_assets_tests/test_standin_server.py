@@ -22,6 +22,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutE
 from obstore.store import S3Store
 
 from finops_assets_tests.aws import StandIn
+from finops_assets_tests.aws.server import _Handler
 
 BUCKET = "a-bucket"
 ONCE = {"retries": {"total_max_attempts": 1}}
@@ -121,15 +122,16 @@ def test_obstore_reads_and_writes(aws: StandIn) -> None:
     assert [each["path"] for each in obstore.list(store, "a/").collect()] == ["a/one"]
 
 
-def test_a_year_of_objects_takes_seconds(aws: StandIn) -> None:
-    """365 puts and gets over connections that stay open: about 2 s here, not the 4 s that closing each would add."""
+def test_connections_stay_open(aws: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As S3's do: a year of objects over new ones would take three times as long."""
+    connections: list[Any] = []
+    accept = _Handler.setup
+    monkeypatch.setattr(_Handler, "setup", lambda self: (connections.append(self.client_address), accept(self)))
     s3 = aws.client("s3")
-    began = time.monotonic()
-    for day in range(365):
+    for day in range(20):
         s3.put_object(Bucket=BUCKET, Key=f"days/{day}", Body=b"x" * 20_000)
-    for day in range(365):
         s3.get_object(Bucket=BUCKET, Key=f"days/{day}")["Body"].read()
-    assert time.monotonic() - began < 15
+    assert len(connections) == 1
 
 
 def test_objects_come_back_as_they_were_put(aws: StandIn) -> None:
@@ -267,10 +269,10 @@ def test_a_call_is_held_until_it_is_let_go(aws: StandIn, after: bool) -> None:
     hold = aws.faults.hold("s3", "PutObject", after=after)
     client = threading.Thread(target=put, args=(aws,))
     client.start()
-    assert hold.reached.wait(5)
+    assert hold.reached.wait(30)
     assert keys(aws) == (["k"] if after else [])
     hold.release()
-    client.join(5)
+    client.join(30)
     assert not client.is_alive()
     assert keys(aws) == ["k"]
 
@@ -283,13 +285,14 @@ def test_a_client_can_be_killed_while_its_call_is_held(tmp_path: Path) -> None:
     hold = stand_in.faults.hold("s3", "PutObject", after=False)
     code = f"import boto3; boto3.client('s3').put_object(Bucket='{BUCKET}', Key='k', Body=b'x')"
     client = subprocess.Popen([sys.executable, "-c", code], env={"PATH": os.environ["PATH"], **stand_in.environ})
-    assert hold.reached.wait(20)
+    assert hold.reached.wait(60)
     client.kill()
-    client.wait(5)
+    client.wait(30)
     assert keys(stand_in) == []
-    began = time.monotonic()
-    stand_in.stop()
-    assert time.monotonic() - began < 2
+    stop = threading.Thread(target=stand_in.stop, daemon=True)
+    stop.start()
+    stop.join(30)
+    assert not stop.is_alive()
 
 
 def test_it_runs_as_a_process(tmp_path: Path) -> None:
@@ -303,4 +306,4 @@ def test_it_runs_as_a_process(tmp_path: Path) -> None:
         assert told["environ"]["AWS_ENDPOINT_URL"] == told["url"]
     finally:
         process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
