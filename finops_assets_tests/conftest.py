@@ -14,6 +14,27 @@ if TYPE_CHECKING:
     from finops_assets_tests.aws import StandIn
 
 
+LONG = (
+    "test_terraform",
+    "test_aws_runs",
+    "test_rehearsal",
+    "test_dagster_ui",
+    "test_aws_killed",
+    "test_a_simulated_month",
+)
+"""The longest files, which would otherwise be what the others' workers wait for in the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def read_once() -> None:
+    from finops_assets_tests import once  # noqa: F401
+
+
 @pytest.fixture(autouse=True, scope="session")
 def quick_records() -> None:
     """Dagster's SQLite does not wait for the disk: a run is mostly that. Processes that are killed keep their own."""

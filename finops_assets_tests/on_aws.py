@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping
-from contextlib import nullcontext
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +61,3 @@ def newest_memberships(accounts: Path) -> Mapping[str, tuple[str, str]]:
     """Account -> (name, OU path) as of the last line of each in an accounts.csv."""
     with accounts.open(encoding="utf-8", newline="") as lines:
         return {row["account_id"]: (row["account_name"], row["ou_path"]) for row in csv.DictReader(lines)}
-
-
-def run_in_child(environ: Mapping[str, str], first: date, last: date, to: Any = None) -> None:
-    """One run, for a process that may be killed; its errors go through the pipe `to`, if there is one."""
-    from finops_assets import run
-    from finops_assets.core.drawing import Drawing
-
-    run.drawing_beside = lambda: nullcontext(Drawing(lambda _: b"\x89PNG", lambda *_: b"%PDF"))
-    os.setsid()  # what the run starts beside it is killed with it
-    os.environ.update(environ)
-    platform = build_platform(load_settings(environ))
-    seven = datetime(last.year, last.month, last.day, 7, tzinfo=UTC) + timedelta(days=1)
-    outcome = run.run_days(platform, first, last, clock=lambda: seven)
-    if to:
-        to.send(outcome.errors)

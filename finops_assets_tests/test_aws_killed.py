@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import random
 import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
-from on_aws import BUCKET, RECIPIENTS, make_ready, on_aws, platform_on, run_in_child
+from on_aws import BUCKET, RECIPIENTS, make_ready, on_aws, platform_on
 
 from finops_assets.core.schemas import day_path
 from finops_assets.sample_bill import SampleBill, write_sample_bill
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.faults import Call
+from finops_assets_tests.children import CHILDREN, run_in_child
 
 LAST = date(2025, 9, 30)
 DAYS = [LAST - timedelta(days=2 - n) for n in range(3)]
 
-# A process that has everything imported and nothing begun: each run is a fork of it, and so a process of its own.
-CHILDREN = multiprocessing.get_context("forkserver")
-CHILDREN.set_forkserver_preload(["on_aws", "finops_assets.run", "boto3", "pyarrow.parquet", "duckdb", "obstore.store"])
 
-
-def start(environ: dict[str, str], errors: object = None) -> multiprocessing.Process:
+def start(environ: dict[str, str], errors: object = None) -> BaseProcess:
     process = CHILDREN.Process(target=run_in_child, args=(environ, DAYS[0], DAYS[-1], errors))
     process.start()
     return process
 
 
-def kill(process: multiprocessing.Process) -> None:
+def kill(process: BaseProcess) -> None:
     """SIGKILL to the run and what it has started, unless it has ended."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -87,6 +84,7 @@ def sql(pattern: str) -> Callable[[Call], bool]:
     return lambda call: bool(re.search(pattern, call.params.get("QueryString", "")))
 
 
+# In the order in which a run comes there.
 MOMENTS = [
     ("the organization is being read", "organizations", "ListAccountsForParent", None, True),
     ("the account map is published", "s3", "PutObject", key("account_ou_map"), True),
@@ -103,8 +101,8 @@ MOMENTS = [
     ("the executives' pages are kept", "s3", "PutObject", key("executive-snapshots/"), True),
     ("the refresh has started", "quicksight", "CreateIngestion", None, True),
     ("the refresh is being waited for", "quicksight", "DescribeIngestion", None, True),
-    ("the digest is stored", "s3", "PutObject", key("digests/.*/manifest.json"), True),
     ("the digest is stored in part", "s3", "PutObject", key("digest.html"), True),
+    ("the digest is stored", "s3", "PutObject", key("digests/.*/manifest.json"), True),
     ("a mail has its receipt", "s3", "PutObject", key(r"receipts/[0-9a-f]+\.json"), True),
     ("all have it", "s3", "PutObject", key("sent.json"), True),
 ]
@@ -138,27 +136,27 @@ def assert_all_is_well(aws: StandIn, home: Path, truth: dict[date, str]) -> None
     assert aws.client("s3").list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
 
 
+REFRESH = next(n for n, (moment, *_) in enumerate(MOMENTS) if "refresh" in moment)
+"""A refresh goes on while runs are killed: those that are killed after this one find it done."""
+
+
 @pytest.mark.parametrize(
-    ("moment", "service", "operation", "when", "after"), MOMENTS, ids=[moment for moment, *_ in MOMENTS]
+    "moments",
+    [MOMENTS[:REFRESH:2], MOMENTS[1:REFRESH:2], MOMENTS[REFRESH::2], MOMENTS[REFRESH + 1 :: 2]],
+    ids=lambda moments: f"{moments[0][0]} ... {moments[-1][0]}",
 )
-def test_a_killed_run_is_finished_by_the_next(
-    moment: str,
-    service: str,
-    operation: str,
-    when: Callable[[Call], bool] | None,
-    after: bool,
-    aws: StandIn,
-    truth: dict[date, str],
-    tmp_path: Path,
+def test_runs_that_are_killed_are_finished_by_the_next(
+    moments: Sequence[tuple], aws: StandIn, truth: dict[date, str], tmp_path: Path
 ) -> None:
-    """Killed there, the archive holds whole days only; the next run ends with everything once."""
+    """One run after the other, each killed a moment later: whole days only at each; in the end everything once."""
     environ = on_aws(aws, tmp_path)
-    held = aws.faults.hold(service, operation, when=when, after=after)
-    process = start(environ)
-    assert held.reached.wait(60), "the run never came there"
-    kill(process)
-    held.abandon()
-    assert_nothing_is_half(aws, tmp_path, truth)
+    for moment, service, operation, when, after in moments:
+        held = aws.faults.hold(service, operation, when=when, after=after)
+        process = start(environ)
+        assert held.reached.wait(60), f"no run came there: {moment}"
+        kill(process)
+        held.abandon()
+        assert_nothing_is_half(aws, tmp_path, truth)
     assert finish(environ) == ()
     assert_all_is_well(aws, tmp_path, truth)
 

@@ -127,7 +127,7 @@ def test_connections_stay_open(aws: StandIn, monkeypatch: pytest.MonkeyPatch) ->
     connections: list[Any] = []
     accept = _Handler.setup
     monkeypatch.setattr(_Handler, "setup", lambda self: (connections.append(self.client_address), accept(self)))
-    s3 = aws.client("s3")
+    s3 = aws.client("s3", **ONCE)
     for day in range(20):
         s3.put_object(Bucket=BUCKET, Key=f"days/{day}", Body=b"x" * 20_000)
         s3.get_object(Bucket=BUCKET, Key=f"days/{day}")["Body"].read()

@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from http.server import ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
@@ -104,6 +105,7 @@ class StandIn:
         }
         self._moto = BotocoreStubber()
         self._port, self._server = port, None
+        self._clients: dict[tuple[str, str], Any] = {}
         self._session = boto3.Session()  # one for all clients: each session reads the service models anew
 
     @property
@@ -158,7 +160,10 @@ class StandIn:
 
     def client(self, service: str, **config: Any) -> Any:
         """A boto3 client of this stand-in; `config` are settings of botocore's Config."""
-        return self._session.client(
+        plain = (service, self.url) if not config else None  # making one costs more than most calls
+        if plain in self._clients:
+            return self._clients[plain]
+        client = self._session.client(
             service,
             region_name=config.pop("region_name", self.region),
             endpoint_url=self.url,
@@ -166,6 +171,9 @@ class StandIn:
             aws_secret_access_key=KEYS[1],
             config=Config(**config),
         )
+        if plain:
+            self._clients[plain] = client
+        return client
 
     def moto(self, call: Call) -> Response:
         """moto's answer to the call, in the protocol that the call came in."""
@@ -239,13 +247,19 @@ class StandIn:
                     unescape(key) for key in re.findall("<Key>(.*?)</Key>", request.get_data(as_text=True))
                 ]
         known = self.infrastructure.knows(service, operation) or service in self._services
-        if not known and service not in list_of_moto_modules():
+        if not known and service not in _modules_of_moto():
             raise self._unknown(service, operation)
         return Call(service, operation, params, region, self.clock(), request)
 
     def _unknown(self, service: str, operation: str) -> ServiceError:
         self.refused.append(f"{service} {operation}")
         return ServiceError("StandInDoesNotKnow", f"The stand-in AWS does not know {operation} of {service}.")
+
+
+@cache
+def _modules_of_moto() -> frozenset[str]:
+    """They are folders: looking through them at each call would be a twentieth of the tests' time."""
+    return frozenset(list_of_moto_modules())
 
 
 def _service_of(request: Request) -> tuple[str, str]:
