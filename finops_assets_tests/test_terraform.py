@@ -1,7 +1,7 @@
 """terraform/: one contract with the code, mistakes that its checks catch, an account that is made, used and undone.
 
 Tests that run Terraform skip where it, or its AWS provider, is not to be had: `scripts/terraform-check` tells how it
-looks for both. Most of the time goes by while the provider waits for S3's lifecycle rules to settle.
+looks for both. Most of the time goes by while the provider waits for a database, which the stand-in has at once.
 """
 
 from __future__ import annotations
@@ -96,16 +96,25 @@ def initialised(folder: Path) -> Path:
     return folder
 
 
-def terraform(folder: Path, *arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+def started(folder: Path, *arguments: str, environ: dict[str, str] | None = None) -> subprocess.Popen[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
-    return subprocess.run(
+    return subprocess.Popen(
         ["terraform", *arguments, "-no-color"],
         cwd=folder,
         env=kept | {"CHECKPOINT_DISABLE": "1"} | (environ or {}),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
+
+
+def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    stdout, stderr = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def terraform(folder: Path, *arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return ended(started(folder, *arguments, environ=environ))
 
 
 def changed(folder: Path, mistakes: list[tuple[str, str, str, str]]) -> None:
@@ -234,6 +243,7 @@ def invalid(tmp_path_factory: pytest.TempPathFactory) -> str:
     return terraform(folder, "validate").stderr
 
 
+@pytest.mark.usefixtures("applying")
 @pytest.mark.parametrize("mistake", NOT_VALID, ids=[f"{file}: {says}" for file, _, _, says in NOT_VALID])
 def test_what_is_not_valid_is_found(invalid: str, mistake: tuple[str, str, str, str]) -> None:
     """Each mistake is an error of its own, at its place."""
@@ -274,6 +284,10 @@ INPUTS = {
     "settings": {"bill.first_day": str(FIRST), "aws.quicksight_data_set": "finops-ou-breakdown"},
     "bill": {"first_month": "2025-08"},
     "quicksight": True,
+    "runtime": "ecs",
+    "image": f"{StandIn.account}.dkr.ecr.{StandIn.region}.amazonaws.com/finops@sha256:{'0' * 64}",
+    "ui": {"reach": "tunnel"},
+    "wait_until_healthy": False,
     "destroy_archive": True,
     "deletion_protection": False,
 }
@@ -292,8 +306,11 @@ class Applied:
     settings: dict[str, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
 
-    def terraform(self, *arguments: str) -> subprocess.CompletedProcess:
-        return terraform(self.folder, *arguments, environ=self.aws.environ | {"AWS_MAX_ATTEMPTS": "2"})
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return started(self.folder, *arguments, environ=self.aws.environ | {"AWS_MAX_ATTEMPTS": "2"})
+
+    def terraform(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return ended(self.start(*arguments))
 
     def policies(self, role: str) -> list[dict[str, Any]]:
         """A role's policies, as IAM has them."""
@@ -307,19 +324,30 @@ class Applied:
 
 
 @pytest.fixture(scope="module")
-def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applied]:
+def applying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Applied, subprocess.Popen[str]]]:
+    """An apply that has been started: most of it is waiting, which other tests need not do."""
     folder = initialised(tmp_path_factory.mktemp("module"))
     (folder / "terraform.tfvars.json").write_text(json.dumps(INPUTS), encoding="utf-8")
-    home = tmp_path_factory.mktemp("home")
     with StandIn(tmp_path_factory.mktemp("aws")) as aws:
-        there = Applied(aws, folder, home)
-        done = there.terraform("apply", "-auto-approve", "-input=false")
-        assert done.returncode == 0, done.stderr
-        assert aws.refused == []
-        outputs = there.terraform("output", "-json").stdout
-        there.settings = settings_in(outputs)
-        (home / "finops.toml").write_text(written_into("", typed(there.settings)), encoding="utf-8")
-        yield there
+        there = Applied(aws, folder, tmp_path_factory.mktemp("home"))
+        process = there.start("apply", "-auto-approve", "-input=false")
+        try:
+            yield there, process
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+
+@pytest.fixture(scope="module")
+def applied(applying: tuple[Applied, subprocess.Popen[str]]) -> Applied:
+    there, process = applying
+    done = ended(process)
+    assert done.returncode == 0, done.stderr
+    assert there.aws.refused == []
+    there.settings = settings_in(there.terraform("output", "-json").stdout)
+    (there.home / "finops.toml").write_text(written_into("", typed(there.settings)), encoding="utf-8")
+    return there
 
 
 @pytest.fixture(scope="module")
@@ -558,6 +586,13 @@ def test_destroy_leaves_nothing(applied: Applied) -> None:
     assert client("iam").list_roles()["Roles"] == []
     assert client("sns").list_topics()["Topics"] == []
     assert client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    assert client("rds").describe_db_instances()["DBInstances"] == []
+    assert client("secretsmanager").list_secrets()["SecretList"] == []
+    clusters = client("ecs").list_clusters()["clusterArns"]  # which ECS remembers as inactive
+    assert {each["status"] for each in client("ecs").describe_clusters(clusters=clusters)["clusters"]} == {"INACTIVE"}
+    assert client("ecr").describe_repositories()["repositories"] == []
+    assert client("logs").describe_log_groups()["logGroups"] == []
+    assert [vpc["VpcId"] for vpc in client("ec2").describe_vpcs()["Vpcs"] if not vpc["IsDefault"]] == []
     assert client("events").list_rules()["Rules"] == []
     assert (applied.aws.mail.configuration_sets, applied.aws.infrastructure.exports) == ({}, {})
     assert set(applied.aws.refused) <= NOT_KNOWN

@@ -1,16 +1,19 @@
-"""What only Terraform asks: tags, buckets' rules and policies, configuration sets' destinations, exports of the bill.
+"""What only Terraform asks: tags, buckets' rules and policies, destinations of events, exports, the runtime's details.
 
-Kept and given back as AWS does, and without an effect: nothing expires here, and no export is ever delivered.
+Kept and given back as AWS does, and without an effect: nothing expires here, no export is ever delivered, no task runs.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
+from moto.backends import get_backend
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.s3.models import FakeDeleteMarker
 from werkzeug import Response
 
@@ -25,6 +28,13 @@ SIZES = "x-amz-transition-default-minimum-object-size"
 if not hasattr(FakeDeleteMarker, "dispose"):
     # moto disposes of every version that is deleted, and a mark that something was deleted cannot be.
     FakeDeleteMarker.dispose = lambda _: None
+
+
+# moto tells what a rule of a security group is for where it names addresses only, not another group.
+SecurityGroupRule.description = property(lambda rule: (rule.ip_range or rule.source_group).get("Description"))
+
+OF_A_SERVICE = {"enableECSManagedTags": False, "enableExecuteCommand": False, "availabilityZoneRebalancing": "DISABLED"}
+"""What ECS keeps of a service and moto does not, with what it is where nothing is said."""
 
 
 class Infrastructure:
@@ -53,6 +63,11 @@ class Infrastructure:
             ("ses", "SetIdentityNotificationTopic"): self._set_topic,
             ("ses", "GetIdentityNotificationAttributes"): self._get_topics,
             ("ses", "SetIdentityHeadersInNotificationsEnabled"): lambda call: _xml(call.operation, ""),
+            ("ecs", "CreateService"): self._put_service,
+            ("ecs", "UpdateService"): self._put_service,
+            ("ecs", "DescribeServices"): self._get_services,
+            ("rds", "ModifyDBParameterGroup"): self._put_parameters,
+            ("secretsmanager", "CancelRotateSecret"): self._cancel_rotation,
             ("bcm-data-exports", "CreateExport"): self._create_export,
             ("bcm-data-exports", "GetExport"): self._get_export,
             ("bcm-data-exports", "UpdateExport"): self._update_export,
@@ -71,6 +86,7 @@ class Infrastructure:
         self._destinations: dict[str, dict[str, dict[str, Any]]] = {}
         self._identity_tags: dict[str, list[dict[str, str]]] = {}
         self._topics: dict[str, dict[str, str]] = {}
+        self._services: dict[str, dict[str, Any]] = {}
 
     def knows(self, service: str, operation: str) -> bool:
         return (service, operation) in self._operations
@@ -195,6 +211,42 @@ class Infrastructure:
             told += "<ForwardingEnabled>true</ForwardingEnabled>"
             entries += f"<entry><key>{escape(identity)}</key><value>{told}</value></entry>"
         return _xml(call.operation, f"<NotificationAttributes>{entries}</NotificationAttributes>")
+
+    # The runtime: ECS, its database, the password of the database -----------------------------------------------------
+
+    def _put_service(self, call: Call) -> Answer:
+        response = self._stand_in.moto(call)
+        if response.status_code == 200:
+            service = json.loads(response.get_data())["service"]
+            kept = self._services.setdefault(service["serviceArn"], dict(OF_A_SERVICE))
+            kept |= {name: call.params[name] for name in OF_A_SERVICE if name in call.params}
+            response.set_data(json.dumps({"service": service | kept}))
+        return response
+
+    def _get_services(self, call: Call) -> Answer:
+        response = self._stand_in.moto(call)
+        if response.status_code == 200:
+            answer = json.loads(response.get_data())
+            answer["services"] = [each | self._services.get(each["serviceArn"], {}) for each in answer["services"]]
+            response.set_data(json.dumps(answer))
+        return response
+
+    def _put_parameters(self, call: Call) -> Answer:
+        response = self._stand_in.moto(call)
+        if response.status_code == 200:
+            groups = get_backend("rds")[self._stand_in.account][call.region].db_parameter_groups
+            for parameter in groups[call.params["DBParameterGroupName"]].parameters.values():
+                parameter["Source"] = "user"  # as RDS says of what somebody has set
+        return response
+
+    def _cancel_rotation(self, call: Call) -> Answer:
+        """A secret that RDS manages is rotated by RDS: there is no function of its own, which moto asks for."""
+        secrets = get_backend("secretsmanager")[self._stand_in.account][call.region].secrets
+        secret = next((each for each in secrets.values() if call.params["SecretId"] in (each.arn, each.name)), None)
+        if secret is None or secret.owning_service != "rds":
+            return self._stand_in.moto(call)
+        secret.rotation_enabled = False
+        return {"ARN": secret.arn, "Name": secret.name}
 
     # Data Exports -----------------------------------------------------------------------------------------------------
 
