@@ -107,6 +107,56 @@ def test_an_export_is_kept_under_its_arn(aws: StandIn) -> None:
         exports.get_export(ExportArn=arn)
 
 
+def test_a_service_keeps_what_it_was_told(aws: StandIn) -> None:
+    """Until it is told otherwise; what it was not told is as ECS has it."""
+    ecs = aws.client("ecs")
+    ecs.create_cluster(clusterName="a-cluster")
+    ecs.register_task_definition(family="task", containerDefinitions=[{"name": "c", "image": "i", "memory": 128}])
+    there = {"cluster": "a-cluster", "serviceName": "daemon"}
+    made = ecs.create_service(**there, taskDefinition="task", desiredCount=0, enableECSManagedTags=True)["service"]
+    assert (made["enableECSManagedTags"], made["enableExecuteCommand"]) == (True, False)
+    ecs.update_service(cluster="a-cluster", service="daemon", enableExecuteCommand=True)
+    [found] = ecs.describe_services(cluster="a-cluster", services=["daemon"])["services"]
+    assert (found["enableECSManagedTags"], found["enableExecuteCommand"]) == (True, True)
+    assert found["availabilityZoneRebalancing"] == "DISABLED"
+
+
+def test_a_password_that_rds_manages_is_rotated_no_more(aws: StandIn) -> None:
+    """It has no function of its own to rotate it; another secret without one is refused."""
+    database = aws.client("rds").create_db_instance(
+        DBInstanceIdentifier="a-database",
+        DBInstanceClass="db.t4g.micro",
+        Engine="postgres",
+        MasterUsername="dagster",
+        ManageMasterUserPassword=True,
+        AllocatedStorage=20,
+    )["DBInstance"]
+    secrets, managed = aws.client("secretsmanager"), database["MasterUserSecret"]["SecretArn"]
+    secrets.rotate_secret(SecretId=managed, RotateImmediately=False, RotationRules={"AutomaticallyAfterDays": 30})
+    assert secrets.describe_secret(SecretId=managed)["RotationEnabled"] is True
+    assert secrets.cancel_rotate_secret(SecretId=managed)["ARN"] == managed
+    assert secrets.describe_secret(SecretId=managed).get("RotationEnabled", False) is False
+    own = secrets.create_secret(Name="own", SecretString="x")["ARN"]
+    with pytest.raises(ClientError, match="InvalidRequestException"):
+        secrets.cancel_rotate_secret(SecretId=own)
+
+
+def test_a_rule_tells_what_it_is_for(aws: StandIn) -> None:
+    """Also one that names another group; and a parameter that was set is somebody's."""
+    ec2, rds = aws.client("ec2"), aws.client("rds")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    one, other = (ec2.create_security_group(GroupName=n, Description=n, VpcId=vpc)["GroupId"] for n in ("one", "other"))
+    pair = {"GroupId": other, "Description": "From the other"}
+    permission = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [pair]}
+    [rule] = ec2.authorize_security_group_ingress(GroupId=one, IpPermissions=[permission])["SecurityGroupRules"]
+    assert rule["Description"] == "From the other"
+    rds.create_db_parameter_group(DBParameterGroupName="g", DBParameterGroupFamily="postgres17", Description="d")
+    parameter = {"ParameterName": "rds.force_ssl", "ParameterValue": "1", "ApplyMethod": "immediate"}
+    rds.modify_db_parameter_group(DBParameterGroupName="g", Parameters=[parameter])
+    [found] = rds.describe_db_parameters(DBParameterGroupName="g")["Parameters"]
+    assert (found["ParameterName"], found["Source"]) == ("rds.force_ssl", "user")
+
+
 def test_months_are_projected_up_to_now() -> None:
     """As Athena counts them: both ends included, NOW as this month."""
     parameters = {
