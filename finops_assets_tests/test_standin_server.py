@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,17 @@ def test_a_connection_is_cut(aws: StandIn, after: bool, there: list[str]) -> Non
     with pytest.raises(ConnectionClosedError):
         put(aws)
     assert keys(aws) == there
+
+
+@pytest.mark.parametrize(("agent", "made"), [("APN/1.0 HashiCorp/1.0 Terraform/1.11.4", True), ("boto3", False)])
+def test_terraform_is_told_again_what_it_did_not_hear(aws: StandIn, agent: str, made: bool) -> None:
+    """A lost answer to what was carried out: Terraform's second try gets it, other clients find what they made."""
+    glue = aws.client("glue", user_agent=agent, retries={"mode": "standard", "total_max_attempts": 2})
+    aws.faults.cut("glue", "CreateDatabase", after=True)
+    with nullcontext() if made else pytest.raises(ClientError, match="AlreadyExistsException"):
+        glue.create_database(DatabaseInput={"Name": "billing"})
+    assert [each["Name"] for each in glue.get_databases()["DatabaseList"]] == ["billing"]
+    assert aws.calls.count("glue", "CreateDatabase") == (1 if made else 2)
 
 
 def test_a_call_is_slow(aws: StandIn) -> None:

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -109,6 +110,7 @@ def started(folder: Path, *arguments: str, environ: dict[str, str] | None = None
 
 
 def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """Read what it prints, without which it would stand still once the pipes are full, until it ends."""
     stdout, stderr = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
@@ -324,25 +326,23 @@ class Applied:
 
 
 @pytest.fixture(scope="module")
-def applying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Applied, subprocess.Popen[str]]]:
+def applying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Applied, Future]]:
     """An apply that has been started: most of it is waiting, which other tests need not do."""
     folder = initialised(tmp_path_factory.mktemp("module"))
     (folder / "terraform.tfvars.json").write_text(json.dumps(INPUTS), encoding="utf-8")
-    with StandIn(tmp_path_factory.mktemp("aws")) as aws:
+    with StandIn(tmp_path_factory.mktemp("aws")) as aws, ThreadPoolExecutor(1) as beside:
         there = Applied(aws, folder, tmp_path_factory.mktemp("home"))
         process = there.start("apply", "-auto-approve", "-input=false")
         try:
-            yield there, process
+            yield there, beside.submit(ended, process)
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+            process.kill()
 
 
 @pytest.fixture(scope="module")
-def applied(applying: tuple[Applied, subprocess.Popen[str]]) -> Applied:
-    there, process = applying
-    done = ended(process)
+def applied(applying: tuple[Applied, Future]) -> Applied:
+    there, apply = applying
+    done = apply.result()
     assert done.returncode == 0, done.stderr
     assert there.aws.refused == []
     there.settings = settings_in(there.terraform("output", "-json").stdout)
