@@ -9,18 +9,11 @@ from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import botocore.session
-
 from finops_assets.platform import build_platform
 from finops_assets.settings import load_settings
-from finops_assets_tests import once  # noqa: F401
 
 CHILDREN = multiprocessing.get_context("forkserver")
-CHILDREN.set_forkserver_preload([__name__, "finops_assets.run", "pyarrow.parquet", "duckdb", "obstore.store"])
-
-_session = botocore.session.Session()
-for _service in ("athena", "cloudwatch", "glue", "organizations", "quicksight", "s3", "sesv2", "sns", "sts"):
-    _session.create_client(_service, region_name="us-east-1")  # which reads its model
+CHILDREN.set_forkserver_preload([__name__, "finops_assets_tests.preloaded"])
 
 
 def run_in_child(environ: Mapping[str, str], first: date, last: date, to: Any = None) -> None:

@@ -478,16 +478,12 @@ BOMBS = {
 }
 
 
-MINUTES = 60
-"""Seconds of this process's own time: what a bomb takes that goes off, where each is read in a third of a second."""
-
-
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_no_message_takes_long_to_read(bomb: str, folder: Path) -> None:
     """What makes the standard library's parser work for minutes, or recurse without end, is not given to it."""
-    began = time.process_time()
+    began = time.process_time()  # this process's own: what else the machine does is no matter
     assert refused(folder, BOMBS[bomb]) is None
-    assert time.process_time() - began < MINUTES
+    assert time.process_time() - began < 5
 
 
 def test_a_large_file_is_read_up_to_a_limit(folder: Path) -> None:

@@ -360,9 +360,8 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         with explained(context):
             done = scoring.score(days, clock())
             if done.reconciled:
-                with _told(
-                    context
-                ):  # remembered only once it was told: what could not be noted is told by the next run
+                # Remembered only once it was told: what could not be noted is told by the next run.
+                with _told(context):
                     watch.anomalies(done.reconciled)
                     scoring.remember(done)
             queries, last = show.queries(receipts()), done.cards[days[-1]]
