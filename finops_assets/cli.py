@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from finops_assets.core.doctor import Finding
     from finops_assets.core.evidence import Evidence
     from finops_assets.core.incidents import Incident
+    from finops_assets.core.inspection import Inspection
     from finops_assets.core.ports import CatalogDay, DayVersion, Delivery
     from finops_assets.core.repair import Step
     from finops_assets.platform import Platform
@@ -108,7 +109,7 @@ def demo(days: int, scenario: str | None) -> None:
     if scenario:
         _play(scenario)
         return
-    started = datetime.now(UTC)
+    started = _now()
     settings, sample, fresh = prepare_demo(_settings(), _yesterday(), days)
     if fresh:
         _tell(f"Sample bill: {sample.first_day} to {sample.last_day} in {settings.sample_folder}")
@@ -117,7 +118,7 @@ def demo(days: int, scenario: str | None) -> None:
         sys.exit(FAILED)
     platform = _platform(settings)
     rows = _status_rows(platform)
-    took = (datetime.now(UTC) - started).total_seconds()
+    took = (_now() - started).total_seconds()
     total = sum((row["total"] for row in rows if row["archived"]), Decimal())
     finops = "finops" if shutil.which("finops") else os.path.relpath(sys.argv[0])
     click.echo(
@@ -202,18 +203,23 @@ def backfill(first: date | None, last: date | None, resume: bool, as_json: bool)
 
 
 def _resume(platform: Platform, stretches: list[tuple[date, date]], as_json: bool) -> None:
-    """Run what of these days is not archived and registered, or not in the last one's mail."""
-    from finops_assets.core.doctor import is_at_its_place
-    from finops_assets.core.pipeline import contiguous, days_between
+    """Run those of these days that are not whole, as far as a run mends them."""
+    from finops_assets.core import states
+    from finops_assets.core.pipeline import days_between
 
-    registered, archived = platform.catalog.registered(), set(platform.archive.days())
     wanted = [day for first, last in stretches for day in days_between(first, last)]
-    left = [day for day in wanted if day not in archived or not is_at_its_place(registered.get(day, ""), day)]
+    found = platform.inspector().thorough(_now(), wanted).states
+    # Whether the last one's mail went out matters here; of the others, it speaks for them.
+    left = [
+        day
+        for day, state in found.items()
+        if not state.whole and state.cause not in states.CANNOT_RUN and (state.link != states.MAIL or day == wanted[-1])
+    ]
     if platform.outbox.mailed(wanted[-1]).state not in ("sent", "unknown"):
         left = sorted({*left, wanted[-1]})
-    _tell(f"{len(wanted) - len(left)} of {len(wanted)} days are there already")
+    _tell(f"{len(wanted) - len(left)} of {len(wanted)} days are whole already")
     if left:
-        _finish(platform, [(s[0], s[-1]) for s in contiguous(left)], as_json)
+        _finish(platform, states.stretches(left), as_json)
     elif as_json:
         _print_json({"succeeded": True, "days": []})
 
@@ -225,10 +231,12 @@ def status(every: bool, as_json: bool) -> None:
     """What is there, day by day: rows, total, settlement, archived, registered, mailed."""
     settings = _settings()
     platform = _platform(settings)
-    rows = _status_rows(platform)
+    inspection = platform.inspector().cheap(_now())
+    rows = _status_rows(platform, inspection=inspection)
     if as_json:
         open_now = [{"kind": i.kind, "subject": i.subject, **vars(i.trouble)} for i in _incidents(platform)]
-        _print_json({"platform": settings.platform, "home": str(settings.home), "days": rows, "incidents": open_now})
+        facts = {"platform": settings.platform, "home": str(settings.home), "summary": inspection.summary}
+        _print_json({**facts, "days": rows, "incidents": open_now})
         return
     if not rows:
         setting = "bill.table" if settings.platform == "aws" else "bill.path"
@@ -236,18 +244,19 @@ def status(every: bool, as_json: bool) -> None:
         return
     shown = rows if every else rows[-14:]
     _print_table(
-        ("day", "rows", "total", "currency", "basis", "settlement", "archived", "registered", "mailed"),
+        ("day", "rows", "total", "currency", "basis", "settlement", "archived", "registered", "mailed", "state"),
         [
             (
                 *(r["day"], r["rows"], _money(r["total"]), r["currency"], r["cost_basis"], r["settlement"]),
-                *(_yes(r["archived"]), _yes(r["registered"]), r["mailed"]),
+                *(_yes(r["archived"]), _yes(r["registered"]), r["mailed"], r["state"]),
             )
             for r in shown
         ],
         right={1, 2},
     )
-    missing = sum(not r["archived"] for r in rows)
-    click.echo(f"{len(rows)} days from {rows[0]['day']} to {rows[-1]['day']}, {missing} missing.")
+    click.echo(inspection.summary)
+    if inspection.gaps:
+        click.echo("`finops gaps` names the command that mends each.")
     for incident in _incidents(platform):
         told = f"NOBODY WAS TOLD: {incident.untold}" if incident.untold else "told"
         since = f"{incident.opened:%Y-%m-%d %H:%M} UTC"
@@ -284,7 +293,7 @@ def resend(day: date, to: str | None, received: bool, refresh: bool, as_json: bo
     if refresh:
         from finops_assets.definitions import build_watch
 
-        deliveries: Sequence[Delivery] = build_watch(platform).morning.refresh(day, datetime.now(UTC)).deliveries
+        deliveries: Sequence[Delivery] = build_watch(platform).morning.refresh(day, _now()).deliveries
     elif received:
         deliveries = platform.outbox.settle(day, [to])
     else:
@@ -313,7 +322,7 @@ def restore(day: date, version: str | None, as_json: bool) -> None:
         _show_versions(versions, as_json)
         return
     _check_days(platform.settings, day, day)
-    there = restore_day(platform.archive, day, version, datetime.now(UTC))
+    there = restore_day(platform.archive, day, version, _now())
     from finops_assets.observe import REGISTERED, SCORED, SHOWN, report_restored, shown_since_restored
 
     if there.changed:
@@ -413,18 +422,10 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
     if day:
         if not as_json:
             click.echo(f"\n{day}, from the bill to the inbox:")
-        show(
-            walk(
-                day,
-                warehouse=platform.warehouse,
-                archive=platform.archive,
-                catalog=platform.catalog,
-                outbox=platform.outbox,
-                preflight=platform.preflight,
-                recipients=platform.outbox.addresses,
-                today=datetime.now(UTC).date(),
-            )
-        )
+        now = _now()
+        inspection = platform.inspector().thorough(now, [day])
+        outbox = platform.outbox
+        show(walk(day, inspection, outbox=outbox, recipients=outbox.addresses, today=now.date()))
     if as_json:
         _print_json([as_record(finding) for finding in findings])
     else:
@@ -435,11 +436,10 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
 
 def _repair(platform: Platform, yes: bool, mail: bool, as_json: bool) -> None:
     """Say what differs and what would mend it, or mend it; exits with 1 where something is left to do."""
-    from finops_assets.core.gaps import look_through
     from finops_assets.core.repair import ASSETS, MAIL, plan
 
-    days, chain = look_through(**_parts(platform))
-    steps = plan(days, chain, platform.warehouse, platform.archive)
+    inspection = platform.inspector().thorough(_now())
+    steps = plan(inspection)
     done: list[str] = []
     for step in steps:
         doable = step.work and (step.work != MAIL or mail)
@@ -455,8 +455,8 @@ def _repair(platform: Platform, yes: bool, mail: bool, as_json: bool) -> None:
         if not yes:
             click.echo("Nothing was changed. `finops doctor --repair --yes` does it; `--mail` sends the digests too.")
     else:
-        click.echo(f"{len(days)} days from {days[0]} to {days[-1]}: nothing differs.")
-    if any(how != "done" for how in done):
+        click.echo(inspection.summary)
+    if any(how != "done" for how in done) or inspection.facts.unreadable or inspection.unknown:
         sys.exit(FAILED)
 
 
@@ -464,25 +464,15 @@ def _span(of: Step) -> str:
     return f"{of.first}" + (f" to {of.last}" if of.last > of.first else "")
 
 
-def _parts(platform: Platform) -> dict[str, Any]:
-    """What `core.gaps.look_through` looks at."""
-    roles = ("warehouse", "archive", "catalog", "outbox", "preflight")
-    bill = platform.settings.bill
-    dates = {"first_day": bill.first_day, "yesterday": _yesterday(), "complete_after": bill.complete_after_hours}
-    return {role: getattr(platform, role) for role in roles} | dates
-
-
 @main.command()
 @click.option("--weekly", is_flag=True, help="The rows of each of the newest 35 days, by year, month and day.")
 @as_json
 def gaps(weekly: bool, as_json: bool) -> None:
     """Which days are not whole, why, and the command that mends each; exits with 1 where there are any."""
-    from finops_assets.core.gaps import find_gaps, look_through
-
-    days, chain = look_through(**_parts(_platform(_settings())))
-    found = find_gaps(days, chain)
+    inspection = _platform(_settings()).inspector().thorough(_now())
+    found = inspection.gaps
     if weekly:
-        _show_counts(days[-35:], chain.read, as_json)
+        _show_counts(inspection.days[-35:], inspection.facts.read, as_json)
     elif as_json:
         _print_json([vars(gap) for gap in found])
     elif found:
@@ -494,11 +484,11 @@ def gaps(weekly: bool, as_json: bool) -> None:
             ],
         )
     if not as_json:
-        behind = sum((gap.last - gap.first).days + 1 for gap in found)
-        click.echo(
-            f"{len(days)} days from {days[0]} to {days[-1]}: " + (f"{behind} not whole." if found else "all whole.")
-        )
-    if found:
+        click.echo(inspection.summary)
+    for unsure in (inspection.facts.unreadable, *inspection.unknown.values()):
+        if unsure and as_json:
+            _complain(unsure)
+    if found or inspection.facts.unreadable or inspection.unknown:
         sys.exit(FAILED)
 
 
@@ -617,7 +607,7 @@ def make(month: str, as_json: bool) -> None:
 
     platform = _platform(_settings())
     first = f"{platform.settings.bill.first_day:%Y-%m}"
-    check_over(month, datetime.now(UTC).date())
+    check_over(month, _now().date())
     if month < first:
         raise SettingsError(
             f"{month} is before the first month that is kept, {first}",
@@ -706,8 +696,12 @@ def dev(host: str, port: int) -> None:
     os.execv(sys.executable, command)  # noqa: S606  (no shell: the arguments are ours)
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def _yesterday() -> date:
-    return datetime.now(UTC).date() - timedelta(days=1)
+    return _now().date() - timedelta(days=1)
 
 
 def _settings() -> Settings:
@@ -768,24 +762,29 @@ def _execute(platform: Platform, first: date, last: date, assets: Sequence[str] 
     return not outcome.errors
 
 
-def _status_rows(platform: Platform, stretches: list[tuple[date, date]] | None = None) -> list[dict[str, Any]]:
-    """What is there of these stretches of days; by default, of every day from the first that is known to the last."""
+def _status_rows(
+    platform: Platform, stretches: list[tuple[date, date]] | None = None, inspection: Inspection | None = None
+) -> list[dict[str, Any]]:
+    """What is there of these stretches of days; by default, of every day from the first that is known to yesterday."""
     from finops_assets.core.errors import DamagedError
     from finops_assets.core.pipeline import days_between
     from finops_assets.core.settlement import Journal
+    from finops_assets.core.states import state_of
 
     archive, outbox = platform.archive, platform.outbox
-    registered, archived = platform.catalog.registered(), set(archive.days())
-    known = sorted(archived | set(registered))
+    inspection = inspection or platform.inspector().cheap(_now())
+    facts = inspection.facts
+    known = sorted({*facts.archived, *facts.registered})
     if stretches is None:
-        stretches = [(known[0], known[-1])] if known else []
-    settled = Journal(archive, platform.settings.bill.stable_after).settled(datetime.now(UTC).date())
+        stretches = [(known[0], max(known[-1], inspection.yesterday))] if known else []
+    settled = Journal(archive, platform.settings.bill.stable_after).settled(_now().date())
     span = [day for first, last in stretches for day in days_between(first, last)]
     mailed = outbox.mailed_days(span)
     rows = []
     for day in span:
+        state = inspection.states.get(day) or state_of(day, facts)
         try:
-            there = archive.describe(day) if day in archived else None
+            there = archive.describe(day) if day in facts.archived else None
         except DamagedError:
             there = None
         rows.append(
@@ -795,10 +794,13 @@ def _status_rows(platform: Platform, stretches: list[tuple[date, date]] | None =
                 "total": there.total if there else Decimal(),
                 "currency": there.currency if there else "",
                 "cost_basis": there.cost_basis if there else "",
-                "settlement": settled(day) if there else "DAMAGED" if day in archived else "",
+                "settlement": settled(day) if there else "DAMAGED" if day in facts.archived else "",
                 "archived": there is not None,
-                "registered": day in registered,
+                "registered": bool(state.location),
                 "mailed": mailed[day],
+                "state": state.cause or "whole",
+                "detail": state.detail,
+                "mend": state.mend,
                 "path": there.path if there else "",
                 "version": there.version if there else "",
             }
@@ -809,7 +811,7 @@ def _status_rows(platform: Platform, stretches: list[tuple[date, date]] | None =
 def _incidents(platform: Platform) -> list[Incident]:
     from finops_assets.core.incidents import Incidents
 
-    return Incidents(platform.archive, platform.alerts, clock=lambda: datetime.now(UTC)).open()
+    return Incidents(platform.archive, platform.alerts, clock=lambda: _now()).open()
 
 
 def _yes(value: bool) -> str:

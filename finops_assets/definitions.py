@@ -106,9 +106,9 @@ def build_watch(
     thresholds = Thresholds(mail.tell_change_percent, mail.correct_change_percent, mail.change_amount)
     ui = settings.alerts.dagster_url or platform.links.get("Dagster", "")
     return Watch(
+        inspector=platform.inspector(),
         warehouse=platform.warehouse,
         archive=archive,
-        catalog=platform.catalog,
         outbox=outbox,
         morning=Morning(
             archive,

@@ -21,12 +21,12 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.instance import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
 from finops_assets.core.accounts import counts
-from finops_assets.core.doctor import Shown, is_at_its_place, shown_fault
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.pipeline import read_account_map, told_of_source
-from finops_assets.core.ports import Archive, PublishedDay
+from finops_assets.core.ports import Archive, PublishedDay, Shown
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, RESTORED_AT, SCORECARD_PREFIX, scorecard_path
 from finops_assets.core.snapshot import snapshot_path
+from finops_assets.core.states import is_at_its_place, shown_fault
 from finops_assets.defs import metadata as show
 from finops_assets.defs.instance import BATCH_SIZE, prepare_dagster_home
 from finops_assets.platform import Platform
@@ -196,7 +196,7 @@ def _is_shown(shown: Shown, there: PublishedDay, window: int) -> bool:
         return False
     if shown.totals and there.day not in shown.totals:
         return len(shown.totals) >= window and there.day < min(shown.totals)
-    return not shown_fault(shown, there, shown.newest_day)
+    return not shown_fault(shown, there)
 
 
 def _report(instance: dg.DagsterInstance, materializations: Sequence[dg.AssetMaterialization]) -> None:

@@ -29,6 +29,7 @@ from finops_assets.settings import Settings, env_name
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.session import AwsSession
     from finops_assets.core.doctor import Preflight
+    from finops_assets.core.inspection import Inspector
     from finops_assets.core.outbox import Outbox
     from finops_assets.core.scoring import Scoring
 
@@ -65,6 +66,21 @@ class Platform:
     faces: Mapping[str, Face] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
+
+    def inspector(self) -> Inspector:
+        """What tells the state of its days."""
+        from finops_assets.core.inspection import Inspector
+
+        bill = self.settings.bill
+        return Inspector(
+            warehouse=self.warehouse,
+            archive=self.archive,
+            catalog=self.catalog,
+            outbox=self.outbox,
+            shown=self.preflight.shown,
+            first_day=bill.first_day,
+            complete_after=bill.complete_after_hours,
+        )
 
     def scoring(self) -> Scoring:
         """What makes its scorecards."""

@@ -200,7 +200,8 @@ class Simulation:
             self._run_keys.add((by, request.run_key))
             tags = dict(request.tags)
             days = request.partition_key or f"{tags[_START]} to {tags[_END]}"
-            self.run(JOB, days, tags.get("finops/reason", by), partition_key=request.partition_key, tags=tags)
+            how = {"partition_key": request.partition_key, "tags": tags, "asset_selection": request.asset_selection}
+            self.run(JOB, days, tags.get("finops/reason", by), **how)
 
     def request(self, first: date, last: date, reason: str = "a backfill") -> dg.RunRequest:
         """A run over a range of days, as the backfill launcher asks for it."""

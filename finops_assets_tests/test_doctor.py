@@ -26,7 +26,7 @@ from finops_assets.core.errors import FinopsError, UnknownDeliveryError
 from finops_assets.core.morning import Morning
 from finops_assets.core.outbox import Outbox
 from finops_assets.core.ports import CatalogDay, Delivery, PublishedDay, Refused
-from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
+from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path, scorecard_path
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings import load_settings
 from finops_assets_tests.aws import StandIn
@@ -137,16 +137,13 @@ class Home:
         make_bill(self.folder / "bill", [line("13", start=at(DAY)), line("20", start=at(NEXT))])
         self.platform = self.opened()
 
+    def score(self, *days: date) -> None:
+        self.platform.scoring().score(days, datetime.combine(TODAY, time(7), UTC))
+
     def walk(self, day: date = DAY, recipients: tuple[str, ...] = (ANNA, BEN), **other: Any) -> list[Finding]:
-        p = self.platform
-        roles = {
-            "warehouse": p.warehouse,
-            "archive": p.archive,
-            "catalog": p.catalog,
-            "outbox": p.outbox,
-            "preflight": p.preflight,
-        }
-        return list(walk(day, **(roles | other), recipients=recipients, today=TODAY))
+        platform = replace(self.platform, **other)
+        inspection = platform.inspector().thorough(datetime.combine(TODAY, time(7), UTC), [day])
+        return list(walk(day, inspection, outbox=platform.outbox, recipients=recipients, today=TODAY))
 
 
 @pytest.fixture
@@ -155,6 +152,7 @@ def home(tmp_path: Path) -> Home:
     home = Home(tmp_path)
     home.archive(DAY)
     home.register(DAY)
+    home.score(DAY)
     home.refresh()
     home.send(DAY, SomeMailer())
     return home
@@ -164,18 +162,21 @@ def test_a_whole_day_has_nothing_to_mend(home: Home) -> None:
     """Each link says its numbers: rows, total, currency, cost basis, settlement, version, who was mailed."""
     findings = home.walk()
     assert [(f.name, f.state) for f in findings] == [
+        ("bill", "ok"),
         ("archive", "ok"),
         ("catalog", "ok"),
         ("read back", "ok"),
+        ("scorecard", "ok"),
         ("dashboard", "ok"),
         ("mail", "ok"),
     ]
     version = home.platform.archive.describe(DAY).version
-    assert findings[0].detail == f"{DAY}: 1 rows, 12.50 USD (billed), provisional, version {version}"
-    assert "12.50 USD" in findings[2].detail
-    assert f"{DAY} with 12.50 USD" in findings[3].detail
-    assert ANNA in findings[4].detail
-    assert BEN in findings[4].detail
+    assert findings[0].detail == f"it has {DAY}: 1 rows, 12.50 USD"
+    assert findings[1].detail == f"{DAY}: 1 rows, 12.50 USD (billed), provisional, version {version}"
+    assert "12.50 USD" in findings[3].detail
+    assert f"{DAY} with 12.50 USD" in findings[5].detail
+    assert ANNA in findings[6].detail
+    assert BEN in findings[6].detail
     assert not any(finding.fix for finding in findings)
 
 
@@ -195,6 +196,16 @@ def register_elsewhere(home: Home) -> None:
 def change_after_the_refresh(home: Home) -> None:
     home.change_bill()
     home.archive(DAY)
+    home.score(DAY)
+
+
+def lose_the_scorecard(home: Home) -> None:
+    home.platform.archive.delete([scorecard_path(DAY)])
+
+
+def break_the_bill(home: Home) -> None:
+    for file in (home.folder / "bill").rglob("*.csv"):
+        file.write_bytes(b"\x00half a bill")
 
 
 def archive_one_more(home: Home) -> None:
@@ -208,6 +219,9 @@ BROKEN_DAYS = [
     (register_elsewhere, "catalog", f"finops run --date {DAY}", "a crawler writes month=9, the objects are in 09"),
     (lambda h: h.platform.settings.dashboard_file.unlink(), "dashboard", f"finops run --date {DAY}", "no page"),
     (archive_one_more, "dashboard", f"finops run --date {NEXT}", "the page ends before the archive does"),
+    (lambda h: h.change_bill(), "archive", f"finops run --date {DAY}", "AWS has changed the day"),
+    (lose_the_scorecard, "scorecard", f"finops run --date {DAY}", "the table ou_scorecard lacks it"),
+    (break_the_bill, "bill", "Mend the bill", "nobody can say whether the day is as in the bill"),
     (change_after_the_refresh, "dashboard", f"finops run --date {DAY}", "the page shows the day as it was"),
 ]
 
@@ -226,10 +240,11 @@ def test_the_link_that_is_broken_fails_and_names_the_command(
 def test_the_bill_is_asked_where_the_archive_lacks_the_day(home: Home) -> None:
     """Whether to run the day or to wait for the export is said; what would follow is not pretended to be known."""
     there, absent = home.walk(NEXT), home.walk(DAY + timedelta(days=5))
-    assert "has 2025-09-11" in the(there, "bill", "ok").detail
-    assert of(there, "skip") == ["catalog", "read back", "dashboard"]
-    assert f"2 day(s) from {DAY} to {NEXT}" in the(absent, "bill", "fail").detail
-    assert "Wait for the export" in the(absent, "bill", "fail").fix
+    assert f"has {NEXT}" in the(there, "bill", "ok").detail
+    assert "no object" in the(there, "archive", "fail").detail
+    assert of(there, "skip") == ["catalog", "read back", "scorecard", "dashboard"]
+    assert f"the bill ends on {NEXT}" in the(absent, "bill", "fail").detail
+    assert "ait for the export" in the(absent, "bill", "fail").fix
 
 
 class Reads:

@@ -11,11 +11,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from finops_assets.core.inspection import Inspection
 
 from finops_assets.core.errors import BillError, FinopsError
-from finops_assets.core.gaps import Gap
 from finops_assets.core.schemas import day_path
-from finops_assets.core.watch import Attempts, Look
+from finops_assets.core.states import Facts, Gap, state_of
+from finops_assets.core.watch import Attempts
 from finops_assets.definitions import build_definitions, build_watch
 from finops_assets.defs.sensors import Beside, build_sensors
 from finops_assets.platform import Platform, build_platform

@@ -5,19 +5,21 @@ Nothing is mended or refreshed here, only looked at. What a platform needs of it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import date, datetime
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from finops_assets.core import states
 from finops_assets.core.digest import mail_address
 from finops_assets.core.errors import FinopsError, SettingsError
 from finops_assets.core.money import money
 
 if TYPE_CHECKING:
+    from finops_assets.core.inspection import Inspection
     from finops_assets.core.outbox import Outbox
-    from finops_assets.core.ports import Archive, Catalog, PublishedDay, Refused, Warehouse
+    from finops_assets.core.ports import PublishedDay, Refused, Shown
+    from finops_assets.core.states import DayState, Facts
 
 State = Literal["ok", "warn", "fail", "skip"]
 WORDS = {"ok": "ok", "warn": "warned", "fail": "failed", "skip": "skipped"}
@@ -36,25 +38,6 @@ class Finding:
     state: State
     detail: str
     fix: str = ""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What the dashboard shows now, as its last refresh left it.
-
-    Attributes:
-        refreshed: when that was.
-        newest_day: the newest day that it shows; None where that cannot be told.
-        rows, expected_rows: what it holds, and what a refresh now would load; None where rows are not counted.
-        totals: each day's total, where it can be told.
-    """
-
-    location: str
-    refreshed: datetime
-    newest_day: date | None
-    rows: int | None = None
-    expected_rows: int | None = None
-    totals: Mapping[date, Decimal] = field(default_factory=dict)
 
 
 class Preflight(Protocol):
@@ -136,45 +119,41 @@ def undelivered(name: str, refused: Iterable[tuple[str, Refused]], otherwise: st
 
 
 def walk(
-    day: date,
-    *,
-    warehouse: Warehouse,
-    archive: Archive,
-    catalog: Catalog,
-    outbox: Outbox,
-    preflight: Preflight,
-    recipients: Sequence[str],
-    today: date,
+    day: date, inspection: Inspection, *, outbox: Outbox, recipients: Sequence[str], today: date
 ) -> Iterator[Finding]:
-    """One day, link by link: archive, catalog, what a reader gets, dashboard, mail.
+    """One day, link by link: bill, archive, catalog, what a reader gets, scorecard, dashboard, mail.
 
-    The bill is asked only where the archive does not have the day, as that costs a scan; reading the day back is one
-    query over that day's object.
+    The first link that does not hold fails in the words of the day's state (core.states); those behind it are skipped,
+    but for the mail.
 
     Args:
+        day: one of the inspection's days.
+        inspection: a thorough one.
+        outbox: who was mailed.
         recipients: mail.recipients.
         today: in UTC, for how final the day is.
     """
-    try:
-        there = archive.describe(day)
-    except FinopsError as error:
-        there = None
-        yield broken("archive", error)
-    else:
-        yield _archived(day, there, today)
-        if there is None:
-            yield from told("bill", _in_the_bill(warehouse, day))
-    if there is None:
-        for name in ("catalog", "read back", "dashboard"):
-            yield Finding(name, "skip", f"the archive does not give {day}")
-    else:
-        registered = list(told("catalog", _registered(catalog, day)))
-        yield from registered
-        if any(finding.state == "fail" for finding in registered):
-            yield Finding("read back", "skip", f"{day} is not registered as it should be")
+    state, facts = inspection.states[day], inspection.facts
+    there = state.archived
+    yield _of_the_bill(state, facts)
+    good = {
+        states.ARCHIVE: lambda: _archived(there, today),
+        states.CATALOG: lambda: f"{day} is registered at {state.location}",
+        states.READ_BACK: lambda: (
+            f"a reader gets {state.read.rows:,} rows, {money(state.read.total, there.currency)}, as archived"
+        ),
+        states.SCORECARD: lambda: f"{day} is scored as it is archived",
+        states.DASHBOARD: lambda: _shown(facts.shown, there),
+    }
+    for link, detail in good.items():
+        if link in inspection.unknown:
+            yield Finding(link, "fail", f"it cannot be looked at: {inspection.unknown[link]}")
+        elif state.reaches(link):
+            yield Finding(link, "ok", detail())
+        elif state.link == link:
+            yield Finding(link, "fail", f"{day}: {state.cause}: {state.detail}", _imperative(state.mend))
         else:
-            yield from told("read back", _read_back(catalog, there))
-        yield from told("dashboard", _on_the_dashboard(preflight, archive, there))
+            yield Finding(link, "skip", f"{day} stops before it: {state.cause}")
     yield from told("mail", _mailed(outbox, day, there, recipients))
 
 
@@ -182,78 +161,36 @@ def _again(day: date) -> str:
     return f"`finops run --date {day}`"
 
 
-def _archived(day: date, there: PublishedDay | None, today: date) -> Finding:
+def _imperative(mend: str) -> str:
+    """`finops run --date D` -> ``Run `finops run --date D`.``; words for people stay as they are."""
+    return f"Run `{mend}`." if mend.startswith("finops") and "," not in mend else f"{mend[0].upper()}{mend[1:]}."
+
+
+def _of_the_bill(state: DayState, facts: Facts) -> Finding:
+    day = state.day
+    if state.link == states.BILL:
+        return Finding("bill", "fail", f"{day}: {state.cause}: {state.detail}", _imperative(state.mend))
+    if facts.unreadable:
+        return Finding("bill", "fail", f"it cannot be read: {facts.unreadable}", "Mend the bill; the archive stays.")
+    if state.bill:
+        currency = state.archived.currency if state.archived else ""
+        return Finding("bill", "ok", f"it has {day}: {state.bill.rows:,} rows, {money(state.bill.total, currency)}")
+    if day in facts.covered:
+        return Finding("bill", "ok", f"it has {day}")
+    return Finding("bill", "skip", f"it does not have {day} any more: what is archived stays")
+
+
+def _archived(there: PublishedDay, today: date) -> str:
     from finops_assets.core.settlement import settlement
 
-    if there is None:
-        return Finding("archive", "fail", f"{day} is not there", f"{_again(day)}, if the bill has the day.")
-    then, now = there.metadata.get("settlement", ""), settlement(day, today)
+    then, now = there.metadata.get("settlement", ""), settlement(there.day, today)
     final = now if then in ("", now) else f"archived while {then}, {now} since"
-    return Finding(
-        "archive",
-        "ok",
-        f"{day}: {there.rows:,} rows, {money(there.total, there.currency)} ({there.cost_basis}), {final}, "
-        f"version {there.version}",
-    )
+    amount = f"{money(there.total, there.currency)} ({there.cost_basis})"
+    held = ", held: an earlier version was restored" if states.is_held(there) else ""
+    return f"{there.day}: {there.rows:,} rows, {amount}, {final}, version {there.version}{held}"
 
 
-def _in_the_bill(warehouse: Warehouse, day: date) -> Iterator[Finding]:
-    days = warehouse.coverage()
-    where = warehouse.describe().path
-    if day in days:
-        yield Finding("bill", "ok", f"{where} has {day}")
-    elif not days:
-        yield Finding("bill", "fail", f"{where} has no day at all", "Wait for the export's first delivery.")
-    else:
-        yield Finding(
-            "bill",
-            "fail",
-            f"{where} has no charges on {day}; it has {len(days)} day(s) from {days[0]} to {days[-1]}",
-            f"Wait for the export to deliver it, then {_again(day)}.",
-        )
-
-
-def _registered(catalog: Catalog, day: date) -> Iterator[Finding]:
-    location = catalog.registered().get(day)
-    if location is None:
-        yield Finding("catalog", "fail", f"{day} is not registered: no query sees it", f"{_again(day)}.")
-    elif not is_at_its_place(location, day):
-        yield Finding("catalog", "fail", f"{day} is registered at {location}, where it is not", f"{_again(day)}.")
-    else:
-        yield Finding("catalog", "ok", f"{day} is registered at {location}")
-
-
-def is_at_its_place(location: str, day: date) -> bool:
-    """Whether a partition's location, a folder or an S3 address, is where the archive keeps that day."""
-    from finops_assets.core.schemas import day_location
-
-    return f"/{location.rstrip('/')}/".endswith(f"/{day_location(day)}")
-
-
-def _read_back(catalog: Catalog, there: PublishedDay) -> Iterator[Finding]:
-    from finops_assets.core.pipeline import read_fault
-
-    found = catalog.read_back([there.day]).get(there.day)
-    fault = read_fault(found, there)
-    if fault:
-        yield Finding("read back", "fail", f"{there.day}: {fault}", f"{_again(there.day)}.")
-    else:
-        yield Finding(
-            "read back", "ok", f"a reader gets {found.rows:,} rows, {money(found.total, there.currency)}, as archived"
-        )
-
-
-def _on_the_dashboard(preflight: Preflight, archive: Archive, there: PublishedDay) -> Iterator[Finding]:
-    shown = preflight.shown()
-    newest = max(archive.days(), default=there.day)
-    if shown is None:
-        yield Finding("dashboard", "fail", "it was never refreshed", f"{_again(newest)}.")
-        return
-    fault = shown_fault(shown, there, newest)
-    as_of = f"{shown.location}, refreshed {shown.refreshed:%Y-%m-%d %H:%M} UTC"
-    if fault:
-        yield Finding("dashboard", "fail", f"{fault} ({as_of})", f"{_again(newest)}, which refreshes it.")
-        return
+def _shown(shown: Shown, there: PublishedDay) -> str:
     held = []
     if shown.rows is not None:
         held.append(f"{shown.rows:,} rows")
@@ -261,23 +198,7 @@ def _on_the_dashboard(preflight: Preflight, archive: Archive, there: PublishedDa
         held.append(f"up to {shown.newest_day}")
     if there.day in shown.totals:
         held.append(f"{there.day} with {money(there.total, there.currency)}")
-    yield Finding("dashboard", "ok", f"{', '.join(held)} ({as_of})")
-
-
-def shown_fault(shown: Shown, there: PublishedDay, newest: date) -> str:
-    """How what the dashboard shows differs from the archive, as far as this day goes; empty where it does not."""
-    from finops_assets.core.pipeline import HALF_A_CENT
-
-    if shown.expected_rows is not None and shown.rows != shown.expected_rows:
-        return f"it holds {shown.rows or 0:,} rows, the catalog has {shown.expected_rows:,}"
-    if shown.newest_day and shown.newest_day < newest:
-        return f"its newest day is {shown.newest_day}, the archive's is {newest}"
-    total = shown.totals.get(there.day)
-    if total is not None and abs(total - there.total) >= HALF_A_CENT:
-        return f"it shows {money(total, there.currency)} for {there.day}, the archive has {money(there.total)}"
-    if shown.totals and total is None and there.day > min(shown.totals):
-        return f"it does not show {there.day}"
-    return ""
+    return f"{', '.join(held)} ({shown.location}, refreshed {shown.refreshed:%Y-%m-%d %H:%M} UTC)"
 
 
 def _mailed(outbox: Outbox, day: date, there: PublishedDay | None, recipients: Sequence[str]) -> Iterator[Finding]:

@@ -45,6 +45,7 @@ KINDS = {
         "the dashboard was not refreshed", "the dashboard is current again", "The dashboard was not refreshed"
     ),
     "source_late": Kind("the bill is late", "the bill has arrived", "The bill is late"),
+    "cannot_look": Kind("something cannot be looked at", "it can be looked at again", "Something cannot be looked at"),
     "missing_day": Kind("a day is missing", "the day is there", "A day is missing"),
     "not_fresh": Kind("yesterday is not done", "yesterday is done", "Yesterday is not done"),
     "restated": Kind("AWS changed a day that was mailed", "the change was mailed", "A mailed day was restated"),

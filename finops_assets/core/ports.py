@@ -173,6 +173,25 @@ class Refresh:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What the dashboard shows now, as its last refresh left it.
+
+    Attributes:
+        refreshed: when that was.
+        newest_day: the newest day that it shows; None where that cannot be told.
+        rows, expected_rows: what it holds, and what a refresh now would load; None where rows are not counted.
+        totals: each day's total, where it can be told.
+    """
+
+    location: str
+    refreshed: datetime
+    newest_day: date | None
+    rows: int | None = None
+    expected_rows: int | None = None
+    totals: Mapping[date, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Delivery:
     """What became of one message to one recipient."""
 

@@ -1,45 +1,49 @@
-"""What `finops doctor --repair` would do: bill, archive, catalog, dashboard and outbox compared, and the work it takes.
+"""What `finops doctor --repair` would do: the work that makes each day whole, by its state.
 
-Only compared here; the work is done by runs of the assets that each step names.
+Only planned here; the work is done by runs of the assets that each step names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from finops_assets.core.gaps import CANNOT_RUN, Chain, Gap, find_gaps
-from finops_assets.core.money import change
-from finops_assets.core.pipeline import contiguous, read_account_map
-from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, RESTORED_FROM
+from finops_assets.core import states
+from finops_assets.core.pipeline import contiguous
 
 if TYPE_CHECKING:
-    from finops_assets.core.ports import Archive, DayPrint, Warehouse
+    from finops_assets.core.inspection import Inspection
+    from finops_assets.core.states import DayState
 
-ARCHIVE, REGISTER, REFRESH, MAIL, NOTHING = "archive again", "register", "refresh the dashboard", "send the digest", ""
+ARCHIVE, REGISTER, SCORE, REFRESH, MAIL, NOTHING = (
+    "archive again",
+    "register",
+    "score",
+    "refresh the dashboard",
+    "send the digest",
+    "",
+)
 
 ASSETS = {
     ARCHIVE: ("account_ou_map", "finops_daily_summary", "ou_breakdown_parquet", "athena_partition", "ou_scorecard"),
     REGISTER: ("athena_partition",),
+    SCORE: ("ou_scorecard",),
     REFRESH: ("quicksight_dataset",),
     MAIL: ("digest_email",),
 }
 """What makes each step's work; a later step's is not part of an earlier one's."""
 
-_MENDS = {
-    "no object": ARCHIVE,
-    "damaged object": ARCHIVE,
-    "zero rows": ARCHIVE,
-    "partition without rows": ARCHIVE,
-    "not read back as archived": ARCHIVE,
-    "no partition": REGISTER,
-    "wrong location": REGISTER,
-    "doubled registration": REGISTER,
-    "dashboard outdated": REFRESH,
-    "mail unsent": MAIL,
+_WORK = {
+    states.ARCHIVE: ARCHIVE,
+    states.CATALOG: REGISTER,
+    states.READ_BACK: ARCHIVE,
+    states.SCORECARD: SCORE,
+    states.DASHBOARD: REFRESH,
+    states.MAIL: MAIL,
 }
+_OTHERWISE = {"doubled registration": REGISTER, "mail in doubt": NOTHING}
 
 
 @dataclass(frozen=True)
@@ -52,46 +56,30 @@ class Step:
     why: str
 
 
-def plan(days: Sequence[date], chain: Chain, warehouse: Warehouse, archive: Archive) -> list[Step]:
+def plan(inspection: Inspection) -> list[Step]:
     """The steps that make every day whole and as the bill has it now, in the order in which they are to be done.
 
-    Costs one query over all days that the bill has. A day that was restored by hand stays as it is.
+    A day that was restored by hand stays as it is.
     """
-    gaps = find_gaps(days, chain)
-    why = {day: gap for gap in gaps for day in gap.days}
-    found = {day: (_MENDS.get(gap.cause, NOTHING), _words(gap)) for day, gap in why.items()}
-    found |= {
-        day: (ARCHIVE, reason)
-        for day, reason in _differing(chain, warehouse, archive).items()
-        if day not in why or why[day].cause not in CANNOT_RUN
-    }
-    steps = [step for work in (ARCHIVE, REGISTER) for step in _steps(work, found)]
-    newest = max([*chain.archived, *(step.last for step in steps)], default=None)
+    found = {day: (work_of(state.cause), _words(state)) for day, state in inspection.states.items() if not state.whole}
+    steps = [step for work in (ARCHIVE, REGISTER, SCORE) for step in _steps(work, found)]
+    newest = max([*inspection.archived, *(step.last for step in steps)], default=None)
     if newest and (steps or any(work == REFRESH for work, _ in found.values())):
         reason = "its days change above" if steps else next(why for work, why in found.values() if work == REFRESH)
         steps.append(Step(newest, newest, REFRESH, reason))
     return [*steps, *_steps(MAIL, found), *_steps(NOTHING, found)]
 
 
-def _differing(chain: Chain, warehouse: Warehouse, archive: Archive) -> dict[date, str]:
-    """Archived days that the bill has otherwise now."""
-    both = sorted(set(chain.covered) & chain.archived.keys())
-    if not both:
-        return {}
-    accounts = read_account_map(archive) if archive.get(ACCOUNT_MAP_PATH) else ACCOUNT_OU_MAP.empty_table()
-    prints: Mapping[date, DayPrint] = warehouse.fingerprints(both[0], both[-1], accounts)
-    differing = {}
-    for day in both:
-        there, bill = chain.archived[day], prints.get(day)
-        if there and bill and there.fingerprint != bill.fingerprint and RESTORED_FROM not in there.metadata:
-            moved = bill.total - there.total
-            differing[day] = f"the bill has {change(moved)} {there.currency}" if moved else "the bill has other rows"
-    return differing
+def work_of(cause: str) -> str:
+    """The work that mends a cause; empty where only people can."""
+    if cause in states.CANNOT_RUN:
+        return NOTHING
+    return _OTHERWISE.get(cause, _WORK[states.CAUSES[cause]])
 
 
 def _steps(work: str, found: Mapping[date, tuple[str, str]]) -> list[Step]:
     """The days of one kind of work, a step for each contiguous stretch of one reason."""
-    steps = []
+    steps: list[Step] = []
     for stretch in contiguous(sorted(day for day, (wanted, _) in found.items() if wanted == work)):
         for day in stretch:
             why = found[day][1]
@@ -102,5 +90,5 @@ def _steps(work: str, found: Mapping[date, tuple[str, str]]) -> list[Step]:
     return steps
 
 
-def _words(gap: Gap) -> str:
-    return f"{gap.cause}: {gap.detail}" + (f"; {gap.mend}" if gap.cause in CANNOT_RUN else "")
+def _words(state: DayState) -> str:
+    return f"{state.cause}: {state.detail}" + (f"; {state.mend}" if state.cause in states.CANNOT_RUN else "")

@@ -170,6 +170,21 @@ def read(archive: Archive, day: date) -> Scorecard | None:
     return None if data is None else from_parquet(data, scorecard_path(day))
 
 
+def made_of(archive: Archive, day: date) -> str:
+    """The fingerprint of the archived rows that the day's scorecard is made of; empty where none can be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    data = archive.get(scorecard_path(day))
+    if data is None:
+        return ""
+    try:
+        said = pq.read_schema(pa.BufferReader(data)).metadata or {}
+        return str(json.loads(said[b"finops.scorecard"])["fingerprint"])
+    except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
+        return ""
+
+
 def from_parquet(data: bytes, where: str) -> Scorecard:
     """What `to_parquet` has written.
 

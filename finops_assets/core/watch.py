@@ -6,41 +6,40 @@ objects, and one query when the bill was refreshed; nothing is remembered but in
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.core.errors import DamagedError
-from finops_assets.core.gaps import CANNOT_RUN, Chain, Gap, expected_days, find_gaps
-from finops_assets.core.incidents import Incidents, Trouble
+from finops_assets.core import states
+from finops_assets.core.errors import FinopsError
+from finops_assets.core.incidents import Incident, Incidents, Trouble
 from finops_assets.core.money import change, money
-from finops_assets.core.pipeline import contiguous, days_between, delivered_until, in_words, read_account_map
-from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, RESTORED_FROM
+from finops_assets.core.pipeline import days_between, delivered_until, in_words
 from finops_assets.core.settlement import Journal, first_open_day
+from finops_assets.core.states import CANNOT_RUN, difference
 
 if TYPE_CHECKING:
     from finops_assets.core.anomalies import Episode
     from finops_assets.core.episodes import Reconciled
+    from finops_assets.core.inspection import Inspection, Inspector
     from finops_assets.core.morning import Morning
     from finops_assets.core.outbox import Outbox
-    from finops_assets.core.ports import Archive, Catalog, PublishedDay, Warehouse
+    from finops_assets.core.ports import Archive, Warehouse
     from finops_assets.core.restatements import Restatement
 
-REFRESHED_PATH = "dashboard/refreshed.json"
-THE_BILL, THE_DASHBOARD, THE_NEWEST_DAY = "the bill", "the dashboard", "the newest day"
+THE_BILL, THE_DAYS, THE_DASHBOARD, THE_NEWEST_DAY = "the bill", "the days", "the dashboard", "the newest day"
 """What incidents are about that are not about a day."""
 
-READERS = 8
 LONGEST_WAIT = timedelta(days=1)
+BLIND_FOR = timedelta(minutes=10)
+"""How long something cannot be looked at before it is told: a bill that is being copied is unreadable for a minute."""
 
-PUBLISHED, MAILED, SHOWN, TOLD = FRESHNESS = (
+PUBLISHED, MAILED, SHOWN, WHOLE, TOLD = FRESHNESS = (
     "yesterday_is_published",
     "yesterday_is_mailed",
     "dashboard_is_current",
+    "every_day_is_whole",
     "alerts_are_told",
 )
 """What is true each morning from the deadline on, whatever was backfilled in between; names of the asset checks."""
@@ -55,31 +54,12 @@ class News:
         new: days that are in the bill and not in the archive.
         restated: days that the archive has otherwise.
         unchanged: days that it has as the bill does.
-        prints: the fingerprints that the new and restated days will have.
     """
 
     seen: str
     new: tuple[date, ...]
     restated: tuple[date, ...]
     unchanged: tuple[date, ...]
-    prints: Mapping[date, str]
-
-
-@dataclass(frozen=True)
-class Look:
-    """Every day's state, from listings: what is not whole, and what is there."""
-
-    yesterday: date
-    days: tuple[date, ...]
-    archived: frozenset[date]
-    gaps: tuple[Gap, ...]
-    behind: str
-    asked: str
-    in_bill: frozenset[date]
-
-    @property
-    def not_whole(self) -> frozenset[date]:
-        return frozenset(day for gap in self.gaps for day in gap.days)
 
 
 @dataclass
@@ -111,10 +91,11 @@ class Attempts:
 
 
 class Watch:
-    """Looks at bill, archive, catalog, dashboard and outbox, and says of each incident whether it is still one.
+    """Notices new and changed days, asks for each day's state, and says of each incident whether it is still one.
 
     Args:
-        warehouse, archive, catalog, outbox, morning, journal, incidents: the parts that are looked at.
+        inspector: tells the state of the days.
+        warehouse, archive, outbox, morning, journal, incidents: the parts that are looked at.
         first_day: bill.first_day.
         complete_after: bill.complete_after_hours.
         deadline: the time (UTC) at which a day's digest is due.
@@ -123,9 +104,9 @@ class Watch:
     def __init__(
         self,
         *,
+        inspector: Inspector,
         warehouse: Warehouse,
         archive: Archive,
-        catalog: Catalog,
         outbox: Outbox,
         morning: Morning,
         journal: Journal,
@@ -134,7 +115,7 @@ class Watch:
         complete_after: float,
         deadline: Callable[[date], datetime],
     ) -> None:
-        self._warehouse, self._archive, self._catalog, self._outbox = warehouse, archive, catalog, outbox
+        self.inspector, self._warehouse, self._archive, self._outbox = inspector, warehouse, archive, outbox
         self.morning, self.journal, self.incidents = morning, journal, incidents
         self._first_day, self._complete_after, self.deadline = first_day, complete_after, deadline
 
@@ -147,103 +128,35 @@ class Watch:
         may still change. A day that was restored by hand is held: it is no news.
         """
         glance = self._warehouse.glance()
-        map_bytes = self._archive.get(ACCOUNT_MAP_PATH)
-        state = f"{glance.snapshot}-{hashlib.sha256(map_bytes or b'').hexdigest()[:8]}"
+        state = self.inspector.bill.state(glance)
         if state == seen:
             return None
         today = now.date()
         until = min(filter(None, (today - timedelta(days=1), delivered_until(glance.updated, self._complete_after))))
         start = max(first_open_day(today), self._first_day)
-        there = [day for day in self._archive.days() if day <= until]
         if until < start:
-            return News(state, (), (), (), {})
-        accounts = read_account_map(self._archive) if map_bytes else ACCOUNT_OU_MAP.empty_table()
-        prints = self._warehouse.fingerprints(start, until, accounts)
-        with ThreadPoolExecutor(READERS) as readers:
-            open_days = [day for day in there if day in prints]
-            archived = dict(zip(open_days, readers.map(self._described, open_days), strict=True))
+            return News(state, (), (), ())
+        compared = self.inspector.bill.compare(now, days_between(start, until))
+        prints = {day: print_ for day, print_ in compared.prints.items() if start <= day <= until}
+        archived = {day: of for day, (_, of) in compared.archived.items() if day in prints}
+        there = [day for day in self._archive.days() if day <= until]
         # What nobody asked to keep is not begun by itself: of an empty archive, the newest day only.
         first = min(there, default=max(prints, default=until))
-        new = tuple(day for day in prints if day not in archived and day >= first)
-        differing = [
-            day for day, found in archived.items() if not found or found.fingerprint != prints[day].fingerprint
-        ]
-        restated = tuple(day for day in differing if not _is_held(archived[day]))
-        unchanged = tuple(day for day in archived if day not in differing)
-        self.journal.record(glance.snapshot, now, unchanged=unchanged, changed=(*new, *differing), today=today)
-        return News(state, new, restated, unchanged, {d: prints[d].fingerprint for d in (*new, *restated)})
-
-    def owed(self, prints: Mapping[date, str]) -> list[date]:
-        """The days that are not archived as these fingerprints say, ascending; a restored one is held."""
-        found = {day: self._described(day) for day in sorted(prints)}
-        return [
-            day
-            for day, there in found.items()
-            if not there or (there.fingerprint != prints[day] and not _is_held(there))
-        ]
-
-    def _described(self, day: date) -> PublishedDay | None:
-        """What the archive says of the day; nothing where its object is damaged, which a run of the day mends."""
-        try:
-            return self._archive.describe(day)
-        except DamagedError:
-            return None
-
-    # --- the chain ------------------------------------------------------------------------------------------------
-
-    def look(self, now: datetime, asked: str = "", in_bill: Collection[date] = ()) -> Look:
-        """Which days are not whole, from the first that is archived to yesterday, without reading any of them.
-
-        Args:
-            now: the time (aware, UTC).
-            asked, in_bill: what an earlier look found of absent days: `Look.asked` and `Look.in_bill`. The bill is
-                asked for the days that the archive does not have, and only if it was not asked before.
-        """
-        yesterday = now.date() - timedelta(days=1)
-        written = self._archive.written()
-        days = expected_days((), written, self._first_day, yesterday) if written else [yesterday]
-        absent = [day for day in days if day not in written]
-        glance = self._warehouse.glance()
-        state = f"{glance.snapshot} {in_words(absent) if written else 'nothing archived'}" if absent else ""
-        if absent and state != asked:
-            until = delivered_until(glance.updated, self._complete_after)
-            in_bill = [day for day in self._warehouse.coverage() if day <= min(until or yesterday, yesterday)]
-        if not written:  # what nobody asked to keep is not begun by itself: only the bill's newest day
-            days = absent = days_between(max(in_bill, default=yesterday), yesterday)
-        behind = self.dashboard_fault(written) if written else ""
-        chain = Chain(
-            covered=frozenset(in_bill) | (written.keys() if absent else frozenset()),
-            archived=dict.fromkeys(written),
-            registered=self._catalog.registered(),
-            read=None,
-            shown=None,
-            behind=behind,
-            mailed=self._mailed(written),
+        new = tuple(day for day in prints if day not in there and day >= first)
+        # A day that is there and could not be described is damaged: a run of it writes it anew.
+        restated = tuple(
+            day for day in prints if day in there and (day not in archived or difference(prints[day], archived[day]))
         )
-        gaps = tuple(find_gaps(days, chain))
-        return Look(yesterday, tuple(days), frozenset(written), gaps, behind, state, frozenset(absent) & set(in_bill))
+        unlike = {day for day in archived if archived[day].fingerprint != prints[day].fingerprint}
+        unchanged = tuple(day for day in archived if day not in unlike)
+        self.journal.record(glance.snapshot, now, unchanged=unchanged, changed=(*new, *restated, *unlike), today=today)
+        return News(state, new, restated, unchanged)
 
-    def _mailed(self, archived: Collection[date]) -> dict[date, str]:
-        """The newest day's mail alone: of older days nobody waits for a digest, and each would be looked at."""
-        newest = max(archived, default=None)
-        return {newest: self._outbox.mailed(newest).state} if newest else {}
+    # --- the days -------------------------------------------------------------------------------------------------
 
-    def note_refresh(self) -> Callable[[], None]:
-        """Called before the dashboard is refreshed: returns what is called after, which notes what it then shows."""
-        written = self._archive.written()
-        facts = {"newest_day": str(max(written)), "newest_write": max(written.values()).isoformat()}
-        return lambda: self._archive.put(REFRESHED_PATH, json.dumps(facts).encode()) and None
-
-    def dashboard_fault(self, written: Mapping[date, datetime]) -> str:
-        """How the dashboard is older than the archive; empty where it is not."""
-        data = self._archive.get(REFRESHED_PATH)
-        if data is None:
-            return "it was never refreshed"
-        facts = json.loads(data)
-        late = [day for day, at in written.items() if at > datetime.fromisoformat(facts["newest_write"])]
-        if late:
-            return f"{in_words(sorted(late))} was written after its last refresh"
-        return "" if facts["newest_day"] == str(max(written)) else f"its newest day is {facts['newest_day']}"
+    def look(self, now: datetime, asked: str = "", in_bill: Collection[date] = ()) -> Inspection:
+        """The state of every day from the first that is archived to yesterday, without a query: `Inspector.cheap`."""
+        return self.inspector.cheap(now, asked, in_bill)
 
     def due_day(self, now: datetime) -> date:
         """The newest day whose deadline is past."""
@@ -252,21 +165,24 @@ class Watch:
 
     def freshness(self, now: datetime) -> dict[str, str]:
         """Each promise of FRESHNESS with how it is broken, empty where it is kept."""
-        from finops_assets.core.doctor import is_at_its_place
-
-        day = self.due_day(now)
-        written, location = self._archive.written(), self._catalog.registered().get(day)
-        published = ""
-        if day not in written:
-            published = f"{day} is not in the archive"
-        elif location is None or not is_at_its_place(location, day):
-            published = f"{day} is archived, and no query sees it"
+        day, look = self.due_day(now), self.look(now)
+        state = look.states.get(day) or states.state_of(day, look.facts)
+        fault = f"{day}: {state.cause}, {state.detail}"
         mailed = self._outbox.mailed(day)
+        board = look.unknown.get(states.DASHBOARD) or look.facts.behind
+        outdated = [f"{in_words(gap.days)}: {gap.detail}" for gap in look.gaps if gap.cause == states.OUTDATED]
+        older = {gap: [d for d in gap.days if d < day] for gap in look.gaps}
+        others = [
+            f"{in_words(days)}: {gap.cause}, {gap.detail}"
+            for gap, days in older.items()
+            if days and gap.cause not in (states.LATE, states.NO_SUCH_DAY)
+        ]
         untold = [f"{incident.key}: {incident.untold}" for incident in self.incidents.open() if incident.untold]
         return {
-            PUBLISHED: published,
+            PUBLISHED: "" if state.reaches(states.READ_BACK) else fault,
             MAILED: "" if mailed.state == "sent" else f"{day}: {mailed}",
-            SHOWN: self.dashboard_fault(written) if written else "there is nothing to show",
+            SHOWN: (board or "; ".join(outdated)) if look.archived else "there is nothing to show",
+            WHOLE: "; ".join([*others, *([look.facts.unreadable] if look.facts.unreadable else [])]),
             TOLD: "; ".join(untold),
         }
 
@@ -400,7 +316,7 @@ class Watch:
                 for day in _days_of(incident.trouble.about or incident.subject):
                     attempts.made.setdefault(day, (1, incident.opened))
 
-    def tend(self, look: Look, attempts: Attempts, busy: Collection[date], now: datetime) -> None:
+    def tend(self, look: Inspection, attempts: Attempts, busy: Collection[date], now: datetime) -> None:
         """Open and close what only a look at everything can tell.
 
         Args:
@@ -410,33 +326,14 @@ class Watch:
             now: the time (aware, UTC).
         """
         open_now = self.incidents.open()
-        failed = {
-            day
-            for i in open_now
-            if i.kind in ("run_failed", "dashboard_failed")
-            for day in _days_of(i.trouble.about or i.subject)
-        }
-        late = [gap for gap in look.gaps if gap.cause == "source late"]
-        if late and now >= self.deadline(look.yesterday):
-            self.source_late(look.yesterday, late[-1].detail, now)
-        elif look.yesterday in look.archived or look.yesterday in look.in_bill:
-            self.incidents.heal("source_late", [THE_BILL])
-        self.done(
-            [day for i in open_now for day in _days_of(i.subject) if day in look.archived - look.not_whole - set(busy)]
-        )
-        missing = {}
-        for gap in look.gaps:
-            for day in gap.days:
-                hopeless = gap.cause in CANNOT_RUN
-                tried = attempts.made.get(day, (0, now))[0]
-                # Told only once it was tried in vain; one that a failed run or the late bill explains is told already.
-                if gap.cause != "source late" and day not in failed and day not in busy and (hopeless or tried):
-                    words = f"run {tried} time(s) by itself" if tried else "nothing: running it would not help"
-                    missing[str(day)] = Trouble(f"{gap.cause}: {gap.detail}", words, gap.mend)
-        still = {i.subject for i in open_now if i.kind == "missing_day"} & {str(day) for day in look.not_whole}
-        self.incidents.settle("missing_day", {i.subject: i.trouble for i in open_now if i.subject in still} | missing)
+        self._tend_late(look, now)
+        about = {day for i in open_now if i.kind in ("run_failed", "missing_day") for day in _days_of(i.subject)}
+        healed = self._as_in_bill(about & (look.archived - look.not_whole - set(busy)), look, now)
+        self.done(sorted(healed))
+        self._tend_missing(look, attempts, busy, open_now, healed)
         kinds = {incident.kind for incident in open_now}
-        if "dashboard_failed" in kinds and not look.behind:
+        current = not look.facts.behind and states.DASHBOARD not in look.unknown
+        if "dashboard_failed" in kinds and current and not any(gap.cause == states.OUTDATED for gap in look.gaps):
             self.incidents.heal("dashboard_failed", [THE_DASHBOARD])
         if "not_fresh" in kinds:
             self.incidents.heal("not_fresh", [name for name, fault in self.freshness(now).items() if not fault])
@@ -446,6 +343,80 @@ class Watch:
             for incident in self.incidents.open():
                 if incident.untold:
                     self.incidents.break_(incident.kind, incident.subject, incident.trouble)
+
+    def _as_in_bill(self, days: Collection[date], look: Inspection, now: datetime) -> set[date]:
+        """Those of the days that are as the bill has them now, or that it does not have any more; none if it is unread.
+
+        Whatever was said of a day is no longer so only then: an old object that is whole does not make it true.
+        """
+        if not days or look.facts.unreadable:
+            return set()
+        unknown = [day for day in sorted(days) if look.states[day].as_in_bill is None]
+        equal = {day for day in days if look.states[day].as_in_bill}
+        if not unknown:
+            return equal
+        try:
+            compared = self.inspector.bill.compare(now, unknown)
+        except FinopsError:
+            return equal
+        of = compared.archived
+        return equal | {
+            day
+            for day in unknown
+            if day not in compared.prints or (day in of and not difference(compared.prints[day], of[day][1]))
+        }
+
+    def _tend_late(self, look: Inspection, now: datetime) -> None:
+        """The bill's newest day: late, or there."""
+        late = [gap for gap in look.gaps if gap.cause == states.LATE]
+        if late and now >= self.deadline(look.yesterday):
+            self.source_late(look.yesterday, late[-1].detail, now)
+        elif look.yesterday in look.archived or look.yesterday in look.in_bill:
+            self.incidents.heal("source_late", [THE_BILL])
+
+    def _tend_missing(
+        self,
+        look: Inspection,
+        attempts: Attempts,
+        busy: Collection[date],
+        open_now: Sequence[Incident],
+        healed: Collection[date],
+    ) -> None:
+        """Days that are not whole and that nothing mends by itself: told once, until they are whole."""
+        failed = {
+            day
+            for i in open_now
+            if i.kind in ("run_failed", "dashboard_failed")
+            for day in _days_of(i.trouble.about or i.subject)
+        }
+        missing = {}
+        for gap in look.gaps:
+            for day in gap.days:
+                hopeless = gap.cause in CANNOT_RUN
+                tried = attempts.made.get(day, (0, None))[0]
+                # Told only once it was tried in vain; one that a failed run or the late bill explains is told already.
+                explained = gap.cause in (states.LATE, states.UNREADABLE) or day in failed or day in busy
+                if not explained and (hopeless or tried):
+                    words = f"run {tried} time(s) by itself" if tried else "nothing: running it would not help"
+                    missing[str(day)] = Trouble(f"{gap.cause}: {gap.detail}", words, gap.mend)
+        not_healed = {str(day) for day in look.states if day not in healed}
+        still = {i.subject for i in open_now if i.kind == "missing_day"} & not_healed
+        self.incidents.settle("missing_day", {i.subject: i.trouble for i in open_now if i.subject in still} | missing)
+
+    def cannot_look(self, what: str, error: FinopsError | None, since: datetime | None, now: datetime) -> None:
+        """A sensor could not look at something: tell of it once that lasts; all clear once it can.
+
+        Args:
+            what: THE_BILL or THE_DAYS.
+            error: why not; None where it could.
+            since: when it first could not (aware).
+            now: the time (aware, UTC).
+        """
+        if error is None:
+            self.incidents.heal("cannot_look", [what])
+        elif since and now - since >= BLIND_FOR:
+            tried = f"it is looked at every minute since {since:%Y-%m-%d %H:%M} UTC; nothing is noticed meanwhile"
+            self.incidents.break_("cannot_look", what, Trouble(str(error), tried, "finops doctor"))
 
     def tell_restated(self, now: datetime) -> None:
         """Close what the readers have been told of."""
@@ -459,6 +430,7 @@ class Watch:
             "source_late",
             "missing_day",
             "dashboard_failed",
+            "cannot_look",
         }
         day = self.due_day(now)
         broken = {
@@ -478,16 +450,6 @@ def _subject(episode: Episode, times: int) -> str:
 def _name(episode: Episode) -> str:
     parts = " ".join(part for part in (episode.ou, episode.service, episode.account) if part)
     return f"{' '.join(parts.split())} ({episode.id})"
-
-
-def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
-    """Contiguous stretches as (first, last): a run each."""
-    return [(stretch[0], stretch[-1]) for stretch in contiguous(sorted(set(days)))]
-
-
-def _is_held(day: PublishedDay | None) -> bool:
-    """Whether somebody has put an earlier version in the day's place."""
-    return day is not None and RESTORED_FROM in day.metadata
 
 
 def _days_of(subject: str) -> list[date]:

@@ -26,6 +26,7 @@ PROMISES = {
     "yesterday_is_published": "The newest day that is due is archived and registered where queries find it.",
     "yesterday_is_mailed": "Every recipient has the digest of the newest day that is due.",
     "dashboard_is_current": "The dashboard was refreshed after the newest archived day was written.",
+    "every_day_is_whole": "No older day is missing, damaged, other than in the bill, or seen by no query.",
     "alerts_are_told": "Every open incident has reached the alert channel.",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from datetime import date, datetime
@@ -14,11 +14,12 @@ import dagster as dg
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
+from finops_assets.core import repair
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.gaps import CANNOT_RUN
 from finops_assets.core.pipeline import days_between, in_words
 from finops_assets.core.ports import Metrics
-from finops_assets.core.watch import Attempts, Watch, stretches
+from finops_assets.core.states import CANNOT_RUN, NO_SCORECARD, stretches
+from finops_assets.core.watch import THE_BILL, THE_DAYS, Attempts, Watch
 from finops_assets.defs.alerts import days_of
 from finops_assets.defs.assets import REASON_TAG
 from finops_assets.settings import Settings
@@ -70,35 +71,24 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
     def bill_has_news(context: dg.SensorEvaluationContext, watch: dg.ResourceParam[Watch]) -> Any:
         now = clock()
         cursor = json.loads(context.cursor or "{}")
-        seen, owed = cursor.get("seen", ""), cursor.get("owed", {})
-        attempts = Attempts.from_record(minutes, cursor.get("attempts", {}))
         try:
             done, news = comparing.done(lambda: watch.news(now, cursor.get("seen", "")))
-            if not done:
-                return dg.SkipReason("the bill is being compared with the archive")
-            if news:
-                # A new day whose run fails is for missing_days; a changed one is owed until it is as in the bill.
-                seen, attempts = news.seen, Attempts(minutes)
-                owed = {str(day): news.prints[day] for day in news.restated}
-            elif not owed:
-                return dg.SkipReason("the bill is as it was")
-            prints = {date.fromisoformat(day): print_ for day, print_ in owed.items()}
-            changed = sorted(prints) if news else watch.owed(prints)
         except FinopsError as error:
-            return dg.SkipReason(f"the bill cannot be looked at: {error}")
+            return blind(context, cursor, watch, THE_BILL, error, now)
+        if not done:
+            return dg.SkipReason("the bill is being compared with the archive")
+        sighted(context, cursor, watch, THE_BILL, now)
+        if not news:
+            return dg.SkipReason("the bill is as it was")
+        # What fails here is for missing_days, which knows each day's state.
+        context.update_cursor(json.dumps({"seen": news.seen}))
         busy = busy_days(context.instance)
-        due = [day for day in changed if day not in busy and attempts.due(day, now)]
-        attempts.make(due, now)
-        owed = {str(day): owed[str(day)] for day in changed}
-        context.update_cursor(json.dumps({"seen": seen, "owed": owed, "attempts": attempts.as_record()}))
-        key = f"{seen} {now:%Y-%m-%dT%H:%M}"
+        key = f"{news.seen} {now:%Y-%m-%dT%H:%M}"
         # Changed days first: the newest day's digest then tells of them. And apart from new ones, which it covers.
-        requests = [run_request(*ends, key, "the bill has changed this day") for ends in stretches(due)]
-        new = [day for day in news.new if day not in busy] if news else []
+        changed, new = ([day for day in days if day not in busy] for days in (news.restated, news.new))
+        requests = [run_request(*ends, key, "the bill has changed this day") for ends in stretches(changed)]
         requests += [run_request(*ends, key, "the bill has this day now") for ends in stretches(new)]
-        return requests or dg.SkipReason(
-            f"{in_words(changed)} is being run" if changed else "all days are as in the bill"
-        )
+        return requests or dg.SkipReason("all days are as in the bill")
 
     @dg.sensor(
         job=job,
@@ -120,8 +110,10 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
             watch.count_failures(attempts)
             watch.tend(look, attempts, busy, now)
         except FinopsError as error:
-            return dg.SkipReason(f"the days cannot be looked at: {error}")
-        wanted = [day for gap in look.gaps if gap.cause not in CANNOT_RUN for day in gap.days]
+            return blind(context, cursor, watch, THE_DAYS, error, now)
+        sighted(context, cursor, watch, THE_DAYS, now)
+        causes = {day: gap.cause for gap in look.gaps for day in gap.days}
+        wanted = [day for day, cause in causes.items() if cause not in CANNOT_RUN]
         due = [day for day in wanted if day not in busy and attempts.due(day, now)]
         # The newest first where there are more than the cap: people wait for those.
         due = sorted(due)[-cap:]
@@ -130,8 +122,14 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
         context.update_cursor(json.dumps(record))
         if not due:
             return dg.SkipReason(f"{in_words(sorted(look.not_whole))} not whole" if look.gaps else "every day is whole")
-        causes = {day: gap.cause for gap in look.gaps for day in gap.days}
-        return [run_request(*ends, f"missing {now:%Y-%m-%dT%H:%M}", causes[ends[0]]) for ends in stretches(due)]
+        # A run for each stretch of one kind of work: what is archived already need not be read from the bill again.
+        key = f"missing {now:%Y-%m-%dT%H:%M}"
+        works = dict.fromkeys(_assets(causes[day]) for day in due)
+        return [
+            run_request(*ends, key, causes[ends[0]], assets)
+            for assets in works
+            for ends in stretches(day for day in due if _assets(causes[day]) == assets)
+        ]
 
     @dg.sensor(
         minimum_interval_seconds=600,
@@ -164,11 +162,45 @@ def busy_days(instance: dg.DagsterInstance) -> set[date]:
     return busy
 
 
-def run_request(first: date, last: date, key: str, reason: str) -> dg.RunRequest:
-    """A run of a day or of a contiguous range; the same key asks for it once."""
-    run_key = f"{first} {last} {key}"
-    tags = {REASON_TAG: reason}
+def _assets(cause: str) -> tuple[str, ...]:
+    """The assets that mend a cause, where a run of all of them is not needed; empty for all."""
+    return repair.ASSETS[repair.SCORE] if cause == NO_SCORECARD else ()
+
+
+def run_request(first: date, last: date, key: str, reason: str, assets: Sequence[str] = ()) -> dg.RunRequest:
+    """A run of a day or of a contiguous range, of these assets or of all; the same key asks for it once."""
+    how: dict[str, Any] = {"run_key": f"{first} {last} {key}", "tags": {REASON_TAG: reason}}
+    if assets:
+        how["asset_selection"] = [dg.AssetKey(name) for name in assets]
     if first == last:
-        return dg.RunRequest(run_key=run_key, partition_key=str(first), tags=tags)
+        return dg.RunRequest(partition_key=str(first), **how)
     ends = {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}
-    return dg.RunRequest(run_key=run_key, tags=tags | ends)
+    return dg.RunRequest(**how | {"tags": how["tags"] | ends})
+
+
+def blind(
+    context: dg.SensorEvaluationContext,
+    cursor: dict[str, Any],
+    watch: Watch,
+    what: str,
+    error: FinopsError,
+    now: datetime,
+) -> dg.SkipReason:
+    """What a sensor does when it cannot look: it says so, and once that lasts, an alert does."""
+    since = cursor.setdefault("blind since", now.isoformat())
+    context.update_cursor(json.dumps(cursor))
+    said = f"{what} cannot be looked at: {error}"
+    try:
+        watch.cannot_look(what, error, datetime.fromisoformat(since), now)
+    except FinopsError as untold:
+        said += f"; and nobody was told: {untold}"
+    return dg.SkipReason(said)
+
+
+def sighted(
+    context: dg.SensorEvaluationContext, cursor: dict[str, Any], watch: Watch, what: str, now: datetime
+) -> None:
+    """It can look again: all clear, if anybody was told that it could not."""
+    if cursor.pop("blind since", None):
+        context.update_cursor(json.dumps(cursor))
+        watch.cannot_look(what, None, None, now)

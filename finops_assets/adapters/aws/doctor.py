@@ -13,8 +13,9 @@ from uuid import uuid4
 
 from finops_assets.adapters.aws.mailer import suppressed
 from finops_assets.adapters.aws.session import DENIED, AwsError, AwsSession, explained
-from finops_assets.core.doctor import Finding, Shown, addresses, bare, broken, told, undelivered
+from finops_assets.core.doctor import Finding, addresses, bare, broken, told, undelivered
 from finops_assets.core.errors import BillError, FinopsError, SettingsError
+from finops_assets.core.ports import Shown
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.athena import Athena

@@ -15,8 +15,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.core.doctor import Finding, Shown, addresses, bare, told, undelivered
-from finops_assets.core.errors import ArchiveError
+from finops_assets.core.doctor import Finding, addresses, bare, told, undelivered
+from finops_assets.core.errors import ArchiveError, DamagedError
+from finops_assets.core.ports import Shown
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Warehouse
@@ -193,16 +194,19 @@ def page_shown(page: bytes, location: str, refreshed: datetime) -> Shown:
     """What a dashboard page holds, by the figures in it.
 
     Raises:
-        ArchiveError: it is no page of ours.
+        DamagedError: it is no page of ours, or not a whole one.
     """
     found = PAGE_DATA.search(page)
-    if found is None:
-        raise ArchiveError("is no dashboard of ours", where=location, fix="`finops run` writes it anew.")
-    data: dict[str, Any] = json.loads(found[1])
-    days = [date.fromisoformat(day) for day in data["days"]]
-    totals = {
-        day: Decimal(sum(amounts[i] for amounts in data["amounts"])).scaleb(-6)
-        + Decimal(sum(rest[i] for rest in data["ou_rest"])).scaleb(-12)
-        for i, day in enumerate(days)
-    }
+    try:
+        data: dict[str, Any] = json.loads(found[1] if found else b"")
+        days = [date.fromisoformat(day) for day in data["days"]]
+        totals = {
+            day: Decimal(sum(amounts[i] for amounts in data["amounts"])).scaleb(-6)
+            + Decimal(sum(rest[i] for rest in data["ou_rest"])).scaleb(-12)
+            for i, day in enumerate(days)
+        }
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise DamagedError(
+            "is no whole dashboard of ours", where=location, fix="`finops run` writes it anew."
+        ) from None
     return Shown(location, refreshed, days[-1], totals=totals)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from finops_assets.core.doctor import Shown
-from finops_assets.core.gaps import CAUSES, Chain, Gap, expected_days, find_gaps
-from finops_assets.core.ports import CatalogDay, PublishedDay
-from finops_assets.core.schemas import day_location, day_path
+from finops_assets.core import states
+from finops_assets.core.ports import CatalogDay, DayPrint, PublishedDay, Shown
+from finops_assets.core.schemas import RESTORED_FROM, day_location, day_path
+from finops_assets.core.states import CAUSES, Facts, Gap, expected_days, state_of
 from finops_assets_tests.test_cli import demo, finops
 
 __all__ = ["demo"]
@@ -31,11 +31,13 @@ def archived(day: date) -> PublishedDay:
     return PublishedDay(day, day_path(day), "v1", 7, TOTAL, "USD", "billed", "abc", 100)
 
 
-def whole() -> Chain:
+def whole() -> Facts:
     """Six days of which nothing is missing."""
     shown = Shown("d.html", datetime(2025, 9, 7, 7, tzinfo=UTC), LAST, totals=dict.fromkeys(DAYS, TOTAL))
-    return Chain(
+    return Facts(
         covered=frozenset(DAYS),
+        prints={day: DayPrint("abc", TOTAL, 7) for day in DAYS},
+        scored=frozenset(DAYS),
         archived={day: archived(day) for day in DAYS},
         registered={day: day_location(day) for day in DAYS},
         read={day: CatalogDay(day, day_location(day), 7, TOTAL, 0) for day in DAYS},
@@ -44,20 +46,24 @@ def whole() -> Chain:
     )
 
 
-def without(chain: Chain, link: str, *days: date) -> Chain:
-    """The chain as if these days were not in one of its links."""
-    there = getattr(chain, link)
-    left = there - set(days) if link == "covered" else {d: v for d, v in there.items() if d not in days}
-    return replace(chain, **{link: left})
+def gaps_of(facts: Facts) -> list[Gap]:
+    return states.gaps(state_of(day, facts) for day in DAYS)
 
 
-def changed(chain: Chain, link: str, day: date, value: object) -> Chain:
-    return replace(chain, **{link: {**getattr(chain, link), day: value}})
+def without(facts: Facts, link: str, *days: date) -> Facts:
+    """The facts as if these days were not in one of its links."""
+    there = getattr(facts, link)
+    left = there - set(days) if link in ("covered", "scored") else {d: v for d, v in there.items() if d not in days}
+    return replace(facts, **{link: left})
+
+
+def changed(facts: Facts, link: str, day: date, value: object) -> Facts:
+    return replace(facts, **{link: {**getattr(facts, link), day: value}})
 
 
 RUN = f"finops run --date {MIDDLE}"
 READ = CatalogDay(MIDDLE, day_location(MIDDLE), 7, TOTAL, 0)
-BROKEN: list[tuple[str, Callable[[Chain], Chain], str, str]] = [
+BROKEN: list[tuple[str, Callable[[Facts], Facts], str, str]] = [
     ("no object", lambda c: without(c, "archived", MIDDLE), RUN, "the bill has it, the archive does not"),
     (
         "source has no such day",
@@ -93,6 +99,19 @@ BROKEN: list[tuple[str, Callable[[Chain], Chain], str, str]] = [
         RUN,
         "it shows 13.34",
     ),
+    (
+        "not as in the bill",
+        lambda c: changed(c, "prints", MIDDLE, DayPrint("other", TOTAL + 3, 7)),
+        RUN,
+        "the bill has +3.00 USD",
+    ),
+    (
+        "bill unreadable",
+        lambda c: replace(without(without(c, "archived", MIDDLE), "covered", *DAYS), unreadable="x.csv: is cut"),
+        "mend the bill",
+        "x.csv: is cut",
+    ),
+    ("no scorecard", lambda c: without(c, "scored", MIDDLE), RUN, "ou_scorecard does not have it"),
     ("damaged object", lambda c: replace(c, damaged={MIDDLE: "is damaged: no footer"}), RUN, "no footer"),
     (
         "mail unsent",
@@ -106,15 +125,15 @@ BROKEN: list[tuple[str, Callable[[Chain], Chain], str, str]] = [
 
 def test_a_whole_month_has_no_gap() -> None:
     """Where every link has every day, nothing is told."""
-    assert find_gaps(DAYS, whole()) == []
+    assert gaps_of(whole()) == []
 
 
 @pytest.mark.parametrize(("cause", "break_it", "mend", "detail"), BROKEN, ids=[case[0] for case in BROKEN])
 def test_each_broken_link_is_named_with_its_command(
-    cause: str, break_it: Callable[[Chain], Chain], mend: str, detail: str
+    cause: str, break_it: Callable[[Facts], Facts], mend: str, detail: str
 ) -> None:
     """One day, one cause, what is wrong, and what mends it."""
-    (gap,) = find_gaps(DAYS, break_it(whole()))
+    (gap,) = gaps_of(break_it(whole()))
     assert (gap.first, gap.last, gap.cause) == (MIDDLE, MIDDLE, cause)
     assert detail in gap.detail
     assert gap.mend.startswith(mend)
@@ -129,7 +148,7 @@ def test_a_late_source_is_no_hole_in_it() -> None:
     """Days after the bill's newest one are late; the whole stretch is one gap, with one command."""
     late = without(without(whole(), "archived", *DAYS[4:]), "covered", *DAYS[4:])
     late = replace(late, shown=replace(late.shown, newest_day=DAYS[3], totals=dict.fromkeys(DAYS[:4], TOTAL)))
-    assert find_gaps(DAYS, late) == [
+    assert gaps_of(late) == [
         Gap(
             DAYS[4],
             DAYS[5],
@@ -143,7 +162,7 @@ def test_a_late_source_is_no_hole_in_it() -> None:
 def test_stretches_end_where_the_cause_changes() -> None:
     """Days that are not contiguous, or broken otherwise, are gaps of their own: each has its command."""
     broken = without(without(whole(), "archived", DAYS[0], DAYS[1], DAYS[3]), "registered", DAYS[2])
-    found = [(gap.first, gap.last, gap.cause) for gap in find_gaps(DAYS, broken)]
+    found = [(gap.first, gap.last, gap.cause) for gap in gaps_of(broken)]
     assert found == [
         (DAYS[0], DAYS[1], "no object"),
         (DAYS[2], DAYS[2], "no partition"),
@@ -154,7 +173,7 @@ def test_stretches_end_where_the_cause_changes() -> None:
 def test_mail_is_settled_day_by_day() -> None:
     """Two days in a row of which somebody may have the digest or not are two gaps, each with its own command."""
     doubt = changed(changed(whole(), "mailed", DAYS[1], "unknown"), "mailed", DAYS[2], "unknown")
-    found = find_gaps(DAYS, doubt)
+    found = gaps_of(doubt)
     assert [gap.first for gap in found] == DAYS[1:3]
     assert [str(gap.first) in gap.mend for gap in found] == [True, True]
 
@@ -162,15 +181,40 @@ def test_mail_is_settled_day_by_day() -> None:
 def test_an_old_day_without_a_digest_is_whole() -> None:
     """A backfill sends one summary, not old digests; only of the newest day a missing digest is missed."""
     never = replace(whole(), mailed={})
-    assert [(gap.first, gap.cause) for gap in find_gaps(DAYS, never)] == [(LAST, "mail unsent")]
+    assert [(gap.first, gap.cause) for gap in gaps_of(never)] == [(LAST, "mail unsent")]
 
 
 def test_a_dashboard_that_counts_rows_is_behind_once() -> None:
     """QuickSight tells rows, not days: what it lacks is one gap, at the newest day."""
     shown = Shown("a link", datetime(2025, 9, 7, 7, tzinfo=UTC), LAST, rows=35, expected_rows=42)
-    (gap,) = find_gaps(DAYS, replace(whole(), shown=shown))
+    written = dict.fromkeys(DAYS, datetime(2025, 9, 7, 6, tzinfo=UTC))
+    (gap,) = gaps_of(replace(whole(), shown=shown, behind=states.behind(shown, written)))
     assert (gap.first, gap.cause) == (LAST, "dashboard outdated")
-    assert find_gaps(DAYS, replace(whole(), shown=None))[0].detail == "it was never refreshed"
+    assert "there is none" in states.behind(None, written)
+
+
+def test_a_dashboard_that_tells_nothing_of_itself_is_judged_by_the_clock() -> None:
+    """A refresh that somebody else has started: a day written after it is not in it, as far as can be told."""
+    shown = Shown("a link", datetime(2025, 9, 7, 7, tzinfo=UTC), None, rows=42, expected_rows=42)
+    written = dict.fromkeys(DAYS, datetime(2025, 9, 7, 6, tzinfo=UTC))
+    assert states.behind(shown, written) == ""
+    late = written | {MIDDLE: datetime(2025, 9, 7, 8, tzinfo=UTC)}
+    assert states.behind(shown, late) == f"{MIDDLE} was written after its last refresh"
+
+
+def test_a_restored_day_is_held() -> None:
+    """Somebody has put an earlier version back: that the bill has it otherwise is no gap, and it is well."""
+    held = replace(archived(MIDDLE), metadata={RESTORED_FROM: "v0"})
+    facts = changed(changed(whole(), "archived", MIDDLE, held), "prints", MIDDLE, DayPrint("other", TOTAL + 3, 7))
+    assert gaps_of(facts) == []
+    assert state_of(MIDDLE, facts).as_in_bill is True
+
+
+def test_whether_a_day_is_as_in_the_bill_is_unknown_where_nothing_says_so() -> None:
+    """Of a bill that cannot be read, or that was not asked for the day, nothing follows for the archived day."""
+    assert state_of(MIDDLE, whole()).as_in_bill is True
+    assert state_of(MIDDLE, without(whole(), "prints", MIDDLE)).as_in_bill is None
+    assert state_of(MIDDLE, replace(whole(), unreadable="x.csv: is cut")).as_in_bill is None
 
 
 def test_days_are_expected_from_the_first_that_is_known() -> None:

@@ -1,0 +1,255 @@
+"""Collects what `core.states` needs to know of each day, in two depths.
+
+Cheap: listings, the partitions, a few small objects; no query, no object per day. For sensors and checks. Thorough:
+every object read and proved, every day read back through the catalog, one query of the bill. For people. Both give
+states by the same rules, in the same words; the cheap one knows less, and never says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from finops_assets.core import states
+from finops_assets.core.compared import READERS, BillComparison, described_days, is_of
+from finops_assets.core.errors import BillError, DamagedError, FinopsError
+from finops_assets.core.pipeline import days_between, delivered_until, in_words
+from finops_assets.core.schemas import SCORECARD_PREFIX, scorecard_path
+from finops_assets.core.states import DayState, Facts, Gap, expected_days
+
+if TYPE_CHECKING:
+    from finops_assets.core.outbox import Outbox
+    from finops_assets.core.ports import Archive, Catalog, DayPrint, Glance, PublishedDay, Shown, Warehouse
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Every expected day's state.
+
+    Attributes:
+        yesterday: the newest day that is expected.
+        facts: what each link knows.
+        states: the days, ascending, and their state.
+        asked, in_bill: what the bill said of days that the archive does not have; the next cheap one is given them, so
+            that the bill is asked again only when it has changed.
+        unknown: links that could not be looked at, and why.
+    """
+
+    yesterday: date
+    facts: Facts
+    states: Mapping[date, DayState]
+    asked: str = ""
+    in_bill: frozenset[date] = frozenset()
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        return tuple(self.states)
+
+    @property
+    def archived(self) -> frozenset[date]:
+        return frozenset(self.facts.archived)
+
+    @cached_property
+    def gaps(self) -> tuple[Gap, ...]:
+        return tuple(states.gaps(self.states.values()))
+
+    @property
+    def not_whole(self) -> frozenset[date]:
+        return frozenset(day for day, state in self.states.items() if not state.whole)
+
+    @property
+    def summary(self) -> str:
+        """One line, for a digest's footer or a log."""
+        bill = f" The bill cannot be read: {self.facts.unreadable}" if self.facts.unreadable else ""
+        return (
+            states.summary(self.states.values())
+            + bill
+            + "".join(f" The {link} could not be looked at: {why}" for link, why in self.unknown.items())
+        )
+
+
+class Inspector:
+    """Looks at bill, archive, catalog, scorecards, dashboard and outbox.
+
+    Args:
+        warehouse, archive, catalog, outbox: the parts that are looked at.
+        shown: tells what the dashboard shows now; None where there is none.
+        first_day: bill.first_day.
+        complete_after: bill.complete_after_hours.
+    """
+
+    def __init__(
+        self,
+        *,
+        warehouse: Warehouse,
+        archive: Archive,
+        catalog: Catalog,
+        outbox: Outbox,
+        shown: Callable[[], Shown | None],
+        first_day: date,
+        complete_after: float = 0.0,
+    ) -> None:
+        self._warehouse, self._archive, self._catalog, self._outbox = warehouse, archive, catalog, outbox
+        self._shown, self._first_day, self._complete_after = shown, first_day, complete_after
+        self.bill = BillComparison(warehouse, archive)
+
+    # --- cheap ----------------------------------------------------------------------------------------------------
+
+    def cheap(self, now: datetime, asked: str = "", in_bill: Collection[date] = ()) -> Inspection:
+        """Every day from the first that is archived to yesterday, without a query and without reading any of them.
+
+        The bill is asked for the days that the archive does not have, and only if it was not asked before.
+
+        Args:
+            now: the time (aware, UTC).
+            asked, in_bill: those of an earlier inspection.
+        """
+        yesterday = now.date() - timedelta(days=1)
+        written = self._archive.written()
+        days = expected_days((), written, self._first_day, yesterday) if written else [yesterday]
+        absent = [day for day in days if day not in written]
+        unreadable, state, question = "", "", ""
+        try:
+            glance = self._warehouse.glance()
+            state = self.bill.state(glance)
+            question = f"{glance.snapshot} {in_words(absent) if written else 'nothing archived'}" if absent else ""
+            if absent and question != asked:
+                in_bill = self._delivered(self._warehouse.coverage(), glance, yesterday)
+        except BillError as error:
+            unreadable, in_bill, question = str(error), (), ""
+        if not written:  # what nobody asked to keep is not begun by itself: only the bill's newest day
+            days = absent = days_between(max(in_bill, default=yesterday), yesterday)
+        compared = self.bill.last()
+        if compared and compared.state == state:
+            unreadable = unreadable or compared.unreadable
+        else:
+            compared = None
+        registered, unknown = self._catalog.registered(), {}
+        shown, behind = self._dashboard(written, unknown)
+        # Of a day that was written since, its own numbers are needed: to hold the bill or the dashboard against it.
+        since = set(states.written_since(shown, written)) if shown and shown.totals and not behind else set()
+        known = {d: of for d, (at, of) in (compared.archived if compared else {}).items() if is_of(written, d, at)}
+        since |= (compared.prints.keys() & written.keys()) - known.keys() if compared else set()
+        described, damaged = described_days(self._archive, sorted(since))
+        newest = max(written, default=None)
+        facts = Facts(
+            covered=frozenset(in_bill) | (written.keys() if absent else frozenset()),
+            prints=compared.prints if compared else {},
+            unreadable=unreadable,
+            archived=dict.fromkeys(written) | described,
+            damaged=damaged,
+            known_as=known,
+            registered=registered,
+            read=None,
+            scored=self._scored(),
+            shown=shown,
+            behind=behind,
+            # The newest day's alone: of older days nobody waits for a digest, and each would be looked at.
+            mailed={newest: self._outbox.mailed(newest).state} if newest else {},
+        )
+        return Inspection(
+            yesterday=yesterday,
+            facts=facts,
+            states={day: states.state_of(day, facts) for day in days},
+            asked=question,
+            in_bill=frozenset(absent) & set(in_bill),
+            unknown=unknown,
+        )
+
+    # --- thorough -------------------------------------------------------------------------------------------------
+
+    def thorough(self, now: datetime, days: Sequence[date] | None = None) -> Inspection:
+        """Every expected day, or these: read, proved, read back, compared with the bill.
+
+        Costs one query of the bill, one of the archive, and each day's object.
+        """
+        yesterday = now.date() - timedelta(days=1)
+        written = self._archive.written()
+        prints, covered, unreadable = self._bill_of(days, yesterday)
+        expected = list(days) if days is not None else expected_days(covered, written, self._first_day, yesterday)
+        there = [day for day in written if days is None or day in set(days)]
+        described, damaged = described_days(self._archive, there, prove=True)
+        registered, unknown = self._catalog.registered(), {}
+        seen = sorted((registered.keys() & set(expected) & written.keys()) - damaged.keys())
+        shown, behind = self._dashboard(written, unknown)
+        facts = Facts(
+            covered=frozenset(covered),
+            prints=prints,
+            unreadable=unreadable,
+            archived=dict.fromkeys(written) | described,
+            damaged=damaged,
+            registered=registered,
+            read=self._catalog.read_back(seen) if seen else {},
+            scored=self._scored_as_archived(described),
+            shown=shown,
+            behind=behind,
+            mailed=self._outbox.mailed_days(expected),
+        )
+        return Inspection(yesterday, facts, {d: states.state_of(d, facts) for d in expected}, unknown=unknown)
+
+    def _bill_of(
+        self, days: Sequence[date] | None, yesterday: date
+    ) -> tuple[dict[date, DayPrint], Collection[date], str]:
+        """What the bill says of the days, which it has, and why it cannot be read where it cannot."""
+        try:
+            glance = self._warehouse.glance()
+            until = delivered_until(glance.updated, self._complete_after)
+            last = min(filter(None, (until, yesterday, max(days) if days else None)))
+            first = max(min(days), self._first_day) if days else self._first_day
+            if last < first:
+                return {}, self._delivered(self._warehouse.coverage(), glance, yesterday), ""
+            found = self._warehouse.fingerprints(first, last, self.bill.accounts())
+            if days is None:
+                return found, found.keys(), ""
+            if set(days) <= found.keys():
+                return found, found.keys(), ""
+            return found, self._delivered(self._warehouse.coverage(), glance, yesterday), ""
+        except BillError as error:
+            return {}, self._covered_all_the_same(yesterday), str(error)
+
+    def _covered_all_the_same(self, yesterday: date) -> list[date]:
+        """The days of a bill whose costs cannot be read, where it can be told; a line without a cost is such a case."""
+        try:
+            return self._delivered(self._warehouse.coverage(), self._warehouse.glance(), yesterday)
+        except BillError:
+            return []
+
+    def _delivered(self, covered: Iterable[date], glance: Glance, yesterday: date) -> list[date]:
+        """The days that the bill has whole: it was written after they were over."""
+        until = delivered_until(glance.updated, self._complete_after)
+        return [day for day in covered if day <= min(until or yesterday, yesterday)]
+
+    # --- the other links ------------------------------------------------------------------------------------------
+
+    def _dashboard(self, written: Mapping[date, datetime], unknown: dict[str, str]) -> tuple[Shown | None, str]:
+        """What the dashboard shows, and how it is older than the archive as a whole."""
+        if not written:
+            return None, ""
+        try:
+            shown = self._shown()
+        except DamagedError as error:
+            return None, str(error)
+        except FinopsError as error:
+            unknown[states.DASHBOARD] = str(error)
+            return None, ""
+        return shown, states.behind(shown, written)
+
+    def _scored(self) -> frozenset[date]:
+        """The days that have a scorecard, by one listing."""
+        paths = set(self._archive.list(f"{SCORECARD_PREFIX}/"))
+        return frozenset(day for day in self._archive.days() if scorecard_path(day) in paths)
+
+    def _scored_as_archived(self, described: Mapping[date, PublishedDay]) -> frozenset[date]:
+        """Those of the days whose scorecard is made of the rows that are archived."""
+        from finops_assets.core import scorecard
+
+        with ThreadPoolExecutor(READERS) as readers:
+            made_of = readers.map(lambda day: scorecard.made_of(self._archive, day), described)
+            return frozenset(
+                d for d, print_ in zip(described, made_of, strict=True) if print_ == described[d].fingerprint
+            )
