@@ -23,6 +23,7 @@ import click
 from finops_assets import __version__
 from finops_assets.from_terraform import from_terraform
 from finops_assets.quicksight_cli import quicksight
+from finops_assets.verify_cli import build as build_verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -850,6 +851,7 @@ def _complain(text: str) -> None:
 
 
 main.add_command(quicksight)
+main.add_command(build_verify(DAY, as_json))
 
 
 @main.group("settings")

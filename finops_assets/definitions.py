@@ -47,6 +47,7 @@ def build_definitions(
     from finops_assets.defs.evidence import build_evidence
     from finops_assets.defs.jobs import build_jobs, build_morning_checks
     from finops_assets.defs.sensors import build_sensors
+    from finops_assets.defs.verification import build_verification
 
     # Single-run backfills are marked beta, and so is a month whose days are not all kept; its tests hold both.
     beta = ".*(backfill_policy|allow_nonexistent_upstream_partitions).*"
@@ -55,13 +56,14 @@ def build_definitions(
     assets = build_assets(settings, platform.faces)
     jobs, schedules = build_jobs(assets, settings)
     evidence, evidence_job, every_month = build_evidence(settings, platform.faces)
+    verification_job, every_night = build_verification(settings)
     morning, morning_checks = build_morning_checks()
     watch = build_watch(platform, clock=clock, drawing=drawing)
     return dg.Definitions(
         assets=[*assets, morning, evidence],
         asset_checks=[morning_checks],
-        jobs=[*jobs, evidence_job],
-        schedules=[*schedules, every_month],
+        jobs=[*jobs, evidence_job, verification_job],
+        schedules=[*schedules, every_month, every_night],
         sensors=[*build_sensors(jobs[0], settings, clock), build_failure_sensor(clock)],
         # Seconds a step cheaper than a process each, and the steps share what they have read of the bill.
         executor=dg.in_process_executor,

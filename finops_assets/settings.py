@@ -246,6 +246,7 @@ class ScheduleSettings(Section):
     cron: str = Field("0 7 * * *", description="The daily job, for the day before: the digest's deadline.")
     checks_cron: str = Field("30 7 * * *", description="The checks that yesterday is published, shown and mailed.")
     doctor_cron: str = Field("30 6 * * *", description="The check-up of everything that the settings use.")
+    verify_cron: str = Field("0 4 * * *", description="The proof that every archived day holds what was written.")
     evidence_cron: str = Field(
         "0 9 16 * *",
         description="The monthly evidence, for the month before; by default on the first day on which that is closed.",
@@ -258,7 +259,7 @@ class ScheduleSettings(Section):
         15.0, gt=0, description="Wait before a day is repaired again; it doubles with each attempt, up to a day."
     )
 
-    @field_validator("cron", "checks_cron", "doctor_cron", "evidence_cron")
+    @field_validator("cron", "checks_cron", "doctor_cron", "verify_cron", "evidence_cron")
     @classmethod
     def _five_fields(cls, value: str) -> str:
         if not re.fullmatch(r"[\w*,/-]+( +[\w*,/-]+){4}", value):

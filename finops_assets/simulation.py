@@ -27,6 +27,7 @@ from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.jobs import CHECKS_JOB, DOCTOR_JOB, JOB
 from finops_assets.defs.launcher import WatchedRunLauncher
 from finops_assets.defs.sensors import run_request
+from finops_assets.defs.verification import JOB as VERIFICATION_JOB
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings import load_settings
 
@@ -181,6 +182,14 @@ class Simulation:
     def check_up(self) -> bool:
         """The check-up; whether it found nothing."""
         result = self.definitions.resolve_job_def(DOCTOR_JOB).execute_in_process(
+            instance=self.instance, raise_on_error=False, run_config=_CONSOLE
+        )
+        self._show()
+        return result.success
+
+    def verification(self) -> bool:
+        """The nightly proof of the archive; whether every day proved."""
+        result = self.definitions.resolve_job_def(VERIFICATION_JOB).execute_in_process(
             instance=self.instance, raise_on_error=False, run_config=_CONSOLE
         )
         self._show()

@@ -23,12 +23,13 @@ from click.testing import CliRunner, Result
 from obstore.store import LocalStore
 from on_aws import BUCKET, make_ready, on_aws, platform_on
 
-from finops_assets.adapters.archive import METADATA_PREFIX, ObjectArchive, folder_store
+from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.adapters.aws.s3 import open_archive
 from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.cli import main
 from finops_assets.core import restatements
 from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError
+from finops_assets.core.proof import FOOTER_PREFIX
 from finops_assets.core.recovery import restore_day
 from finops_assets.core.schemas import OU_BREAKDOWN, day_path
 from finops_assets.defs.event_log import BatchingSqliteEventLogStorage
@@ -195,7 +196,7 @@ def written(table: pa.Table, **said: str) -> bytes:
     """A day's object as another tool may leave it."""
     facts = {"day": str(DAY), "rows": "1", "total": "1.25", "unassigned": "0", "fingerprint": "x", **FACTS, **said}
     sink = pa.BufferOutputStream()
-    said = {METADATA_PREFIX + name: value for name, value in facts.items()}
+    said = {FOOTER_PREFIX + name: value for name, value in facts.items()}
     pq.write_table(table.replace_schema_metadata(said), sink)
     return sink.getvalue().to_pybytes()
 

@@ -227,6 +227,7 @@ def deployment(aws: StandIn, postgres: Postgres, tick: datetime, tmp_path: Path)
             schedule__cron=f"{tick.minute} {tick.hour} * * *",
             schedule__checks_cron=never,
             schedule__doctor_cron=never,
+            schedule__verify_cron=never,
             schedule__evidence_cron=never,
         ),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

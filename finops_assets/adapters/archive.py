@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.adapters.duck import connect
 from finops_assets.adapters.versions import KeptVersions, Versions, content_version
+from finops_assets.core import proof
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
 from finops_assets.core.money import plain
 from finops_assets.core.ports import DayRows, DayVersion, PublishedDay
@@ -32,9 +33,7 @@ READERS = 4
 
 Explain = Callable[[str, str, str], FinopsError | None]
 
-METADATA_PREFIX = "finops."
 DAY_OBJECT = re.compile(rf"{BREAKDOWN_PREFIX}/year=(\d{{4}})/month=(\d{{2}})/day=(\d{{2}})/ou_breakdown\.parquet")
-NEEDED = frozenset(("rows", "total", "currency", "cost_basis", "fingerprint"))
 SAME = (
     *("fingerprint", "total", "currency", "cost_basis", "source_total", "by_category", "scheduled", "left_out"),
     "settlement",
@@ -82,9 +81,10 @@ class ObjectArchive:
     def publish(
         self, day: DayRows, metadata: Mapping[str, str], replacing: Callable[[PublishedDay], None] = lambda _: None
     ) -> PublishedDay:
-        """Write the day's object unless it already holds the same; metadata are kept in the file.
+        """Write the day's object unless it already holds the same rows and says the same of them.
 
-        What it replaces, damaged or not, stays as a version.
+        Its rows are compared, not only what it says: one that is damaged is written anew, whatever its footer says.
+        What is replaced stays as a version.
         """
         path = day_path(day.day)
         known = {
@@ -94,15 +94,20 @@ class ObjectArchive:
             "unassigned": plain(day.unassigned),
             "fingerprint": day.fingerprint,
             **metadata,
+            proof.CONTENT: proof.content_hash(day.rows),
         }
-        try:
-            there = self.describe(day.day)
-        except DamagedError:
-            there = None
-        if there and all(there.metadata.get(name) == known.get(name) for name in SAME):
-            return replace(there, changed=False)
-        if there and there.fingerprint != day.fingerprint:
-            replacing(there)
+        if found := self._get(path):
+            try:
+                there = proof.prove(found[0], day.day)
+            except DamagedError:
+                pass  # no reader was told of its rows: they are no earlier version of the bill
+            else:
+                before = self._published(day.day, path, found[0], there.footer, found[1])
+                says_the_same = all(there.footer.get(name) == known.get(name) for name in SAME)
+                if says_the_same and proof.same_rows(there.rows, day.rows):
+                    return replace(before, changed=False)
+                if before.fingerprint != day.fingerprint:
+                    replacing(before)
         data = _encode(day.rows, known)
         with self._explained(path, "s3:PutObject"):
             self._versions.keep(path)
@@ -115,7 +120,7 @@ class ObjectArchive:
         if found is None:
             return None
         data, version = found
-        return self._published(day, path, data, _metadata(day, data), version)
+        return self._published(day, path, data, proof.read_footer(data, day), version)
 
     def _published(self, day: date, path: str, data: bytes, metadata: Mapping[str, str], version: str) -> PublishedDay:
         return PublishedDay(
@@ -138,7 +143,7 @@ class ObjectArchive:
 
         def told(version: DayVersion) -> DayVersion:
             try:
-                return replace(version, metadata=_metadata(day, self.read_version(day, version.id)))
+                return replace(version, metadata=proof.read_footer(self.read_version(day, version.id), day))
             except ArchiveError:  # one that cannot be read is listed all the same
                 return version
 
@@ -176,15 +181,20 @@ class ObjectArchive:
             return con.sql(f"SELECT *, CAST(dailycost AS {MONEY_SQL}) AS cost FROM day").to_arrow_table()
 
     def _rows(self, day: date) -> pa.Table:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         data = self.get(day_path(day))
         if data is None:
             raise ArchiveError("is not in the archive", where=day_path(day), fix=f"Run `finops run --date {day}`.")
-        # Days are small: Arrow's own threads cost three times what they save.
-        file = pq.ParquetFile(pa.BufferReader(data))
-        return file.read(columns=OU_BREAKDOWN.names, use_threads=False).replace_schema_metadata()
+        return proof.prove(data, day).rows
+
+    def prove(self, day: date) -> str:
+        data = self.get(day_path(day))
+        if data is None:
+            return "is not in the archive"
+        try:
+            proof.prove(data, day)
+        except DamagedError as error:
+            return error.what
+        return ""
 
     def put(self, path: str, data: bytes) -> str:
         """Write an object; returns its version: S3's own where the bucket has versions, else one of the content."""
@@ -271,36 +281,11 @@ def _explain_folder(said: str, path: str, action: str) -> FinopsError | None:
     return ArchiveError(f"cannot be {done} ({first_line})", where=path, fix="Check the space and rights there.")
 
 
-def _metadata(day: date, data: bytes) -> dict[str, str]:
-    """What a day's object says of itself.
-
-    Raises:
-        DamagedError: it is no Parquet file, or not a whole one.
-        ArchiveError: it was not written by finops_assets.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    path = day_path(day)
-    try:
-        footer = pq.read_schema(pa.BufferReader(data)).metadata or {}
-    except (pa.ArrowInvalid, OSError) as error:  # OSError: of a footer that makes no sense
-        raise DamagedError(f"is damaged: {error}", where=path, fix=f"Run `finops run --date {day}`.") from None
-    found = {
-        key.decode().removeprefix(METADATA_PREFIX): value.decode()
-        for key, value in footer.items()
-        if key.decode().startswith(METADATA_PREFIX)
-    }
-    if not found.keys() >= NEEDED:
-        raise ArchiveError("was not written by finops_assets", where=path, fix="Move it out of the archive.")
-    return found
-
-
 def _encode(rows: pa.Table, metadata: Mapping[str, str]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = OU_BREAKDOWN.with_metadata({METADATA_PREFIX + key: value for key, value in metadata.items()})
+    schema = OU_BREAKDOWN.with_metadata({proof.FOOTER_PREFIX + key: value for key, value in metadata.items()})
     sink = pa.BufferOutputStream()
     pq.write_table(rows.cast(OU_BREAKDOWN).replace_schema_metadata(schema.metadata), sink, compression="snappy")
     return sink.getvalue().to_pybytes()

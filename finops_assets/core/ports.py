@@ -265,9 +265,23 @@ class Archive(Protocol):
     def publish(
         self, day: DayRows, metadata: Mapping[str, str], replacing: Callable[[PublishedDay], None] = ...
     ) -> PublishedDay:
-        """Write the day unless it is there already; `replacing` is told of a day with other rows before it goes."""
+        """Write the day unless its object holds the same rows already, and says the same of them.
 
-    def describe(self, day: date) -> PublishedDay | None: ...
+        `replacing` is told of a day with other rows before it goes; not of one that is damaged.
+        """
+
+    def describe(self, day: date) -> PublishedDay | None:
+        """What the day's object says of itself: a look at its footer, not at its rows.
+
+        Raises:
+            DamagedError: the footer cannot be read, or is none of ours.
+        """
+
+    def prove(self, day: date) -> str:
+        """How the day's object is not what was written, in words that follow its path; empty where it is.
+
+        Reads the object whole, and compares its rows with what its footer says (`core.proof`).
+        """
 
     def days(self) -> list[date]: ...
 
@@ -275,7 +289,12 @@ class Archive(Protocol):
         """The archived days, ascending, and when the store has their object from: one listing."""
 
     def read(self, days: Sequence[date]) -> pa.Table:
-        """Rows of these days: OU_BREAKDOWN's columns and `cost`, dailycost as an exact decimal."""
+        """Rows of these days: OU_BREAKDOWN's columns and `cost`, dailycost as an exact decimal.
+
+        Raises:
+            DamagedError: a day's rows are not those that were written.
+            ArchiveError: a day is not archived.
+        """
 
     def versions(self, day: date) -> list[DayVersion]:
         """What was ever published of the day, as far as it is kept, newest first; none where it never was."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from finops_assets.core import breakdown, pipeline
+from finops_assets.core import breakdown, pipeline, verification
 from finops_assets.core.accounts import counts, to_parquet
 from finops_assets.core.drawing import Drawing
 from finops_assets.core.errors import FinopsError, MissingDaysError
@@ -294,6 +294,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         for day in days:
             context.add_asset_metadata(show.archived_day(done, day), partition_key=str(day))
         with _told(context):
+            verification.mended(archive, watch.incidents, days)
             if done.restated:
                 watch.restated(morning.calling_for_correction(now), done.published[days[-1]].currency)
             if days[-1] == archive.days()[-1]:
