@@ -204,7 +204,7 @@ def lose_the_scorecard(home: Home) -> None:
 
 
 def break_the_bill(home: Home) -> None:
-    for file in (home.folder / "bill").rglob("*.csv"):
+    for file in (home.folder / "bill").rglob("*.*"):
         file.write_bytes(b"\x00half a bill")
 
 

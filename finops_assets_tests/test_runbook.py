@@ -28,7 +28,6 @@ import sqlalchemy
 from bills import ACCOUNT, at, line, make_bill
 from botocore import xform_name
 from click.testing import CliRunner
-from finops_assets.core.states import CAUSES
 from on_aws import DATA_SET, RECIPIENTS, make_ready, on_aws, platform_on
 
 from finops_assets import cli, definitions, platform, run, sample_bill
@@ -37,6 +36,7 @@ from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.core.drawing import Drawing
 from finops_assets.core.incidents import KINDS
 from finops_assets.core.schemas import day_path
+from finops_assets.core.states import CAUSES
 from finops_assets.core.watch import FRESHNESS, Attempts
 from finops_assets.definitions import build_watch
 from finops_assets.defs.evidence import JOB as EVIDENCE_JOB

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -11,9 +11,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from finops_assets.core.inspection import Inspection
 
 from finops_assets.core.errors import BillError, FinopsError
+from finops_assets.core.inspection import Inspection
 from finops_assets.core.schemas import day_path
 from finops_assets.core.states import Facts, Gap, state_of
 from finops_assets.core.watch import Attempts
@@ -32,17 +32,27 @@ class SomeWatch:
     """What a look finds, without anything to look at."""
 
     gaps: tuple[Gap, ...] = ()
-    tended: list[Look] = field(default_factory=list)
+    tended: list[Inspection] = field(default_factory=list)
     error: Exception | None = None
+    told: list[tuple[str, Any, timedelta]] = field(default_factory=list)
 
-    def look(self, now: datetime, asked: str, in_bill: Any) -> Look:
+    def look(self, now: datetime, asked: str, in_bill: Any) -> Inspection:
         if self.error:
             raise self.error
-        return Look(now.date() - timedelta(days=1), (), frozenset(), self.gaps, "", asked, frozenset())
+        facts = Facts(covered=(), archived={}, registered={}, read=None, shown=None, mailed={})
+        found = {
+            day: replace(state_of(day, facts), cause=gap.cause, detail=gap.detail)
+            for gap in self.gaps
+            for day in gap.days
+        }
+        return Inspection(now.date() - timedelta(days=1), facts, found, asked)
 
     def count_failures(self, attempts: Attempts) -> None: ...
 
-    def tend(self, look: Look, *_: Any) -> None:
+    def cannot_look(self, what: str, error: Any, since: Any, now: datetime) -> None:
+        self.told.append((what, error, now - since))
+
+    def tend(self, look: Inspection, *_: Any) -> None:
         self.tended.append(look)
 
 
@@ -151,7 +161,27 @@ def test_what_cannot_be_looked_at_is_said_and_changes_nothing(platform: Platform
     asked = tick(platform, SomeWatch(error=BillError("is damaged", where="bill.csv")), NOW, '{"asked": "x"}')
     assert asked.skip_message == "the days cannot be looked at: bill.csv: is damaged"
     assert not asked.run_requests
-    assert asked.cursor == '{"asked": "x"}'
+    assert json.loads(asked.cursor) == {"asked": "x", "blind since": NOW.isoformat()}
+
+
+def test_a_watch_that_cannot_look_for_long_is_told_once_and_cleared(tmp_path: Path) -> None:
+    """Nothing is noticed while a sensor cannot look: after ten minutes somebody hears of it, and when it can again."""
+    sim = Simulation(tmp_path / "home", LAST - timedelta(days=3), LAST, draw=lambda _: b"", in_memory=True)
+    sim.at(LAST + timedelta(days=1), "02:00")
+    sim.deliver(LAST)
+    sim.sensors()
+    catalog = sim.platform.settings.catalog_file
+    whole = catalog.read_bytes()
+    catalog.write_bytes(b"half a database, half of nothing" * 100)
+    for clock in ("02:01", "02:05", "02:12", "02:30", "03:00"):
+        sim.at(LAST + timedelta(days=1), clock)
+        sim.sensors()
+    assert [mail["Subject"] for mail in sim.alerts()] == ["FinOps: something cannot be looked at: the days"]
+    assert "catalog.sqlite" in sim.alerts()[0].get_content()
+    catalog.write_bytes(whole)
+    sim.sensors()
+    assert [mail["Subject"] for mail in sim.alerts()][1:] == ["FinOps: all clear, it can be looked at again: the days"]
+    sim.close()
 
 
 def test_work_that_takes_long_goes_on_beside_the_ticks() -> None:

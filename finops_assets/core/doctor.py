@@ -148,6 +148,9 @@ def walk(
     for link, detail in good.items():
         if link in inspection.unknown:
             yield Finding(link, "fail", f"it cannot be looked at: {inspection.unknown[link]}")
+        elif link == states.DASHBOARD and facts.behind and state.reaches(states.SCORECARD):
+            fix = _imperative(states.mend(states.OUTDATED, day, facts.newest))
+            yield Finding(link, "fail", f"{facts.newest}: {states.OUTDATED}: {facts.behind}", fix)
         elif state.reaches(link):
             yield Finding(link, "ok", detail())
         elif state.link == link:

@@ -136,7 +136,6 @@ class Inspector:
         known = {d: of for d, (at, of) in (compared.archived if compared else {}).items() if is_of(written, d, at)}
         since |= (compared.prints.keys() & written.keys()) - known.keys() if compared else set()
         described, damaged = described_days(self._archive, sorted(since))
-        newest = max(written, default=None)
         facts = Facts(
             covered=frozenset(in_bill) | (written.keys() if absent else frozenset()),
             prints=compared.prints if compared else {},
@@ -149,8 +148,7 @@ class Inspector:
             scored=self._scored(),
             shown=shown,
             behind=behind,
-            # The newest day's alone: of older days nobody waits for a digest, and each would be looked at.
-            mailed={newest: self._outbox.mailed(newest).state} if newest else {},
+            mailed=self._mailed(written),
         )
         return Inspection(
             yesterday=yesterday,
@@ -188,7 +186,7 @@ class Inspector:
             scored=self._scored_as_archived(described),
             shown=shown,
             behind=behind,
-            mailed=self._outbox.mailed_days(expected),
+            mailed=self._outbox.mailed_days(expected, own=True) | self._mailed(written),
         )
         return Inspection(yesterday, facts, {d: states.state_of(d, facts) for d in expected}, unknown=unknown)
 
@@ -238,6 +236,11 @@ class Inspector:
             unknown[states.DASHBOARD] = str(error)
             return None, ""
         return shown, states.behind(shown, written)
+
+    def _mailed(self, written: Collection[date]) -> dict[date, str]:
+        """Whether the newest day was mailed: of older days nobody waits for a digest, and each would be looked at."""
+        newest = max(written, default=None)
+        return {newest: self._outbox.mailed(newest).state} if newest else {}
 
     def _scored(self) -> frozenset[date]:
         """The days that have a scorecard, by one listing."""

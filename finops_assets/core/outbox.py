@@ -690,8 +690,13 @@ class Outbox:
         mail = self._own_state(by, revision)
         return MailState(mail.state, revision, mail.when, mail.recipients, covered_by=by)
 
-    def mailed_days(self, days: Iterable[date]) -> dict[date, str]:
-        """The state, as in MailState, of many days, from one listing of the archive."""
+    def mailed_days(self, days: Iterable[date], *, own: bool = False) -> dict[date, str]:
+        """The state, as in MailState, of many days, from one listing of the archive.
+
+        Args:
+            days: which.
+            own: of their own digests alone; by default that of the mail that speaks for a day without one.
+        """
         paths = self._archive.list(PREFIX)
         newest, covering = _revisions(paths), _covering(paths)
         there = set(paths)
@@ -706,9 +711,14 @@ class Outbox:
             return "unknown" if folder in unknown else "partial" if folder in partial else "none"
 
         states = {day: of(day, newest[day]) if day in newest else "none" for day in days}
-        return {
-            day: of(*covering[day]) if state == "none" and day in covering else state for day, state in states.items()
-        }
+        return (
+            states
+            if own
+            else {
+                day: of(*covering[day]) if state == "none" and day in covering else state
+                for day, state in states.items()
+            }
+        )
 
     def _own_state(self, day: date, revision: int | None) -> MailState:
         paths = self._archive.list(_folder(day))
