@@ -766,7 +766,7 @@ def _execute(platform: Platform, first: date, last: date, assets: Sequence[str] 
 def _status_rows(
     platform: Platform, stretches: list[tuple[date, date]] | None = None, inspection: Inspection | None = None
 ) -> list[dict[str, Any]]:
-    """What is there of these stretches of days; by default, of every day from the first that is known to yesterday."""
+    """What is there of these stretches of days; by default, of every day from the first that is known to the last."""
     from finops_assets.core.errors import DamagedError
     from finops_assets.core.pipeline import days_between
     from finops_assets.core.settlement import Journal
@@ -777,7 +777,7 @@ def _status_rows(
     facts = inspection.facts
     known = sorted({*facts.archived, *facts.registered})
     if stretches is None:
-        stretches = [(known[0], max(known[-1], inspection.yesterday))] if known else []
+        stretches = [(known[0], known[-1])] if known else []
     settled = Journal(archive, platform.settings.bill.stable_after).settled(_now().date())
     span = [day for first, last in stretches for day in days_between(first, last)]
     mailed = outbox.mailed_days(span)

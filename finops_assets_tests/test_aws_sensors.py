@@ -84,7 +84,10 @@ def test_a_refresh_of_the_bill_costs_one_query_and_what_it_changes_is_in_the_led
     assert (again.new, again.restated) == ((LAST,), (DAYS[1],))
     assert aws.calls.count("athena", "StartQueryExecution") == 1
     assert run_days(platform, DAYS[1], DAYS[1], clock=lambda: NOW).errors == ()
-    assert watch.owed({day: print_ for day, print_ in again.prints.items() if day != LAST}) == []
+    look = watch.look(NOW)
+    assert {day: state.as_in_bill for day, state in look.states.items() if day != LAST} == dict.fromkeys(
+        DAYS[:-1], True
+    )
     _, rows = platform.catalog.query(
         "SELECT billingdate, COUNT(*), SUM(delta), MIN(currency), MIN(firstseen) FROM restatements GROUP BY billingdate"
     )
@@ -104,7 +107,7 @@ def test_a_look_at_every_day_costs_a_few_listings(aws: StandIn, platform: Platfo
     watch.tend(again, Attempts(15), (), NOW)
     counts: Counter[tuple[str, str]] = aws.calls.counts()
     assert aws.calls.count("athena") == 0
-    assert aws.calls.count("quicksight") == 0
+    assert aws.calls.count("quicksight") <= 1, counts  # the dashboard itself, not a note about it
     assert aws.calls.count("glue") <= 2, counts
     assert counts.total() <= 14, counts
 

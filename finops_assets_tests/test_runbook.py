@@ -415,7 +415,7 @@ def test_a_run_failed(begin: Callable[..., Home]) -> None:
     assert "athena_partition failed: the disk of the catalog is full" in text
     assert f"Mend it: finops run --date {DAY}" in text
     assert (desk.red, desk.mails) == ({"athena_partition"}, mails)
-    assert f"{DAY} is not registered" in desk.types("finops doctor --date $DAY", code=1)
+    assert f"{DAY}: no partition" in desk.types("finops doctor --date $DAY", code=1)
 
     desk.types("finops run --date $DAY")
     desk.hears(desk.alert, clear=True)
@@ -441,6 +441,25 @@ def test_a_day_is_missing(begin: Callable[..., Home]) -> None:
     assert desk.mails == mails
 
 
+def test_something_cannot_be_looked_at(begin: Callable[..., Home]) -> None:
+    """A bill that was cut while it was copied: told after ten minutes, named by doctor, all clear once it is whole."""
+    desk = begin("whole", "03:00")
+    desk.sim.deliver(DAY)
+    for file in desk.sim.bill.rglob("*.parquet"):
+        file.write_bytes(file.read_bytes()[:200])
+    alerts = len(desk.alerts)
+    desk.sim.sensors()
+    assert len(desk.alerts) == alerts
+    desk.sim.at(DAY + timedelta(days=1), "03:11")
+    desk.sim.sensors()
+    assert ".parquet" in desk.hears(desk.alert)
+    assert ".parquet" in desk.types("finops doctor", code=1)
+
+    desk.sim.deliver(DAY)
+    desk.sim.sensors()
+    desk.hears(desk.alert, clear=True)
+
+
 def test_yesterday_is_not_done(begin: Callable[..., Home]) -> None:
     """The bill is there and nothing was run: the checks of 07:30 tell it, and are green once the day is run by hand."""
     desk = begin("evening", "07:30")
@@ -449,7 +468,7 @@ def test_yesterday_is_not_done(begin: Callable[..., Home]) -> None:
     desk.hears(desk.alert)
     for promise in ("yesterday_is_published", "yesterday_is_mailed"):
         desk.sees(promise, desk.alert[1])
-    assert f"{DAY} is not there" in desk.types("finops doctor --date $DAY", code=1)
+    assert f"{DAY}: no object" in desk.types("finops doctor --date $DAY", code=1)
 
     desk.types("finops run --date $DAY")
     desk.sim.sensors()
@@ -701,7 +720,7 @@ def test_dagsters_records_are_lost(begin: Callable[..., Home]) -> None:
 
 
 def test_several_things_are_wrong_at_once(begin: Callable[..., Home]) -> None:
-    """It says what it would do and changes nothing; then does it, without a mail; then nothing differs."""
+    """It says what it would do and changes nothing; then does it, without a mail; then all whole."""
     desk = begin()
     archive = desk.sim.platform.archive
     (desk.sim.platform.settings.archive_folder / day_path(PAST)).unlink()
@@ -712,7 +731,7 @@ def test_several_things_are_wrong_at_once(begin: Callable[..., Home]) -> None:
     assert (str(PAST) in planned, str(BEFORE) in planned, PAST in archive.days()) == (True, True, False)
 
     desk.types("finops doctor --repair --yes")
-    desk.sees("nothing differs", desk.types("finops doctor --repair"))
+    desk.sees("all whole", desk.types("finops doctor --repair"))
     assert (PAST in archive.days(), desk.mails) == (True, mails)
     assert not desk.sim.watch.look(desk.sim.now).gaps
 
@@ -755,7 +774,7 @@ def test_a_killed_backfill(begin: Callable[..., Home], tmp_path: Path) -> None:
     desk.types("finops backfill $FIRST $LAST --resume")
     desk.hears(desk.alert, under="A run failed", clear=True)
     desk.sees("all whole", desk.types("finops gaps"))
-    desk.sees("are there already", desk.types("finops backfill $FIRST $LAST --resume"))
+    desk.sees("are whole already", desk.types("finops backfill $FIRST $LAST --resume"))
     assert len(desk.mails) == 2
 
 
@@ -763,7 +782,7 @@ def test_the_daily_look(begin: Callable[..., Home]) -> None:
     """On a good morning the newest day is archived, registered and sent, nothing is open, and every day is whole."""
     desk = begin()
     *_, newest, summary = desk.types("finops status").splitlines()
-    assert newest.split()[-3:] == ["yes", "yes", "sent"]
+    assert newest.split()[-3:] == ["yes", "sent", "whole"]
     assert newest.startswith(str(DAY))
     assert summary.endswith("0 missing.")
     desk.sees("all whole", desk.types("finops gaps"))

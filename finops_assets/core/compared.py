@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core import states
-from finops_assets.core.errors import BillError, DamagedError
+from finops_assets.core.errors import BillError, DamagedError, SettingsError
 from finops_assets.core.money import plain
 from finops_assets.core.pipeline import days_between, read_account_map
 from finops_assets.core.ports import DayPrint
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 COMPARED_PATH = "refreshes/compared.json"
 READERS = 8
 """Days that are described at once: each is an object to fetch."""
+
+CANNOT_BE_READ = (BillError, SettingsError)
+"""What is raised where the bill is at fault, or where it is said to be; other errors say nothing of it."""
 
 ASK_AGAIN = timedelta(minutes=5)
 """How long a bill that could not be read is not asked again for the same question: a query may cost money."""
@@ -87,7 +90,7 @@ class BillComparison:
         if not set(days) <= asked:
             try:
                 prints = {**prints, **self._warehouse.fingerprints(days[0], days[-1], self.accounts())}
-            except BillError as error:
+            except CANNOT_BE_READ as error:
                 self._remember(Compared(state, now, unreadable=str(error)))
                 raise
             asked |= set(days_between(days[0], days[-1]))

@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from finops_assets.core import states
-from finops_assets.core.compared import READERS, BillComparison, described_days, is_of
-from finops_assets.core.errors import BillError, DamagedError, FinopsError
+from finops_assets.core.compared import CANNOT_BE_READ, READERS, BillComparison, described_days, is_of
+from finops_assets.core.errors import DamagedError, FinopsError
 from finops_assets.core.pipeline import days_between, delivered_until, in_words
 from finops_assets.core.schemas import SCORECARD_PREFIX, scorecard_path
 from finops_assets.core.states import DayState, Facts, Gap, expected_days
@@ -120,7 +120,7 @@ class Inspector:
             question = f"{glance.snapshot} {in_words(absent) if written else 'nothing archived'}" if absent else ""
             if absent and question != asked:
                 in_bill = self._delivered(self._warehouse.coverage(), glance, yesterday)
-        except BillError as error:
+        except CANNOT_BE_READ as error:
             unreadable, in_bill, question = str(error), (), ""
         if not written:  # what nobody asked to keep is not begun by itself: only the bill's newest day
             days = absent = days_between(max(in_bill, default=yesterday), yesterday)
@@ -145,7 +145,7 @@ class Inspector:
             known_as=known,
             registered=registered,
             read=None,
-            scored=self._scored(),
+            scored=self._scored(written),
             shown=shown,
             behind=behind,
             mailed=self._mailed(written),
@@ -207,14 +207,14 @@ class Inspector:
             if set(days) <= found.keys():
                 return found, found.keys(), ""
             return found, self._delivered(self._warehouse.coverage(), glance, yesterday), ""
-        except BillError as error:
+        except CANNOT_BE_READ as error:
             return {}, self._covered_all_the_same(yesterday), str(error)
 
     def _covered_all_the_same(self, yesterday: date) -> list[date]:
         """The days of a bill whose costs cannot be read, where it can be told; a line without a cost is such a case."""
         try:
             return self._delivered(self._warehouse.coverage(), self._warehouse.glance(), yesterday)
-        except BillError:
+        except CANNOT_BE_READ:
             return []
 
     def _delivered(self, covered: Iterable[date], glance: Glance, yesterday: date) -> list[date]:
@@ -242,10 +242,10 @@ class Inspector:
         newest = max(written, default=None)
         return {newest: self._outbox.mailed(newest).state} if newest else {}
 
-    def _scored(self) -> frozenset[date]:
-        """The days that have a scorecard, by one listing."""
+    def _scored(self, written: Collection[date]) -> frozenset[date]:
+        """The archived days that have a scorecard, by one listing."""
         paths = set(self._archive.list(f"{SCORECARD_PREFIX}/"))
-        return frozenset(day for day in self._archive.days() if scorecard_path(day) in paths)
+        return frozenset(day for day in written if scorecard_path(day) in paths)
 
     def _scored_as_archived(self, described: Mapping[date, PublishedDay]) -> frozenset[date]:
         """Those of the days whose scorecard is made of the rows that are archived."""

@@ -329,7 +329,8 @@ class Watch:
         self._tend_late(look, now)
         about = {day for i in open_now if i.kind in ("run_failed", "missing_day") for day in _days_of(i.subject)}
         healed = self._as_in_bill(about & (look.archived - look.not_whole - set(busy)), look, now)
-        self.done(sorted(healed))
+        if healed:
+            self.done(sorted(healed))
         self._tend_missing(look, attempts, busy, open_now, healed)
         kinds = {incident.kind for incident in open_now}
         current = not look.facts.behind and states.DASHBOARD not in look.unknown

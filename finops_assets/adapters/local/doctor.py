@@ -207,6 +207,6 @@ def page_shown(page: bytes, location: str, refreshed: datetime) -> Shown:
         }
     except (ValueError, KeyError, IndexError, TypeError):
         raise DamagedError(
-            "is no whole dashboard of ours", where=location, fix="`finops run` writes it anew."
+            "is no dashboard of ours, or not a whole one", where=location, fix="`finops run` writes it anew."
         ) from None
     return Shown(location, refreshed, days[-1], totals=totals)
