@@ -10,7 +10,6 @@ from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from finops_assets.core.drawing import Drawing, drawing_beside
 from finops_assets.definitions import build_definitions
@@ -18,6 +17,7 @@ from finops_assets.defs import evidence
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.jobs import JOB
 from finops_assets.defs.launcher import process_tag
+from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from finops_assets.platform import Platform
 
 

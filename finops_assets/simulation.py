@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster._core.launcher import WorkerStatus
 
 from finops_assets.core.drawing import Drawing
 from finops_assets.definitions import build_definitions
@@ -26,6 +25,7 @@ from finops_assets.defs.alerts import tell_of_death
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.jobs import CHECKS_JOB, DOCTOR_JOB, JOB
 from finops_assets.defs.launcher import WatchedRunLauncher
+from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG, WorkerStatus
 from finops_assets.defs.sensors import run_request
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings import load_settings
@@ -199,7 +199,10 @@ class Simulation:
                 continue
             self._run_keys.add((by, request.run_key))
             tags = dict(request.tags)
-            days = request.partition_key or f"{tags[_START]} to {tags[_END]}"
+            days = (
+                request.partition_key
+                or f"{tags[ASSET_PARTITION_RANGE_START_TAG]} to {tags[ASSET_PARTITION_RANGE_END_TAG]}"
+            )
             self.run(JOB, days, tags.get("finops/reason", by), partition_key=request.partition_key, tags=tags)
 
     def request(self, first: date, last: date, reason: str = "a backfill") -> dg.RunRequest:
@@ -257,7 +260,6 @@ class Simulation:
                     self.say(f"{what}{to}: {message['Subject'].strip()}")
 
 
-_START, _END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _CONSOLE = {"loggers": {"console": {}}}
 
 

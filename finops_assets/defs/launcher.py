@@ -10,9 +10,15 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
-from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
-from dagster._serdes import deserialize_value
+from dagster import DefaultRunLauncher
+
+from finops_assets.defs.private import (
+    CanCancelExecutionRequest,
+    CanCancelExecutionResult,
+    CheckRunHealthResult,
+    WorkerStatus,
+    deserialize_value,
+)
 
 if TYPE_CHECKING:
     from dagster import DagsterRun

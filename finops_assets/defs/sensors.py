@@ -11,8 +11,6 @@ from threading import Thread
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.gaps import CANNOT_RUN
@@ -21,6 +19,11 @@ from finops_assets.core.ports import Metrics
 from finops_assets.core.watch import Attempts, Watch, stretches
 from finops_assets.defs.alerts import days_of
 from finops_assets.defs.assets import REASON_TAG
+from finops_assets.defs.private import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    IN_PROGRESS_RUN_STATUSES,
+)
 from finops_assets.settings import Settings
 
 WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
