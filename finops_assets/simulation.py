@@ -212,6 +212,7 @@ class Simulation:
     def bury_the_dead(self) -> None:
         """What run monitoring does: a run whose process is gone has failed, and is told of."""
         launcher = WatchedRunLauncher()
+        launcher.register_instance(self.instance)
         for run in self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
             health = launcher.check_run_worker_health(run)
             if health.status is WorkerStatus.FAILED:

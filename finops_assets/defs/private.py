@@ -17,6 +17,9 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
+# The tag of a run that a code server executes. Goes when Dagster exports it, or has a launcher with a health check.
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
 # The name of the job that is made for the lineage's own "Materialize" and for backfills over assets: no hook of ours is
 # on it. Goes when Dagster can put a failure hook on every run of a code location.
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
@@ -27,10 +30,6 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 # What a launcher answers when run monitoring asks whether a run's process lives. Goes when Dagster exports the types,
 # or when its DefaultRunLauncher has a health check of its own.
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
-
-# Asks a code server whether it still executes a run. Goes when a lock that the run's process holds says it.
-from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
-from dagster._serdes import deserialize_value
 
 # The record of a materialization that no run has made: `finops observe` writes them in batches, in an eighth of the
 # time of `DagsterInstance.report_runless_asset_event`. Goes when that takes a list.
@@ -53,27 +52,35 @@ from dagster._utils.schedules import cron_string_iterator
 if TYPE_CHECKING:
     import dagster as dg
 
+    # The types of an executor's methods, for annotations alone. They go when Dagster exports them beside dg.Executor.
+    from dagster._core.execution.context.system import PlanOrchestrationContext
+    from dagster._core.execution.plan.plan import ExecutionPlan
+    from dagster._core.execution.retries import RetryMode
+    from dagster._core.execution.step_dependency_config import StepDependencyConfig
+
 __all__ = [
     "ASSET_EVENTS",
     "ASSET_PARTITION_RANGE_END_TAG",
     "ASSET_PARTITION_RANGE_START_TAG",
+    "GRPC_INFO_TAG",
     "IMPLICIT_ASSET_JOB_NAME",
     "IN_PROGRESS_RUN_STATUSES",
     "PARTITION_NAME_TAG",
     "RUNLESS_JOB_NAME",
     "RUNLESS_RUN_ID",
     "SQLITE_BUSY_TIMEOUT_SECONDS",
-    "CanCancelExecutionRequest",
-    "CanCancelExecutionResult",
     "CheckRunHealthResult",
     "ConfigurableClassData",
+    "ExecutionPlan",
+    "PlanOrchestrationContext",
+    "RetryMode",
     "SqlEventLogStorageTable",
     "SqliteEventLogStorage",
+    "StepDependencyConfig",
     "StepMaterializationData",
     "WorkerStatus",
     "all_daemons_live",
     "cron_string_iterator",
-    "deserialize_value",
 ]
 
 
