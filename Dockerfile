@@ -28,7 +28,7 @@ RUN mkdir -p /opt/dagster/ecs /opt/dagster/single \
 FROM ${PYTHON}
 LABEL org.opencontainers.image.title="finops_assets" org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --gid 10001 finops && useradd --uid 10001 --gid finops --no-create-home --home-dir /work finops \
-    && install -d -o finops -g finops /work
+    && install -d -o finops -g finops /work /run-locks
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/finops /opt/finops
 COPY --from=build /opt/dagster /opt/dagster
@@ -39,8 +39,9 @@ ENV PATH=/opt/venv/bin:/opt/finops:/usr/local/bin:/usr/bin:/bin \
     DAGSTER_WEBSERVER_HOST=0.0.0.0 DAGSTER_WEBSERVER_PORT=3000 \
     DAGSTER_POSTGRES_PORT=5432 PGSSLMODE=require \
     FINOPS_HOME=/work/.finops
-# All that is written: everything else may be a read-only file system.
-VOLUME ["/work", "/tmp"]
+# All that is written: everything else may be a read-only file system. /run-locks is for everything in one task, where
+# the containers of code server and daemon share it.
+VOLUME ["/work", "/tmp", "/run-locks"]
 WORKDIR /work
 USER 10001:10001
 EXPOSE 3000 4000

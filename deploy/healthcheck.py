@@ -51,10 +51,11 @@ def webserver() -> str:
 def daemon() -> str:
     """Every part of the daemon has left a heartbeat in the database lately."""
     from dagster import DagsterInstance
-    from dagster._daemon.controller import all_daemons_live
+
+    from finops_assets.defs.private import all_daemons_live
 
     with DagsterInstance.get() as instance:
-        return "" if all_daemons_live(instance, heartbeat_tolerance_seconds=300) else "a daemon's heartbeat is missing"
+        return "" if all_daemons_live(instance, 300) else "a daemon's heartbeat is missing"
 
 
 def database() -> str:

@@ -46,6 +46,7 @@ def build_definitions(
     from finops_assets.defs.assets import build_assets
     from finops_assets.defs.evidence import build_evidence
     from finops_assets.defs.jobs import build_jobs, build_morning_checks
+    from finops_assets.defs.launcher import locked_in_process_executor
     from finops_assets.defs.sensors import build_sensors
     from finops_assets.defs.verification import build_verification
 
@@ -66,7 +67,7 @@ def build_definitions(
         schedules=[*schedules, every_month, every_night],
         sensors=[*build_sensors(jobs[0], settings, clock), build_failure_sensor(clock)],
         # Seconds a step cheaper than a process each, and the steps share what they have read of the bill.
-        executor=dg.in_process_executor,
+        executor=locked_in_process_executor,
         loggers=loggers,
         resources={
             "warehouse": platform.warehouse,

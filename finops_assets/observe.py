@@ -16,9 +16,6 @@ from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
-from dagster._core.events.log import EventLogEntry
-from dagster._core.instance import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
 from finops_assets.core.accounts import counts
 from finops_assets.core.errors import ArchiveError
@@ -29,6 +26,7 @@ from finops_assets.core.snapshot import snapshot_path
 from finops_assets.core.states import is_at_its_place, shown_fault
 from finops_assets.defs import metadata as show
 from finops_assets.defs.instance import BATCH_SIZE, prepare_dagster_home
+from finops_assets.defs.private import RUNLESS_JOB_NAME, RUNLESS_RUN_ID, StepMaterializationData
 from finops_assets.platform import Platform
 
 MAP, SUMMARY, ARCHIVED, REGISTERED, SCORED, SET, SHOWN, MAILED = (
@@ -203,15 +201,15 @@ def _report(instance: dg.DagsterInstance, materializations: Sequence[dg.AssetMat
     """Record them in batches, in an eighth of the time that `instance.report_runless_asset_event` takes."""
     now = time.time()
     entries = [
-        EventLogEntry(
+        dg.EventLogEntry(
             error_info=None,
             level=logging.INFO,
             user_message="",
             run_id=RUNLESS_RUN_ID,
             timestamp=now,
             job_name=RUNLESS_JOB_NAME,
-            dagster_event=DagsterEvent(
-                event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
+            dagster_event=dg.DagsterEvent(
+                event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
                 job_name=RUNLESS_JOB_NAME,
                 event_specific_data=StepMaterializationData(each),
             ),

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from finops_assets.core.drawing import Drawing, drawing_beside
 from finops_assets.definitions import build_definitions
 from finops_assets.defs import evidence
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.jobs import JOB
-from finops_assets.defs.launcher import process_tag
+from finops_assets.defs.launcher import run_lock
+from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from finops_assets.platform import Platform
 
 
@@ -49,10 +50,9 @@ def run_days(
         clock: the time for records; the real one by default.
     """
     prepare_dagster_home(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
-    days: dict[str, Any] = {"partition_key": str(first), "tags": process_tag()}
+    days: dict[str, Any] = {"partition_key": str(first)}
     if first != last:
-        ends = {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}
-        days = {"tags": ends | process_tag()}
+        days = {"tags": {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}}
     with ExitStack() as beside:
         drawing = Drawing()
         if not assets and platform.outbox.latest(last) is None:  # a digest will be made
@@ -65,14 +65,9 @@ def run_days(
             **({"clock": clock} if clock else {}),
         )
         instance = beside.enter_context(dg.DagsterInstance.get())
-        result = definitions.resolve_job_def(JOB).execute_in_process(
-            instance=instance,
-            raise_on_error=False,
-            run_config={"loggers": {"console": {}}},
-            asset_selection=[dg.AssetKey(name) for name in assets] or None,
-            **days,
+        return _execute(
+            definitions, JOB, instance, asset_selection=[dg.AssetKey(name) for name in assets] or None, **days
         )
-    return Outcome(result.run_id, tuple(_errors(result)))
 
 
 def make_evidence(
@@ -88,14 +83,28 @@ def make_evidence(
         platform, loggers={"console": _step_logger(tell)}, **({"clock": clock} if clock else {})
     )
     with dg.DagsterInstance.get() as instance:
-        result = definitions.resolve_job_def(evidence.JOB).execute_in_process(
+        return _execute(definitions, evidence.JOB, instance, partition_key=month)
+
+
+def _execute(
+    definitions: dg.Definitions,
+    job: str,
+    instance: dg.DagsterInstance,
+    tags: Mapping[str, str] | None = None,
+    **what: Any,
+) -> Outcome:
+    """Run a job in this process; `what` are more arguments of `execute_in_process`."""
+    run_id = str(uuid4())
+    with run_lock(instance, run_id) as lock_tags:
+        result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             raise_on_error=False,
             run_config={"loggers": {"console": {}}},
-            partition_key=month,
-            tags=process_tag(),
+            run_id=run_id,
+            tags={**(tags or {}), **lock_tags},
+            **what,
         )
-    return Outcome(result.run_id, tuple(_errors(result)))
+    return Outcome(run_id, tuple(_errors(result)))
 
 
 def _errors(result: dg.ExecuteInProcessResult) -> list[str]:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster._core.launcher import WorkerStatus
 
 from finops_assets.core.drawing import Drawing
 from finops_assets.definitions import build_definitions
@@ -26,6 +25,7 @@ from finops_assets.defs.alerts import tell_of_death
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.jobs import CHECKS_JOB, DOCTOR_JOB, JOB
 from finops_assets.defs.launcher import WatchedRunLauncher
+from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG, WorkerStatus
 from finops_assets.defs.sensors import run_request
 from finops_assets.defs.verification import JOB as VERIFICATION_JOB
 from finops_assets.platform import Platform, build_platform
@@ -208,7 +208,10 @@ class Simulation:
                 continue
             self._run_keys.add((by, request.run_key))
             tags = dict(request.tags)
-            days = request.partition_key or f"{tags[_START]} to {tags[_END]}"
+            days = (
+                request.partition_key
+                or f"{tags[ASSET_PARTITION_RANGE_START_TAG]} to {tags[ASSET_PARTITION_RANGE_END_TAG]}"
+            )
             how = {"partition_key": request.partition_key, "tags": tags, "asset_selection": request.asset_selection}
             self.run(JOB, days, tags.get("finops/reason", by), **how)
 
@@ -219,6 +222,7 @@ class Simulation:
     def bury_the_dead(self) -> None:
         """What run monitoring does: a run whose process is gone has failed, and is told of."""
         launcher = WatchedRunLauncher()
+        launcher.register_instance(self.instance)
         for run in self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
             health = launcher.check_run_worker_health(run)
             if health.status is WorkerStatus.FAILED:
@@ -267,7 +271,6 @@ class Simulation:
                     self.say(f"{what}{to}: {message['Subject'].strip()}")
 
 
-_START, _END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _CONSOLE = {"loggers": {"console": {}}}
 
 

@@ -34,11 +34,12 @@ from dagster._core.launcher import LaunchRunContext, WorkerStatus
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._grpc.types import ExecuteRunArgs
-from dagster_aws.ecs import EcsRunLauncher
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from finops_assets.defs.ecs_launcher import WatchedEcsRunLauncher
+from finops_assets.defs.launcher import WatchedRunLauncher, run_lock
 from finops_assets.platform import build_platform
 from finops_assets.run import run_days
 from finops_assets.sample_bill import write_sample_bill
@@ -141,7 +142,7 @@ def test_the_instance_is_accepted(without_database: Path, as_the_daemon: str, aw
         assert not instance.telemetry_enabled
         assert aws.calls.counts() == {}
         launcher = instance.run_launcher
-        assert isinstance(launcher, EcsRunLauncher)
+        assert isinstance(launcher, WatchedEcsRunLauncher)
         assert launcher.task_definition == as_the_daemon
         assert not launcher.run_resources
         assert launcher.supports_check_run_worker_health, "run monitoring would never notice a lost task"
@@ -169,7 +170,10 @@ def test_only_the_launcher_differs_where_all_is_one_task() -> None:
     made = yaml.safe_load(import_overlay(base, (DEPLOY / "single.yaml").read_text(encoding="utf-8")))
     differs = {name for name, block in yaml.safe_load(base).items() if made[name] != block}
     assert differs == {"run_launcher"}
-    assert made["run_launcher"] == {"module": "finops_assets.defs.launcher", "class": "WatchedRunLauncher"}
+    assert (made["run_launcher"]["module"], made["run_launcher"]["class"]) == (
+        WatchedRunLauncher.__module__,
+        WatchedRunLauncher.__name__,
+    )
     with pytest.raises(ValueError, match="run_luncher"):
         import_overlay(base, "run_luncher: {}")
 
@@ -200,6 +204,33 @@ def test_a_run_is_a_task_with_the_daemons_rights(without_database: Path, as_the_
     assert needed == granted("runs") | granted("daemon")
     assert {"ecs:DescribeTaskDefinition", "ecs:DescribeTasks", "ecs:StopTask"} == granted("runs"), "the webserver's"
     assert granted("webserver") == {"s3:GetObject", "s3:ListBucket", "kms:Decrypt"}
+
+
+def test_a_run_of_a_shell_is_not_taken_for_a_lost_task(
+    without_database: Path, as_the_daemon: str, aws: StandIn
+) -> None:
+    """`finops run` in a container's shell has no task: run monitoring leaves it alone. One whose task is gone fails."""
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(without_database))) as instance:
+        launcher = instance.run_launcher
+        of_a_shell = instance.create_run_for_job(a_job, status=dg.DagsterRunStatus.STARTED)
+        assert launcher.check_run_worker_health(of_a_shell).status is WorkerStatus.RUNNING
+        assert aws.calls.counts() == {("ecs", "DescribeTaskDefinition"): 1}, "which the launcher asks when it is made"
+        gone = {"ecs/task_arn": "arn:aws:ecs:eu-central-1:123456789012:task/finops/gone", "ecs/cluster": "finops"}
+        lost = instance.create_run_for_job(a_job, status=dg.DagsterRunStatus.STARTED, tags=gone)
+        assert launcher.check_run_worker_health(lost).status is WorkerStatus.UNKNOWN
+
+
+def test_a_run_of_a_shell_asks_ecs_nothing(
+    without_database: Path, monkeypatch: pytest.MonkeyPatch, aws: StandIn
+) -> None:
+    """The code server's container has no right to see task definitions, and not the name of the runs' own."""
+    monkeypatch.delenv("DAGSTER_RUN_TASK_DEFINITION", raising=False)
+    with (
+        DagsterInstance.from_ref(InstanceRef.from_dir(str(without_database))) as instance,
+        run_lock(instance, "a-run") as tags,
+    ):
+        assert not tags
+    assert aws.calls.counts() == {}
 
 
 def a_job_origin() -> JobPythonOrigin:
@@ -369,7 +400,11 @@ def test_the_instance_of_the_image_is_made_with_the_build_stages_commands(tmp_pa
     assert homes == {f"{home}/{file}" for home in ("ecs", "single") for file in ("dagster.yaml", "workspace.yaml")}
     assert final_stage_environment()["DAGSTER_HOME"] == "/opt/dagster/ecs"
     made = InstanceRef.from_dir(str(tmp_path / "opt/dagster/single"))
-    assert made.run_launcher_data.class_name == "WatchedRunLauncher"
+    launcher = made.run_launcher_data.rehydrate(as_type=WatchedRunLauncher)
+    [volumes] = [json.loads(rest) for name, rest in dockerfile() if name == "VOLUME"]
+    locks = str(launcher.locks.folder)
+    assert locks in volumes, "runs and daemon are in containers that share no other folder"
+    assert any(f"install -d -o finops -g finops /work {locks}" in rest for name, rest in dockerfile() if name == "RUN")
 
 
 def test_a_process_that_is_not_one_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,30 @@ def test_imports_never_point_outwards(layer: str, forbidden: set[str]) -> None:
     for file in files:
         wrong = {name for name in _imports(file) if any(name == f or name.startswith(f + ".") for f in forbidden)}
         assert not wrong, f"{file.relative_to(PACKAGE)} imports {wrong}"
+
+
+PRIVATE = PACKAGE / "defs" / "private.py"
+
+
+def test_dagsters_private_api_is_used_in_one_module_with_the_condition_under_which_each_use_goes() -> None:
+    """No file of the product, of the image or of the benchmarks imports `dagster._*`, except defs/private.py.
+
+    Each import there stands under a comment that says when it goes.
+    """
+    root = PACKAGE.parent
+    files = [file for folder in (PACKAGE, root / "deploy", root / "benchmarks") for file in folder.rglob("*.py")]
+    private = {
+        str(file.relative_to(root)): names
+        for file in files
+        if (names := {name for name in _imports(file) if name.startswith("dagster") and "._" in name})
+    }
+    assert set(private) == {str(PRIVATE.relative_to(root))}, private
+    blocks = PRIVATE.read_text(encoding="utf-8").split("\n\n")
+    uses = [block for block in blocks if "\nfrom dagster._" in f"\n{block}"]
+    assert uses
+    for block in uses:
+        comment = " ".join(line for line in block.splitlines() if line.startswith("#"))
+        assert re.search(r"\b(go|goes)\b", comment, re.IGNORECASE), f"when does this go?\n{block}"
 
 
 HEAVY = ("dagster", "duckdb", "pandas", "pyarrow", "sqlglot", "boto3", "vl_convert", "jinja2", "pydantic")

@@ -769,7 +769,7 @@ def test_a_killed_backfill(begin: Callable[..., Home], tmp_path: Path) -> None:
     archive = desk.sim.platform.archive
     assert 0 < len(archive.days()) < (DAY - FIRST).days
     desk.sim.bury_the_dead()
-    assert "the process of `finops` is gone" in desk.hears(desk.alert, under="A run failed")
+    assert "its process is gone" in desk.hears(desk.alert, under="A run failed")
 
     desk.types("finops backfill $FIRST $LAST --resume")
     desk.hears(desk.alert, under="A run failed", clear=True)

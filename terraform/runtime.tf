@@ -60,7 +60,10 @@ locals {
     for setting, arn in var.secret_settings : "FINOPS_${upper(replace(setting, ".", "__"))}" => arn
   })
 
-  # A shell's or tunnel's agent writes into the container; without one, only /work and /tmp can be written to.
+  # The daemon sees by a file lock whether a run, which is a process of the code server's container, still lives.
+  shares_locks = { for name in keys(local.containers) : name => var.runtime == "single" && name != "webserver" }
+
+  # A shell's or tunnel's agent writes into the container; without one, only the mounted folders can be written to.
   definitions = {
     for name, container in local.containers : name => {
       name                   = name
@@ -73,9 +76,12 @@ locals {
       environment            = [for key in sort(keys(container.environment)) : { name = key, value = container.environment[key] }]
       secrets                = [for key in sort(keys(container.secrets)) : { name = key, valueFrom = container.secrets[key] }]
       portMappings           = container.port == null ? [] : [{ containerPort = container.port, hostPort = container.port, protocol = "tcp" }]
-      mountPoints            = [for folder in ["work", "tmp"] : { sourceVolume = "${name}-${folder}", containerPath = "/${folder}", readOnly = false }]
-      logConfiguration       = local.log_configuration[name]
-      dependsOn              = var.runtime == "single" && name != "code" ? [{ containerName = "code", condition = "HEALTHY" }] : []
+      mountPoints = concat(
+        [for folder in ["work", "tmp"] : { sourceVolume = "${name}-${folder}", containerPath = "/${folder}", readOnly = false }],
+        local.shares_locks[name] ? [{ sourceVolume = "run-locks", containerPath = "/run-locks", readOnly = false }] : []
+      )
+      logConfiguration = local.log_configuration[name]
+      dependsOn        = var.runtime == "single" && name != "code" ? [{ containerName = "code", condition = "HEALTHY" }] : []
       healthCheck = {
         command     = ["CMD", "python", "/opt/finops/healthcheck.py", name]
         interval    = 60
@@ -365,9 +371,12 @@ resource "aws_ecs_task_definition" "service" {
   }
 
   dynamic "volume" {
-    for_each = setproduct(each.value, ["work", "tmp"])
+    for_each = concat(
+      [for pair in setproduct(each.value, ["work", "tmp"]) : join("-", pair)],
+      each.key == "single" ? ["run-locks"] : []
+    )
     content {
-      name = join("-", volume.value)
+      name = volume.value
     }
   }
 

@@ -4,15 +4,15 @@ from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-)
 
 from finops_assets.core.errors import FinopsError, MissingDaysError, UnknownDeliveryError
 from finops_assets.core.watch import Watch
+from finops_assets.defs.private import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    IMPLICIT_ASSET_JOB_NAME,
+    PARTITION_NAME_TAG,
+)
 
 
 @dg.failure_hook(required_resource_keys={"watch", "metrics", "clock"})

@@ -14,12 +14,15 @@ from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
-from dagster._core.events import ASSET_EVENTS
-from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._serdes import ConfigurableClassData
+from dagster import EventLogEntry
+
+from finops_assets.defs.private import (
+    ASSET_EVENTS,
+    SQLITE_BUSY_TIMEOUT_SECONDS,
+    ConfigurableClassData,
+    SqlEventLogStorageTable,
+    SqliteEventLogStorage,
+)
 
 KEPT_OPEN = 4
 """Databases whose connection stays open: the index, the run being recorded, and the ones last looked at."""

@@ -5,7 +5,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-from dagster._utils.schedules import cron_string_iterator
 from pydantic import Field
 
 from finops_assets.core.doctor import Preflight, as_line, verdict
@@ -16,6 +15,7 @@ from finops_assets.core.outbox import Outbox
 from finops_assets.core.scoring import Scoring
 from finops_assets.core.watch import FRESHNESS, Watch
 from finops_assets.defs.alerts import tell_of_failure
+from finops_assets.defs.private import cron_string_iterator
 from finops_assets.settings import Settings
 
 JOB, CHECKS_JOB, DOCTOR_JOB, RESEND_JOB = "daily_bill", "morning_checks", "check_up", "resend_digest"

@@ -11,8 +11,6 @@ from threading import Thread
 from typing import Any
 
 import dagster as dg
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from finops_assets.core import repair
 from finops_assets.core.errors import FinopsError
@@ -22,6 +20,11 @@ from finops_assets.core.states import CANNOT_RUN, NO_SCORECARD, stretches
 from finops_assets.core.watch import THE_BILL, THE_DAYS, Attempts, Watch
 from finops_assets.defs.alerts import days_of
 from finops_assets.defs.assets import REASON_TAG
+from finops_assets.defs.private import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    IN_PROGRESS_RUN_STATUSES,
+)
 from finops_assets.settings import Settings
 
 WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)

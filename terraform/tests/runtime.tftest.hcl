@@ -337,6 +337,13 @@ run "one_task_holds_everything" {
     error_message = "It uses the instance that starts runs beside the code server."
   }
   assert {
+    condition = [
+      for container in jsondecode(aws_ecs_task_definition.service["single"].container_definitions) : container.name
+      if contains(container.mountPoints, { sourceVolume = "run-locks", containerPath = "/run-locks", readOnly = false })
+    ] == ["code", "daemon"] && contains(aws_ecs_task_definition.service["single"].volume[*].name, "run-locks")
+    error_message = "Code server and daemon share the folder in which runs hold their locks (deploy/single.yaml)."
+  }
+  assert {
     condition     = strcontains(output.ui_tunnel, "AWS-StartPortForwardingSession") && strcontains(output.ui_tunnel, "--service-name single")
     error_message = "The tunnel's commands are told."
   }

@@ -1,0 +1,94 @@
+# ruff: noqa: I001  (each import stands under what it is for)
+"""All that this project uses of Dagster's private API (`dagster._*`), which any release of Dagster may change.
+
+Nothing else imports a private module: `test_layers.py` holds it. A name belongs here with what it is for and the
+condition under which it goes. Names that Dagster exports are imported from `dagster` where they are used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+# Tags of a run that say which partitions it is of. They go when Dagster exports the names; the tags themselves are
+# documented ("dagster/asset_partition_range_start").
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+
+# The tag of a run that a code server executes. Goes when Dagster exports it, or has a launcher with a health check.
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+# The name of the job that is made for the lineage's own "Materialize" and for backfills over assets: no hook of ours is
+# on it. Goes when Dagster can put a failure hook on every run of a code location.
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
+
+# The statuses of a run that has begun and not ended. Goes when Dagster exports it (it exports DagsterRunStatus alone).
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+
+# What a launcher answers when run monitoring asks whether a run's process lives. Goes when Dagster exports the types,
+# or when its DefaultRunLauncher has a health check of its own.
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+
+# The record of a materialization that no run has made: `finops observe` writes them in batches, in an eighth of the
+# time of `DagsterInstance.report_runless_asset_event`. Goes when that takes a list.
+from dagster._core.events import StepMaterializationData
+from dagster._core.instance import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+
+# The SQLite storage that defs/event_log.py gives batches. Goes when Dagster's own has `store_event_batch` in one
+# transaction, as its Postgres storage has.
+from dagster._core.events import ASSET_EVENTS
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+
+# The type of a storage's and a launcher's entry in dagster.yaml. Goes with the subclasses that take one.
+from dagster._serdes import ConfigurableClassData
+
+# The ticks of a cron expression. Goes when Dagster exports it, or with a cron library that is one of our dependencies.
+from dagster._utils.schedules import cron_string_iterator
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    # The types of an executor's methods, for annotations alone. They go when Dagster exports them beside dg.Executor.
+    from dagster._core.execution.context.system import PlanOrchestrationContext
+    from dagster._core.execution.plan.plan import ExecutionPlan
+    from dagster._core.execution.retries import RetryMode
+    from dagster._core.execution.step_dependency_config import StepDependencyConfig
+
+__all__ = [
+    "ASSET_EVENTS",
+    "ASSET_PARTITION_RANGE_END_TAG",
+    "ASSET_PARTITION_RANGE_START_TAG",
+    "GRPC_INFO_TAG",
+    "IMPLICIT_ASSET_JOB_NAME",
+    "IN_PROGRESS_RUN_STATUSES",
+    "PARTITION_NAME_TAG",
+    "RUNLESS_JOB_NAME",
+    "RUNLESS_RUN_ID",
+    "SQLITE_BUSY_TIMEOUT_SECONDS",
+    "CheckRunHealthResult",
+    "ConfigurableClassData",
+    "ExecutionPlan",
+    "PlanOrchestrationContext",
+    "RetryMode",
+    "SqlEventLogStorageTable",
+    "SqliteEventLogStorage",
+    "StepDependencyConfig",
+    "StepMaterializationData",
+    "WorkerStatus",
+    "all_daemons_live",
+    "cron_string_iterator",
+]
+
+
+def all_daemons_live(instance: dg.DagsterInstance, tolerance_seconds: float) -> bool:
+    """Whether every part of the daemon has left a heartbeat in the database within so many seconds.
+
+    Goes when Dagster exports it, or `dagster-daemon liveness-check` takes the tolerance as an argument.
+    """
+    from dagster._daemon.controller import all_daemons_live as live  # slow to import; the health check alone needs it
+
+    return live(instance, heartbeat_tolerance_seconds=tolerance_seconds)
