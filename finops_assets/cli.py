@@ -697,10 +697,10 @@ def _evidence_words(there: Evidence) -> str:
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 def dev(host: str, port: int) -> None:
     """Open the Dagster UI: webserver and daemon (schedule, backfills) on this machine."""
-    from finops_assets.defs.instance import prepare_dagster_home
+    from finops_assets.defs.instance import check_records
 
     settings = _settings()
-    prepare_dagster_home(settings.dagster_home, deployed=settings.platform == "aws")
+    check_records(settings.dagster_home, deployed=settings.platform == "aws")
     workspace = ["-w", "workspace.yaml"] if Path("workspace.yaml").is_file() else ["-m", "finops_assets.definitions"]
     command = [sys.executable, "-m", "dagster", "dev", *workspace, "-h", host, "-p", str(port)]
     os.execv(sys.executable, command)  # noqa: S606  (no shell: the arguments are ours)

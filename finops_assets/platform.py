@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finops_assets.adapters.local import dagster_records as dagster_records  # for defs/, which knows no adapter
 from finops_assets.core.bill import Rules
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.ports import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from finops_assets.core.drawing import Drawing, drawing_beside
 from finops_assets.definitions import build_definitions
 from finops_assets.defs import evidence
-from finops_assets.defs.instance import prepare_dagster_home
+from finops_assets.defs.instance import open_instance
 from finops_assets.defs.jobs import JOB
 from finops_assets.defs.launcher import process_tag
 from finops_assets.platform import Platform
@@ -48,7 +48,6 @@ def run_days(
         tell: told each step as it ends, and how far a long one is.
         clock: the time for records; the real one by default.
     """
-    prepare_dagster_home(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
     days: dict[str, Any] = {"partition_key": str(first), "tags": process_tag()}
     if first != last:
         ends = {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}
@@ -64,7 +63,7 @@ def run_days(
             drawing=drawing,
             **({"clock": clock} if clock else {}),
         )
-        instance = beside.enter_context(dg.DagsterInstance.get())
+        instance = beside.enter_context(_instance(platform))
         result = definitions.resolve_job_def(JOB).execute_in_process(
             instance=instance,
             raise_on_error=False,
@@ -83,11 +82,10 @@ def make_evidence(
     clock: Callable[[], datetime] | None = None,
 ) -> Outcome:
     """Run the evidence job for a month, `2025-09`."""
-    prepare_dagster_home(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
     definitions = build_definitions(
         platform, loggers={"console": _step_logger(tell)}, **({"clock": clock} if clock else {})
     )
-    with dg.DagsterInstance.get() as instance:
+    with _instance(platform) as instance:
         result = definitions.resolve_job_def(evidence.JOB).execute_in_process(
             instance=instance,
             raise_on_error=False,
@@ -96,6 +94,10 @@ def make_evidence(
             tags=process_tag(),
         )
     return Outcome(result.run_id, tuple(_errors(result)))
+
+
+def _instance(platform: Platform) -> AbstractContextManager[dg.DagsterInstance]:
+    return open_instance(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
 
 
 def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
