@@ -166,7 +166,7 @@ Look at it:
 def run(day: date | None, as_json: bool) -> None:
     """Run one day: archive it, register it, refresh the dashboard, send the digest."""
     day = day or _yesterday()
-    platform = _platform(_settings())
+    platform = _platform_to_run([day])
     _finish(platform, [(day, day)], as_json)
 
 
@@ -181,7 +181,7 @@ def backfill(first: date | None, last: date | None, resume: bool, as_json: bool)
 
     if (first is None) != (last is None):
         raise click.UsageError("give both FROM and TO, or neither")
-    platform = _platform(_settings())
+    platform = _platform_to_run([first, last] if first and last else [])
     if first and last:
         if first > last:
             raise click.UsageError(f"FROM {first} is after TO {last}")
@@ -720,6 +720,20 @@ def _platform(settings: Settings) -> Platform:
     from finops_assets.platform import build_platform
 
     return build_platform(settings)
+
+
+def _platform_to_run(days: Sequence[date]) -> Platform:
+    """The platform for a run, which may be nobody's to watch: where the home cannot be used, people are told."""
+    from finops_assets.core.errors import ArchiveError
+
+    settings = _settings()
+    try:
+        return _platform(settings)
+    except ArchiveError as error:
+        from finops_assets.run import tell_of_home
+
+        tell_of_home(settings, days, error, _tell)
+        raise
 
 
 def _finish(platform: Platform, stretches: list[tuple[date, date]], as_json: bool) -> None:

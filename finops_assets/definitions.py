@@ -42,7 +42,7 @@ def build_definitions(
         drawing: draws charts and pages; by default in this process.
     """
     from finops_assets.core.pipeline import no_progress
-    from finops_assets.defs.alerts import build_failure_sensor
+    from finops_assets.defs.alerts import build_failure_sensors
     from finops_assets.defs.assets import build_assets
     from finops_assets.defs.evidence import build_evidence
     from finops_assets.defs.jobs import build_jobs, build_morning_checks
@@ -62,7 +62,7 @@ def build_definitions(
         asset_checks=[morning_checks],
         jobs=[*jobs, evidence_job],
         schedules=[*schedules, every_month],
-        sensors=[*build_sensors(jobs[0], settings, clock), build_failure_sensor(clock)],
+        sensors=[*build_sensors(jobs[0], settings, clock), *build_failure_sensors(clock)],
         # Seconds a step cheaper than a process each, and the steps share what they have read of the bill.
         executor=dg.in_process_executor,
         loggers=loggers,

@@ -306,6 +306,11 @@ def _outbox(settings: Settings, archive: Archive, session: AwsSession | None, cl
     )
 
 
+def alerts_of(settings: Settings) -> Alerts:
+    """The alert channel alone, for what is to be told where nothing else of the platform can be used."""
+    return _alerts(settings, aws_session(settings) if settings.platform == "aws" else None)
+
+
 def _alerts(settings: Settings, session: AwsSession | None) -> Alerts:
     wanted, topic, to = settings.alerts.backend, settings.aws.sns_topic_arn, settings.alerts.recipients
     if wanted == "auto":

@@ -19,7 +19,7 @@ from finops_assets.core.gaps import CANNOT_RUN
 from finops_assets.core.pipeline import days_between, in_words
 from finops_assets.core.ports import Metrics
 from finops_assets.core.watch import Attempts, Watch, stretches
-from finops_assets.defs.alerts import days_of
+from finops_assets.defs.alerts import days_of, heal_jobs
 from finops_assets.defs.assets import REASON_TAG
 from finops_assets.settings import Settings
 
@@ -136,15 +136,17 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
     @dg.sensor(
         minimum_interval_seconds=600,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells of recipients whose mail bounced, who complained or who are suppressed.",
+        description="Tells of recipients whose mail bounced, who complained or who are suppressed; closes incidents of "
+        "jobs that have run through since.",
     )
     def mail_returns(
-        _: dg.SensorEvaluationContext, watch: dg.ResourceParam[Watch], metrics: dg.ResourceParam[Metrics]
+        context: dg.SensorEvaluationContext, watch: dg.ResourceParam[Watch], metrics: dg.ResourceParam[Metrics]
     ) -> Any:
         # A heartbeat: where it stops, the daemon has, and an alarm that expects it says so.
         with suppress(FinopsError):
             metrics.emit({"Tick": 1})
         try:
+            heal_jobs(watch.incidents, context.instance, clock())
             watch.recipients()
         except FinopsError as error:
             return dg.SkipReason(f"the mailer cannot tell: {error}")
