@@ -71,7 +71,8 @@ class Desk:
                 repository_def=repository,
                 resources={"watch": self.watch},
             )
-            context._code_location_origin = self.location
+            if self.location:
+                context._code_location_origin, context._repository_name = self.location, "__repository__"
             tick = repository.get_sensor_def(name).evaluate_tick(context)
             assert not [reaction.error for reaction in tick.dagster_run_reactions or () if reaction.error]
             self.cursors[name] = tick.cursor
@@ -109,7 +110,7 @@ def raising(error: Exception, job: Any, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_exception_in_any_job_is_told_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever of the jobs there are: one alert that names the cause, from the run or a sensor, none from the other."""
+    """Whichever of the jobs there are: one alert with the cause, by the run or by a sensor, not by both."""
     repository = desk.definitions.get_repository_def()
     found = repository.get_all_jobs()
     assert len(found) >= 6
@@ -209,7 +210,7 @@ def test_checks_that_are_red_have_told_why_themselves(desk: Desk, monkeypatch: p
 
 
 def test_a_job_that_runs_through_is_well_again_and_one_that_nobody_runs_is_put_away(desk: Desk) -> None:
-    """Each digest that could not be sent again is told; what is sent at last is clear, the other forgotten in silence."""
+    """Each digest that could not be sent again is told; one is sent at last, which is clear; the other is put away."""
     assert desk.run("daily_bill", partition_key=str(DAY))
 
     def resend(day: str) -> bool:
