@@ -41,6 +41,7 @@ def build_definitions(
         loggers: Dagster loggers instead of the default one.
         drawing: draws charts and pages; by default in this process.
     """
+    from finops_assets.core.heartbeat import Heartbeat
     from finops_assets.core.pipeline import no_progress
     from finops_assets.defs.alerts import build_failure_sensors
     from finops_assets.defs.assets import build_assets
@@ -77,6 +78,9 @@ def build_definitions(
             "metrics": platform.metrics,
             "receipts": dg.ResourceDefinition.hardcoded_resource(platform.receipts),
             "watch": watch,
+            "heartbeat": Heartbeat(
+                platform.archive, platform.heartbeats, faults=watch.freshness, deadline=watch.deadline
+            ),
             "morning": watch.morning,
             "scoring": platform.scoring(),
             "drawing": dg.ResourceDefinition.hardcoded_resource(drawing),

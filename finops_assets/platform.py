@@ -19,6 +19,7 @@ from finops_assets.core.ports import (
     Archive,
     Catalog,
     DashboardData,
+    HeartbeatChannel,
     Mailer,
     Metrics,
     QueryReceipt,
@@ -60,6 +61,7 @@ class Platform:
     alerts: Alerts
     metrics: Metrics
     preflight: Preflight
+    heartbeats: Mapping[str, HeartbeatChannel] = field(default_factory=dict)
     budgets: Callable[[], bytes | None] = lambda: None
     events: Callable[[], bytes | None] = lambda: None
     receipts: Callable[[], list[QueryReceipt]] = list
@@ -145,6 +147,7 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
         ),
         outbox=_outbox(settings, archive, None, clock),
         alerts=_alerts(settings, None),
+        heartbeats=_heartbeats(settings, None),
         budgets=partial(_table, settings, None, settings.budgets.path, "budgets.path", "budgets.csv"),
         events=partial(_table, settings, None, settings.anomalies.events, "anomalies.events", "events.csv"),
         metrics=NoMetrics(),
@@ -247,6 +250,7 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
         dashboard=dashboard,
         outbox=_outbox(settings, archive, session, clock),
         alerts=_alerts(settings, session),
+        heartbeats=_heartbeats(settings, session),
         budgets=partial(_table, settings, session, settings.budgets.path, "budgets.path", "budgets.csv"),
         events=partial(_table, settings, session, settings.anomalies.events, "anomalies.events", "events.csv"),
         metrics=CloudWatchMetrics(session, aws.metrics_namespace) if aws.metrics_namespace else NoMetrics(),
@@ -338,6 +342,19 @@ def _alerts(settings: Settings, session: AwsSession | None) -> Alerts:
     from finops_assets.adapters.local.alerts import FileAlerts
 
     return FileAlerts(settings.alerts_folder)
+
+
+def _heartbeats(settings: Settings, session: AwsSession | None) -> dict[str, HeartbeatChannel]:
+    from finops_assets.adapters.heartbeat import MailHeartbeat, UrlHeartbeat
+    from finops_assets.adapters.mail_alerts import MailAlerts
+
+    wanted, found = settings.alerts, dict[str, HeartbeatChannel]()
+    if wanted.heartbeat_url:
+        found["url"] = UrlHeartbeat(wanted.heartbeat_url)
+    if to := wanted.heartbeat_recipients:
+        mails = MailAlerts(_mailer(settings, session), settings.mail.sender, to, setting="alerts.heartbeat_recipients")
+        found["mail"] = MailHeartbeat(mails, wanted.runbook_url)
+    return found
 
 
 def read_address(settings: Settings, address: str, session: AwsSession | None = None) -> bytes | None:

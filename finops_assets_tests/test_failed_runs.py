@@ -79,9 +79,8 @@ class Desk:
 
     def mail_returns(self) -> None:
         """The look that closes what has run through since."""
-        context = dg.build_sensor_context(
-            instance=self.instance, resources={"watch": self.watch, "metrics": self.platform.metrics}
-        )
+        needed = {name: self.definitions.resources[name] for name in ("watch", "metrics", "heartbeat")}
+        context = dg.build_sensor_context(instance=self.instance, resources=needed)
         self.definitions.get_repository_def().get_sensor_def("mail_returns").evaluate_tick(context)
 
 

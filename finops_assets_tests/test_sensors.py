@@ -241,9 +241,10 @@ def test_the_daemon_says_that_it_lives(platform: Platform) -> None:
     watch = build_watch(platform)
     sensors = build_sensors(definitions.resolve_job_def("daily_bill"), platform.settings, lambda: NOW)
     sensor = next(each for each in sensors if each.name == "mail_returns")
+    needed = {"watch": watch, "metrics": numbers, "heartbeat": definitions.resources["heartbeat"]}
     with dg.DagsterInstance.ephemeral() as instance:
         for _ in range(2):
-            context = dg.build_sensor_context(instance=instance, resources={"watch": watch, "metrics": numbers})
+            context = dg.build_sensor_context(instance=instance, resources=needed)
             assert sensor.evaluate_tick(context).skip_message == "0 recipient(s) cannot be reached"
     assert numbers.emitted == [{"Tick": 1}, {"Tick": 1}]
 

@@ -18,6 +18,7 @@ from dagster._core.storage.tags import (
 )
 
 from finops_assets.core.errors import FinopsError, MissingDaysError, UnknownDeliveryError
+from finops_assets.core.heartbeat import Heartbeat
 from finops_assets.core.incidents import Incidents
 from finops_assets.core.watch import Watch
 
@@ -183,6 +184,18 @@ def tell_of_death(
 ) -> None:
     """A run that could not tell of its failure itself."""
     _failed(watch, run, "the run", cause or "its process is gone", now, failed_at=failed_at)
+
+
+def give_sign_of_life(
+    heartbeat: Heartbeat, now: datetime, warn: Callable[[str], None], *, only_again: bool = False
+) -> None:
+    """The heartbeat, if the morning is done. One that cannot be sent fails no run: the next one tries again."""
+    try:
+        failed = heartbeat.beat(now, only_again=only_again)
+    except FinopsError as error:
+        failed = (str(error),)
+    for why in failed:
+        warn(f"no heartbeat: {why}")
 
 
 def heal_jobs(incidents: Incidents, instance: dg.DagsterInstance, now: datetime) -> None:

@@ -10,12 +10,13 @@ from pydantic import Field
 
 from finops_assets.core.doctor import Preflight, as_line, verdict
 from finops_assets.core.errors import FinopsError
+from finops_assets.core.heartbeat import Heartbeat
 from finops_assets.core.incidents import Trouble
 from finops_assets.core.morning import Morning
 from finops_assets.core.outbox import Outbox
 from finops_assets.core.scoring import Scoring
 from finops_assets.core.watch import FRESHNESS, Watch
-from finops_assets.defs.alerts import TOLD, tell_of_failure
+from finops_assets.defs.alerts import TOLD, give_sign_of_life, tell_of_failure
 from finops_assets.settings import Settings
 
 JOB, CHECKS_JOB, DOCTOR_JOB, RESEND_JOB = "daily_bill", "morning_checks", "check_up", "resend_digest"
@@ -99,7 +100,12 @@ def build_morning_checks() -> tuple[dg.AssetSpec, Any]:
         name="morning_is_done",
         specs=[dg.AssetCheckSpec(n, asset=MORNING, blocking=True, description=PROMISES[n]) for n in FRESHNESS],
     )
-    def morning_is_done(watch: dg.ResourceParam[Watch], clock: dg.ResourceParam[Callable[[], datetime]]) -> Any:
+    def morning_is_done(
+        context: dg.AssetCheckExecutionContext,
+        watch: dg.ResourceParam[Watch],
+        heartbeat: dg.ResourceParam[Heartbeat],
+        clock: dg.ResourceParam[Callable[[], datetime]],
+    ) -> Any:
         now = clock()
         faults = watch.freshness(now)
         watch.not_fresh(faults, now)
@@ -115,6 +121,7 @@ def build_morning_checks() -> tuple[dg.AssetSpec, Any]:
         if any(faults.values()):
             broken = "; ".join(f"{name}: {fault}" for name, fault in faults.items() if fault)
             raise dg.Failure(broken, metadata={TOLD: "not_fresh, or what explains it"}, allow_retries=False)
+        give_sign_of_life(heartbeat, now, context.log.warning)
 
     return morning, morning_is_done
 

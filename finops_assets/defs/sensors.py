@@ -16,10 +16,11 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.gaps import CANNOT_RUN
+from finops_assets.core.heartbeat import Heartbeat
 from finops_assets.core.pipeline import days_between, in_words
 from finops_assets.core.ports import Metrics
 from finops_assets.core.watch import Attempts, Watch, stretches
-from finops_assets.defs.alerts import days_of, heal_jobs
+from finops_assets.defs.alerts import days_of, give_sign_of_life, heal_jobs
 from finops_assets.defs.assets import REASON_TAG
 from finops_assets.settings import Settings
 
@@ -140,11 +141,15 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
         "jobs that have run through since.",
     )
     def mail_returns(
-        context: dg.SensorEvaluationContext, watch: dg.ResourceParam[Watch], metrics: dg.ResourceParam[Metrics]
+        context: dg.SensorEvaluationContext,
+        watch: dg.ResourceParam[Watch],
+        metrics: dg.ResourceParam[Metrics],
+        heartbeat: dg.ResourceParam[Heartbeat],
     ) -> Any:
-        # A heartbeat: where it stops, the daemon has, and an alarm that expects it says so.
+        # A sign of life for CloudWatch: where it stops, the daemon has, and an alarm that expects it says so.
         with suppress(FinopsError):
             metrics.emit({"Tick": 1})
+        give_sign_of_life(heartbeat, clock(), context.log.warning, only_again=True)
         try:
             heal_jobs(watch.incidents, context.instance, clock())
             watch.recipients()

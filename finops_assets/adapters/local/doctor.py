@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.doctor import Finding, Shown, addresses, bare, told, undelivered
 from finops_assets.core.errors import ArchiveError
+from finops_assets.core.heartbeat import is_set
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Warehouse
@@ -58,6 +59,7 @@ class LocalPreflight:
         yield from told("accounts", accounts_file(settings.accounts, self._warehouse))
         yield from addresses(settings.mail.sender, settings.mail.everybody)
         yield from self._mail()
+        yield is_set(settings.alerts.heartbeat_url, settings.alerts.heartbeat_recipients)
         yield from told("dagster", dagster(settings.dagster_home))
 
     def shown(self) -> Shown | None:
