@@ -168,7 +168,7 @@ Look at it:
 def run(day: date | None, as_json: bool) -> None:
     """Run one day: archive it, register it, refresh the dashboard, send the digest."""
     day = day or _yesterday()
-    platform = _platform(_settings())
+    platform = _platform_to_run([day])
     _finish(platform, [(day, day)], as_json)
 
 
@@ -183,7 +183,7 @@ def backfill(first: date | None, last: date | None, resume: bool, as_json: bool)
 
     if (first is None) != (last is None):
         raise click.UsageError("give both FROM and TO, or neither")
-    platform = _platform(_settings())
+    platform = _platform_to_run([first, last] if first and last else [])
     if first and last:
         if first > last:
             raise click.UsageError(f"FROM {first} is after TO {last}")
@@ -688,11 +688,11 @@ def _evidence_words(there: Evidence) -> str:
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 def dev(host: str, port: int) -> None:
     """Open the Dagster UI: webserver and daemon (schedule, backfills) on this machine."""
-    from finops_assets.defs.instance import prepare_dagster_home
+    from finops_assets.defs.instance import check_records
     from finops_assets.dev import run_dev
 
     settings = _settings()
-    prepare_dagster_home(settings.dagster_home, deployed=settings.platform == "aws")
+    check_records(settings.dagster_home, deployed=settings.platform == "aws")
     workspace = ["-w", "workspace.yaml"] if Path("workspace.yaml").is_file() else ["-m", "finops_assets.definitions"]
     sys.exit(run_dev(settings.home, [sys.executable, "-m", "dagster", "dev", *workspace], host, port))
 
@@ -715,6 +715,20 @@ def _platform(settings: Settings) -> Platform:
     from finops_assets.platform import build_platform
 
     return build_platform(settings)
+
+
+def _platform_to_run(days: Sequence[date]) -> Platform:
+    """The platform for a run, which may be nobody's to watch: where the home cannot be used, people are told."""
+    from finops_assets.core.errors import ArchiveError
+
+    settings = _settings()
+    try:
+        return _platform(settings)
+    except ArchiveError as error:
+        from finops_assets.run import tell_of_home
+
+        tell_of_home(settings, days, error, _tell)
+        raise
 
 
 def _finish(platform: Platform, stretches: list[tuple[date, date]], as_json: bool) -> None:

@@ -41,8 +41,9 @@ def build_definitions(
         loggers: Dagster loggers instead of the default one.
         drawing: draws charts and pages; by default in this process.
     """
+    from finops_assets.core.heartbeat import Heartbeat
     from finops_assets.core.pipeline import no_progress
-    from finops_assets.defs.alerts import build_failure_sensor
+    from finops_assets.defs.alerts import build_failure_sensors
     from finops_assets.defs.assets import build_assets
     from finops_assets.defs.evidence import build_evidence
     from finops_assets.defs.jobs import build_jobs, build_morning_checks
@@ -65,7 +66,7 @@ def build_definitions(
         asset_checks=[morning_checks],
         jobs=[*jobs, evidence_job, verification_job],
         schedules=[*schedules, every_month, every_night],
-        sensors=[*build_sensors(jobs[0], settings, clock), build_failure_sensor(clock)],
+        sensors=[*build_sensors(jobs[0], settings, clock), *build_failure_sensors(clock)],
         # Seconds a step cheaper than a process each, and the steps share what they have read of the bill.
         executor=locked_in_process_executor,
         loggers=loggers,
@@ -80,6 +81,9 @@ def build_definitions(
             "metrics": platform.metrics,
             "receipts": dg.ResourceDefinition.hardcoded_resource(platform.receipts),
             "watch": watch,
+            "heartbeat": Heartbeat(
+                platform.archive, platform.heartbeats, faults=watch.freshness, deadline=watch.deadline
+            ),
             "morning": watch.morning,
             "scoring": platform.scoring(),
             "drawing": dg.ResourceDefinition.hardcoded_resource(drawing),

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -25,7 +25,7 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, RESTORED_AT, SCORECARD_
 from finops_assets.core.snapshot import snapshot_path
 from finops_assets.core.states import is_at_its_place, shown_fault
 from finops_assets.defs import metadata as show
-from finops_assets.defs.instance import BATCH_SIZE, prepare_dagster_home
+from finops_assets.defs.instance import BATCH_SIZE, open_instance
 from finops_assets.defs.private import RUNLESS_JOB_NAME, RUNLESS_RUN_ID, StepMaterializationData
 from finops_assets.platform import Platform
 
@@ -99,11 +99,8 @@ def shown_since_restored(platform: Platform, there: PublishedDay) -> bool:
     return bool(records) and records[0].timestamp >= datetime.fromisoformat(restored).timestamp()
 
 
-@contextmanager
-def _instance(platform: Platform) -> Iterator[dg.DagsterInstance]:
-    prepare_dagster_home(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
-    with dg.DagsterInstance.get() as instance:
-        yield instance
+def _instance(platform: Platform) -> AbstractContextManager[dg.DagsterInstance]:
+    return open_instance(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
 
 
 def _materialized(instance: dg.DagsterInstance, name: str) -> set[date]:

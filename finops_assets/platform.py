@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finops_assets.adapters.local import dagster_records as dagster_records  # for defs/, which knows no adapter
 from finops_assets.core.bill import Rules
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.ports import (
@@ -18,6 +19,7 @@ from finops_assets.core.ports import (
     Archive,
     Catalog,
     DashboardData,
+    HeartbeatChannel,
     Mailer,
     Metrics,
     QueryReceipt,
@@ -60,6 +62,7 @@ class Platform:
     alerts: Alerts
     metrics: Metrics
     preflight: Preflight
+    heartbeats: Mapping[str, HeartbeatChannel] = field(default_factory=dict)
     budgets: Callable[[], bytes | None] = lambda: None
     events: Callable[[], bytes | None] = lambda: None
     receipts: Callable[[], list[QueryReceipt]] = list
@@ -160,6 +163,7 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
         ),
         outbox=_outbox(settings, archive, None, clock),
         alerts=_alerts(settings, None),
+        heartbeats=_heartbeats(settings, None),
         budgets=partial(_table, settings, None, settings.budgets.path, "budgets.path", "budgets.csv"),
         events=partial(_table, settings, None, settings.anomalies.events, "anomalies.events", "events.csv"),
         metrics=NoMetrics(),
@@ -262,6 +266,7 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
         dashboard=dashboard,
         outbox=_outbox(settings, archive, session, clock),
         alerts=_alerts(settings, session),
+        heartbeats=_heartbeats(settings, session),
         budgets=partial(_table, settings, session, settings.budgets.path, "budgets.path", "budgets.csv"),
         events=partial(_table, settings, session, settings.anomalies.events, "anomalies.events", "events.csv"),
         metrics=CloudWatchMetrics(session, aws.metrics_namespace) if aws.metrics_namespace else NoMetrics(),
@@ -321,6 +326,11 @@ def _outbox(settings: Settings, archive: Archive, session: AwsSession | None, cl
     )
 
 
+def alerts_of(settings: Settings) -> Alerts:
+    """The alert channel alone, for what is to be told where nothing else of the platform can be used."""
+    return _alerts(settings, aws_session(settings) if settings.platform == "aws" else None)
+
+
 def _alerts(settings: Settings, session: AwsSession | None) -> Alerts:
     wanted, topic, to = settings.alerts.backend, settings.aws.sns_topic_arn, settings.alerts.recipients
     if wanted == "auto":
@@ -348,6 +358,19 @@ def _alerts(settings: Settings, session: AwsSession | None) -> Alerts:
     from finops_assets.adapters.local.alerts import FileAlerts
 
     return FileAlerts(settings.alerts_folder)
+
+
+def _heartbeats(settings: Settings, session: AwsSession | None) -> dict[str, HeartbeatChannel]:
+    from finops_assets.adapters.heartbeat import MailHeartbeat, UrlHeartbeat
+    from finops_assets.adapters.mail_alerts import MailAlerts
+
+    wanted, found = settings.alerts, dict[str, HeartbeatChannel]()
+    if wanted.heartbeat_url:
+        found["url"] = UrlHeartbeat(wanted.heartbeat_url)
+    if to := wanted.heartbeat_recipients:
+        mails = MailAlerts(_mailer(settings, session), settings.mail.sender, to, setting="alerts.heartbeat_recipients")
+        found["mail"] = MailHeartbeat(mails, wanted.runbook_url)
+    return found
 
 
 def read_address(settings: Settings, address: str, session: AwsSession | None = None) -> bytes | None:

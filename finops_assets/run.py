@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -13,13 +13,18 @@ from uuid import uuid4
 import dagster as dg
 
 from finops_assets.core.drawing import Drawing, drawing_beside
+from finops_assets.core.errors import FinopsError, RecordsError
+from finops_assets.core.incidents import Incidents, Trouble
+from finops_assets.core.watch import Watch
 from finops_assets.definitions import build_definitions
 from finops_assets.defs import evidence
-from finops_assets.defs.instance import prepare_dagster_home
+from finops_assets.defs.alerts import recorded_cause
+from finops_assets.defs.instance import open_instance
 from finops_assets.defs.jobs import JOB
 from finops_assets.defs.launcher import run_lock
 from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
-from finops_assets.platform import Platform
+from finops_assets.platform import Platform, alerts_of, utc_now
+from finops_assets.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ def run_days(
     *,
     assets: Sequence[str] = (),
     tell: Callable[[str], None] = lambda _: None,
-    clock: Callable[[], datetime] | None = None,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Outcome:
     """Run the daily job over first to last (inclusive) in one run.
 
@@ -48,11 +53,13 @@ def run_days(
         assets: which of its assets are made; all by default.
         tell: told each step as it ends, and how far a long one is.
         clock: the time for records; the real one by default.
+
+    Raises:
+        RecordsError: Dagster's storage cannot be used; people were told, as of any failed run.
     """
-    prepare_dagster_home(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
-    days: dict[str, Any] = {"partition_key": str(first)}
+    what: dict[str, Any] = {"partition_key": str(first)}
     if first != last:
-        days = {"tags": {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}}
+        what = {"tags": {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}}
     with ExitStack() as beside:
         drawing = Drawing()
         if not assets and platform.outbox.latest(last) is None:  # a digest will be made
@@ -62,12 +69,18 @@ def run_days(
             progress=_Progress(tell),
             loggers={"console": _step_logger(tell)},
             drawing=drawing,
-            **({"clock": clock} if clock else {}),
+            clock=clock,
         )
-        instance = beside.enter_context(dg.DagsterInstance.get())
-        return _execute(
-            definitions, JOB, instance, asset_selection=[dg.AssetKey(name) for name in assets] or None, **days
-        )
+        watch: Watch = definitions.resources["watch"]
+        days = (first,) if first == last else (first, last)
+
+        def failed(cause: str, run_id: str = "") -> None:
+            watch.failed("the run", days, cause, run_id, late=False, now=clock())
+
+        beside.enter_context(_told_without_records(failed, tell))
+        instance = beside.enter_context(_instance(platform))
+        what["asset_selection"] = [dg.AssetKey(name) for name in assets] or None
+        return _outcome(_executed(definitions, JOB, instance, **what), failed, tell)
 
 
 def make_evidence(
@@ -75,28 +88,30 @@ def make_evidence(
     month: str,
     *,
     tell: Callable[[str], None] = lambda _: None,
-    clock: Callable[[], datetime] | None = None,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Outcome:
     """Run the evidence job for a month, `2025-09`."""
-    prepare_dagster_home(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
-    definitions = build_definitions(
-        platform, loggers={"console": _step_logger(tell)}, **({"clock": clock} if clock else {})
-    )
-    with dg.DagsterInstance.get() as instance:
-        return _execute(definitions, evidence.JOB, instance, partition_key=month)
+    definitions = build_definitions(platform, loggers={"console": _step_logger(tell)}, clock=clock)
+    watch: Watch = definitions.resources["watch"]
+
+    def failed(cause: str, run_id: str = "") -> None:
+        watch.evidence_failed((month,), cause, run_id)
+
+    with _told_without_records(failed, tell), _instance(platform) as instance:
+        return _outcome(_executed(definitions, evidence.JOB, instance, partition_key=month), failed, tell)
 
 
-def _execute(
+def _executed(
     definitions: dg.Definitions,
     job: str,
     instance: dg.DagsterInstance,
     tags: Mapping[str, str] | None = None,
     **what: Any,
-) -> Outcome:
-    """Run a job in this process; `what` are more arguments of `execute_in_process`."""
+) -> dg.ExecuteInProcessResult:
+    """Run a job in this process, which holds the run's lock; `what` are more arguments of `execute_in_process`."""
     run_id = str(uuid4())
     with run_lock(instance, run_id) as lock_tags:
-        result = definitions.resolve_job_def(job).execute_in_process(
+        return definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             raise_on_error=False,
             run_config={"loggers": {"console": {}}},
@@ -104,7 +119,67 @@ def _execute(
             tags={**(tags or {}), **lock_tags},
             **what,
         )
-    return Outcome(run_id, tuple(_errors(result)))
+
+
+def tell_of_home(settings: Settings, days: Sequence[date], error: FinopsError, tell: Callable[[str], None]) -> None:
+    """Tell that days could not be run, as the home, and with it the archive, cannot be used.
+
+    Args:
+        settings: name the channel.
+        days: the first and the last, or the one.
+        error: why.
+        tell: told why an alert could not be sent.
+    """
+    incidents = Incidents(_NoArchive(error), alerts_of(settings), clock=utc_now, runbook=settings.alerts.runbook_url)
+    subject = " to ".join(map(str, days)) or "every day of the bill"
+    _tried(lambda: incidents.break_("run_failed", subject, Trouble(str(error), "nothing was run")), tell)
+
+
+class _NoArchive:
+    """In place of an archive that cannot be used: whatever is asked of it is the reason."""
+
+    def __init__(self, reason: FinopsError) -> None:
+        self._reason = reason
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def refuse(*_: Any, **__: Any) -> Any:
+            raise self._reason
+
+        return refuse
+
+
+@contextmanager
+def _told_without_records(failed: Callable[[str], None], tell: Callable[[str], None]) -> Iterator[None]:
+    """Tell of a run that cannot begin or end, as Dagster's storage fails: no hook and no sensor can."""
+    try:
+        yield
+    except RecordsError as error:
+        cause = str(error)
+        _tried(lambda: failed(cause), tell)
+        raise
+
+
+def _tried(alert: Callable[[], None], tell: Callable[[str], None]) -> None:
+    """An alert that cannot be sent is said on the spot; the failure itself is what the command ends with."""
+    try:
+        alert()
+    except FinopsError as error:
+        tell(f"not everybody was told of this failure: {error}")
+
+
+def _outcome(
+    result: dg.ExecuteInProcessResult, failed: Callable[[str, str], None], tell: Callable[[str], None]
+) -> Outcome:
+    """How the run ended. One that failed outside its steps, where no hook is, is told here."""
+    errors = _errors(result)
+    if not result.success and not errors:
+        errors = ["the run failed before its first step"]
+        _tried(lambda: failed(errors[0], result.run_id), tell)
+    return Outcome(result.run_id, tuple(errors))
+
+
+def _instance(platform: Platform) -> AbstractContextManager[dg.DagsterInstance]:
+    return open_instance(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
 
 
 def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
@@ -112,14 +187,7 @@ def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
     for event in result.all_events:
         if not event.is_step_failure:
             continue
-        data = event.step_failure_data
-        if data.user_failure_data and data.user_failure_data.description:
-            errors.append(f"{event.step_key}: {data.user_failure_data.description}")
-        else:
-            cause = data.error.cause or data.error
-            errors.append(f"{event.step_key}: {cause.message.strip()}")
-    if not result.success and not errors:
-        errors.append("the run failed before its first step")
+        errors.append(f"{event.step_key}: {recorded_cause(event.step_failure_data)}")
     return errors
 
 

@@ -236,8 +236,23 @@ class AlertsSettings(Section):
         "", description="Address of the Dagster UI, for links to runs. Empty: http://127.0.0.1:3000; none on AWS."
     )
     runbook_url: str = Field("docs/runbook.md", description="Where your people find the runbook, for links to it.")
+    heartbeat_url: str = Field(
+        "",
+        description="Address (http or https) that is requested once a day, when yesterday is done, so that somebody "
+        "else's alarm notices silence: healthchecks.io and the like. Empty: none.",
+    )
+    heartbeat_recipients: tuple[str, ...] = Field(
+        (), description="Addresses that get a short mail once a day, when yesterday is done (a comma-separated list)."
+    )
 
-    _split = field_validator("recipients", mode="before")(_addresses)
+    _split = field_validator("recipients", "heartbeat_recipients", mode="before")(_addresses)
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[\x21-\x22\x24-\x2e\x30-\x3e\x40-\x7e]+([/?#][\x21-\x7e]*)?", value):
+            raise ValueError("must be an address such as https://hc-ping.com/0123abcd")
+        return value
 
 
 class ScheduleSettings(Section):

@@ -148,7 +148,11 @@ class Simulation:
             context = dg.build_sensor_context(
                 instance=self.instance,
                 cursor=self._cursors.get(name),
-                resources={"watch": self.watch, "metrics": self.platform.metrics},
+                resources={
+                    "watch": self.watch,
+                    "metrics": self.platform.metrics,
+                    "heartbeat": self.definitions.resources["heartbeat"],
+                },
                 repository_def=self._repository,
             )
             tick = self._repository.get_sensor_def(name).evaluate_tick(context)

@@ -8,7 +8,7 @@ from threading import Barrier, Thread
 import pytest
 
 from finops_assets.adapters.archive import ObjectArchive, folder_store
-from finops_assets.core.errors import FinopsError
+from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.incidents import KINDS, SHOWN, STILL_TELLING, Incidents, Trouble
 
 MISSING = {"2025-09-10": Trouble("no object: the bill has it", "run twice", "finops run --date 2025-09-10", "abc")}
@@ -189,3 +189,91 @@ def test_every_kind_says_both_sides() -> None:
     """Each kind has its words for breaking and for healing, and no two share a heading."""
     assert all(kind.broken and kind.healed and kind.heading for kind in KINDS.values())
     assert len({kind.heading for kind in KINDS.values()}) == len(KINDS)
+
+
+@dataclass
+class FullDisk:
+    """An archive that takes nothing, as on a full disk, or gives nothing either, as a bucket out of reach."""
+
+    inner: ObjectArchive
+    full: bool = True
+    out_of_reach: bool = False
+    refuses: tuple[str, ...] = ("create", "put", "delete")
+
+    def __getattr__(self, name: str) -> object:
+        if self.full and (self.out_of_reach or name in self.refuses):
+
+            def refuse(*_: object, **__: object) -> None:
+                raise ArchiveError("cannot be written: no space left", where="the archive", fix="Free space.")
+
+            return refuse
+        return getattr(self.inner, name)
+
+
+@pytest.fixture
+def full(desk: Desk) -> FullDisk:
+    return FullDisk(ObjectArchive(folder_store(str(desk.folder))))
+
+
+def without_room(desk: Desk, full: FullDisk) -> Incidents:
+    return Incidents(full, desk.channel, clock=lambda: desk.now)
+
+
+@pytest.mark.parametrize("out_of_reach", [False, True], ids=["full", "out of reach"])
+def test_an_alert_needs_no_disk(desk: Desk, full: FullDisk, out_of_reach: bool) -> None:
+    """What cannot be noted is told all the same, says so, is not told at every tick, and noted once there is room."""
+    full.out_of_reach = out_of_reach
+    incidents = without_room(desk, full)
+    for _ in range(5):
+        incidents.settle("missing_day", MISSING)
+        incidents.break_("missing_day", *next(iter(MISSING.items())))
+        desk.now += timedelta(minutes=10)
+    assert desk.subjects == ["FinOps: a day is missing: 2025-09-10"]
+    assert "could not be noted in the archive (the archive: cannot be written: no space left" in desk.channel.sent[0][1]
+    full.full = False
+    for _ in range(2):
+        incidents.settle("missing_day", MISSING)
+    assert len(desk.subjects) == 1, "it was told before it could be noted"
+    (noted,) = desk.open().open()
+    assert noted.told == "message 1"
+    incidents.settle("missing_day", {})
+    assert desk.subjects[1:] == ["FinOps: all clear, the day is there: 2025-09-10"]
+
+
+def test_what_stays_without_a_note_is_told_again_each_hour(desk: Desk, full: FullDisk) -> None:
+    """And by each process of its own: rather twice than not at all. What is over is not remembered."""
+    incidents = without_room(desk, full)
+    for _ in range(13):
+        incidents.settle("missing_day", MISSING)
+        desk.now += timedelta(minutes=10)
+    assert len(desk.subjects) == 3
+    without_room(desk, full).settle("missing_day", MISSING)
+    assert len(desk.subjects) == 4
+    incidents.settle("missing_day", {})
+    incidents.settle("missing_day", MISSING)
+    assert len(desk.subjects) == 5
+
+
+def test_a_note_that_cannot_be_ended_sends_no_second_alert(desk: Desk, full: FullDisk) -> None:
+    """The disk fills up between the note and the message: the process that told says nothing more for an hour."""
+    full.refuses = ("put",)
+    incidents = without_room(desk, full)
+    for _ in range(5):
+        incidents.settle("missing_day", MISSING)
+        desk.now += timedelta(minutes=11)
+    assert len(desk.subjects) == 1
+
+
+def test_what_can_neither_be_noted_nor_told_is_an_error(desk: Desk, full: FullDisk) -> None:
+    """A channel that is files on the same disk: whoever asks is told that nobody was."""
+    desk.channel.broken = "the alert cannot be written"
+    with pytest.raises(FinopsError, match="nobody was told of missing_day/2025-09-10"):
+        without_room(desk, full).settle("missing_day", MISSING)
+
+
+def test_what_is_wrong_is_told_although_what_healed_cannot_be_noted(desk: Desk, full: FullDisk) -> None:
+    """One day is well again, another breaks, and the disk is full: the all-clear waits for room, the alert does not."""
+    desk.open().settle("missing_day", MISSING)
+    with pytest.raises(ArchiveError):
+        without_room(desk, full).settle("missing_day", {"2025-09-11": Trouble("no object")})
+    assert desk.subjects[1:] == ["FinOps: a day is missing: 2025-09-11"]

@@ -272,9 +272,11 @@ def test_the_daemon_says_that_it_lives(platform: Platform) -> None:
     watch = build_watch(platform)
     sensors = build_sensors(definitions.resolve_job_def("daily_bill"), platform.settings, lambda: NOW)
     sensor = next(each for each in sensors if each.name == "mail_returns")
-    for _ in range(2):
-        context = dg.build_sensor_context(resources={"watch": watch, "metrics": numbers})
-        assert sensor.evaluate_tick(context).skip_message == "0 recipient(s) cannot be reached"
+    needed = {"watch": watch, "metrics": numbers, "heartbeat": definitions.resources["heartbeat"]}
+    with dg.DagsterInstance.ephemeral() as instance:
+        for _ in range(2):
+            context = dg.build_sensor_context(instance=instance, resources=needed)
+            assert sensor.evaluate_tick(context).skip_message == "0 recipient(s) cannot be reached"
     assert numbers.emitted == [{"Tick": 1}, {"Tick": 1}]
 
 
@@ -292,10 +294,10 @@ def test_a_backfill_of_the_launcher_that_fails_is_told(tmp_path: Path) -> None:
     assert not done.success
     assert failures(sim) == []
     failure = next(event for event in done.all_events if event.event_type_value == "PIPELINE_FAILURE")
-    sensor = sim.definitions.get_repository_def().get_sensor_def("runs_that_died")
+    sensor = sim.definitions.get_repository_def().get_sensor_def("failed_runs")
     for _ in range(2):
         context = dg.build_run_status_sensor_context(
-            sensor_name="runs_that_died",
+            sensor_name="failed_runs",
             dagster_instance=sim.instance,
             dagster_run=sim.instance.get_run_by_id(done.run_id),
             dagster_event=failure,

@@ -18,6 +18,7 @@ class MailAlerts:
     Args:
         mailer: hands messages over.
         sender, recipients: the settings mail.sender and alerts.recipients.
+        setting: the name of the recipients' setting.
         clock: the time that messages carry.
     """
 
@@ -26,9 +27,12 @@ class MailAlerts:
         mailer: Mailer,
         sender: str,
         recipients: Sequence[str],
+        *,
+        setting: str = "alerts.recipients",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._mailer, self._sender, self._recipients, self._clock = mailer, sender, tuple(recipients), clock
+        self._setting = setting
 
     def send(self, subject: str, text: str, alert_id: str = "") -> str:
         """Send one alert; returns where the messages are.
@@ -38,7 +42,7 @@ class MailAlerts:
             FinopsError: a recipient was not reached; the others were.
         """
         domain = mail_address(self._sender, "mail.sender").domain
-        addresses = [mail_address(one, "alerts.recipients").addr_spec for one in self._recipients]
+        addresses = [mail_address(one, self._setting).addr_spec for one in self._recipients]
         at = self._clock()
         number = alert_id or f"{at:%Y%m%dT%H%M%S%fZ}"
         places, problems = [], []
@@ -53,5 +57,5 @@ class MailAlerts:
             except FinopsError as error:
                 problems.append(str(error))
         if problems:
-            raise FinopsError(f"the alert was not sent: {'; '.join(problems)}", where="alerts.backend = mail")
+            raise FinopsError(f"the message was not sent: {'; '.join(problems)}", where=self._setting)
         return ", ".join(places)

@@ -55,3 +55,7 @@ class ColdObjectError(ArchiveError):
 
 class UnknownDeliveryError(FinopsError):
     """A message may have been accepted or not: it is not sent again until a person says what became of it."""
+
+
+class RecordsError(FinopsError):
+    """Dagster's own records cannot be read or written; the days do not need them, as the archive holds all state."""

@@ -8,6 +8,9 @@ Incidents are small objects in the archive, so that restarts, other processes an
 Each is created before anybody is told, by one writer only, and says afterwards that they were. A message that could
 not be sent is kept as `untold` with the reason, shown by `finops status` and a check, and tried again; one whose writer
 was killed between the two is sent again after `STILL_TELLING`: rather twice than not at all.
+
+An alert needs no disk: where an incident cannot be noted (no space, no rights, a bucket out of reach), people are told
+all the same, and that it could not be noted. The process that told remembers it for `REMINDER`; another tells again.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 OPEN, CLOSED = "incidents/open/", "incidents/closed/"
 STILL_TELLING = timedelta(minutes=10)
+REMINDER = timedelta(hours=1)
 SHOWN = 10
 """Incidents of one kind that one mail spells out; the others are counted."""
 
@@ -41,6 +45,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "run_failed": Kind("a run failed", "the days of the failed run are whole", "A run failed"),
+    "job_failed": Kind("a job failed", "the job has run through", "A job failed"),
     "dashboard_failed": Kind(
         "the dashboard was not refreshed", "the dashboard is current again", "The dashboard was not refreshed"
     ),
@@ -101,7 +106,12 @@ class Incident:
 
     @property
     def open_path(self) -> str:
-        return f"{OPEN}{self.kind}/{quote(self.subject, safe='')}.json"
+        return _open_path(self.kind, self.subject)
+
+    @property
+    def path(self) -> str:
+        """Where it is noted now."""
+        return self.closed_path if self.healed else self.open_path
 
     @property
     def closed_path(self) -> str:
@@ -130,6 +140,7 @@ class Incidents:
     ) -> None:
         self._archive, self._alerts, self._clock = archive, alerts, clock
         self._run_link, self._runbook = run_link, runbook
+        self._not_noted: dict[str, tuple[datetime, str]] = {}  # path of the note -> when and where it was told
 
     def open(self, kind: str = "") -> list[Incident]:
         """The incidents that are open, of one kind or of all, the oldest first."""
@@ -143,18 +154,39 @@ class Incidents:
         return sorted(found, key=lambda incident: (incident.opened, incident.key))
 
     def settle(self, kind: str, troubles: Mapping[str, Trouble]) -> None:
-        """Say what is wrong of this kind now, all of it: what is new is told, what is no longer there is all clear."""
-        there = {incident.subject: incident for incident in self.open(kind)}
-        self.heal(kind, [subject for subject in there if subject not in troubles], known=there)
-        self._break(kind, troubles, there)
+        """Say what is wrong of this kind now, all of it: what is new is told, what is no longer there is all clear.
 
-    def break_(self, kind: str, subject: str, trouble: Trouble) -> None:
-        """Say that one thing is wrong, whatever else is."""
-        self.break_all(kind, {subject: trouble})
+        Raises:
+            FinopsError: what has healed cannot be noted, which is then told later; or something is wrong that could
+                neither be noted nor told.
+        """
+        known = self._open_by_subject(kind)
+        still = {_open_path(kind, subject) for subject in troubles}
+        for path in [path for path in self._not_noted if path.startswith(f"{OPEN}{kind}/") and path not in still]:
+            del self._not_noted[path]
+        try:
+            self.heal(kind, [subject for subject in known if subject not in troubles], known=known)
+        finally:  # what is wrong is told, whatever hinders what is well again
+            self._break(kind, troubles, known)
+
+    def break_(self, kind: str, subject: str, trouble: Trouble, *, failed_at: datetime | None = None) -> None:
+        """Say that one thing is wrong, whatever else is.
+
+        Args:
+            kind, subject: what is wrong.
+            trouble: how.
+            failed_at: when that was so, if it was a while ago: what was told then and has healed since is passed over.
+        """
+        if not (failed_at and self._was_told(kind, subject, trouble.run_id, failed_at)):
+            self.break_all(kind, {subject: trouble})
 
     def break_all(self, kind: str, troubles: Mapping[str, Trouble]) -> None:
-        """Say that these are wrong, whatever else is, in one message."""
-        self._break(kind, troubles, {incident.subject: incident for incident in self.open(kind)})
+        """Say that these are wrong, whatever else is, in one message.
+
+        Raises:
+            FinopsError: something could neither be noted nor told.
+        """
+        self._break(kind, troubles, self._open_by_subject(kind))
 
     def heal(
         self,
@@ -166,17 +198,71 @@ class Incidents:
     ) -> None:
         """Say that these are well again, or put them away `quietly`; those that are not open are passed over."""
         there = {incident.subject: incident for incident in self.open(kind)} if known is None else known
+        for subject in subjects:
+            self._not_noted.pop(_open_path(kind, subject), None)
         healed = [replace(there[subject], healed=self._clock()) for subject in subjects if subject in there]
         closing = [begun for incident in healed if (begun := self._begun(incident.closed_path, incident))]
         self._tell(closing, quietly=quietly)
 
-    def _break(self, kind: str, troubles: Mapping[str, Trouble], there: Mapping[str, Incident]) -> None:
-        opening = []
+    def _open_by_subject(self, kind: str) -> dict[str, Incident]:
+        """The open incidents; none where they cannot be read, as what is wrong is told all the same."""
+        try:
+            return {incident.subject: incident for incident in self.open(kind)}
+        except FinopsError:
+            return {}
+
+    def _was_told(self, kind: str, subject: str, run_id: str, at: datetime) -> bool:
+        """Whether an incident that has healed since is of this run, or was open at that time."""
+        ending = f"-{kind}-{quote(subject, safe='')}.json"
+        try:
+            closed = [self._read(path) for path in self._archive.list(CLOSED) if path.endswith(ending)]
+        except FinopsError:  # rather told twice than not at all
+            return False
+        return any(
+            (run_id and incident.trouble.run_id == run_id) or incident.opened <= at <= (incident.healed or at)
+            for incident in closed
+            if incident
+        )
+
+    def _break(self, kind: str, troubles: Mapping[str, Trouble], known: Mapping[str, Incident]) -> None:
+        opening, cannot_be_noted, reason = [], [], None
         for subject, trouble in sorted(troubles.items()):
-            incident = there.get(subject) or Incident(kind, subject, trouble, self._clock())
-            if not incident.told and (begun := self._begun(incident.open_path, incident)):
-                opening.append(begun)
+            incident = known.get(subject) or Incident(kind, subject, trouble, self._clock())
+            if incident.told:
+                continue
+            try:
+                if begun := self._begun(incident.open_path, incident):
+                    opening.append(begun)
+            except FinopsError as error:
+                reason = error
+                if not self._told_without_note(incident.open_path):
+                    cannot_be_noted.append(incident)
         self._tell(opening)
+        if cannot_be_noted:
+            self._tell_without_note(cannot_be_noted, reason)
+
+    def _told_without_note(self, path: str) -> str:
+        """Where this process told of it within the last `REMINDER` without a note; empty if it did not."""
+        at, where = self._not_noted.get(path, (None, ""))
+        return where if at and self._clock() - at < REMINDER else ""
+
+    def _tell_without_note(self, incidents: Sequence[Incident], reason: FinopsError | None) -> None:
+        """Tell of what the archive does not take.
+
+        Raises:
+            FinopsError: the channel does not take it either.
+        """
+        subject, text, number = self._words(incidents)
+        text += (
+            f"\nThis alert could not be noted in the archive ({reason}). Until it can be, no all-clear comes, and the "
+            "same may be told again.\n"
+        )
+        try:
+            sent = self._alerts.send(subject, text, number)
+        except FinopsError as error:
+            names = ", ".join(incident.key for incident in incidents)
+            raise FinopsError(f"nobody was told of {names}, which cannot be noted either: {reason}; {error}") from error
+        self._not_noted |= {incident.open_path: (self._clock(), sent) for incident in incidents}
 
     def _begun(self, path: str, incident: Incident) -> Incident | None:
         """The incident, if it is ours to tell of: created by us, or left untold by whoever created it."""
@@ -197,6 +283,11 @@ class Incidents:
 
     def _tell(self, incidents: Sequence[Incident], *, quietly: bool = False) -> None:
         """One message for all of them, or none: they are of one kind, and all broken or all healed."""
+        told_before = {incident.path: self._told_without_note(incident.path) for incident in incidents}
+        for incident in incidents:
+            if where := told_before[incident.path]:
+                self._note(incident, where)
+        incidents = [incident for incident in incidents if not told_before[incident.path]]
         if not incidents:
             return
         sent = untold = ""
@@ -208,10 +299,22 @@ class Incidents:
         except FinopsError as error:
             untold = str(error)
         for incident in incidents:
-            done = replace(incident, untold=untold, **({"all_clear" if incident.healed else "told": sent}))
-            self._archive.put(done.closed_path if done.healed else done.open_path, _json(done))
-            if done.healed and done.all_clear:
-                self._archive.delete([done.open_path])
+            self._not_noted.pop(incident.path, None)
+            self._note(incident, sent, untold)
+
+    def _note(self, incident: Incident, sent: str, untold: str = "") -> None:
+        """Note that an incident was told, or why it was not; what was told and cannot be noted is remembered."""
+        done = replace(incident, untold=untold, **({"all_clear" if incident.healed else "told": sent}))
+        try:
+            self._archive.put(done.path, _json(done))
+        except FinopsError:
+            if not sent:
+                raise
+            self._not_noted.setdefault(done.path, (self._clock(), sent))
+            return
+        self._not_noted.pop(done.path, None)
+        if done.healed and done.all_clear:
+            self._archive.delete([done.open_path])
 
     def _words(self, incidents: Sequence[Incident]) -> tuple[str, str, str]:
         """Subject, text and id of a message."""
@@ -261,6 +364,10 @@ class Incidents:
             raise FinopsError(
                 "is no incident of ours", where=path, fix=f"Remove it, if nothing is wrong with {subject}."
             ) from None
+
+
+def _open_path(kind: str, subject: str) -> str:
+    return f"{OPEN}{kind}/{quote(subject, safe='')}.json"
 
 
 def _json(incident: Incident) -> bytes:

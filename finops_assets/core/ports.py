@@ -392,6 +392,17 @@ class Alerts(Protocol):
         """
 
 
+class HeartbeatChannel(Protocol):
+    """Gives a sign of life to an alarm that is not ours."""
+
+    def beat(self, day: date) -> str:
+        """Say that the day is done; returns where that was said.
+
+        Raises:
+            FinopsError: it could not be said.
+        """
+
+
 class Metrics(Protocol):
     """Keeps numbers over time, for alarms."""
 

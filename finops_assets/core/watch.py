@@ -198,6 +198,8 @@ class Watch:
         late: bool,
         now: datetime,
         in_doubt: bool = False,
+        job: str = "",
+        failed_at: datetime | None = None,
     ) -> None:
         """A run has failed: tell of it as what it is. A bill that may still come in time is no failure.
 
@@ -209,28 +211,40 @@ class Watch:
             late: the bill does not have the day, or not whole.
             now: the time (aware, UTC).
             in_doubt: a message may have been accepted or not: a run does not settle that.
+            job: what a run without days is a run of.
+            failed_at: when the run failed, where another process tells of it, afterwards: what the run has told itself
+                is not told again.
         """
-        subject = " to ".join(map(str, days)) or "a run without a day"
+        subject = " to ".join(map(str, days)) or job or "a run without a day"
         again = f"finops run --date {days[0]}" if len(days) == 1 else f"finops backfill {' '.join(map(str, days))}"
         if in_doubt and days:
             again = f"finops resend {days[-1]} --to ADDRESS, with --received if it has arrived"
         kept = "nothing was published in part, what is archived already stays as it was"
-        if late and days == (now.date() - timedelta(days=1),):
-            self.source_late(days[0], cause, now, run_id)
+        if not days:
+            trouble = Trouble(
+                f"{step} failed: {cause}", "", f"mend that, then launch {subject} again in the Dagster UI"
+            )
+            self.incidents.break_("job_failed", subject, replace(trouble, run_id=run_id), failed_at=failed_at)
+        elif late and days == (now.date() - timedelta(days=1),):
+            if failed_at is None:  # else the look at all days tells of it, for as long as it is so
+                self.source_late(days[0], cause, now, run_id)
         elif step == "quicksight_dataset":
             trouble = Trouble(
                 f"{subject}: {cause}", "the day is archived and queryable; readers see the old data", again
             )
-            self.incidents.break_("dashboard_failed", THE_DASHBOARD, replace(trouble, run_id=run_id, about=subject))
+            trouble = replace(trouble, run_id=run_id, about=subject)
+            self.incidents.break_("dashboard_failed", THE_DASHBOARD, trouble, failed_at=failed_at)
         else:
-            trouble = Trouble(f"{step} failed: {cause}", kept, again if days else "run it again from the Dagster UI")
-            self.incidents.break_("run_failed", subject, replace(trouble, run_id=run_id))
+            trouble = Trouble(f"{step} failed: {cause}", kept, again, run_id=run_id)
+            self.incidents.break_("run_failed", subject, trouble, failed_at=failed_at)
 
-    def evidence_failed(self, months: tuple[str, ...], cause: str, run_id: str) -> None:
-        """A run of the evidence has failed: of one month, or from the first to the last of these."""
+    def evidence_failed(
+        self, months: tuple[str, ...], cause: str, run_id: str, *, failed_at: datetime | None = None
+    ) -> None:
+        """A run of the evidence has failed: of one month, or from the first to the last; `failed_at` as in `failed`."""
         mend = " and ".join(f"finops evidence make {month}" for month in months)
         trouble = Trouble(cause, "nothing: what was bundled before stays as it was", mend, run_id=run_id)
-        self.incidents.break_("evidence_failed", " to ".join(months), trouble)
+        self.incidents.break_("evidence_failed", " to ".join(months), trouble, failed_at=failed_at)
 
     def evidence_made(self, months: Collection[str]) -> None:
         """These months have their evidence; of a run of many, it is the last that is waited for."""

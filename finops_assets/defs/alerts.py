@@ -1,11 +1,19 @@
-"""What is said when a run fails: in the run's own process where it lives, so that no daemon is needed for it."""
+"""What is said when a run fails, whatever it is a run of.
 
-from datetime import date, datetime
+A hook tells in the run's own process, so that no daemon is needed for what the command runs. Sensors tell of all other
+failures: jobs without the hook, the lineage's own runs, processes that were killed or never started. What the run has
+told itself is not told again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
 from finops_assets.core.errors import FinopsError, MissingDaysError, UnknownDeliveryError
+from finops_assets.core.heartbeat import Heartbeat
+from finops_assets.core.incidents import Incidents
 from finops_assets.core.watch import Watch
 from finops_assets.defs.private import (
     ASSET_PARTITION_RANGE_END_TAG,
@@ -13,6 +21,12 @@ from finops_assets.defs.private import (
     IMPLICIT_ASSET_JOB_NAME,
     PARTITION_NAME_TAG,
 )
+
+TOLD = "told as"
+"""In the metadata of a dg.Failure: the run has found faults and told of them; that it failed is no news."""
+
+FORGOTTEN_AFTER = timedelta(days=7)
+"""A job that nobody has run again since it failed: its incident is put away, so that none stays open for ever."""
 
 
 @dg.failure_hook(required_resource_keys={"watch", "metrics", "clock"})
@@ -25,16 +39,16 @@ def tell_of_failure(context: dg.HookContext) -> None:
     run = context.instance.get_run_by_id(context.run_id)
     error = context.op_exception
     watch, now = context.resources.watch, context.resources.clock()
+    came_from = getattr(error, "__cause__", None)
     for tell in (
         lambda: _failed(
             watch,
-            run.tags if run else {},
+            run,
             context.step_key,
             cause_of(error),
-            context.run_id,
-            late=isinstance(getattr(error, "__cause__", None), MissingDaysError),
-            in_doubt=isinstance(getattr(error, "__cause__", None), UnknownDeliveryError),
-            now=now,
+            now,
+            late=isinstance(came_from, MissingDaysError),
+            in_doubt=isinstance(came_from, UnknownDeliveryError),
         ),
         lambda: context.resources.metrics.emit({"RunFailed": 1}),
     ):
@@ -49,18 +63,49 @@ def cause_of(error: BaseException | None) -> str:
     return getattr(error, "description", None) or (str(error) if error else "no reason was recorded")
 
 
+def recorded_cause(data: Any) -> str:
+    """What failed, in its own words, of a step that another process may have run."""
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    return _words(data.error) or "no reason was recorded"
+
+
+def _words(error: Any) -> str:
+    """A recorded error's own message: Dagster wraps what is raised into an error that says only where that was."""
+    return (error.cause or error).message.strip() if error else ""
+
+
 def _failed(
-    watch: Watch, tags: dict[str, str], step: str, cause: str, run_id: str, *, late: bool, now: datetime, **how: bool
+    watch: Watch,
+    run: dg.DagsterRun,
+    step: str,
+    cause: str,
+    now: datetime,
+    *,
+    late: bool = False,
+    failed_at: datetime | None = None,
+    **how: bool,
 ) -> None:
-    """Tell of a failed run of days, or of months, which are those of the evidence."""
-    days, keys = days_of(tags), _keys_of(tags)
+    """Tell of a failed run of days, of months, which are those of the evidence, or of neither."""
+    days, keys = days_of(run.tags), _keys_of(run.tags)
     if keys and not days:
-        watch.evidence_failed(keys, cause, run_id)
+        watch.evidence_failed(keys, cause, run.run_id, failed_at=failed_at)
     else:
-        watch.failed(step, days, cause, run_id, late=late, now=now, **how)
+        job = "" if days else what_it_runs(run)
+        watch.failed(step, days, cause, run.run_id, late=late, now=now, job=job, failed_at=failed_at, **how)
 
 
-def days_of(tags: dict[str, str]) -> tuple[date, ...]:
+def what_it_runs(run: dg.DagsterRun) -> str:
+    """What a run without days is called: its job, and the day that its config names; or the assets that it makes."""
+    if run.job_name.startswith(IMPLICIT_ASSET_JOB_NAME):
+        names = [key.to_user_string() for key in run.asset_selection or ()]
+        names += [f"the checks of {key.asset_key.to_user_string()}" for key in run.asset_check_selection or ()]
+        return ", ".join(sorted(set(names))) or "assets"
+    configs = [op.get("config") for op in run.run_config.get("ops", {}).values()]
+    return " ".join([run.job_name, *(str(config["day"]) for config in configs if config and "day" in config)])
+
+
+def days_of(tags: Mapping[str, str]) -> tuple[date, ...]:
     """The first and the last day of a run, or its one day, by its tags; none of a run over something else."""
     try:
         return tuple(date.fromisoformat(key) for key in _keys_of(tags))
@@ -68,36 +113,106 @@ def days_of(tags: dict[str, str]) -> tuple[date, ...]:
         return ()
 
 
-def _keys_of(tags: dict[str, str]) -> tuple[str, ...]:
+def _keys_of(tags: Mapping[str, str]) -> tuple[str, ...]:
     """The first and the last partition of a run, or its one."""
     if PARTITION_NAME_TAG in tags:
         return (tags[PARTITION_NAME_TAG],)
     return tuple(tags[tag] for tag in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG) if tag in tags)
 
 
-def build_failure_sensor(clock: Any) -> dg.SensorDefinition:
-    """Tells of runs that could not tell themselves: their process was killed, or they are of no job of ours."""
+def build_failure_sensors(clock: Callable[[], datetime]) -> list[dg.SensorDefinition]:
+    """Tell of every failed run that has not told of itself: those of this code location, and those of the command.
+
+    Two sensors, as Dagster gives the sensor of a code location the runs that were launched for that location, and a run
+    of `finops run` is launched for none: the other sensor sees the runs of all locations, and takes those without one.
+    """
 
     @dg.run_failure_sensor(
-        name="runs_that_died",
+        name="failed_runs",
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
-        description="Alerts for runs whose process was killed or never started, and for those of the lineage's own "
-        "Materialize and of backfills over assets; our jobs alert for themselves.",
+        description="Alerts for every run of this code location that failed, of whatever job, once.",
     )
-    def runs_that_died(context: dg.RunFailureSensorContext, watch: dg.ResourceParam[Watch]) -> None:
-        run, failures = context.dagster_run, context.get_step_failure_events()
-        if not failures:
-            tell_of_death(watch, run, context.failure_event.message or "", clock())
-        elif run.job_name.startswith(IMPLICIT_ASSET_JOB_NAME):  # no hook of ours is on it
-            failed = failures[0].step_failure_data
-            said = failed.user_failure_data.description if failed.user_failure_data else ""
-            cause = said or (failed.error.message.strip() if failed.error else "no reason was recorded")
-            _failed(watch, dict(run.tags), failures[0].step_key, cause, run.run_id, late=False, now=clock())
+    def failed_runs(context: dg.RunFailureSensorContext, watch: dg.ResourceParam[Watch]) -> None:
+        tell_of_run(watch, context, clock())
 
-    return runs_that_died
+    @dg.run_failure_sensor(
+        name="failed_commands",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=30,
+        monitor_all_code_locations=True,
+        description="Alerts for runs of the command `finops` whose process was killed.",
+    )
+    def failed_commands(context: dg.RunFailureSensorContext, watch: dg.ResourceParam[Watch]) -> None:
+        run = context.dagster_run
+        ours = context.repository_def is None or context.repository_def.has_job(run.job_name)
+        if run.remote_job_origin is None and ours:
+            tell_of_run(watch, context, clock())
+
+    return [failed_runs, failed_commands]
 
 
-def tell_of_death(watch: Watch, run: dg.DagsterRun, cause: str, now: datetime) -> None:
+def tell_of_run(watch: Watch, context: dg.RunFailureSensorContext, now: datetime) -> None:
+    """Tell of each step of a run that failed, or of the run, if it failed outside its steps."""
+    run = context.dagster_run
+    record = context.instance.get_run_record_by_id(run.run_id)
+    failed_at = datetime.fromtimestamp(record.end_time, UTC) if record and record.end_time else now
+    failures = context.get_step_failure_events()
+    for event in failures:
+        data = event.step_failure_data
+        if data.user_failure_data and TOLD in (data.user_failure_data.metadata or {}):
+            continue
+        came_from = data.error.cause.cls_name if data.error and data.error.cause else ""
+        _failed(
+            watch,
+            run,
+            event.step_key,
+            recorded_cause(data),
+            now,
+            late=came_from == MissingDaysError.__name__,
+            in_doubt=came_from == UnknownDeliveryError.__name__,
+            failed_at=failed_at,
+        )
+    if not failures:
+        of_run = context.failure_event.job_failure_data
+        cause = _words(of_run.error if of_run else None) or context.failure_event.message or ""
+        tell_of_death(watch, run, cause, now, failed_at)
+
+
+def tell_of_death(
+    watch: Watch, run: dg.DagsterRun, cause: str, now: datetime, failed_at: datetime | None = None
+) -> None:
     """A run that could not tell of its failure itself."""
-    _failed(watch, dict(run.tags), "the run", cause or "its process is gone", run.run_id, late=False, now=now)
+    _failed(watch, run, "the run", cause or "its process is gone", now, failed_at=failed_at)
+
+
+def give_sign_of_life(
+    heartbeat: Heartbeat, now: datetime, warn: Callable[[str], None], *, only_again: bool = False
+) -> None:
+    """The heartbeat, if the morning is done. One that cannot be sent fails no run: the next one tries again."""
+    try:
+        failed = heartbeat.beat(now, only_again=only_again)
+    except FinopsError as error:
+        failed = (str(error),)
+    for why in failed:
+        warn(f"no heartbeat: {why}")
+
+
+def heal_jobs(incidents: Incidents, instance: dg.DagsterInstance, now: datetime) -> None:
+    """Close the incidents of jobs that have run through since, and those that nobody has run again in a week."""
+    for incident in incidents.open("job_failed"):
+        failed = instance.get_run_record_by_id(incident.trouble.run_id)
+        if failed and any(map(incident.subject.__eq__, _successes_since(instance, failed))):
+            incidents.heal("job_failed", [incident.subject])
+        elif now - incident.opened > FORGOTTEN_AFTER:
+            incidents.heal("job_failed", [incident.subject], quietly=True)
+
+
+def _successes_since(instance: dg.DagsterInstance, failed: Any) -> Sequence[str]:
+    """What the successful runs of that run's job, begun after it, were runs of."""
+    wanted = dg.RunsFilter(
+        job_name=failed.dagster_run.job_name,
+        statuses=[dg.DagsterRunStatus.SUCCESS],
+        created_after=failed.create_timestamp,
+    )
+    return [what_it_runs(run) for run in instance.get_runs(wanted)]

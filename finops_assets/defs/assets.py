@@ -18,6 +18,7 @@ from finops_assets.core import breakdown, pipeline, verification
 from finops_assets.core.accounts import counts, to_parquet
 from finops_assets.core.drawing import Drawing
 from finops_assets.core.errors import FinopsError, MissingDaysError
+from finops_assets.core.heartbeat import Heartbeat
 from finops_assets.core.morning import Morning
 from finops_assets.core.own_cost import note_mails
 from finops_assets.core.ports import (
@@ -33,6 +34,7 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, OU_BREA
 from finops_assets.core.scoring import Scoring
 from finops_assets.core.watch import THE_DASHBOARD, Watch
 from finops_assets.defs import metadata as show
+from finops_assets.defs.alerts import give_sign_of_life
 from finops_assets.platform import Face
 from finops_assets.settings import Settings
 
@@ -443,6 +445,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         metrics: dg.ResourceParam[Metrics],
         clock: dg.ResourceParam[Clock],
         watch: dg.ResourceParam[Watch],
+        heartbeat: dg.ResourceParam[Heartbeat],
     ) -> dg.MaterializeResult:
         days, now = _days(context), clock()
         with explained(context):
@@ -460,6 +463,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             pictures = morning.pictures(done.stored) if done else {}
         shown = {name: show.image(png) for name, png in pictures.items()}
         context.add_asset_metadata(shown, partition_key=str(days[-1]))
+        give_sign_of_life(heartbeat, now, context.log.warning)
         return dg.MaterializeResult(metadata=show.sent(done))
 
     return [

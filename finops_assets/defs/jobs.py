@@ -9,12 +9,13 @@ from pydantic import Field
 
 from finops_assets.core.doctor import Preflight, as_line, verdict
 from finops_assets.core.errors import FinopsError
+from finops_assets.core.heartbeat import Heartbeat
 from finops_assets.core.incidents import Trouble
 from finops_assets.core.morning import Morning
 from finops_assets.core.outbox import Outbox
 from finops_assets.core.scoring import Scoring
 from finops_assets.core.watch import FRESHNESS, Watch
-from finops_assets.defs.alerts import tell_of_failure
+from finops_assets.defs.alerts import TOLD, give_sign_of_life, tell_of_failure
 from finops_assets.defs.private import cron_string_iterator
 from finops_assets.settings import Settings
 
@@ -100,10 +101,16 @@ def build_morning_checks() -> tuple[dg.AssetSpec, Any]:
         name="morning_is_done",
         specs=[dg.AssetCheckSpec(n, asset=MORNING, blocking=True, description=PROMISES[n]) for n in FRESHNESS],
     )
-    def morning_is_done(watch: dg.ResourceParam[Watch], clock: dg.ResourceParam[Callable[[], datetime]]) -> Any:
+    def morning_is_done(
+        context: dg.AssetCheckExecutionContext,
+        watch: dg.ResourceParam[Watch],
+        heartbeat: dg.ResourceParam[Heartbeat],
+        clock: dg.ResourceParam[Callable[[], datetime]],
+    ) -> Any:
         now = clock()
         faults = watch.freshness(now)
         watch.not_fresh(faults, now)
+        watch.incidents.heal("job_failed", [CHECKS_JOB])
         for name, fault in faults.items():
             yield dg.AssetCheckResult(
                 passed=not fault,
@@ -112,6 +119,10 @@ def build_morning_checks() -> tuple[dg.AssetSpec, Any]:
                 description=fault or None,
                 metadata={"day": str(watch.due_day(now))},
             )
+        if any(faults.values()):
+            broken = "; ".join(f"{name}: {fault}" for name, fault in faults.items() if fault)
+            raise dg.Failure(broken, metadata={TOLD: "not_fresh, or what explains it"}, allow_retries=False)
+        give_sign_of_life(heartbeat, now, context.log.warning)
 
     return morning, morning_is_done
 
@@ -129,10 +140,11 @@ def look_at_everything(
     watch.incidents.settle(
         "doctor", {f.name: Trouble(f.detail, "nothing is mended by itself here", f.fix) for f in failed}
     )
+    watch.incidents.heal("job_failed", [DOCTOR_JOB])  # it has looked: that it failed before is over
     context.log.info("\n".join(map(as_line, findings)))
     context.add_output_metadata({"verdict": verdict(findings), "failed": ", ".join(f.name for f in failed) or "none"})
     if failed:
-        raise dg.Failure("\n".join(map(as_line, failed)), allow_retries=False)
+        raise dg.Failure("\n".join(map(as_line, failed)), metadata={TOLD: "doctor"}, allow_retries=False)
 
 
 @dg.job(name=DOCTOR_JOB, description="The check-up of everything that the settings use (`finops doctor`).")

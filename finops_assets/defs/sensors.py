@@ -14,11 +14,12 @@ import dagster as dg
 
 from finops_assets.core import repair
 from finops_assets.core.errors import FinopsError
+from finops_assets.core.heartbeat import Heartbeat
 from finops_assets.core.pipeline import days_between, in_words
 from finops_assets.core.ports import Metrics
 from finops_assets.core.states import CANNOT_RUN, NO_SCORECARD, stretches
 from finops_assets.core.watch import THE_BILL, THE_DAYS, Attempts, Watch
-from finops_assets.defs.alerts import days_of
+from finops_assets.defs.alerts import days_of, give_sign_of_life, heal_jobs
 from finops_assets.defs.assets import REASON_TAG
 from finops_assets.defs.private import (
     ASSET_PARTITION_RANGE_END_TAG,
@@ -137,15 +138,21 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
     @dg.sensor(
         minimum_interval_seconds=600,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells of recipients whose mail bounced, who complained or who are suppressed.",
+        description="Tells of recipients whose mail bounced, who complained or who are suppressed; closes incidents of "
+        "jobs that have run through since.",
     )
     def mail_returns(
-        _: dg.SensorEvaluationContext, watch: dg.ResourceParam[Watch], metrics: dg.ResourceParam[Metrics]
+        context: dg.SensorEvaluationContext,
+        watch: dg.ResourceParam[Watch],
+        metrics: dg.ResourceParam[Metrics],
+        heartbeat: dg.ResourceParam[Heartbeat],
     ) -> Any:
-        # A heartbeat: where it stops, the daemon has, and an alarm that expects it says so.
+        # A sign of life for CloudWatch: where it stops, the daemon has, and an alarm that expects it says so.
         with suppress(FinopsError):
             metrics.emit({"Tick": 1})
+        give_sign_of_life(heartbeat, clock(), context.log.warning, only_again=True)
         try:
+            heal_jobs(watch.incidents, context.instance, clock())
             watch.recipients()
         except FinopsError as error:
             return dg.SkipReason(f"the mailer cannot tell: {error}")

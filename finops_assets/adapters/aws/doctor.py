@@ -15,6 +15,7 @@ from finops_assets.adapters.aws.mailer import suppressed
 from finops_assets.adapters.aws.session import DENIED, AwsError, AwsSession, explained
 from finops_assets.core.doctor import Finding, addresses, bare, broken, told, undelivered
 from finops_assets.core.errors import BillError, FinopsError, SettingsError
+from finops_assets.core.heartbeat import is_set
 from finops_assets.core.ports import Shown
 
 if TYPE_CHECKING:
@@ -88,7 +89,10 @@ class AwsPreflight:
         else:
             yield from local.own_mail(settings)
         yield from self._alerts()
+        yield is_set(settings.alerts.heartbeat_url, settings.alerts.heartbeat_recipients)
         yield from told("home", local.home(settings.home, local.free_bytes))
+        if settings.dagster_home.exists():  # a deployment has a database server instead
+            yield from told("dagster", local.dagster(settings.dagster_home))
         yield self._untried()
         yield from self._exports()
 

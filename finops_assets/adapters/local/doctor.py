@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.doctor import Finding, addresses, bare, told, undelivered
 from finops_assets.core.errors import ArchiveError, DamagedError
+from finops_assets.core.heartbeat import is_set
 from finops_assets.core.ports import Shown
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class LocalPreflight:
         yield from told("accounts", accounts_file(settings.accounts, self._warehouse))
         yield from addresses(settings.mail.sender, settings.mail.everybody)
         yield from self._mail()
-        yield from told("dagster", _dagster(settings.dagster_home))
+        yield is_set(settings.alerts.heartbeat_url, settings.alerts.heartbeat_recipients)
+        yield from told("dagster", dagster(settings.dagster_home))
 
     def shown(self) -> Shown | None:
         file = self._settings.dashboard_file
@@ -184,10 +186,22 @@ def _bounces(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _dagster(folder: Path) -> Iterator[Finding]:
+def dagster(folder: Path) -> Iterator[Finding]:
+    """Whether Dagster's folder can be written, and each of its SQLite files is whole."""
+    from finops_assets.adapters.local.dagster_records import damaged_files
+
     there = _writable(folder, "Dagster's folder")
-    made = "is there and writable" if there == folder.absolute() else "is made by the first run"
-    yield Finding("dagster", "ok", f"{folder} {made}")
+    damaged = damaged_files(folder)
+    for file, fault in damaged.items():
+        yield Finding(
+            "dagster",
+            "fail",
+            f"{file}: {fault}",
+            f"No day is lost: `rm -r {file}*`, then `finops observe` rebuilds what the UI shows.",
+        )
+    if not damaged:
+        made = "is there, writable and whole" if there == folder.absolute() else "is made by the first run"
+        yield Finding("dagster", "ok", f"{folder} {made}")
 
 
 def page_shown(page: bytes, location: str, refreshed: datetime) -> Shown:
