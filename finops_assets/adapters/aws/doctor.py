@@ -443,7 +443,7 @@ class AwsPreflight:
             yield Finding("data set", "ok", f"{name}: SPICE, {size / MEGABYTE:,.1f} MB of its capacity")
 
     def _refreshes(self) -> Iterator[Finding]:
-        from finops_assets.adapters.aws.dashboard import FINISHED, FIXES, MANUAL, REFRESHES, WINDOW
+        from finops_assets.adapters.aws.ingestions import FINISHED, FIXES, MANUAL, REFRESHES, WINDOW
 
         ingestions = self._ingestions()
         limit = REFRESHES[self._settings.aws.quicksight_edition]
