@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -93,6 +94,7 @@ def build_watch(
     drawing: Drawing | None = None,
 ) -> Watch:
     """What looks after a platform; the arguments are those of `build_definitions`."""
+    from finops_assets.core.dashboard_note import dashboard_note
     from finops_assets.core.incidents import Incidents
     from finops_assets.core.morning import Morning, Thresholds
     from finops_assets.core.settlement import Journal
@@ -119,6 +121,7 @@ def build_watch(
             thresholds,
             journal,
             editions=mail.by_ou,
+            dashboard=partial(dashboard_note, archive),
         ),
         journal=journal,
         incidents=Incidents(
