@@ -427,6 +427,15 @@ def test_what_is_busy_while_it_is_looked_at_is_looked_at_again(aws: StandIn, dat
         data_set(of=Hasty(aws)).refresh("another work")
 
 
+def test_a_start_that_meets_a_change_of_the_data_set_is_repeated(aws: StandIn, data_set: DataSet) -> None:
+    """Somebody edits the data set at this moment: the refresh starts when that is done, under the same id."""
+    waits: list[float] = []
+    aws.faults.fail("quicksight", "CreateIngestion", code="ConflictException", message="being updated", status=409)
+    patient = AwsSession(endpoint_url=aws.url, sleep=waits.append)
+    assert data_set(of=patient).refresh(WORK).id == FIRST
+    assert (aws.calls.count("quicksight", "CreateIngestion"), len(waits)) == (2, 1)
+
+
 # --- refreshes that hang ------------------------------------------------------------------------------------------
 
 

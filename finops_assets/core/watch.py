@@ -302,9 +302,8 @@ class Watch:
         if late and days == (now.date() - timedelta(days=1),):
             self.source_late(days[0], cause, now, run_id)
         elif step == "quicksight_dataset":
-            trouble = Trouble(
-                f"{subject}: {cause}", "the day is archived and queryable; readers see the old data", again
-            )
+            tried = "the day is archived and queryable; the dashboard shows the old data, and the digest says so"
+            trouble = Trouble(f"{subject}: {cause}", tried, again)
             self.incidents.break_("dashboard_failed", THE_DASHBOARD, replace(trouble, run_id=run_id, about=subject))
         else:
             trouble = Trouble(f"{step} failed: {cause}", kept, again if days else "run it again from the Dagster UI")

@@ -24,6 +24,7 @@ REFRESHES = {"enterprise": 32, "standard": 8}
 WINDOW = timedelta(hours=24)
 FINISHED = frozenset(("COMPLETED", "FAILED", "CANCELLED"))
 MANUAL = frozenset(("FULL_REFRESH", "INCREMENTAL_REFRESH"))
+_RAISE = "If refreshes of this data set take that long, raise aws.quicksight_timeout_seconds"
 CANCEL_SECONDS, CANCEL_PAUSE = 30.0, 2.0
 """Seconds that a cancelled ingestion is given to stop, and between two looks at it."""
 
@@ -165,11 +166,10 @@ class DataSet:
             "aws.region and aws.quicksight_account to where it is.",
             "InvalidParameterValueException": "See that the data set is in SPICE mode, and aws.quicksight_account.",
         }
-        client = self._session.client("quicksight")
-        action = "quicksight:" + operation.title().replace("_", "")
+        call = getattr(self._session.client("quicksight"), operation)
         account = self._account_id
-        with explained(action, where=self._where, fixes=fixes):
-            return getattr(client, operation)(AwsAccountId=account, DataSetId=self._id, **parameters)
+        with explained("quicksight:" + operation.title().replace("_", ""), where=self._where, fixes=fixes):
+            return call(AwsAccountId=account, DataSetId=self._id, **parameters)
 
     def _since(self, start: datetime) -> list[dict[str, Any]]:
         """The ingestions made since then, and older ones that are not done yet, newest first.
@@ -288,10 +288,7 @@ class DataSet:
             + (why_not or "was cancelled: the dashboard shows the data from before it"),
             cancelled=not why_not,
             where=self._where,
-            fix=self._by_hand(name)
-            if why_not
-            else f"Run it again: it starts another. If refreshes take this long, raise aws.quicksight_timeout_seconds; "
-            f"refresh history: {self.link}",
+            fix=self._by_hand(name) if why_not else f"Run it again: it starts another. {_RAISE}. History: {self.link}",
         )
 
     def _stop(self, ingestion_id: str) -> tuple[dict[str, Any], str]:
@@ -309,14 +306,10 @@ class DataSet:
         return there, ""
 
     def _by_hand(self, ingestion_id: str) -> str:
-        command = (
-            f"aws quicksight cancel-ingestion --aws-account-id {self._account_id} "
-            f"--data-set-id {shlex.quote(self._id)} --ingestion-id {ingestion_id}"
-        )
+        command = cancel_command(self._account_id, self._id, ingestion_id)
         return (
             f"Cancel it by hand: `{command}` (quicksight:CancelIngestion must be allowed). If it goes on all the same, "
-            f"ask AWS Support to end it, or delete the data set and make it again (`finops quicksight deploy`). See "
-            f"{self.link}."
+            "ask AWS Support to end it, or delete the data set and make it again (`finops quicksight deploy`)."
         )
 
     # --- ingestions that have ended -------------------------------------------------------------------------------
@@ -366,6 +359,12 @@ class DataSet:
             where=self._where,
             fix=f"{fix}.",
         )
+
+
+def cancel_command(account: str, data_set_id: str, ingestion_id: str) -> str:
+    """What a person types to cancel an ingestion."""
+    of = f"--aws-account-id {account} --data-set-id {shlex.quote(data_set_id)}"
+    return f"aws quicksight cancel-ingestion {of} --ingestion-id {shlex.quote(ingestion_id)}"
 
 
 def _is_done(ingestion: Mapping[str, Any]) -> bool:
