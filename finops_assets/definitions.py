@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -100,6 +101,7 @@ def build_watch(
     drawing: Drawing | None = None,
 ) -> Watch:
     """What looks after a platform; the arguments are those of `build_definitions`."""
+    from finops_assets.core.dashboard_note import dashboard_note
     from finops_assets.core.incidents import Incidents
     from finops_assets.core.morning import Morning, Thresholds
     from finops_assets.core.settlement import Journal
@@ -112,8 +114,9 @@ def build_watch(
     drawing = drawing or Drawing()
     thresholds = Thresholds(mail.tell_change_percent, mail.correct_change_percent, mail.change_amount)
     ui = settings.alerts.dagster_url or platform.links.get("Dagster", "")
+    inspector = platform.inspector()
     return Watch(
-        inspector=platform.inspector(),
+        inspector=inspector,
         warehouse=platform.warehouse,
         archive=archive,
         outbox=outbox,
@@ -126,6 +129,7 @@ def build_watch(
             thresholds,
             journal,
             editions=mail.by_ou,
+            dashboard=partial(dashboard_note, inspector),
         ),
         journal=journal,
         incidents=Incidents(

@@ -126,7 +126,7 @@ def bounce(sim: Simulation) -> None:
 
 
 def spice_failure(sim: Simulation) -> None:
-    """The dashboard cannot be refreshed: the day is archived all the same, and mailed once the dashboard shows it."""
+    """The dashboard cannot be refreshed: the day is archived and mailed all the same, and the mail says so."""
     day = sim.last_day
     page = sim.platform.settings.dashboard_file
     kept = page.with_name("kept.html")

@@ -10,6 +10,7 @@ import threading
 import time
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from on_aws import on_aws
@@ -100,8 +101,9 @@ def test_throttling_is_waited_out(aws: StandIn) -> None:
     assert len(aws.athena.queries) == 1
 
 
-def test_a_full_queue_is_waited_for(aws: StandIn) -> None:
+def test_a_full_queue_is_waited_for(aws: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """TooManyRequestsException beyond boto3's own tries is not the end."""
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))  # it waits half a minute
     aws.faults.fail("athena", "StartQueryExecution", code="TooManyRequestsException", times=9)
     pauses: list[float] = []
     assert client(aws, sleep=pauses.append).rows("SELECT 7", "a test")[1] == [(7,)]

@@ -754,6 +754,12 @@ def failed_refresh(a: Account) -> None:
     a.ingest(a.aws.quicksight.data_sets[DATA_SET], "daily-1", "FAILED", error=error)
 
 
+def refresh_that_hangs(a: Account) -> None:
+    there = a.aws.quicksight.data_sets[DATA_SET]
+    began = a.aws.clock() - timedelta(hours=20)
+    a.aws.quicksight.ingestions.append(Ingestion("hangs", there, began, "FULL_REFRESH", status="RUNNING"))
+
+
 def no_refreshes_left(a: Account) -> None:
     for number in range(31):
         a.ingest(a.aws.quicksight.data_sets[DATA_SET], f"daily-{number}", rows=6)
@@ -917,6 +923,7 @@ SPOILED = [
     ("no data set", no_data_set, "data set", "fail", "list-data-sets"),
     ("direct query", direct_query, "data set", "fail", "SPICE"),
     ("failed refresh", failed_refresh, "last refresh", "fail", "service role"),
+    ("a refresh that hangs", refresh_that_hangs, "refresh under way", "fail", "--ingestion-id hangs`"),
     ("no refreshes left", no_refreshes_left, "refreshes", "fail", "finops backfill"),
     ("few refreshes left", few_refreshes_left, "refreshes", "warn", "finops backfill"),
     (

@@ -240,7 +240,7 @@ def test_the_doctor_says_whether_it_is_set(tmp_path: Path) -> None:
 
 
 def test_a_real_morning_gives_its_sign_of_life(tmp_path: Path) -> None:
-    """The run of the day sends it; where the alarm was out of reach, run and checks are green, and a sensor sends it."""
+    """The run of the day sends it; where the alarm is out of reach, run and checks are green, and a sensor sends it."""
     alarm = Alarm(broken="hc-ping.com did not answer")
     sim = Simulation(
         tmp_path / "home",

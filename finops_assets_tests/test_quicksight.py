@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from finops_assets.adapters.aws.dashboard import FIXES, Expected, QuickSightDataSet
+from finops_assets.adapters.aws.dashboard import QuickSightDataSet
+from finops_assets.adapters.aws.ingestions import FIXES, Expected, HungRefreshError
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import Refresh
@@ -288,12 +289,17 @@ def test_other_content_is_another_refresh(aws: StandIn, data_set: DataSet, table
         ([(FIRST, {"status": "FAILED"}), (f"{WORK}-5f3a9c0e-2", {})], 2, "the second attempt did it"),
         ([(FIRST, {}), ("other-1", {"status": "FAILED"})], 1, "one that failed since changed nothing"),
         ([(FIRST, {}), ("other-1", {})], 2, "another one has filled it since, with whatever"),
-        ([(FIRST, {}), ("other-1", {"status": "RUNNING"})], 2, "another one is filling it"),
-        ([(FIRST, {"status": "RUNNING"}), ("other-1", {"status": "QUEUED"})], 1, "ours goes on before that one"),
+        ([(FIRST, {}), ("other-1", {"status": "RUNNING", "hours_ago": 0.1})], 2, "another one is filling it"),
+        ([(FIRST, {}), ("other-1", {"status": "RUNNING"})], 1, "another one hangs, is cancelled and changed nothing"),
+        (
+            [(FIRST, {"status": "RUNNING", "hours_ago": 0.1}), ("other-1", {"status": "QUEUED", "hours_ago": 0.05})],
+            1,
+            "ours goes on before that one",
+        ),
         ([(FIRST, {"rows": 1100})], 2, "it did not hold what is registered"),
         ([("daily-20250910-5f3a9c0e-x", {}), ("daily-20250910-5f3a9c0e", {})], 1, "ids of somebody else"),
         ([(FIRST, {"hours_ago": 30})], 2, "of two days ago: nobody knows what was loaded since"),
-        ([(FIRST, {"status": "INITIALIZED", "hours_ago": 30})], 1, "of two days ago, and not done yet"),
+        ([(FIRST, {"status": "INITIALIZED", "hours_ago": 30})], 2, "of two days ago, and not done yet: it hangs"),
     ],
 )
 def test_an_earlier_ingestion_is_the_result_only_if_it_still_holds(
@@ -391,7 +397,7 @@ def test_all_pages_of_the_last_day_are_read(aws: StandIn, data_set: DataSet) -> 
     started(aws, FIRST, status="RUNNING", hours_ago=20)
     for n in range(250):
         started(aws, f"edit-{n}", hours_ago=19 - n / 100, request_type="EDIT")
-    assert data_set().refresh(WORK).id == FIRST
+    assert data_set(timeout_seconds=24 * 3600).refresh(WORK).id == FIRST
     assert aws.calls.count("quicksight", "ListIngestions") == 3
 
 
@@ -412,16 +418,133 @@ def test_a_limit_that_quicksight_knows_better_is_told(aws: StandIn, data_set: Da
 # --- what goes wrong ----------------------------------------------------------------------------------------------
 
 
-def test_a_refresh_that_takes_too_long_is_left_to_go_on(aws: StandIn, data_set: DataSet, clock: Clock) -> None:
-    """The wait ends on time with the state it is in; the next run finds it."""
+def test_what_is_busy_while_it_is_looked_at_is_looked_at_again(aws: StandIn, data_set: DataSet) -> None:
+    """A refresh is not given up because QuickSight does not say how it stands; a refusal that lasts is told."""
+    aws.faults.fail("quicksight", "DescribeIngestion", times=5)
+    assert data_set(of=Hasty(aws)).refresh(WORK).id == FIRST
+    aws.faults.fail("quicksight", "DescribeIngestion", code="AccessDeniedException", message="no")
+    with pytest.raises(AwsError, match="permission denied"):
+        data_set(of=Hasty(aws)).refresh("another work")
+
+
+def test_a_start_that_meets_a_change_of_the_data_set_is_repeated(aws: StandIn, data_set: DataSet) -> None:
+    """Somebody edits the data set at this moment: the refresh starts when that is done, under the same id."""
+    waits: list[float] = []
+    aws.faults.fail("quicksight", "CreateIngestion", code="ConflictException", message="being updated", status=409)
+    patient = AwsSession(endpoint_url=aws.url, sleep=waits.append)
+    assert data_set(of=patient).refresh(WORK).id == FIRST
+    assert (aws.calls.count("quicksight", "CreateIngestion"), len(waits)) == (2, 1)
+
+
+# --- refreshes that hang ------------------------------------------------------------------------------------------
+
+
+def statuses(aws: StandIn) -> dict[str, str]:
+    return {one.id: one.status for one in aws.quicksight.ingestions}
+
+
+def test_a_refresh_that_takes_too_long_is_cancelled(aws: StandIn, data_set: DataSet, clock: Clock) -> None:
+    """The wait ends on time, the error says what hung and that it was cancelled; the next run starts another."""
+    started(aws, "the-day-before-1", hours_ago=20)
+    aws.quicksight.ingestions[0].ended += timedelta(seconds=42)
     aws.quicksight.hold_running()
-    with pytest.raises(FinopsError, match=f"refresh {FIRST} is still RUNNING after 120 seconds") as caught:
+    with pytest.raises(HungRefreshError, match=f"refresh {FIRST} was still RUNNING after 120 seconds") as caught:
         data_set(timeout_seconds=120).refresh(WORK)
     assert sum(clock.slept) == pytest.approx(120)
-    assert "aws.quicksight_timeout_seconds" in caught.value.fix
+    assert caught.value.cancelled
+    assert "(the one before took 42)" in caught.value.what
+    assert "raise aws.quicksight_timeout_seconds" in caught.value.fix
+    assert statuses(aws)[FIRST] == "CANCELLED"
     aws.quicksight.hold_running(False)
+    assert data_set().refresh(WORK).id == f"{WORK}-5f3a9c0e-2"
+    assert aws.calls.count("quicksight", "CancelIngestion") == 1
+
+
+def test_a_refresh_that_may_not_be_cancelled_names_the_command(aws: StandIn, data_set: DataSet) -> None:
+    """The reason of the refusal stands in the error, and how to do it by hand."""
+    aws.quicksight.hold_running()
+    aws.faults.fail("quicksight", "CancelIngestion", code="AccessDeniedException", message="no right", times=None)
+    with pytest.raises(HungRefreshError, match=r"could not be cancelled .*no right") as caught:
+        data_set(timeout_seconds=120).refresh(WORK)
+    assert not caught.value.cancelled
+    command = f"aws quicksight cancel-ingestion --aws-account-id {aws.account} --data-set-id {DATA_SET}"
+    assert f"`{command} --ingestion-id {FIRST}`" in caught.value.fix
+    assert "quicksight:CancelIngestion" in caught.value.fix
+
+
+def test_what_ignores_its_cancelling_is_not_waited_for_again_and_again(
+    aws: StandIn, data_set: DataSet, clock: Clock
+) -> None:
+    """The next run tries once to stop it, says after half a minute what holds it up, and spends no refresh."""
+    aws.quicksight.hold_running()
+    aws.quicksight.ignore_cancels = True
+    with pytest.raises(HungRefreshError, match="still RUNNING 30 seconds after it was cancelled"):
+        data_set(timeout_seconds=120).refresh(WORK)
+    clock.now, clock.slept = clock.now + timedelta(days=1), []
+    aws.calls.reset()
+    dashboard = data_set(timeout_seconds=120)
+    dashboard.begin("daily-20250911")()
+    with pytest.raises(HungRefreshError, match=f"{FIRST} is RUNNING for 24.0 hours and is still RUNNING") as caught:
+        dashboard.refresh("daily-20250911")
+    assert "AWS Support" in caught.value.fix
+    assert sum(clock.slept) <= 32
+    assert aws.calls.count("quicksight", "CancelIngestion") == 1
+    assert aws.calls.count("quicksight", "CreateIngestion") == 0
+
+
+def test_another_runs_refresh_that_hangs_is_cancelled_and_a_young_one_waited_for(
+    aws: StandIn, data_set: DataSet, clock: Clock
+) -> None:
+    """Nothing else would ever free the data set; one that has time left is only queued behind."""
+
+    def goes_on(call: Any) -> bool:
+        aws.quicksight.hold_running(False)
+        return False
+
+    started(aws, "hangs", status="RUNNING", hours_ago=26)
+    started(aws, "queued-behind-it", status="QUEUED", hours_ago=5)
+    aws.quicksight.hold_running()
+    aws.faults.slow("quicksight", "CreateIngestion", seconds=0, when=goes_on)
     assert data_set().refresh(WORK).id == FIRST
-    assert ids(aws) == [FIRST]
+    assert statuses(aws) == {"hangs": "CANCELLED", "queued-behind-it": "CANCELLED", FIRST: "COMPLETED"}
+    cancelled = [call.params["IngestionId"] for call in aws.calls.log if call.operation == "CancelIngestion"]
+    assert cancelled == ["queued-behind-it", "hangs"], "what is queued does not start in between"
+    started(aws, "young", status="RUNNING", hours_ago=0.1)
+    assert data_set().refresh("another work").id.startswith("another-work")
+    assert statuses(aws)["young"] == "COMPLETED"
+
+
+def test_what_a_refresh_was_queued_behind_is_freed_with_it(aws: StandIn, data_set: DataSet) -> None:
+    """One that begins to hang while ours waits for it does not hold up the next run."""
+    started(aws, "hangs-soon", status="RUNNING", hours_ago=0.1)
+    aws.quicksight.hold_running()
+    with pytest.raises(HungRefreshError, match=f"refresh {FIRST} was still QUEUED after 600 seconds"):
+        data_set().refresh(WORK)
+    assert set(statuses(aws).values()) == {"CANCELLED"}
+
+
+def test_a_refresh_that_is_followed_has_the_time_that_is_left_of_its_own(
+    aws: StandIn, data_set: DataSet, clock: Clock
+) -> None:
+    """A killed run's refresh is followed, and cancelled when it has run too long itself."""
+    started(aws, FIRST, status="RUNNING", hours_ago=500 / 3600)
+    aws.quicksight.hold_running()
+    with pytest.raises(HungRefreshError):
+        data_set(timeout_seconds=600).refresh(WORK)
+    assert sum(clock.slept) == pytest.approx(100)
+
+
+def test_a_refresh_that_completes_while_it_is_cancelled_is_one(aws: StandIn, data_set: DataSet, clock: Clock) -> None:
+    """The cancelling came too late: what the dashboard shows counts."""
+
+    def completes(call: Any) -> bool:
+        (ingestion,) = aws.quicksight.ingestions
+        ingestion.status, ingestion.rows, ingestion.ended = "COMPLETED", 1200, clock.now
+        return False
+
+    aws.quicksight.hold_running()
+    aws.faults.slow("quicksight", "CancelIngestion", seconds=0, when=completes)
+    assert data_set(timeout_seconds=120).refresh(WORK).rows == 1200
 
 
 @pytest.mark.parametrize(

@@ -66,9 +66,9 @@ STORIES = {
     "spice-failure": [
         r"run of 2025-09-12 \(the bill has this day now\): failed, .*dashboard.html: the dashboard cannot be written",
         r"alert: FinOps: the dashboard was not refreshed: 2025-09-12$",
+        r"02:10  mail .*\] 12 Sep 2025: 3,451.83 USD",
         r"02:30  run of 2025-09-12 \(dashboard outdated\): done$",
         r"02:30  alert: FinOps: all clear, the dashboard is current again: 2025-09-12$",
-        r"02:30  mail .*\] 12 Sep 2025: 3,451.83 USD",
     ],
     "crash": [
         r"the process that ran 2025-09-12 was killed once the day was archived$",

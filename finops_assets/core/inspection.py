@@ -73,6 +73,21 @@ class Inspection:
         )
 
 
+@dataclass(frozen=True)
+class DashboardState:
+    """What the dashboard shows of the archive.
+
+    Attributes:
+        newest: the newest day that it shows; None where it shows none.
+        outdated: archived days that it does not show, or not as they are archived, ascending.
+        unknown: why it could not be looked at.
+    """
+
+    newest: date | None
+    outdated: tuple[date, ...] = ()
+    unknown: str = ""
+
+
 class Inspector:
     """Looks at bill, archive, catalog, scorecards, dashboard and outbox.
 
@@ -223,6 +238,23 @@ class Inspector:
         return [day for day in covered if day <= min(until or yesterday, yesterday)]
 
     # --- the other links ------------------------------------------------------------------------------------------
+
+    def dashboard(self) -> DashboardState:
+        """What the dashboard itself shows now; costs no query, and reads days that were written since its refresh."""
+        written, unknown = self._archive.written(), {}
+        shown, behind = self._dashboard(written, unknown)
+        if unknown:
+            return DashboardState(None, unknown=unknown[states.DASHBOARD])
+        if shown is None:
+            return DashboardState(None, tuple(written))
+        since = states.written_since(shown, written)
+        if shown.totals:
+            described, _ = described_days(self._archive, since)
+            outdated = [day for day, there in described.items() if states.shown_fault(shown, there)]
+        else:
+            outdated = [] if shown.newest_day and not behind else since or [max(written)]
+        newest = shown.newest_day or max(written.keys() - set(outdated), default=None)
+        return DashboardState(newest, tuple(outdated))
 
     def _dashboard(self, written: Mapping[date, datetime], unknown: dict[str, str]) -> tuple[Shown | None, str]:
         """What the dashboard shows, and how it is older than the archive as a whole."""

@@ -102,6 +102,8 @@ class Morning:
         thresholds: when a changed day is told.
         journal: tells how final days are; without one, by the calendar alone.
         editions: OU paths that somebody gets an edition of.
+        dashboard: a sentence about a dashboard that does not show what is archived; empty where it does. It is asked
+            when a digest is made, after the run has refreshed the dashboard or failed to.
     """
 
     def __init__(
@@ -114,24 +116,26 @@ class Morning:
         thresholds: Thresholds = Thresholds(),
         journal: Journal | None = None,
         editions: Collection[str] = (),
+        dashboard: Callable[[], str] = str,
     ) -> None:
         self._archive, self._outbox, self._prefix, self._links = archive, outbox, subject_prefix, links
         self._drawing, self._thresholds, self._journal = drawing or Drawing(), thresholds, journal
-        self._editions = tuple(editions)
+        self._editions, self.dashboard_note = tuple(editions), dashboard
         self._ahead: tuple[tuple, Future[_Rendered]] | None = None
 
     def prepare(self, days: Sequence[date], now: datetime) -> None:
-        """Begin to render the digest that `send` of these days will ask for, while something else is waited for.
+        """Begin to render the digest that `send` of these days will ask for, while the dashboard is refreshed.
 
-        Nothing is stored or sent; what goes wrong here is said by `send`.
+        Where the dashboard is not current afterwards, it is rendered again, as it must say so. Nothing is stored or
+        sent; what goes wrong here is said by `send`.
         """
         there, latest = self._archive.describe(days[-1]), self._outbox.latest(days[-1])
         if there is None or (latest and not latest.late):
             return
         revision = latest.revision + 1 if latest else 1
         beside = ThreadPoolExecutor(1)
-        ahead = beside.submit(self._render, days, there, revision=revision, now=now)
-        self._ahead = _work(days, there, revision, now), ahead
+        ahead = beside.submit(self._render, days, there, revision=revision, now=now, dashboard="")
+        self._ahead = _work(days, there, revision, now, dashboard=""), ahead
         beside.shutdown(wait=False)
 
     def send(self, days: Sequence[date], now: datetime, *, by_itself: bool = False) -> Sent | None:
@@ -201,7 +205,7 @@ class Morning:
             over = datetime.combine(day + timedelta(days=1), datetime.min.time(), now.tzinfo)
             late = Late(day, int((now - over).total_seconds() // 3600), written)
             there = self._described(through)
-            made = self._render([through], there, revision=1, now=now, late=late)
+            made = self._render([through], there, revision=1, now=now, late=late, dashboard=self.dashboard_note())
             says = {ou: {d: total for d, total in of.items() if d != through} for ou, of in made.says.items()}
             stored = self._stored(replace(made, says=says), f"late, {there.fingerprint}", now, late=True)
         return Sent(stored, tuple(self._outbox.deliver(day)), outdated=False, told=_others(stored))
@@ -241,10 +245,11 @@ class Morning:
 
     def _make(self, days: Sequence[date], there: PublishedDay, revision: int, now: datetime) -> Stored:
         ahead, self._ahead = self._ahead, None
-        if ahead and ahead[0] == _work(days, there, revision, now):
+        dashboard = self.dashboard_note()
+        if ahead and ahead[0] == _work(days, there, revision, now, dashboard):
             made = ahead[1].result()
         else:
-            made = self._render(days, there, revision=revision, now=now)
+            made = self._render(days, there, revision=revision, now=now, dashboard=dashboard)
         # Before the digest is stored: a crash between the two would lose the note, as the retry finds the digest.
         self._outbox.cover(made.covers, by=there.day, revision=made.digest.revision)
         return self._stored(made, there.fingerprint, now)
@@ -301,7 +306,14 @@ class Morning:
         return states, max((d for d in before if states[d] not in UNHEARD), default=None)
 
     def _render(
-        self, days: Sequence[date], there: PublishedDay, *, revision: int, now: datetime, late: Late | None = None
+        self,
+        days: Sequence[date],
+        there: PublishedDay,
+        *,
+        revision: int,
+        now: datetime,
+        dashboard: str,
+        late: Late | None = None,
     ) -> _Rendered:
         from finops_assets.core import digest
 
@@ -317,6 +329,7 @@ class Morning:
                 month_png=self._drawing.chart(month) if month else b"",
                 revision=revision,
                 prefix=self._prefix,
+                dashboard=dashboard,
             )
 
         figures = {ou: figures_of(ou) for ou in ("", *self._editions)}
@@ -414,9 +427,9 @@ def _others(stored: Stored) -> tuple[date, ...]:
     return tuple(day for day in stored.says if day != stored.day)
 
 
-def _work(days: Sequence[date], there: PublishedDay, revision: int, now: datetime) -> tuple:
+def _work(days: Sequence[date], there: PublishedDay, revision: int, now: datetime, dashboard: str) -> tuple:
     """What a digest is made of: of the time, only the day counts."""
-    return tuple(days), there.fingerprint, revision, now.date()
+    return tuple(days), there.fingerprint, revision, now.date(), dashboard
 
 
 def _facts(day: PublishedDay, settled: str) -> DayFacts:

@@ -229,10 +229,8 @@ class Watch:
             if failed_at is None:  # else the look at all days tells of it, for as long as it is so
                 self.source_late(days[0], cause, now, run_id)
         elif step == "quicksight_dataset":
-            trouble = Trouble(
-                f"{subject}: {cause}", "the day is archived and queryable; readers see the old data", again
-            )
-            trouble = replace(trouble, run_id=run_id, about=subject)
+            tried = "the day is archived and queryable; the dashboard shows the old data, and the digest says so"
+            trouble = Trouble(f"{subject}: {cause}", tried, again, run_id=run_id, about=subject)
             self.incidents.break_("dashboard_failed", THE_DASHBOARD, trouble, failed_at=failed_at)
         else:
             trouble = Trouble(f"{step} failed: {cause}", kept, again, run_id=run_id)
@@ -263,12 +261,19 @@ class Watch:
         mend = f"see why the export is late (`finops doctor`); a run by hand: finops run --date {day}"
         self.incidents.break_("source_late", THE_BILL, Trouble(f"{day}: {cause}", tried, mend, run_id, str(day)))
 
-    def done(self, days: Collection[date], now: datetime | None = None) -> None:
-        """These days went through the whole chain, mail included: what was said of them is no longer so."""
+    def done(self, days: Collection[date], now: datetime | None = None, *, shown: bool = True) -> None:
+        """These days went through the chain, mail included: what was said of them is no longer so.
+
+        Args:
+            days: the days.
+            now: the time (aware, UTC), where the bill of yesterday is now known to have arrived.
+            shown: whether the dashboard shows them; a day that it does not show is not whole.
+        """
         for incident in self.incidents.open("run_failed"):
             if set(_days_of(incident.subject)) <= set(days):
                 self.incidents.heal("run_failed", [incident.subject])
-        self.incidents.heal("missing_day", [str(day) for day in days])
+        if shown:
+            self.incidents.heal("missing_day", [str(day) for day in days])
         if now and now.date() - timedelta(days=1) in days:
             self.incidents.heal("source_late", [THE_BILL])
 

@@ -38,6 +38,9 @@ from finops_assets.defs.alerts import give_sign_of_life
 from finops_assets.platform import Face
 from finops_assets.settings import Settings
 
+PRIORITY_TAG, AFTER_THE_DASHBOARD = "dagster/priority", "-1"
+"""Steps of a run that are ready at once start in the order of this tag, the highest first; without one it is 0."""
+
 DATA_VERSION_TAG = "dagster/data_version"
 RETRIES = 2
 REASON_TAG = "finops/reason"
@@ -434,9 +437,11 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             "digest_email",
             "published",
             "The morning's mail: the day's cost by OU, with the CSV of all OUs. A range sends one mail, for its last "
-            "day, that covers the others.",
+            "day, that covers the others. It is not held up by a dashboard that cannot be refreshed: it says so.",
         ),
-        deps=["athena_partition", "quicksight_dataset", "executive_snapshot"],
+        deps=["athena_partition", "ou_scorecard", "executive_snapshot"],
+        # Not a dependency, but in this order within a run: the mail says whether the dashboard is current.
+        op_tags={PRIORITY_TAG: AFTER_THE_DASHBOARD},
     )
     def digest_email(
         context: dg.AssetExecutionContext,
@@ -452,16 +457,19 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             done = morning.send(days, now, by_itself=REASON_TAG in context.run.tags)
             missing = pipeline.missing_days(archive.days(), clock().date() - timedelta(days=1))
             note_mails(archive, done.deliveries if done else (), now.date())
+            stale = morning.dashboard_note()
         numbers = {"DaysMissing": len(missing)} | ({"DayCost": float(done.stored.total)} if done else {})
         numbers |= {"DigestSent": 1} if done and done.deliveries else {}
         _measure(context, metrics, numbers | _run_seconds(context))
         with _told(context):
             if _runs(context, "ou_breakdown_parquet"):  # else this run has not held the days against the bill
-                watch.done(days, now)
+                watch.done(days, now, shown=not stale)
             watch.tell_restated(now)
         with explained(context):
             pictures = morning.pictures(done.stored) if done else {}
-        shown = {name: show.image(png) for name, png in pictures.items()}
+        shown: dict[str, Any] = {name: show.image(png) for name, png in pictures.items()}
+        if stale:
+            shown["dashboard"] = stale
         context.add_asset_metadata(shown, partition_key=str(days[-1]))
         give_sign_of_life(heartbeat, now, context.log.warning)
         return dg.MaterializeResult(metadata=show.sent(done))

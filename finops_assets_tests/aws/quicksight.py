@@ -88,7 +88,8 @@ class Ingestion:
 
 
 class QuickSight:
-    """The API. For tests the knobs: fail_next, drop_next, hold_running, edition, refreshes_allowed, seconds_per_step.
+    """The API. For tests the knobs: fail_next, drop_next, hold_running, ignore_cancels, edition, refreshes_allowed,
+    seconds_per_step.
 
     Without `seconds_per_step` an unfinished ingestion goes a step further at each DescribeIngestion of its data set,
     so that a client that polls sees every state and a test waits for none.
@@ -108,6 +109,7 @@ class QuickSight:
         self._failures: list[dict[str, str]] = []
         self._drops: list[int] = []
         self._held = False
+        self.ignore_cancels = False
         self.boards = Boards(self._arn, self._stand_in.clock, lambda: self.data_sets)
 
     def add_data_set(
@@ -298,7 +300,7 @@ class QuickSight:
 
     def _cancel_ingestion(self, params: dict[str, Any]) -> Answer:
         ingestion = self._ingestion(self._data_set(params), params["IngestionId"])
-        if not ingestion.finished:
+        if not ingestion.finished and not self.ignore_cancels:
             ingestion.status, ingestion.ended = "CANCELLED", self._stand_in.clock()
             ingestion.error = {"Type": "INGESTION_CANCELED", "Message": "The ingestion was cancelled."}
         return {"Arn": ingestion.arn, "IngestionId": ingestion.id, "RequestId": str(uuid4())}

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+from finops_assets.adapters.aws import retries
 from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
 from finops_assets.core.errors import FinopsError, SettingsError
 from finops_assets.core.ports import QueryReceipt
@@ -35,7 +36,6 @@ LEAST_BILLED = 10 * MEGABYTE
 """Athena rounds up to the megabyte, with at least 10 MB a query (https://aws.amazon.com/athena/pricing/)."""
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
-BUSY = ("TooManyRequestsException", "ThrottlingException", "InternalServerException")
 STARTS_AT_ONCE = 60.0
 """Seconds that a full queue of the account is waited for beyond boto3's own retries, in pauses of 1 to 20 s."""
 
@@ -120,7 +120,7 @@ class Athena:
             except QueryError as error:
                 if not error.retryable or token or attempt == ATTEMPTS:
                     raise
-                self._sleep(_jitter(attempt))
+                self._sleep(retries.pause(attempt + 1))
         raise AssertionError("the last attempt returns or raises")
 
     def rows(self, sql: str, purpose: str, *, database: str = "") -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -178,16 +178,16 @@ class Athena:
             request["QueryExecutionContext"] = {"Database": database}
         if self._results:
             request["ResultConfiguration"] = {"OutputLocation": self._results}
-        give_up, pause = min(deadline, time.monotonic() + STARTS_AT_ONCE), 1
+        give_up, attempt = min(deadline, time.monotonic() + STARTS_AT_ONCE), 1
         while True:
             try:
                 with explained("athena:StartQueryExecution", where=f"workgroup {self._workgroup} (aws.workgroup)"):
                     return self._session.client("athena").start_query_execution(**request)["QueryExecutionId"]
             except FinopsError as error:
                 code = getattr(error, "code", "")
-                if code in BUSY and time.monotonic() < give_up:
-                    self._sleep(_jitter(pause))
-                    pause += 1
+                if retries.passes(code) and time.monotonic() < give_up:
+                    attempt += 1
+                    self._sleep(retries.pause(attempt))
                     continue
                 raise _explained_start(error, self._workgroup) from None
 
@@ -225,7 +225,7 @@ class Athena:
             with explained("athena:GetQueryExecution", where=f"workgroup {self._workgroup}"):
                 return self._session.client("athena").get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
         except AwsError as error:
-            if error.code in BUSY:
+            if retries.passes(error.code):
                 return None
             raise
 
@@ -263,10 +263,6 @@ def price(scanned_bytes: int, per_terabyte: Decimal, *, billed: bool = True) -> 
         return Decimal()
     megabytes = -(-max(scanned_bytes, LEAST_BILLED) // MEGABYTE)
     return per_terabyte * megabytes * MEGABYTE / TERABYTE
-
-
-def _jitter(attempt: int) -> float:
-    return random.uniform(0.5, 1) * min(2**attempt, 20)  # noqa: S311  (jitter, not a secret)
 
 
 def _explained_start(error: FinopsError, workgroup: str) -> FinopsError:

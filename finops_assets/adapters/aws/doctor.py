@@ -448,7 +448,7 @@ class AwsPreflight:
             yield Finding("data set", "ok", f"{name}: SPICE, {size / MEGABYTE:,.1f} MB of its capacity")
 
     def _refreshes(self) -> Iterator[Finding]:
-        from finops_assets.adapters.aws.dashboard import FINISHED, FIXES, MANUAL, REFRESHES, WINDOW
+        from finops_assets.adapters.aws.ingestions import FINISHED, FIXES, MANUAL, REFRESHES, WINDOW, cancel_command
 
         ingestions = self._ingestions()
         limit = REFRESHES[self._settings.aws.quicksight_edition]
@@ -461,6 +461,14 @@ class AwsPreflight:
         state = "fail" if not left else "warn" if left <= FEW_REFRESHES else "ok"
         fix = "" if state == "ok" else "Run many days as one range (`finops backfill`): it takes one refresh."
         yield Finding("refreshes", state, f"{left} of {limit} left in these 24 hours", fix)
+        aws = self._settings.aws
+        for one in ingestions:
+            seconds = (self._clock() - one["CreatedTime"]).total_seconds()
+            if one["IngestionStatus"] not in FINISHED and seconds >= aws.quicksight_timeout_seconds:
+                account = aws.quicksight_account or self._session.account
+                command = cancel_command(account, aws.quicksight_data_set, one["IngestionId"])
+                said = f"{one['IngestionId']} is {one['IngestionStatus']} for {seconds / 3600:.1f} hours: it hangs"
+                yield Finding("refresh under way", "fail", said, f"The next run cancels it; by hand: `{command}`.")
         last = next((one for one in ingestions if one["IngestionStatus"] in FINISHED), None)
         if last is None:
             yield Finding("last refresh", "ok", "none has ended yet")

@@ -17,6 +17,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from finops_assets.adapters.aws import retries
 from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
 from finops_assets.adapters.statements import refuse_all_but_select
 from finops_assets.core.errors import ArchiveError, FinopsError
@@ -49,10 +50,6 @@ CREATE_BATCH, DELETE_BATCH = 100, 25
 PROJECTED_YEARS = (2015, 2040)
 """Years of ou_scorecard that Athena looks for. A query without a year makes it list each day of them: all of ours say
 which years they want."""
-
-BATCH_ATTEMPTS = 4
-FINAL = frozenset(("AccessDeniedException", "InvalidInputException", "EntityNotFoundException", "ValidationException"))
-"""Errors of single partitions that asking again does not mend."""
 
 _FORMATS = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
@@ -354,7 +351,7 @@ GROUP BY year, month, day""",
         argument = {"create": "PartitionInputList", "update": "Entries", "delete": "PartitionsToDelete"}[verb]
         for start in range(0, len(entries), size):
             batch = entries[start : start + size]
-            for attempt in range(1, BATCH_ATTEMPTS + 1):
+            for attempt in range(1, retries.ATTEMPTS + 1):
                 with explained(f"glue:Batch{verb.title()}Partition", where=f"table {DATABASE}.{TABLE}"):
                     answer = call(DatabaseName=DATABASE, TableName=TABLE, **{argument: batch})
                 faults = {
@@ -367,9 +364,10 @@ GROUP BY year, month, day""",
                 if not batch:
                     break
                 faults = {v: detail for v, detail in faults.items() if v not in gone}
-                if attempt == BATCH_ATTEMPTS or any(detail["ErrorCode"] in FINAL for detail in faults.values()):
+                lasting = any(not retries.passes(detail["ErrorCode"]) for detail in faults.values())
+                if lasting or attempt == retries.ATTEMPTS:
                     raise _refused(verb, faults)
-                self._sleep(min(2**attempt, 10))
+                self._sleep(retries.pause(attempt))
         return raced
 
     @property

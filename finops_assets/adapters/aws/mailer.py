@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
 from email.policy import SMTP
-from random import uniform
 from typing import TYPE_CHECKING, Any
 
+from finops_assets.adapters.aws import retries
 from finops_assets.adapters.aws.session import AwsError, explained, from_client_error
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
 from finops_assets.core.ports import Delivery, Refused
@@ -30,13 +30,10 @@ if TYPE_CHECKING:
 ACTION = "ses:SendRawEmail"
 TAG = "finops-delivery"
 
-ATTEMPTS = 6
-"""Tries of a message that comes too fast, 1 to 32 s apart: the slowest account may send one a second."""
-
-TOO_FAST = frozenset(("TooManyRequestsException", "ThrottlingException", "Throttling"))
-
 FIXES: Mapping[str, str] = {
-    **dict.fromkeys(TOO_FAST, "Run it again later, or ask AWS for a higher sending rate (Service Quotas, SES)."),
+    **dict.fromkeys(
+        retries.THROTTLED, "Run it again later, or ask AWS for a higher sending rate (Service Quotas, SES)."
+    ),
     "LimitExceededException": "Ask AWS for a higher quota (Service Quotas, SES).",
     "AccountSuspendedException": "AWS ended this account's right to send: answer its case in AWS Support.",
     "SendingPausedException": "See the reputation dashboard of SES for the cause; then enable sending again, "
@@ -97,14 +94,14 @@ class SESMailer:
             request["ConfigurationSetName"] = self._configuration_set
         # boto3 would send again after a connection that broke when SES had accepted the message.
         client = self._session.client("sesv2", attempts=1)
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, retries.ATTEMPTS + 1):
             try:
                 message_id = _accepted(client, request, recipient)
                 break
             except aws.ClientError as error:
-                if attempt == ATTEMPTS or not _comes_too_fast(error):
+                if attempt == retries.ATTEMPTS or not _comes_too_fast(error):
                     raise _refused(error, recipient) from None
-            self._pause(uniform(0.5, 1) * 2**attempt)  # noqa: S311  (jitter, no secret)
+            self._pause(retries.pause(attempt))
         return Delivery(recipient, message_id, f"SES {self._session.region}: {message_id}")
 
     def refused(self, recipients: Sequence[str]) -> dict[str, Refused]:
@@ -135,7 +132,10 @@ def suppressed(session: AwsSession, recipients: Iterable[str]) -> Iterator[tuple
 
 def _entry(session: AwsSession, address: str) -> Mapping[str, Any] | None:
     """An address's entry on the suppression list; None where it has none."""
-    fixes = {**dict.fromkeys(TOO_FAST, "Run it again later."), "BadRequestException": FIXES["BadRequestException"]}
+    fixes = {
+        **dict.fromkeys(retries.THROTTLED, "Run it again later."),
+        "BadRequestException": FIXES["BadRequestException"],
+    }
     try:
         with explained("ses:GetSuppressedDestination", where=f"SES in {session.region}", fixes=fixes):
             return session.client("sesv2").get_suppressed_destination(EmailAddress=address)["SuppressedDestination"]
@@ -168,7 +168,7 @@ def _accepted(client: Any, request: Mapping[str, Any], recipient: str) -> str:
 
 def _comes_too_fast(error: ClientError) -> bool:
     found = error.response["Error"]
-    return found.get("Code") in TOO_FAST and "quota" not in found.get("Message", "")
+    return found.get("Code") in retries.THROTTLED and "quota" not in found.get("Message", "")
 
 
 def _refused(error: ClientError, recipient: str) -> FinopsError:

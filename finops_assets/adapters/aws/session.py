@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from finops_assets.adapters.aws import retries
 from finops_assets.core.errors import FinopsError, SettingsError
 
 if TYPE_CHECKING:
@@ -49,9 +51,19 @@ class AwsSession:
 
     Args:
         region, profile, role_arn, endpoint_url: the settings of `[aws]`; empty ones are AWS's defaults.
+        sleep: waits so many seconds before a call is repeated that was refused for a passing reason.
     """
 
-    def __init__(self, *, region: str = "", profile: str = "", role_arn: str = "", endpoint_url: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        region: str = "",
+        profile: str = "",
+        role_arn: str = "",
+        endpoint_url: str = "",
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._sleep = sleep
         self._region, self._profile, self._role, self._endpoint = region, profile, role_arn, endpoint_url
         self._lock = threading.RLock()
         self._sessions: dict[str, boto3.Session] = {}
@@ -82,7 +94,7 @@ class AwsSession:
     def client(self, service: str, role_arn: str = "", *, attempts: int = ATTEMPTS) -> Any:
         """The boto3 client of a service, as the role of the settings or as another one.
 
-        With one attempt, nothing is repeated that may have been carried out.
+        Passing refusals are repeated (`retries`); with one attempt, nothing is repeated at all.
         """
         import botocore.config
 
@@ -98,6 +110,8 @@ class AwsSession:
                 self._clients[key] = self._session(role_arn).client(
                     service, region_name=self.region, endpoint_url=self._endpoint or None, config=config
                 )
+                if attempts > 1:
+                    retries.repeat_passing(self._clients[key], self._sleep)
             return self._clients[key]
 
     def store(self, bucket: str) -> S3Store:
@@ -222,4 +236,4 @@ def from_client_error(error: Any, action: str, *, where: str = "", fixes: Mappin
             where=action,
             fix="Log in again (`aws sso login`), or renew the keys; then run it again.",
         )
-    return AwsError(f"{code}: {message}", code=code, where=where or action)
+    return AwsError(f"{code}: {message}", code=code, where=where or action, fix=retries.FIXES.get(code, ""))

@@ -22,11 +22,12 @@ from finops_assets.core.digest.figures import (
 )
 from finops_assets.core.digest.message import CSV_NOTE, Link, mail_address, message
 from finops_assets.core.digest.page import breakdown_csv, columns, csv_text, ou_hash, render
-from finops_assets.core.digest.words import headline, subject, tidy
+from finops_assets.core.digest.words import UNKNOWN_DASHBOARD, dashboard_words, headline, subject, tidy
 
 __all__ = [
     "CHART_DAYS",
     "CSV_NOTE",
+    "UNKNOWN_DASHBOARD",
     "Covered",
     "DayFacts",
     "Digest",
@@ -38,6 +39,7 @@ __all__ = [
     "chart_spec",
     "columns",
     "csv_text",
+    "dashboard_words",
     "digest_figures",
     "headline",
     "mail_address",

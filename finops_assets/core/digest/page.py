@@ -52,6 +52,7 @@ def render(
     month_png: bytes = b"",
     revision: int = 1,
     prefix: str = "[FinOps]",
+    dashboard: str = "",
 ) -> Digest:
     """The figures as a mail's parts; without charts the mail is complete too.
 
@@ -60,10 +61,11 @@ def render(
         chart_png, month_png: `chart_spec` and `month_chart_spec` as images.
         revision: 1 for the first digest of the day.
         prefix: first words of the subject.
+        dashboard: a sentence about a dashboard that is not current (`dashboard_words`); empty where it is.
     """
     csv_name = f"ou_breakdown_{figures.day}{f'_r{revision}' if revision > 1 else ''}{_slug(figures.ou)}.csv"
     day = figures.late.day if figures.late else figures.day
-    view = _view(figures, csv_name, revision) | {
+    view = _view(figures, csv_name, revision, dashboard) | {
         "cid": chart_id(day, revision, figures.ou) if chart_png else "",
         "month_cid": month_id(day, revision, figures.ou) if month_png and figures.card else "",
     }
@@ -119,7 +121,7 @@ def month_id(day: date, revision: int, ou: str = "") -> str:
     return f"month-{chart_id(day, revision, ou)}"
 
 
-def _view(figures: DigestFigures, csv_name: str, revision: int) -> dict[str, Any]:
+def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) -> dict[str, Any]:
     """What the templates show, every number already in words, every name already one line."""
     from finops_assets.core.digest.scores import card_view, matters
 
@@ -142,7 +144,7 @@ def _view(figures: DigestFigures, csv_name: str, revision: int) -> dict[str, Any
         "matters": matters(figures),
         "headline": headline(figures),
         "late": late_words(figures),
-        "notes": [tidy(note, 600) for note in figures.notes],
+        "notes": [tidy(note, 600) for note in (*filter(None, [dashboard]), *figures.notes)],
         "restated": [_restated_row(restated) for restated in figures.restated],
         "covered": _covered_words(figures),
         "cards": [*(_day_card(figures, a) for a in days_compared), _month_card(figures)],

@@ -151,6 +151,28 @@ def subject(figures: DigestFigures, *, revision: int = 1, prefix: str = "[FinOps
     return text + (", provisional" if figures.facts.settlement == "provisional" else "")
 
 
+UNKNOWN_DASHBOARD = "It is not known whether the dashboard is current. This mail does not depend on it."
+
+
+def dashboard_words(shown: date | None, changed: Sequence[date]) -> str:
+    """That the dashboard does not show what is archived; it is said whatever the reason is.
+
+    Args:
+        shown: the newest day that the dashboard shows; None where it shows nothing.
+        changed: days that were archived since its last refresh, ascending; without any, the dashboard is current.
+    """
+    if shown is None:
+        state = "There is no dashboard yet: its refresh has not succeeded yet."
+    elif not changed:
+        return ""
+    elif changed[-1] > shown:
+        of, missing = f"{short_day(shown)} {shown.year}", days_words([day for day in changed if day > shown])
+        state = f"The dashboard is of {of}: its refresh with {missing} has not succeeded yet."
+    else:
+        state = f"The dashboard shows {days_words(changed)} as before: its refresh has not succeeded yet."
+    return f"{state} This mail does not depend on it."
+
+
 def only_words(ou: str) -> str:
     """`Workloads/Prod only`; of a long path the end, as it says most."""
     name = tidy(ou, 500)

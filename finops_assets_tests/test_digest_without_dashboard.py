@@ -1,0 +1,280 @@
+"""A dashboard that cannot be refreshed fails its own step, and the digest goes out all the same and says so."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from on_aws import DATA_SET, RECIPIENTS, make_ready, platform_on
+
+from finops_assets.adapters.aws.dashboard import QuickSightDataSet
+from finops_assets.adapters.aws.session import AwsSession
+from finops_assets.core.dashboard_note import dashboard_note
+from finops_assets.core.digest import dashboard_words
+from finops_assets.definitions import build_definitions, build_watch
+from finops_assets.defs.instance import prepare_dagster_home
+from finops_assets.defs.jobs import JOB
+from finops_assets.platform import Platform, build_platform
+from finops_assets.run import Outcome, run_days
+from finops_assets.sample_bill import SampleBill, write_sample_bill
+from finops_assets.settings import load_settings
+from finops_assets_tests.aws import StandIn
+
+LAST = date(2025, 9, 30)
+BEFORE = LAST - timedelta(days=1)
+FIRST = LAST - timedelta(days=4)
+OF_BEFORE = "The dashboard is of Mon 29 Sep 2025: its refresh with 30 Sep has not succeeded yet."
+OU = "Workloads/Prod"
+WITHOUT_BOTH = (
+    "account_ou_map",
+    "finops_daily_summary",
+    "ou_breakdown_parquet",
+    "athena_partition",
+    "ou_scorecard",
+    "executive_snapshot",
+)
+
+
+def at(day: date) -> Callable[[], datetime]:
+    """A clock that stands at 07:00 UTC of the morning after."""
+    return lambda: datetime(day.year, day.month, day.day, 7, tzinfo=UTC) + timedelta(days=1)
+
+
+def run(platform: Platform, first: date, last: date | None = None) -> Outcome:
+    return run_days(platform, first, last or first, clock=at(last or first))
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleBill:
+    return write_sample_bill(tmp_path_factory.mktemp("sample") / "bill", LAST, 5)
+
+
+@pytest.fixture
+def environment(sample: SampleBill, tmp_path: Path) -> dict[str, str]:
+    """Settings of a home in which somebody gets the whole and somebody an OU's edition."""
+    chosen = {
+        "home": tmp_path / "home",
+        "bill__path": sample.focus,
+        "bill__first_day": FIRST,
+        "accounts__path": sample.accounts,
+        "mail__by_ou": json.dumps({OU: ["prod@localhost"]}),
+    }
+    return {f"FINOPS_{name.upper()}": str(value) for name, value in chosen.items()}
+
+
+@pytest.fixture
+def platform(environment: dict[str, str], tmp_path: Path) -> Platform:
+    return build_platform(load_settings(environment, folder=tmp_path))
+
+
+def stand_in_its_way(platform: Platform) -> Path:
+    """A folder where the dashboard's page should be: it cannot be written."""
+    page = platform.settings.dashboard_file
+    page.unlink(missing_ok=True)
+    page.mkdir()
+    return page
+
+
+def texts(platform: Platform, day: date) -> list[str]:
+    """What the day's stored digest says: HTML and text of the whole, and of each edition; blanks made one."""
+    stored = platform.outbox.latest(day)
+    digests = [platform.outbox.load(stored, ou) for ou in ("", *stored.editions)]
+    return [" ".join(text.split()) for digest in digests for text in (digest.html, digest.text)]
+
+
+def steps(outcome_or_id: str) -> list[tuple[str, str]]:
+    """Each step's start, success, failure or skip, in order."""
+    wanted = {
+        dg.DagsterEventType.STEP_START: "start",
+        dg.DagsterEventType.STEP_SUCCESS: "success",
+        dg.DagsterEventType.STEP_FAILURE: "failure",
+        dg.DagsterEventType.STEP_SKIPPED: "skipped",
+    }
+    with dg.DagsterInstance.get() as instance:
+        events = [log.dagster_event for log in instance.all_logs(outcome_or_id) if log.dagster_event]
+    return [(e.step_key, wanted[e.event_type]) for e in events if e.event_type in wanted]
+
+
+def incidents(platform: Platform) -> list[str]:
+    return [incident.kind for incident in build_watch(platform, clock=at(LAST)).incidents.open()]
+
+
+def test_the_digest_goes_out_and_says_of_which_day_the_dashboard_is(platform: Platform) -> None:
+    """The step and the run are red, the incident is open; the mail is made after it, and not again once it heals."""
+    assert run(platform, BEFORE).errors == ()
+    assert not any("dashboard is of" in text.lower() for text in texts(platform, BEFORE))
+    page = stand_in_its_way(platform)
+
+    outcome = run(platform, LAST)
+    (error,) = outcome.errors
+    assert error.startswith("quicksight_dataset: ")
+    order = steps(outcome.run_id)
+    assert order.index(("quicksight_dataset", "failure")) < order.index(("digest_email", "start"))
+    assert ("digest_email", "success") in order
+    assert platform.outbox.mailed(LAST).state == "sent"
+    said = texts(platform, LAST)
+    assert len(said) == 4, "the whole and an edition, HTML and text"
+    assert all(OF_BEFORE in text for text in said)
+    assert incidents(platform) == ["dashboard_failed"]
+    with dg.DagsterInstance.get() as instance:
+        assert instance.get_run_by_id(outcome.run_id).status == dg.DagsterRunStatus.FAILURE
+        event = instance.get_latest_materialization_event(dg.AssetKey("digest_email"))
+    assert OF_BEFORE in event.asset_materialization.metadata["dashboard"].value
+
+    page.rmdir()
+    mails = sorted(platform.settings.outbox_folder.glob("*.eml"))
+    assert run(platform, LAST).errors == ()
+    assert sorted(platform.settings.outbox_folder.glob("*.eml")) == mails
+    assert platform.outbox.latest(LAST).revision == 1
+    assert incidents(platform) == []
+
+
+def test_the_order_holds_where_nothing_else_is_run(platform: Platform) -> None:
+    """Both steps are ready at once then: the tag alone decides which is first."""
+    assert run_days(platform, BEFORE, BEFORE, clock=at(BEFORE), assets=WITHOUT_BOTH).errors == ()
+    outcome = run_days(platform, BEFORE, BEFORE, clock=at(BEFORE), assets=("digest_email", "quicksight_dataset"))
+    assert outcome.errors == ()
+    order = steps(outcome.run_id)
+    assert order.index(("quicksight_dataset", "success")) < order.index(("digest_email", "start"))
+
+
+def test_a_range_says_so_too(platform: Platform) -> None:
+    """One mail for the range; there was no dashboard before."""
+    stand_in_its_way(platform)
+    (error,) = run(platform, FIRST, LAST).errors
+    assert error.startswith("quicksight_dataset: ")
+    assert platform.outbox.mailed(LAST).state == "sent"
+    assert all("There is no dashboard yet: its refresh has not succeeded" in text for text in texts(platform, LAST))
+
+
+def job_of_the_environment() -> dg.JobDefinition:
+    """The daily job as a launched run loads it: from the settings, with the executor of the definitions."""
+    return build_definitions(build_platform(load_settings()), clock=at(LAST)).resolve_job_def(JOB)
+
+
+def test_a_launched_run_makes_the_digest_last(
+    platform: Platform, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs of the UI, schedules and sensors use the executor of the definitions: it keeps the same order."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert run(platform, BEFORE).errors == ()
+    stand_in_its_way(platform)
+    prepare_dagster_home(platform.settings.dagster_home)
+    with dg.DagsterInstance.get() as instance:
+        result = dg.execute_job(
+            dg.reconstructable(job_of_the_environment), instance, tags={"dagster/partition": str(LAST)}
+        )
+        assert not result.success
+        order = steps(result.run_id)
+    assert order.index(("quicksight_dataset", "failure")) < order.index(("digest_email", "start"))
+    assert ("digest_email", "success") in order
+    assert all(OF_BEFORE in text for text in texts(platform, LAST))
+
+
+def test_a_digest_beside_a_dashboard_that_works_says_nothing_of_it(platform: Platform) -> None:
+    """It was rendered while the dashboard was refreshed, before anybody could know: it is right all the same."""
+    assert run(platform, BEFORE).errors == ()
+    outcome = run(platform, LAST)
+    assert outcome.errors == ()
+    order = steps(outcome.run_id)
+    assert order.index(("quicksight_dataset", "success")) < order.index(("digest_email", "start"))
+    assert not any("has not succeeded yet" in text for text in texts(platform, LAST))
+    assert dashboard_note(platform.inspector()) == ""
+
+
+# --- on AWS -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def on_the_stand_in(aws: StandIn, sample: SampleBill, tmp_path: Path) -> Platform:
+    """A refresh has a second there, as nobody waits for a quarter of an hour in a test."""
+    make_ready(aws, sample.focus, accounts=sample.accounts)
+    platform = platform_on(aws, tmp_path / "home", bill__first_day=FIRST)
+    refresh = QuickSightDataSet(
+        AwsSession(endpoint_url=aws.url),
+        DATA_SET,
+        edition="enterprise",
+        timeout_seconds=1,
+        expected=platform.catalog.contents,
+    )
+    return dataclasses.replace(platform, dashboard=refresh)
+
+
+def hangs(aws: StandIn) -> None:
+    aws.quicksight.hold_running()
+
+
+def is_refused(aws: StandIn) -> None:
+    aws.faults.fail("quicksight", "*", code="AccessDeniedException", message="not for you", times=None)
+
+
+def fails(aws: StandIn) -> None:
+    aws.quicksight.fail_next("PERMISSION_DENIED")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "says"),
+    [(hangs, "after 1 seconds and was cancelled"), (is_refused, "permission denied"), (fails, "PERMISSION_DENIED")],
+)
+def test_quicksight_holds_up_no_digest(
+    aws: StandIn, on_the_stand_in: Platform, breaks: Callable[[StandIn], None], says: str
+) -> None:
+    """Whatever is wrong with it: everybody is mailed once, and the next run refreshes without another mail."""
+    breaks(aws)
+    (error,) = run(on_the_stand_in, LAST).errors
+    assert error.startswith("quicksight_dataset: ")
+    assert says in error
+    assert sorted(mail.recipients[0] for mail in aws.mail.sent) == sorted(RECIPIENTS)
+    assert all("There is no dashboard yet" in text for text in texts(on_the_stand_in, LAST))
+
+    aws.quicksight.hold_running(False)
+    aws.faults.reset()
+    assert run(on_the_stand_in, LAST).errors == ()
+    assert len(aws.mail.sent) == len(RECIPIENTS)
+    assert aws.quicksight.ingestions[-1].status == "COMPLETED"
+    assert dashboard_note(on_the_stand_in.inspector()) == ""
+
+
+# --- the sentence -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shown", "changed", "says"),
+    [
+        (LAST, [], ""),
+        (None, [LAST], "There is no dashboard yet"),
+        (BEFORE, [LAST], OF_BEFORE),
+        (FIRST, [date(2025, 9, 28), BEFORE, LAST], "is of Fri 26 Sep 2025: its refresh with 28–30 Sep has"),
+        (BEFORE, [date(2025, 9, 2), LAST], "is of Mon 29 Sep 2025: its refresh with 30 Sep has"),
+        (LAST, [date(2025, 9, 2), BEFORE], "shows 2 Sep, 29 Sep as before: its refresh has not succeeded"),
+    ],
+)
+def test_the_sentence_names_the_days(shown: date | None, changed: list[date], says: str) -> None:
+    """Of which day the dashboard is, and which days it does not show as they are."""
+    said = dashboard_words(shown, changed)
+    assert says in said
+    assert bool(said) == bool(says)
+
+
+def test_a_dashboard_that_cannot_be_looked_at_is_said_to_be_unknown(platform: Platform) -> None:
+    """An error of the service says nothing of the dashboard: neither that it is current, nor that it is not."""
+
+    def refused() -> Shown | None:
+        raise FinopsError("quicksight:ListIngestions was refused")
+
+    run(platform, LAST)
+    assert dashboard_note(platform.inspector()) == ""
+    preflight = SimpleNamespace(shown=refused)
+    assert dashboard_note(replace(platform, preflight=preflight).inspector()) == UNKNOWN_DASHBOARD
+
+
+def test_nothing_else_of_the_mail_changes(platform: Platform) -> None:
+    """The amount in the mail is the archive's, with and without a dashboard."""
+    stand_in_its_way(platform)
+    run(platform, LAST)
+    assert platform.outbox.latest(LAST).total == platform.archive.describe(LAST).total > Decimal()
