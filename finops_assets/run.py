@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,20 +13,27 @@ import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from finops_assets.core.drawing import Drawing, drawing_beside
+from finops_assets.core.sent import record_after_failure
 from finops_assets.definitions import build_definitions
 from finops_assets.defs import evidence
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.jobs import JOB
 from finops_assets.defs.launcher import process_tag
+from finops_assets.defs.metadata import OUTCOME
+from finops_assets.defs.requests import DIGEST, MAIL_TAG, asked_for
 from finops_assets.platform import Platform
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the run ended: no error means that every day is whole."""
+    """How the run ended: no error means that every day is whole.
+
+    `digest` is what became of the last day's digest, in the form of `Sent.as_record`; None where none was to be sent.
+    """
 
     run_id: str
     errors: tuple[str, ...]
+    digest: Mapping[str, Any] | None = None
 
 
 def run_days(
@@ -35,6 +42,8 @@ def run_days(
     last: date,
     *,
     assets: Sequence[str] = (),
+    asked: Sequence[tuple[date, date]] = (),
+    mail: bool = False,
     tell: Callable[[str], None] = lambda _: None,
     clock: Callable[[], datetime] | None = None,
 ) -> Outcome:
@@ -45,14 +54,18 @@ def run_days(
         first: first day; with `last` equal to it, the run is of that partition alone.
         last: last day.
         assets: which of its assets are made; all by default.
+        asked: all stretches of days, (first, last), that were asked for together, where other runs make the others: one
+            mail, that of the newest day, speaks for all of them.
+        mail: send the digest of the last day although another day's mail may have spoken for it.
         tell: told each step as it ends, and how far a long one is.
         clock: the time for records; the real one by default.
     """
     prepare_dagster_home(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
-    days: dict[str, Any] = {"partition_key": str(first), "tags": process_tag()}
+    tags = process_tag() | (asked_for(asked) if asked else {}) | ({MAIL_TAG: "yes"} if mail else {})
+    days: dict[str, Any] = {"partition_key": str(first), "tags": tags}
     if first != last:
         ends = {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}
-        days = {"tags": ends | process_tag()}
+        days = {"tags": ends | tags}
     with ExitStack() as beside:
         drawing = Drawing()
         if not assets and platform.outbox.latest(last) is None:  # a digest will be made
@@ -72,7 +85,9 @@ def run_days(
             asset_selection=[dg.AssetKey(name) for name in assets] or None,
             **days,
         )
-    return Outcome(result.run_id, tuple(_errors(result)))
+    mailing = not assets or DIGEST.path[-1] in assets
+    digest = (_digest_of(result) or record_after_failure(last, platform.outbox.mailed(last))) if mailing else None
+    return Outcome(result.run_id, tuple(_errors(result)), digest)
 
 
 def make_evidence(
@@ -96,6 +111,16 @@ def make_evidence(
             tags=process_tag(),
         )
     return Outcome(result.run_id, tuple(_errors(result)))
+
+
+def _digest_of(result: dg.ExecuteInProcessResult) -> Mapping[str, Any] | None:
+    """What digest_email says of the mail; None where it did not come so far."""
+    found = [
+        event.step_materialization_data.materialization.metadata
+        for event in result.all_events
+        if event.is_step_materialization and event.asset_key == DIGEST
+    ]
+    return found[-1][OUTCOME].value if found else None
 
 
 def _errors(result: dg.ExecuteInProcessResult) -> list[str]:

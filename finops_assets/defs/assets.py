@@ -33,6 +33,7 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, OU_BREA
 from finops_assets.core.scoring import Scoring
 from finops_assets.core.watch import THE_DASHBOARD, Watch
 from finops_assets.defs import metadata as show
+from finops_assets.defs.requests import days_asked_for, mail_asked_for
 from finops_assets.platform import Face
 from finops_assets.settings import Settings
 
@@ -64,6 +65,11 @@ def _runs(context: dg.AssetExecutionContext, asset: str) -> bool:
     """Whether this run makes that asset too."""
     chosen = context.run.asset_selection
     return not chosen or dg.AssetKey(asset) in chosen
+
+
+def _mail_request(context: dg.AssetExecutionContext) -> dict[str, Any]:
+    """What was asked for of the mail, as arguments of `Morning.prepare` and `Morning.send`."""
+    return {"asked": days_asked_for(context), "on_request": mail_asked_for(context.run.tags)}
 
 
 @contextmanager
@@ -416,7 +422,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         days = _days(context)
         with explained(context):
             if _runs(context, "digest_email"):
-                morning.prepare(days, clock())
+                morning.prepare(days, clock(), **_mail_request(context))
             refreshed = watch.note_refresh()
             done = dashboard.refresh(_refresh_id(days))
             fault = pipeline.dashboard_fault(done, archive, settings.dashboard.days)
@@ -433,8 +439,9 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         **by_day(
             "digest_email",
             "published",
-            "The morning's mail: the day's cost by OU, with the CSV of all OUs. A range sends one mail, for its last "
-            "day, that covers the others.",
+            "The morning's mail: the day's cost by OU, with the CSV of all OUs. A range or a backfill sends one mail, "
+            "for its newest day, that covers the others; a day that is covered gets its own only on request (the tag "
+            "finops/mail with the value yes, or the job resend_digest).",
         ),
         deps=["athena_partition", "quicksight_dataset", "executive_snapshot"],
     )
@@ -448,17 +455,18 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
     ) -> dg.MaterializeResult:
         days, now = _days(context), clock()
         with explained(context):
-            done = morning.send(days, now, by_itself=REASON_TAG in context.run.tags)
+            done = morning.send(days, now, **_mail_request(context))
             missing = pipeline.missing_days(archive.days(), clock().date() - timedelta(days=1))
-            note_mails(archive, done.deliveries if done else (), now.date())
-        numbers = {"DaysMissing": len(missing)} | ({"DayCost": float(done.stored.total)} if done else {})
-        numbers |= {"DigestSent": 1} if done and done.deliveries else {}
+            note_mails(archive, done.deliveries, now.date())
+        context.log.info("digest: %s", done)
+        numbers = {"DaysMissing": len(missing)} | ({"DayCost": float(done.stored.total)} if done.stored else {})
+        numbers |= {"DigestSent": 1} if done.deliveries else {}
         _measure(context, metrics, numbers | _run_seconds(context))
         with _told(context):
             watch.done(days, now)
             watch.tell_restated(now)
         with explained(context):
-            pictures = morning.pictures(done.stored) if done else {}
+            pictures = morning.pictures(done.stored) if done.stored else {}
         shown = {name: show.image(png) for name, png in pictures.items()}
         context.add_asset_metadata(shown, partition_key=str(days[-1]))
         return dg.MaterializeResult(metadata=show.sent(done))

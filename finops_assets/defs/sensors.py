@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from datetime import date, datetime
@@ -21,6 +21,7 @@ from finops_assets.core.ports import Metrics
 from finops_assets.core.watch import Attempts, Watch, stretches
 from finops_assets.defs.alerts import days_of
 from finops_assets.defs.assets import REASON_TAG
+from finops_assets.defs.requests import asked_for
 from finops_assets.settings import Settings
 
 WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
@@ -91,11 +92,11 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
         attempts.make(due, now)
         owed = {str(day): owed[str(day)] for day in changed}
         context.update_cursor(json.dumps({"seen": seen, "owed": owed, "attempts": attempts.as_record()}))
-        key = f"{seen} {now:%Y-%m-%dT%H:%M}"
-        # Changed days first: the newest day's digest then tells of them. And apart from new ones, which it covers.
-        requests = [run_request(*ends, key, "the bill has changed this day") for ends in stretches(due)]
         new = [day for day in news.new if day not in busy] if news else []
-        requests += [run_request(*ends, key, "the bill has this day now") for ends in stretches(new)]
+        # Changed days first: the newest day's digest then tells of them. And apart from new ones, which it covers.
+        reasons = [("the bill has changed this day", due), ("the bill has this day now", new)]
+        newest = watch.morning.newest_day() if due or new else None
+        requests = run_requests(reasons, f"{seen} {now:%Y-%m-%dT%H:%M}", newest)
         return requests or dg.SkipReason(
             f"{in_words(changed)} is being run" if changed else "all days are as in the bill"
         )
@@ -131,7 +132,8 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
         if not due:
             return dg.SkipReason(f"{in_words(sorted(look.not_whole))} not whole" if look.gaps else "every day is whole")
         causes = {day: gap.cause for gap in look.gaps for day in gap.days}
-        return [run_request(*ends, f"missing {now:%Y-%m-%dT%H:%M}", causes[ends[0]]) for ends in stretches(due)]
+        reasons = [(causes[first], days_between(first, last)) for first, last in stretches(due)]
+        return run_requests(reasons, f"missing {now:%Y-%m-%dT%H:%M}", max(look.archived, default=None))
 
     @dg.sensor(
         minimum_interval_seconds=600,
@@ -164,10 +166,38 @@ def busy_days(instance: dg.DagsterInstance) -> set[date]:
     return busy
 
 
-def run_request(first: date, last: date, key: str, reason: str) -> dg.RunRequest:
-    """A run of a day or of a contiguous range; the same key asks for it once."""
+def run_requests(
+    reasons: Sequence[tuple[str, Sequence[date]]], key: str, newest_archived: date | None
+) -> list[dg.RunRequest]:
+    """What one tick asks for: a run for each contiguous stretch of days, and one mail for all of them at most.
+
+    That mail is the newest day's. Nobody waits for the digest of older days: where a newer day is archived already, no
+    mail goes out for them but corrections, and the next digest covers those that were never mailed.
+
+    Args:
+        reasons: why, and of which days; in the order in which they are run.
+        key: names the tick: the same key asks for a run once.
+        newest_archived: the newest day in the archive, if there is one.
+    """
+    planned = [(reason, ends) for reason, days in reasons for ends in stretches(days)]
+    known = [(newest_archived, newest_archived)] if newest_archived else []
+    together = asked_for([ends for _, ends in planned] + known)
+    return [run_request(*ends, key, reason, together) for reason, ends in planned]
+
+
+def run_request(
+    first: date, last: date, key: str, reason: str, request: Mapping[str, str] | None = None
+) -> dg.RunRequest:
+    """A run of a day or of a contiguous range; the same key asks for it once.
+
+    Args:
+        first, last: the first and the last day.
+        key: names who asks, and when.
+        reason: why, for people.
+        request: tags that say what else was asked for together with it.
+    """
     run_key = f"{first} {last} {key}"
-    tags = {REASON_TAG: reason}
+    tags = {REASON_TAG: reason, **(request or {})}
     if first == last:
         return dg.RunRequest(run_key=run_key, partition_key=str(first), tags=tags)
     ends = {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}
