@@ -153,8 +153,11 @@ class Morning:
         day = days[-1]
         there = self._described(day)
         if speaker := self._spoken_for_by(day, asked, on_request=on_request):
-            corrected = self._corrected(days, now)
-            return corrected or Sent(day, None, (), outdated=False, spoken_for_by=speaker)
+            if corrected := self._corrected(days, now):
+                return corrected
+            covered = self._outbox.mailed(day).covered_by is not None
+            out = not covered and self._outbox.mailed(speaker).state == "sent"
+            return Sent(day, None, (), outdated=False, spoken_for_by=speaker, newer_is_mailed=out)
         stored, mailed = self._outbox.latest(day), self._outbox.mailed(day)
         outdated = stored is not None and stored.fingerprint != there.fingerprint
         if stored is None or (outdated and (stored.late or mailed.state == "none" or mailed.covered_by)):

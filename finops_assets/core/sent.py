@@ -27,6 +27,7 @@ class Sent:
         outdated: somebody has the digest, and its day has changed since.
         told: the changed days that the digest tells.
         spoken_for_by: the day whose mail speaks for this one; None where the day's own mail does.
+        newer_is_mailed: that mail was out before it could name this day: the next digest does, if it is of these weeks.
         mailed: who has the digest since when, where this run sent none of it.
     """
 
@@ -36,6 +37,7 @@ class Sent:
     outdated: bool
     told: tuple[date, ...] = ()
     spoken_for_by: date | None = None
+    newer_is_mailed: bool = False
     mailed: MailState | None = None
 
     @property
@@ -52,10 +54,10 @@ class Sent:
 
     def __str__(self) -> str:
         if self.stored is None:
-            return (
-                f"{NOT_SENT}: the mail of {self.spoken_for_by} speaks for {self.day} "
-                f"(`finops resend {self.day}` sends its own)"
-            )
+            why = f"the mail of {self.spoken_for_by} speaks for it"
+            if self.newer_is_mailed:
+                why = f"the newer day {self.spoken_for_by} is mailed already"
+            return f"{NOT_SENT}: {why} (finops resend {self.day} sends its own)"
         if self.deliveries:
             what = f" of {self.stored.day}" if self.stored.day != self.day else ""
             revision = f"revision {self.stored.revision}{what}, " if what or self.stored.revision > 1 else ""
