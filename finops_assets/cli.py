@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from finops_assets.core.ports import CatalogDay, DayVersion, Delivery
     from finops_assets.core.repair import Step
     from finops_assets.platform import Platform
+    from finops_assets.run import Outcome
     from finops_assets.settings import Settings
 
 FAILED, WRONG_USAGE = 1, 2
@@ -164,21 +165,29 @@ Look at it:
 
 @main.command()
 @click.option("--date", "day", type=DAY, help="The day; yesterday (UTC) by default.")
+@click.option("--mail", is_flag=True, help="Send its digest although another day's mail has spoken for it.")
 @as_json
-def run(day: date | None, as_json: bool) -> None:
-    """Run one day: archive it, register it, refresh the dashboard, send the digest."""
+def run(day: date | None, mail: bool, as_json: bool) -> None:
+    """Run one day: archive it, register it, refresh the dashboard, send the digest.
+
+    A day that another day's mail has spoken for, as after a backfill, is mailed with --mail only.
+    """
     day = day or _yesterday()
     platform = _platform_to_run([day])
-    _finish(platform, [(day, day)], as_json)
+    _finish(platform, [(day, day)], as_json, mail=mail)
 
 
 @main.command()
 @click.argument("first", metavar="FROM", type=DAY, required=False)
 @click.argument("last", metavar="TO", type=DAY, required=False)
 @click.option("--resume", is_flag=True, help="Only the days that are not whole: what a killed backfill has left.")
+@click.option("--mail", is_flag=True, help="Send the newest day's digest although another mail has spoken for it.")
 @as_json
-def backfill(first: date | None, last: date | None, resume: bool, as_json: bool) -> None:
-    """Run every day from FROM to TO in one run; without them, every day that the bill has."""
+def backfill(first: date | None, last: date | None, resume: bool, mail: bool, as_json: bool) -> None:
+    """Run every day from FROM to TO in one run; without them, every day that the bill has.
+
+    One mail is sent, the newest day's, which speaks for the others.
+    """
     from finops_assets.core.pipeline import contiguous
 
     if (first is None) != (last is None):
@@ -197,10 +206,12 @@ def backfill(first: date | None, last: date | None, resume: bool, as_json: bool)
             )
             sys.exit(FAILED)
         stretches = [(s[0], s[-1]) for s in contiguous(days)]
+    if resume and mail:
+        raise click.UsageError("--resume finishes what was begun: leave out --mail")
     if resume:
         _resume(platform, stretches, as_json)
     else:
-        _finish(platform, stretches, as_json)
+        _finish(platform, stretches, as_json, mail=mail)
 
 
 def _resume(platform: Platform, stretches: list[tuple[date, date]], as_json: bool) -> None:
@@ -280,25 +291,27 @@ def query(sql: str, as_json: bool) -> None:
 
 @main.command()
 @click.argument("day", type=DAY)
-@click.option("--to", metavar="ADDRESS", help="Send it to this recipient only.")
+@click.option("--to", metavar="ADDRESS", help="Send it to this recipient only: one of the settings (mail.resend_to).")
 @click.option("--received", is_flag=True, help="Send nothing: record that the recipient has it.")
 @click.option("--refresh", is_flag=True, help="Make it anew from what is archived now, and send that as a revision.")
 @as_json
 def resend(day: date, to: str | None, received: bool, refresh: bool, as_json: bool) -> None:
-    """Send the stored digest of DAY again, the same bytes."""
+    """Send the stored digest of DAY again, the same bytes.
+
+    A day that was covered by another day's mail has none of its own: it is made now.
+    """
     if received and not to:
         raise click.UsageError("--received needs --to: say who has it")
     if refresh and to:
         raise click.UsageError("--refresh makes a revision, which goes to all recipients: leave out --to")
     platform = _platform(_settings())
-    if refresh:
+    if received:
+        deliveries: Sequence[Delivery] = platform.outbox.settle(day, [to])
+    else:
         from finops_assets.definitions import build_watch
 
-        deliveries: Sequence[Delivery] = build_watch(platform).morning.refresh(day, _now()).deliveries
-    elif received:
-        deliveries = platform.outbox.settle(day, [to])
-    else:
-        deliveries = platform.outbox.resend(day, [to] if to else None)
+        morning = build_watch(platform).morning
+        deliveries = morning.resend(day, _now(), to=[to] if to else (), refresh=refresh)
     if as_json:
         _print_json([{"recipient": d.recipient, "location": d.location} for d in deliveries])
     else:
@@ -731,19 +744,32 @@ def _platform_to_run(days: Sequence[date]) -> Platform:
         raise
 
 
-def _finish(platform: Platform, stretches: list[tuple[date, date]], as_json: bool) -> None:
-    """Run each stretch of days, report what is there afterwards, and exit with 1 if any failed."""
-    good = [_execute(platform, first, last) for first, last in stretches]
+def _finish(platform: Platform, stretches: list[tuple[date, date]], as_json: bool, *, mail: bool = False) -> None:
+    """Run each stretch of days, report what is there afterwards, and exit with 1 if any failed.
+
+    One mail speaks for all of them: that of the newest day.
+    """
+    from finops_assets.core.sent import SENT, SENT_IN_PART
+
+    asked = stretches if len(stretches) > 1 else ()
+    outcomes = [_run(platform, first, last, asked=asked, mail=mail) for first, last in stretches]
+    good = not any(outcome.errors for outcome in outcomes)
     wanted = _status_rows(platform, stretches)
+    digest = outcomes[-1].digest or {}
+    corrections = [o.digest for o in outcomes[:-1] if o.digest and o.digest["state"] == SENT]
     if as_json:
-        _print_json({"succeeded": all(good), "days": wanted})
-    elif all(good):
+        _print_json({"succeeded": good, "days": wanted, "digest": digest, "corrections": corrections})
+    elif good:
         total = sum((r["total"] for r in wanted), Decimal())
         days = f"{wanted[0]['day']}" + (f" to {wanted[-1]['day']}" if len(wanted) > 1 else "")
         click.echo(f"{days}: {_money(total)} {wanted[-1]['currency']} ({wanted[-1]['cost_basis']}) archived")
         click.echo(f"dashboard  {platform.places['dashboard']}")
-        click.echo(f"digest     {wanted[-1]['mailed']}; {platform.places['digest']}")
-    if not all(good):
+    if not as_json:
+        for told in (*corrections, digest):
+            if good or told["state"] in (SENT, SENT_IN_PART):
+                place = f"; {platform.places['digest']}" if told["state"] == SENT else ""
+                click.echo(f"digest     {told['words']}{place}")
+    if not good:
         sys.exit(FAILED)
 
 
@@ -765,16 +791,29 @@ def _check_days(settings: Settings, first: date, last: date) -> None:
 
 
 def _execute(platform: Platform, first: date, last: date, assets: Sequence[str] = ()) -> bool:
+    """As `_run`; whether it succeeded."""
+    return not _run(platform, first, last, assets).errors
+
+
+def _run(
+    platform: Platform,
+    first: date,
+    last: date,
+    assets: Sequence[str] = (),
+    *,
+    asked: Sequence[tuple[date, date]] = (),
+    mail: bool = False,
+) -> Outcome:
     """One Dagster run of the daily job over the days, recorded in the same instance that the UI shows."""
     from finops_assets.run import run_days
 
     _check_days(platform.settings, first, last)
-    outcome = run_days(platform, first, last, assets=assets, tell=_tell)
+    outcome = run_days(platform, first, last, assets=assets, asked=asked, mail=mail, tell=_tell)
     for message in outcome.errors:
         _complain(message)
     if outcome.errors:
         _complain(f"run {outcome.run_id} failed; `finops dev` shows it")
-    return not outcome.errors
+    return outcome
 
 
 def _status_rows(

@@ -320,6 +320,7 @@ def _outbox(settings: Settings, archive: Archive, session: AwsSession | None, cl
         mail.recipients,
         by_ou=mail.by_ou,
         executives=mail.executives,
+        resend_to=mail.resend_to,
         max_megabytes=mail.max_megabytes,
         link_days=mail.link_days,
         clock=clock,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import uuid4
@@ -15,6 +15,7 @@ import dagster as dg
 from finops_assets.core.drawing import Drawing, drawing_beside
 from finops_assets.core.errors import FinopsError, RecordsError
 from finops_assets.core.incidents import Incidents, Trouble
+from finops_assets.core.sent import record_after_failure
 from finops_assets.core.watch import Watch
 from finops_assets.definitions import build_definitions
 from finops_assets.defs import evidence
@@ -22,17 +23,23 @@ from finops_assets.defs.alerts import recorded_cause
 from finops_assets.defs.instance import open_instance
 from finops_assets.defs.jobs import JOB
 from finops_assets.defs.launcher import run_lock
+from finops_assets.defs.metadata import OUTCOME
 from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from finops_assets.defs.requests import DIGEST, MAIL_TAG, asked_for
 from finops_assets.platform import Platform, alerts_of, utc_now
 from finops_assets.settings import Settings
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the run ended: no error means that every day is whole."""
+    """How the run ended: no error means that every day is whole.
+
+    `digest` is what became of the last day's digest, in the form of `Sent.as_record`; None where none was to be sent.
+    """
 
     run_id: str
     errors: tuple[str, ...]
+    digest: Mapping[str, Any] | None = None
 
 
 def run_days(
@@ -41,6 +48,8 @@ def run_days(
     last: date,
     *,
     assets: Sequence[str] = (),
+    asked: Sequence[tuple[date, date]] = (),
+    mail: bool = False,
     tell: Callable[[str], None] = lambda _: None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Outcome:
@@ -51,15 +60,20 @@ def run_days(
         first: first day; with `last` equal to it, the run is of that partition alone.
         last: last day.
         assets: which of its assets are made; all by default.
+        asked: all stretches of days, (first, last), that were asked for together, where other runs make the others: one
+            mail, that of the newest day, speaks for all of them.
+        mail: send the digest of the last day although another day's mail may have spoken for it.
         tell: told each step as it ends, and how far a long one is.
         clock: the time for records; the real one by default.
 
     Raises:
         RecordsError: Dagster's storage cannot be used; people were told, as of any failed run.
     """
-    what: dict[str, Any] = {"partition_key": str(first)}
+    tags = (asked_for(asked) if asked else {}) | ({MAIL_TAG: "yes"} if mail else {})
+    what: dict[str, Any] = {"partition_key": str(first), "tags": tags}
     if first != last:
-        what = {"tags": {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}}
+        ends = {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}
+        what = {"tags": ends | tags}
     with ExitStack() as beside:
         drawing = Drawing()
         if not assets and platform.outbox.latest(last) is None:  # a digest will be made
@@ -80,7 +94,12 @@ def run_days(
         beside.enter_context(_told_without_records(failed, tell))
         instance = beside.enter_context(_instance(platform))
         what["asset_selection"] = [dg.AssetKey(name) for name in assets] or None
-        return _outcome(_executed(definitions, JOB, instance, **what), failed, tell)
+        result = _executed(definitions, JOB, instance, **what)
+        outcome = _outcome(result, failed, tell)
+    if assets and DIGEST.path[-1] not in assets:
+        return outcome
+    digest = _digest_of(result) or record_after_failure(last, platform.outbox.mailed(last))
+    return replace(outcome, digest=digest)
 
 
 def make_evidence(
@@ -180,6 +199,16 @@ def _outcome(
 
 def _instance(platform: Platform) -> AbstractContextManager[dg.DagsterInstance]:
     return open_instance(platform.settings.dagster_home, deployed=platform.settings.platform == "aws")
+
+
+def _digest_of(result: dg.ExecuteInProcessResult) -> Mapping[str, Any] | None:
+    """What digest_email says of the mail; None where it did not come so far."""
+    found = [
+        event.step_materialization_data.materialization.metadata
+        for event in result.all_events
+        if event.is_step_materialization and event.asset_key == DIGEST
+    ]
+    return found[-1][OUTCOME].value if found else None
 
 
 def _errors(result: dg.ExecuteInProcessResult) -> list[str]:

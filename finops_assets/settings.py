@@ -126,6 +126,11 @@ class MailSettings(Section):
         description='OU path -> addresses that get its part alone: `[mail.by_ou]`, then `"Workloads/Prod" = '
         '["lead@example.com"]`; in the environment one JSON object.',
     )
+    resend_to: tuple[str, ...] = Field(
+        (),
+        description="Addresses, or whole domains as `@example.com`, that `finops resend --to` and the job "
+        "`resend_digest` may send a digest to, beside those above (a comma-separated list).",
+    )
     subject_prefix: str = Field("[FinOps]", description="First words of every subject.")
     backend: Literal["auto", "eml", "ses", "smtp"] = Field(
         "auto",
@@ -155,7 +160,15 @@ class MailSettings(Section):
         "home.",
     )
 
-    _split = field_validator("recipients", "executives", mode="before")(_addresses)
+    _split = field_validator("recipients", "executives", "resend_to", mode="before")(_addresses)
+
+    @field_validator("resend_to")
+    @classmethod
+    def _addresses_or_domains(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            if not re.fullmatch(r"[^@\s<>,;*]*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", entry):
+                raise ValueError(f"must be addresses, or domains such as @example.com: {entry!r} is neither")
+        return value
 
     @property
     def everybody(self) -> tuple[str, ...]:

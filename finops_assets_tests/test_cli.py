@@ -110,11 +110,11 @@ def test_one_mail_per_recipient_and_resend_sends_the_same_again(own: Path) -> No
     assert any(body(again) == body(file) for file in before)
 
 
-def test_resending_a_day_without_a_digest_says_so(own: Path) -> None:
-    """There is nothing to send again: exit 1, and what to do."""
-    done = finops("resend", "2025-09-02", cwd=own)
+def test_resending_a_day_that_is_not_archived_says_so(own: Path) -> None:
+    """There is nothing to send, and nothing to make it of: exit 1, and what to do."""
+    done = finops("resend", "2025-08-31", cwd=own)
     assert done.returncode == 1
-    assert "no stored digest of 2025-09-02" in done.stderr
+    assert "finops run --date 2025-08-31" in done.stderr
 
 
 WRONG = [

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -14,7 +15,8 @@ from on_aws import DATA_SET, RECIPIENTS, make_ready, platform_on
 from finops_assets.adapters.aws.dashboard import QuickSightDataSet
 from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.core.dashboard_note import dashboard_note
-from finops_assets.core.digest import dashboard_words
+from finops_assets.core.digest import UNKNOWN_DASHBOARD, dashboard_words
+from finops_assets.core.errors import FinopsError
 from finops_assets.definitions import build_definitions, build_watch
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.jobs import JOB
@@ -264,13 +266,13 @@ def test_the_sentence_names_the_days(shown: date | None, changed: list[date], sa
 def test_a_dashboard_that_cannot_be_looked_at_is_said_to_be_unknown(platform: Platform) -> None:
     """An error of the service says nothing of the dashboard: neither that it is current, nor that it is not."""
 
-    def refused() -> Shown | None:
+    def refused() -> None:
         raise FinopsError("quicksight:ListIngestions was refused")
 
     run(platform, LAST)
     assert dashboard_note(platform.inspector()) == ""
     preflight = SimpleNamespace(shown=refused)
-    assert dashboard_note(replace(platform, preflight=preflight).inspector()) == UNKNOWN_DASHBOARD
+    assert dashboard_note(dataclasses.replace(platform, preflight=preflight).inspector()) == UNKNOWN_DASHBOARD
 
 
 def test_nothing_else_of_the_mail_changes(platform: Platform) -> None:

@@ -527,22 +527,68 @@ def test_resend_sends_the_same_bytes_again(archive: Archive, mailer: Mailer) -> 
     assert box.deliver(DAY) == []
 
 
-def test_resend_to_somebody_else(archive: Archive, mailer: Mailer) -> None:
-    """A digest can be sent to one who is not in the settings; a malformed address is refused by name."""
-    box = outbox(archive, mailer)
+ALLOWED = [
+    ("ann@example.com", (), True, "a recipient"),
+    ("ANN@Example.COM", (), True, "in other letters it is the same address"),
+    ("Ann <ann@example.com>", (), True, "a name beside it changes nothing"),
+    ("auditor@example.com", (), False, "of the recipients' domain, and not allowed all the same"),
+    ("auditor@audit.example", ("auditor@audit.example",), True, "an address that is allowed"),
+    ("Auditor@Audit.Example", ("AUDITOR@audit.example",), True, "in other letters"),
+    ("other@audit.example", ("auditor@audit.example",), False, "an address allows nobody beside it"),
+    ("other@audit.example", ("@AUDIT.example",), True, "a domain allows all of its addresses"),
+    ("x@mail.audit.example", ("@audit.example",), False, "and none of the domains below it"),
+    ("x@evilaudit.example", ("@audit.example",), False, "nor one that ends like it"),
+    ("ann@example.com <x@evil.example>", (), False, "the name is no address"),
+]
+
+
+@pytest.mark.parametrize(("to", "resend_to", "sent", "reason"), ALLOWED, ids=[case[-1] for case in ALLOWED])
+def test_a_digest_is_sent_again_to_addresses_of_the_settings_only(
+    archive: Archive, mailer: Mailer, to: str, resend_to: tuple[str, ...], sent: bool, reason: str
+) -> None:
+    """Whom no setting names gets nothing; the refusal names the setting that would allow it."""
+    box = Outbox(archive, mailer, "finops@example.com", RECIPIENTS, resend_to=resend_to)
     box.store(digest(), "f1", AT)
-    box.resend(DAY, ["auditor@example.com"])
-    assert mailer.recipients == ["auditor@example.com"]
+    if sent:
+        assert [delivery.recipient.lower() for delivery in box.resend(DAY, [to])] == [
+            to.lower().removeprefix("ann <").removesuffix(">")
+        ]
+    else:
+        with pytest.raises(SettingsError) as refused:
+            box.resend(DAY, ["ann@example.com", to])
+        assert refused.value.where == "mail.resend_to (FINOPS_MAIL__RESEND_TO)"
+    assert len(mailer.sent) == sent
     assert box.mailed(DAY).state == "none"
-    with pytest.raises(SettingsError, match="to: 'x' is not"):
-        box.resend(DAY, ["auditor@example.com", "x"])
-    assert len(mailer.sent) == 1
+
+
+@pytest.mark.parametrize("to", ["x", "ann@example.com\r\nBcc: x@evil.example", "ann@example.com,x@evil.example", ""])
+def test_what_is_no_address_is_refused_by_name(archive: Archive, mailer: Mailer, to: str) -> None:
+    """A malformed address, or one that would add a header or another recipient, sends nothing to anybody."""
+    box = Outbox(archive, mailer, "finops@example.com", RECIPIENTS, resend_to=("@evil.example",))
+    box.store(digest(), "f1", AT)
+    with pytest.raises(SettingsError, match=r"to: .* is not an e-mail address"):
+        box.resend(DAY, ["ann@example.com", to])
+    assert mailer.sent == []
+
+
+def test_a_late_day_is_covered_by_the_mail_that_brings_its_costs(archive: Archive, mailer: Mailer) -> None:
+    """Its readers only know that it was late; the next day's mail speaks for it, and both views say so."""
+    late, next_day = DAY, DAY + timedelta(1)
+    box = outbox(archive, mailer)
+    box.store(digest(), "late", AT, says={}, late=True)
+    box.deliver(late)
+    assert box.mailed(late).state == "late"
+    box.cover([late], by=next_day, revision=1)
+    box.store(digest(day=next_day), "f1", AT)
+    box.deliver(next_day)
+    assert (box.mailed(late).state, box.mailed(late).covered_by) == ("sent", next_day)
+    assert box.mailed_days([late, next_day]) == {late: "sent", next_day: "sent"}
 
 
 def test_nothing_stored_says_what_to_do(archive: Archive, mailer: Mailer) -> None:
-    """Delivering or resending a day that was never rendered tells how to render it."""
+    """Delivering or resending a day that was never rendered tells how to make it."""
     for send in (outbox(archive, mailer).deliver, outbox(archive, mailer).resend):
-        with pytest.raises(ArchiveError, match=r"no stored digest of 2025-09-10\. Materialize digest_email"):
+        with pytest.raises(ArchiveError, match=r"no stored digest of 2025-09-10\. `finops resend 2025-09-10` makes"):
             send(DAY)
 
 
@@ -784,8 +830,8 @@ def test_two_editions_of_one_reader_are_settled_and_resent_together(archive: Arc
 
 
 def test_resending_keeps_to_the_settings(archive: Archive, mailer: Mailer) -> None:
-    """Somebody of an OU gets its edition again, not the whole; somebody whom no setting names gets the whole."""
-    box = shared(archive, mailer)
+    """Somebody of an OU gets its edition again, not the whole; somebody of mail.resend_to alone gets the whole."""
+    box = shared(archive, mailer, resend_to=("auditor@example.com",))
     box.resend(DAY, [LEAD, EXECUTIVE, "auditor@example.com"])
     assert received(mailer) == [(LEAD, *OF_PROD), (EXECUTIVE, *WITH_PDF), ("auditor@example.com", *WHOLE)]
     box.resend(DAY)

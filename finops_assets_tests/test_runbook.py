@@ -626,7 +626,7 @@ def test_a_partition_is_not_registered(begin: Callable[..., Home]) -> None:
 
 
 def test_a_past_day_must_be_made_again(begin: Callable[..., Home]) -> None:
-    """A damaged day is named; its run writes it anew from the bill, keeps what it was, and mails what it never had."""
+    """A damaged day is named; its run writes it anew from the bill, keeps what it was, and mails it only if asked."""
     desk = begin()
     file = desk.sim.platform.settings.archive_folder / day_path(PAST)
     total, mails = desk.sim.platform.archive.describe(PAST).total, desk.mails
@@ -635,10 +635,15 @@ def test_a_past_day_must_be_made_again(begin: Callable[..., Home]) -> None:
     desk.sees("is damaged", found)
     assert f"finops run --date {PAST}" in found
 
-    desk.sees("archived", desk.types("finops run --date $DAY", DAY=PAST))
+    ran = desk.types("finops run --date $DAY", DAY=PAST)
+    desk.sees("archived", ran)
+    assert f"digest     not sent: the mail of {BEFORE} speaks for it (finops resend {PAST} sends its own)" in ran
     desk.sees("all whole", desk.types("finops gaps"))
     assert desk.sim.platform.archive.describe(PAST).total == total
     assert len(desk.types("finops restore $DAY").splitlines()) == 3
+    assert desk.mails == mails
+
+    assert "digest     sent to 2 recipient(s)" in desk.types("finops run --date $DAY --mail")
     assert len(desk.mails) == len(mails) + 2
     assert desk.mails[-1].startswith("[FinOps] 30 Aug 2025: ")
 
@@ -650,10 +655,15 @@ def test_a_digest_must_go_out_again(begin: Callable[..., Home]) -> None:
     assert FINANCE not in desk.types("finops resend $DAY --to $ADDRESS")
     assert len(desk.types("finops resend $DAY").splitlines()) == 3
     assert len(set(desk.mails[-3:])) == 1
-    desk.sees("there is no stored digest", desk.types("finops resend $DAY", code=1, DAY=PAST))
-    assert len(desk.types("finops resend $DAY --refresh").splitlines()) == 3
+    assert len(desk.types("finops resend $DAY", DAY=PAST).splitlines()) == 3
     assert len(desk.mails) == sent + 5
     assert desk.mails[-1].startswith("[FinOps] 30 Aug 2025: ")
+    assert len(desk.types("finops resend $DAY --refresh").splitlines()) == 3
+    assert desk.mails[-1].startswith("[FinOps] 30 Aug 2025, revision 2")
+    desk.sees(
+        "is no recipient of the settings",
+        desk.types("finops resend $DAY --to $ADDRESS", code=2, ADDRESS="someone@elsewhere.org"),
+    )
 
 
 def test_the_dashboard_must_be_refreshed_by_hand(begin: Callable[..., Home]) -> None:

@@ -1,7 +1,9 @@
 """What goes out each morning: the digest of the newest day, made once, delivered to whoever has not got it yet.
 
-A day that changes after it was mailed is told in the next digest, or, if it moved far, in a revision of its own. A
-day without a bill at its deadline has its digest too: it says so, and shows the newest day there is.
+Days that were asked for together get one mail, that of the newest of them, which speaks for the others. A day that
+another mail has spoken for gets one of its own only if somebody asks for it. A day that changes after it was mailed is
+told in the next digest, or, if it moved far, in a revision of its own. A day without a bill at its deadline has its
+digest too: it says so, and shows the newest day there is.
 """
 
 from __future__ import annotations
@@ -15,14 +17,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.drawing import Drawing
-from finops_assets.core.errors import ArchiveError
+from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.money import money
+from finops_assets.core.outbox import UNMAILED
 from finops_assets.core.own_cost import own_cost
 from finops_assets.core.pipeline import account_names, in_words, put_if_other
 from finops_assets.core.ports import Archive, Delivery, PublishedDay
 from finops_assets.core.restatements import Restatement
 from finops_assets.core.schemas import day_path
 from finops_assets.core.scoring import read as read_scorecard
+from finops_assets.core.sent import Sent
 from finops_assets.core.settlement import Journal, first_open_day, settlement
 
 if TYPE_CHECKING:
@@ -36,21 +40,6 @@ if TYPE_CHECKING:
 
 LOOK_BACK = 31
 """Days before a digest's own among which it looks for ones that nobody has heard of."""
-
-UNHEARD = ("none", "late")
-
-
-@dataclass(frozen=True)
-class Sent:
-    """The digest of a day after this run: what is stored, and the messages that this run sent.
-
-    `outdated` is a digest that somebody has and whose day has changed since; `told` are the changed days that it tells.
-    """
-
-    stored: Stored
-    deliveries: tuple[Delivery, ...]
-    outdated: bool
-    told: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,30 +112,43 @@ class Morning:
         self._editions, self.dashboard_note = tuple(editions), dashboard
         self._ahead: tuple[tuple, Future[_Rendered]] | None = None
 
-    def prepare(self, days: Sequence[date], now: datetime) -> None:
-        """Begin to render the digest that `send` of these days will ask for, while the dashboard is refreshed.
+    def prepare(
+        self, days: Sequence[date], now: datetime, *, asked: Collection[date] = (), on_request: bool = False
+    ) -> None:
+        """Begin to render the digest that `send` with these arguments will ask for, while the dashboard is refreshed.
 
         Where the dashboard is not current afterwards, it is rendered again, as it must say so. Nothing is stored or
         sent; what goes wrong here is said by `send`.
         """
-        there, latest = self._archive.describe(days[-1]), self._outbox.latest(days[-1])
-        if there is None or (latest and not latest.late):
+        day = days[-1]
+        there, latest = self._archive.describe(day), self._outbox.latest(day)
+        if there is None or (latest and not latest.late) or self._spoken_for_by(day, asked, on_request=on_request):
             return
         revision = latest.revision + 1 if latest else 1
+        together = sorted({*days, *asked})
         beside = ThreadPoolExecutor(1)
-        ahead = beside.submit(self._render, days, there, revision=revision, now=now, dashboard="")
-        self._ahead = _work(days, there, revision, now, dashboard=""), ahead
+        ahead = beside.submit(self._render, together, there, revision=revision, now=now, dashboard="")
+        self._ahead = _work(together, there, revision, now, dashboard=""), ahead
         beside.shutdown(wait=False)
 
-    def send(self, days: Sequence[date], now: datetime, *, by_itself: bool = False) -> Sent | None:
-        """Send the digest of the last of these days, which speaks for those of the others that have none.
+    def send(
+        self, days: Sequence[date], now: datetime, *, asked: Collection[date] = (), on_request: bool = False
+    ) -> Sent:
+        """Send the digest of the last of these days, unless the mail of another day speaks for it.
 
-        A run that the platform has started by itself makes no digest of a day that another mail has spoken for: it
-        returns None where there is nothing to send.
+        It speaks for the days of `asked` that have no mail, and for those of the weeks before. Where another mail
+        speaks for the day, nothing is made or sent but the correction that the settings call for.
 
         A digest that somebody already has is sent again by itself only if one of the days has moved by more than
         `correct_percent` since its readers last heard of it: then as a new revision that says so. One that nobody has
         yet, or that only said that the bill was late, is made anew if its day has changed.
+
+        Args:
+            days: of this run, ascending.
+            now: the time (aware, UTC).
+            asked: the days that were asked for together, where other runs make some of them: all get one mail, that of
+                the newest day.
+            on_request: somebody asked for this day's own mail, although another one may speak for it.
 
         Raises:
             ArchiveError: the day is not archived.
@@ -154,17 +156,37 @@ class Morning:
         """
         day = days[-1]
         there = self._described(day)
-        stored = self._outbox.latest(day)
+        if speaker := self._spoken_for_by(day, asked, on_request=on_request):
+            if corrected := self._corrected(days, now):
+                return corrected
+            covered = self._outbox.mailed(day).covered_by is not None
+            out = not covered and self._outbox.mailed(speaker).state == "sent"
+            return Sent(day, None, (), outdated=False, spoken_for_by=speaker, newer_is_mailed=out)
+        stored, mailed = self._outbox.latest(day), self._outbox.mailed(day)
         outdated = stored is not None and stored.fingerprint != there.fingerprint
-        mailed = self._outbox.mailed(day)
-        if by_itself and mailed.covered_by and mailed.state == "sent":
-            return self._corrected(days, now)
         if stored is None or (outdated and (stored.late or mailed.state == "none" or mailed.covered_by)):
-            stored = self._make(days, there, self._outbox.next_revision(day, there.fingerprint), now)
+            together = sorted({*days, *asked})
+            stored = self._make(together, there, self._outbox.next_revision(day, there.fingerprint), now)
         elif corrected := self._corrected(days, now):
             return corrected
-        deliveries = tuple(self._outbox.deliver(day))
-        return Sent(stored, deliveries, stored.fingerprint != there.fingerprint, _others(stored))
+        return self._delivered(day, stored, outdated=stored.fingerprint != there.fingerprint)
+
+    def _spoken_for_by(self, day: date, asked: Collection[date], *, on_request: bool) -> date | None:
+        """The day whose mail speaks for this one; None where its own is to be sent."""
+        newest = max((day, *asked))
+        if newest > day:
+            return newest
+        return None if on_request else self._outbox.mailed(day).covered_by
+
+    def _delivered(self, day: date, stored: Stored, *, outdated: bool = False) -> Sent:
+        """Deliver a stored digest to whoever has not got it yet; `day` is what the run was about."""
+        deliveries = tuple(self._outbox.deliver(stored.day))
+        mailed = None if deliveries else self._outbox.mailed(stored.day)
+        return Sent(day, stored, deliveries, outdated, _others(stored), mailed=mailed)
+
+    def newest_day(self) -> date | None:
+        """The newest archived day: the one whose digest people wait for."""
+        return max(self._archive.days(), default=None)
 
     def _corrected(self, days: Sequence[date], now: datetime) -> Sent | None:
         """A revision for the newest of these days that has moved far since its readers heard of it, if one has."""
@@ -177,13 +199,41 @@ class Morning:
             return None
         if stored.fingerprint != there.fingerprint:
             stored = self._make([day], there, stored.revision + 1, now)
-        return Sent(stored, tuple(self._outbox.deliver(day)), outdated=False, told=_others(stored))
+        return self._delivered(days[-1], stored)
 
     def refresh(self, day: date, now: datetime) -> Sent:
         """Render the day's digest anew as a revision of its own, on request, and send it to every recipient."""
         there, latest = self._described(day), self._outbox.latest(day)
-        stored = self._make([day], there, latest.revision + 1 if latest else 1, now)
-        return Sent(stored, tuple(self._outbox.deliver(day)), outdated=False)
+        return self._delivered(day, self._make([day], there, latest.revision + 1 if latest else 1, now))
+
+    def resend(self, day: date, now: datetime, *, to: Sequence[str] = (), refresh: bool = False) -> Sequence[Delivery]:
+        """Send the day's digest again, on request: the stored bytes. One that was never made is made now.
+
+        A day that another mail has covered gets a digest of its own this way. One that nobody has yet is delivered to
+        all recipients as by a run, so that no run sends it again; made for `to` alone, it stays undelivered to others.
+
+        Args:
+            day: the digest's day.
+            now: the time (aware, UTC).
+            to: these recipients only.
+            refresh: make it anew from what is archived now, and send that as a revision to all recipients.
+
+        Raises:
+            SettingsError: an address is malformed or not allowed; nothing was made or sent.
+            ArchiveError: the day is not archived, or the stored digest is damaged; nothing was sent.
+            FinopsError: a revision was asked for, but not for everybody.
+        """
+        if refresh and to:
+            raise FinopsError("a revision goes to all recipients", fix="Leave out either the address or the refresh.")
+        if refresh:
+            return self.refresh(day, now).deliveries
+        if to:
+            self._outbox.check_allowed(to)
+            if self._outbox.latest(day) is None:
+                self._make([day], self._described(day), 1, now, alone=True)
+        elif self._outbox.is_undelivered(day):
+            return self.send([day], now, on_request=True).deliveries
+        return self._outbox.resend(day, to or None)
 
     def send_late(self, day: date, now: datetime, written: datetime | None) -> Sent | None:
         """Tell the recipients that the day's bill is late, with the newest day there is; None where there is none.
@@ -208,7 +258,7 @@ class Morning:
             made = self._render([through], there, revision=1, now=now, late=late, dashboard=self.dashboard_note())
             says = {ou: {d: total for d, total in of.items() if d != through} for ou, of in made.says.items()}
             stored = self._stored(replace(made, says=says), f"late, {there.fingerprint}", now, late=True)
-        return Sent(stored, tuple(self._outbox.deliver(day)), outdated=False, told=_others(stored))
+        return self._delivered(day, stored)
 
     def pictures(self, stored: Stored) -> dict[str, bytes]:
         """What a digest shows, by name, as PNG."""
@@ -243,13 +293,16 @@ class Morning:
     def _calls_for_correction(self, move: Restatement) -> bool:
         return move.exceeds(self._thresholds.correct_percent, self._thresholds.amount)
 
-    def _make(self, days: Sequence[date], there: PublishedDay, revision: int, now: datetime) -> Stored:
+    def _make(
+        self, days: Sequence[date], there: PublishedDay, revision: int, now: datetime, *, alone: bool = False
+    ) -> Stored:
+        """Render and store the digest of the last of these days; `alone`, it speaks for no other day."""
         ahead, self._ahead = self._ahead, None
         dashboard = self.dashboard_note()
-        if ahead and ahead[0] == _work(days, there, revision, now, dashboard):
+        if ahead and not alone and ahead[0] == _work(days, there, revision, now, dashboard):
             made = ahead[1].result()
         else:
-            made = self._render(days, there, revision=revision, now=now, dashboard=dashboard)
+            made = self._render(days, there, revision=revision, now=now, dashboard=dashboard, alone=alone)
         # Before the digest is stored: a crash between the two would lose the note, as the retry finds the digest.
         self._outbox.cover(made.covers, by=there.day, revision=made.digest.revision)
         return self._stored(made, there.fingerprint, now)
@@ -291,19 +344,18 @@ class Morning:
         return self._drawing.pages(data, snapshot_specs(figures, card))
 
     def _unmailed(self, days: Sequence[date]) -> list[date]:
-        """The days that the last one's mail speaks for: of the run's, and since the last mail, those nobody heard of.
+        """The other days that the last one's mail speaks for: of these, and of the weeks before, those without a mail.
 
         The readers of the others are told of a change by `restated`.
         """
-        day = days[-1]
-        states, heard = self._heard(day, days)
-        return [d for d in sorted(states) if d != day and states[d] in UNHEARD and (d in days or d > (heard or day))]
+        states, _ = self._heard(days[-1], days)
+        return [day for day in sorted(states) if day != days[-1] and states[day] in UNMAILED]
 
     def _heard(self, day: date, among: Sequence[date] = ()) -> tuple[dict[date, str], date | None]:
         """Whether the days before one, and these, were mailed; and the last before it that somebody heard of."""
         before = [d for d in self._archive.days() if d < day and (day - d).days <= LOOK_BACK]
         states = self._outbox.mailed_days({*before, *among})
-        return states, max((d for d in before if states[d] not in UNHEARD), default=None)
+        return states, max((d for d in before if states[d] not in UNMAILED), default=None)
 
     def _render(
         self,
@@ -314,12 +366,13 @@ class Morning:
         now: datetime,
         dashboard: str,
         late: Late | None = None,
+        alone: bool = False,
     ) -> _Rendered:
         from finops_assets.core import digest
 
         # One that says that a bill is late speaks for no other day: its own digest, which follows, does.
-        covers = [] if late else self._unmailed(days)
-        figures_of = self._figures(there, now, covered=self._covered(covers), late=late)
+        covers = [] if late or alone else self._unmailed(days)
+        figures_of = self._figures(there, now, covers=covers, late=late)
 
         def rendered(figures: DigestFigures) -> Digest:
             month = digest.month_chart_spec(figures)
@@ -339,7 +392,7 @@ class Morning:
         return _Rendered(made.pop(""), made, pdf, says, covers)
 
     def _figures(
-        self, there: PublishedDay, now: datetime, *, covered: Covered | None = None, late: Late | None = None
+        self, there: PublishedDay, now: datetime, *, covers: Sequence[date] = (), late: Late | None = None
     ) -> Callable[[str], DigestFigures]:
         """Gives the figures of a day: of the whole bill by an empty name, or an OU's."""
         from finops_assets.core import digest
@@ -352,6 +405,9 @@ class Morning:
         other = [d for d, f in facts.items() if (f.currency, f.cost_basis) != (there.currency, there.cost_basis)]
         notes = [f"{in_words(other)} archived in another currency or cost basis: not compared."] if other else []
         facts = {d: f for d, f in facts.items() if d not in other}
+        if awaited := sorted(set(covers).difference(archived)):
+            notes.append(f"Not archived yet: {in_words(awaited)}. This mail speaks for it; no other one is sent.")
+        covered = self._covered(sorted(set(covers).intersection(archived)))
         rows = self._archive.read([d for d in shown if d not in other])
         today = now.date()
         settled = self._journal.settled(today) if self._journal else lambda d: settlement(d, today)
@@ -400,7 +456,7 @@ class Morning:
     def _described(self, day: date) -> PublishedDay:
         there = self._archive.describe(day)
         if there is None:
-            raise ArchiveError("is not archived", where=day_path(day), fix="Materialize ou_breakdown_parquet first.")
+            raise ArchiveError("is not archived", where=day_path(day), fix=f"`finops run --date {day}` archives it.")
         return there
 
     def _covered(self, days: Sequence[date]) -> Covered | None:

@@ -50,6 +50,8 @@ MANIFEST, SENT, EDITIONS = "manifest.json", "sent.json", "editions/"
 LATE, TOLD, TOLD_BY_OU = "late", PREFIX + "_told.json", PREFIX + "_told_by_ou.json"
 REMEMBERED = 100
 """Days whose told total is kept: those that AWS may still change are 45 at most."""
+UNMAILED = ("none", "late")
+"""States of a day whose costs nobody was sent."""
 RECEIPTS, RECEIPT, SENDING = "receipts/", ".json", ".sending.json"
 MEGABYTE = 1_000_000
 
@@ -184,6 +186,8 @@ class Outbox:
         by_ou: the setting mail.by_ou: OU path -> who gets the edition of it. Nobody gets an edition beside the whole,
             or beside the edition of an OU that it is below.
         executives: the setting mail.executives: who gets the whole with the PDF.
+        resend_to: the setting mail.resend_to: addresses, or domains as `@example.com`, that a digest may be sent again
+            to beside those of the other settings.
         max_megabytes, link_days: the settings of the same names, for files too large to attach.
         clock: the time that receipts carry.
     """
@@ -197,6 +201,7 @@ class Outbox:
         *,
         by_ou: Mapping[str, Sequence[str]] | None = None,
         executives: Sequence[str] = (),
+        resend_to: Sequence[str] = (),
         max_megabytes: float = 9.0,
         link_days: int = 7,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -207,6 +212,7 @@ class Outbox:
         self._recipients = tuple(recipients)
         self._by_ou = {ou: tuple(addresses) for ou, addresses in (by_ou or {}).items()}
         self._executives = tuple(executives)
+        self._resend_to = tuple(resend_to)
         self._max_bytes = max_megabytes * MEGABYTE
         self._link_valid = timedelta(days=link_days)
         self._clock = clock
@@ -452,12 +458,14 @@ class Outbox:
 
         Args:
             day: the digest's day.
-            to: addresses; the recipients in the settings by default.
+            to: addresses that the settings name or allow (`check_allowed`); all recipients by default.
 
         Raises:
-            SettingsError: an address is malformed; nothing was sent.
+            SettingsError: an address is malformed or not allowed; nothing was sent.
             ArchiveError: nothing is stored, or it is not what was stored; nothing was sent.
         """
+        if to is not None:
+            self.check_allowed(to)
         stored = self._stored(day)
         posts = self._posts(to)
         contents, problems = self._contents(stored, posts)
@@ -475,6 +483,24 @@ class Outbox:
             if _sending(stored, post) in unsettled:
                 self._settle(stored, _receipt(stored, post), sent, post.ou)
         return deliveries
+
+    def check_allowed(self, to: Sequence[str]) -> None:
+        """Refuse addresses that the settings neither name as recipients nor allow in mail.resend_to.
+
+        Upper and lower case are the same. `@example.com` allows that domain, and none below it.
+
+        Raises:
+            SettingsError: an address is malformed or not allowed.
+        """
+        allowed = {entry.lower() for entry in self._resend_to} | {post.address.lower() for post in self._posts()}
+        for address in self._checked(to, "to"):
+            domain = address.lower().rpartition("@")[2]
+            if not {address.lower(), f"@{domain}"} & allowed:
+                raise SettingsError(
+                    f"{address} is no recipient of the settings and is not allowed here",
+                    where="mail.resend_to (FINOPS_MAIL__RESEND_TO)",
+                    fix=f"Nothing was sent. If the costs may be sent there, add {address} or @{domain} to the setting.",
+                )
 
     def settle(self, day: date, to: Sequence[str]) -> list[Delivery]:
         """Record that a digest has arrived where that was not known, so that it is not sent again.
@@ -679,10 +705,17 @@ class Outbox:
             facts = {"first": stretch[0], "last": stretch[-1], "by": by, "revision": revision}
             self._write(f"{COVERED}{stretch[0]}_{stretch[-1]}_by_{by}_r{revision}.json", facts)
 
+    def is_undelivered(self, day: date) -> bool:
+        """Whether nobody has a digest of the day's own: there is none, or no message of it was begun."""
+        return self._own_state(day, None).state == "none"
+
     def mailed(self, day: date) -> MailState:
-        """Whether the day was mailed: by its own newest digest, or covered by another day's mail."""
+        """Whether the day was mailed: by its own newest digest, or covered by another day's mail.
+
+        A day of which people only know that its bill was late is covered by the mail that brings its costs.
+        """
         own = self._own_state(day, None)
-        if own.state != "none":
+        if own.state not in UNMAILED:
             return own
         by, revision = _covering(self._archive.list(COVERED)).get(day, (None, 0))
         if by is None:
@@ -711,14 +744,11 @@ class Outbox:
             return "unknown" if folder in unknown else "partial" if folder in partial else "none"
 
         states = {day: of(day, newest[day]) if day in newest else "none" for day in days}
-        return (
-            states
-            if own
-            else {
-                day: of(*covering[day]) if state == "none" and day in covering else state
-                for day, state in states.items()
-            }
-        )
+        if own:
+            return states
+        return {
+            day: of(*covering[day]) if state in UNMAILED and day in covering else state for day, state in states.items()
+        }
 
     def _own_state(self, day: date, revision: int | None) -> MailState:
         paths = self._archive.list(_folder(day))
@@ -746,7 +776,7 @@ class Outbox:
             raise ArchiveError(
                 f"there is no stored digest of {day}",
                 where=_folder(day),
-                fix=f"Materialize digest_email for {day} first.",
+                fix=f"`finops resend {day}` makes one and sends it.",
             )
         return stored
 

@@ -35,6 +35,7 @@ from finops_assets.core.scoring import Scoring
 from finops_assets.core.watch import THE_DASHBOARD, Watch
 from finops_assets.defs import metadata as show
 from finops_assets.defs.alerts import give_sign_of_life
+from finops_assets.defs.requests import days_asked_for, mail_asked_for
 from finops_assets.platform import Face
 from finops_assets.settings import Settings
 
@@ -69,6 +70,11 @@ def _runs(context: dg.AssetExecutionContext, asset: str) -> bool:
     """Whether this run makes that asset too."""
     chosen = context.run.asset_selection
     return not chosen or dg.AssetKey(asset) in chosen
+
+
+def _mail_request(context: dg.AssetExecutionContext) -> dict[str, Any]:
+    """What was asked for of the mail, as arguments of `Morning.prepare` and `Morning.send`."""
+    return {"asked": days_asked_for(context), "on_request": mail_asked_for(context.run.tags)}
 
 
 @contextmanager
@@ -422,7 +428,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         days = _days(context)
         with explained(context):
             if _runs(context, "digest_email"):
-                morning.prepare(days, clock())
+                morning.prepare(days, clock(), **_mail_request(context))
             done = dashboard.refresh(_refresh_id(days))
             fault = pipeline.dashboard_fault(done, archive, settings.dashboard.days)
         if fault:
@@ -436,8 +442,10 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         **by_day(
             "digest_email",
             "published",
-            "The morning's mail: the day's cost by OU, with the CSV of all OUs. A range sends one mail, for its last "
-            "day, that covers the others. It is not held up by a dashboard that cannot be refreshed: it says so.",
+            "The morning's mail: the day's cost by OU, with the CSV of all OUs. A range or a backfill sends one mail, "
+            "for its newest day, that covers the others; a day that is covered gets its own only on request (the tag "
+            "finops/mail with the value yes, or the job resend_digest). It is not held up by a dashboard that cannot "
+            "be refreshed: it says so.",
         ),
         deps=["athena_partition", "ou_scorecard", "executive_snapshot"],
         # Not a dependency, but in this order within a run: the mail says whether the dashboard is current.
@@ -454,19 +462,20 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
     ) -> dg.MaterializeResult:
         days, now = _days(context), clock()
         with explained(context):
-            done = morning.send(days, now, by_itself=REASON_TAG in context.run.tags)
+            done = morning.send(days, now, **_mail_request(context))
             missing = pipeline.missing_days(archive.days(), clock().date() - timedelta(days=1))
-            note_mails(archive, done.deliveries if done else (), now.date())
+            note_mails(archive, done.deliveries, now.date())
             stale = morning.dashboard_note()
-        numbers = {"DaysMissing": len(missing)} | ({"DayCost": float(done.stored.total)} if done else {})
-        numbers |= {"DigestSent": 1} if done and done.deliveries else {}
+        context.log.info("digest: %s", done)
+        numbers = {"DaysMissing": len(missing)} | ({"DayCost": float(done.stored.total)} if done.stored else {})
+        numbers |= {"DigestSent": 1} if done.deliveries else {}
         _measure(context, metrics, numbers | _run_seconds(context))
         with _told(context):
             if _runs(context, "ou_breakdown_parquet"):  # else this run has not held the days against the bill
                 watch.done(days, now, shown=not stale)
             watch.tell_restated(now)
         with explained(context):
-            pictures = morning.pictures(done.stored) if done else {}
+            pictures = morning.pictures(done.stored) if done.stored else {}
         shown: dict[str, Any] = {name: show.image(png) for name, png in pictures.items()}
         if stale:
             shown["dashboard"] = stale

@@ -160,33 +160,22 @@ class Resend(dg.Config):
     refresh: bool = False
 
 
-@dg.op(description="The stored digest again, the same bytes; with `refresh` a new revision to all recipients.")
+@dg.op(
+    description="The stored digest again, the same bytes, or made now where the day has none of its own; with "
+    "`refresh` a new revision to all recipients. `to` takes addresses of the settings, and those of mail.resend_to."
+)
 def send_again(
     context: dg.OpExecutionContext,
     config: Resend,
     morning: dg.ResourceParam[Morning],
-    outbox: dg.ResourceParam[Outbox],
     clock: dg.ResourceParam[Callable[[], datetime]],
 ) -> None:
     """`finops resend` as a run."""
     try:
-        sent = resend(morning, outbox, date.fromisoformat(config.day), config.to, clock(), refresh=config.refresh)
+        sent = morning.resend(date.fromisoformat(config.day), clock(), to=config.to, refresh=config.refresh)
     except (FinopsError, ValueError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     context.add_output_metadata({"messages": "\n".join(f"{d.recipient}: {d.location}" for d in sent)})
-
-
-def resend(
-    morning: Morning, outbox: Outbox, day: date, to: Sequence[str], now: datetime, *, refresh: bool
-) -> Sequence[Any]:
-    """Send a digest again.
-
-    Raises:
-        FinopsError: a revision is for everybody; nothing is stored; an address is malformed.
-    """
-    if refresh and to:
-        raise FinopsError("a revision goes to all recipients", fix="Leave out either the address or the refresh.")
-    return morning.refresh(day, now).deliveries if refresh else outbox.resend(day, to or None)
 
 
 @dg.job(name=RESEND_JOB, description="A digest again (`finops resend`): config says which, to whom.")

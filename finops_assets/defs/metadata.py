@@ -13,16 +13,20 @@ import dagster as dg
 
 from finops_assets.core.budgets import RED, SHAPES
 from finops_assets.core.money import money, plain
-from finops_assets.core.morning import Sent, Snapshot
+from finops_assets.core.morning import Snapshot
 from finops_assets.core.pipeline import Archived, Registered, in_words
 from finops_assets.core.ports import BillDescription, PublishedDay, QueryReceipt, Refresh, SourceDay
 from finops_assets.core.schemas import COLUMN_DESCRIPTIONS, RESTORED_FROM, scorecard_path
 from finops_assets.core.scorecard import Scorecard
+from finops_assets.core.sent import Sent
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 UNKNOWN_SHOWN, SCORES_SHOWN = 20, 50
+
+OUTCOME = "digest, for programs"
+"""What became of the digest, as `Sent.as_record` has it; the command prints it."""
 
 
 def table_schema(schema: pa.Schema) -> dg.TableSchema:
@@ -283,19 +287,25 @@ def unassigned(name: str, days: Mapping[date, PublishedDay], limit_percent: floa
     return passed(name, sorted(days), **{"highest share (%)": round(worst, 2), "limit (%)": limit_percent})
 
 
-def sent(done: Sent | None) -> dict[str, Any]:
-    if done is None:
-        return {"messages": "none: another day's mail has spoken for these days, and none has moved far since"}
+def sent(done: Sent) -> dict[str, Any]:
+    """What became of the digest, in words first."""
+    facts: dict[str, Any] = {
+        "digest": str(done),
+        OUTCOME: dg.MetadataValue.json(done.as_record()),
+        "messages sent by this run": len(done.deliveries),
+    }
+    if done.stored is None:
+        return facts
     stored = done.stored
-    facts = {
+    facts |= {
         "subject": stored.subject,
         "revision": stored.revision,
         "digest total": plain(stored.total),
         "stored at": stored.path,
         "recipients": ", ".join(stored.recipients),
-        "messages sent by this run": len(done.deliveries),
-        "messages": "\n".join(d.location for d in done.deliveries) or "none: everybody had it already",
     }
+    if done.deliveries:
+        facts["messages"] = "\n".join(d.location for d in done.deliveries)
     if done.told:
         facts["changed days told"] = in_words(sorted(done.told))
     if done.outdated:

@@ -17,6 +17,10 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
+# The tag of a run that is part of a backfill: what was asked for together is looked up by it. Goes when Dagster exports
+# the name, or lets a run ask for its backfill's partitions.
+from dagster._core.storage.tags import BACKFILL_ID_TAG
+
 # The tag of a run that a code server executes. Goes when Dagster exports it, or has a launcher with a health check.
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
@@ -62,6 +66,7 @@ __all__ = [
     "ASSET_EVENTS",
     "ASSET_PARTITION_RANGE_END_TAG",
     "ASSET_PARTITION_RANGE_START_TAG",
+    "BACKFILL_ID_TAG",
     "GRPC_INFO_TAG",
     "IMPLICIT_ASSET_JOB_NAME",
     "IN_PROGRESS_RUN_STATUSES",

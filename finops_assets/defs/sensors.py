@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from datetime import date, datetime
@@ -26,6 +26,7 @@ from finops_assets.defs.private import (
     ASSET_PARTITION_RANGE_START_TAG,
     IN_PROGRESS_RUN_STATUSES,
 )
+from finops_assets.defs.requests import asked_for
 from finops_assets.settings import Settings
 
 WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
@@ -87,11 +88,11 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
         # What fails here is for missing_days, which knows each day's state.
         context.update_cursor(json.dumps({"seen": news.seen}))
         busy = busy_days(context.instance)
-        key = f"{news.seen} {now:%Y-%m-%dT%H:%M}"
-        # Changed days first: the newest day's digest then tells of them. And apart from new ones, which it covers.
         changed, new = ([day for day in days if day not in busy] for days in (news.restated, news.new))
-        requests = [run_request(*ends, key, "the bill has changed this day") for ends in stretches(changed)]
-        requests += [run_request(*ends, key, "the bill has this day now") for ends in stretches(new)]
+        # Changed days first: the newest day's digest then tells of them. And apart from new ones, which it covers.
+        reasons = [("the bill has changed this day", changed), ("the bill has this day now", new)]
+        newest = watch.morning.newest_day() if changed or new else None
+        requests = run_requests(reasons, f"{news.seen} {now:%Y-%m-%dT%H:%M}", newest)
         return requests or dg.SkipReason("all days are as in the bill")
 
     @dg.sensor(
@@ -127,13 +128,12 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
         if not due:
             return dg.SkipReason(f"{in_words(sorted(look.not_whole))} not whole" if look.gaps else "every day is whole")
         # A run for each stretch of one kind of work: what is archived already need not be read from the bill again.
-        key = f"missing {now:%Y-%m-%dT%H:%M}"
-        works = dict.fromkeys(_assets(causes[day]) for day in due)
-        return [
-            run_request(*ends, key, causes[ends[0]], assets)
-            for assets in works
-            for ends in stretches(day for day in due if _assets(causes[day]) == assets)
+        reasons = [
+            (causes[first], days_between(first, last))
+            for assets in dict.fromkeys(_assets(causes[day]) for day in due)
+            for first, last in stretches(day for day in due if _assets(causes[day]) == assets)
         ]
+        return run_requests(reasons, f"missing {now:%Y-%m-%dT%H:%M}", max(look.archived, default=None))
 
     @dg.sensor(
         minimum_interval_seconds=600,
@@ -177,10 +177,38 @@ def _assets(cause: str) -> tuple[str, ...]:
     return repair.ASSETS[repair.SCORE] if cause == NO_SCORECARD else ()
 
 
-def run_request(first: date, last: date, key: str, reason: str, assets: Sequence[str] = ()) -> dg.RunRequest:
-    """A run of a day or of a contiguous range, of these assets or of all; the same key asks for it once."""
-    how: dict[str, Any] = {"run_key": f"{first} {last} {key}", "tags": {REASON_TAG: reason}}
-    if assets:
+def run_requests(
+    reasons: Sequence[tuple[str, Sequence[date]]], key: str, newest_archived: date | None
+) -> list[dg.RunRequest]:
+    """What one tick asks for: a run for each contiguous stretch of days, and one mail for all of them at most.
+
+    That mail is the newest day's. Nobody waits for the digest of older days: where a newer day is archived already, no
+    mail goes out for them but corrections, and the next digest covers those that were never mailed.
+
+    Args:
+        reasons: why, and of which days; in the order in which they are run.
+        key: names the tick: the same key asks for a run once.
+        newest_archived: the newest day in the archive, if there is one.
+    """
+    planned = [(reason, ends) for reason, days in reasons for ends in stretches(days)]
+    known = [(newest_archived, newest_archived)] if newest_archived else []
+    together = asked_for([ends for _, ends in planned] + known)
+    return [run_request(*ends, key, reason, together) for reason, ends in planned]
+
+
+def run_request(
+    first: date, last: date, key: str, reason: str, request: Mapping[str, str] | None = None
+) -> dg.RunRequest:
+    """A run of a day or of a contiguous range, of what mends the reason; the same key asks for it once.
+
+    Args:
+        first, last: the first and the last day.
+        key: names who asks, and when.
+        reason: why, for people; a cause of core.states, or other words.
+        request: tags that say what else was asked for together with it.
+    """
+    how: dict[str, Any] = {"run_key": f"{first} {last} {key}", "tags": {REASON_TAG: reason, **(request or {})}}
+    if assets := _assets(reason):
         how["asset_selection"] = [dg.AssetKey(name) for name in assets]
     if first == last:
         return dg.RunRequest(partition_key=str(first), **how)
