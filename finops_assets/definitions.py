@@ -101,10 +101,10 @@ def build_watch(
     drawing: Drawing | None = None,
 ) -> Watch:
     """What looks after a platform; the arguments are those of `build_definitions`."""
-    from finops_assets.core.dashboard_note import dashboard_note
     from finops_assets.core.incidents import Incidents
     from finops_assets.core.morning import Morning, Thresholds
     from finops_assets.core.settlement import Journal
+    from finops_assets.core.state_notes import dashboard_note, days_note
     from finops_assets.core.watch import Watch
     from finops_assets.defs.jobs import deadline_by
 
@@ -130,6 +130,7 @@ def build_watch(
             journal,
             editions=mail.by_ou,
             dashboard=partial(dashboard_note, inspector),
+            days_state=partial(days_note, inspector),
         ),
         journal=journal,
         incidents=Incidents(

@@ -14,9 +14,9 @@ from on_aws import DATA_SET, RECIPIENTS, make_ready, platform_on
 
 from finops_assets.adapters.aws.dashboard import QuickSightDataSet
 from finops_assets.adapters.aws.session import AwsSession
-from finops_assets.core.dashboard_note import dashboard_note
 from finops_assets.core.digest import UNKNOWN_DASHBOARD, dashboard_words
 from finops_assets.core.errors import FinopsError
+from finops_assets.core.state_notes import dashboard_note
 from finops_assets.definitions import build_definitions, build_watch
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.jobs import JOB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -162,6 +163,41 @@ def test_what_cannot_be_looked_at_is_said_and_changes_nothing(platform: Platform
     assert asked.skip_message == "the days cannot be looked at: bill.csv: is damaged"
     assert not asked.run_requests
     assert json.loads(asked.cursor) == {"asked": "x", "blind since": NOW.isoformat()}
+
+
+def test_a_bill_that_is_still_being_copied_is_left_alone(tmp_path: Path) -> None:
+    """A CSV without a manifest, half copied: nothing is archived or mailed until it was left alone for a minute."""
+    bill = tmp_path / "bill.csv"
+    lines = [f"{LAST},Prod,Service {n},111122223333,1.00\n" for n in range(10)]
+    bill.write_text(
+        "billingdate,ou,service,linkedaccount,cost\n" + f"{LAST - timedelta(days=1)},Prod,S3,111122223333,5\n"
+    )
+    settings = {"bill.path": str(bill), "bill.format": "summary", "bill.currency": "USD", "accounts.path": ""}
+    sim = Simulation(tmp_path / "home", LAST - timedelta(days=3), LAST, settings, draw=lambda _: b"", in_memory=True)
+
+    def copied(text: str) -> None:
+        with bill.open("a") as file:
+            file.write(text)
+        os.utime(bill, (sim.now.timestamp(), sim.now.timestamp()))
+
+    sim.at(LAST, "02:00")
+    copied("")
+    sim.at(LAST, "02:02")
+    sim.sensors()
+    assert sim.platform.archive.days() == [LAST - timedelta(days=1)]
+    sim.at(LAST + timedelta(days=1), "02:00")
+    copied("".join(lines[:4]))
+    for _ in range(8):
+        sim.now += timedelta(seconds=20)
+        sim.sensors()
+        copied("")
+    assert sim.platform.archive.days() == [LAST - timedelta(days=1)]
+    copied("".join(lines[4:]))
+    sim.now += timedelta(seconds=61)
+    sim.sensors()
+    assert sim.platform.archive.describe(LAST).total == 10
+    assert len({str(mail["Date"]) for mail in sim.mails()}) == 2
+    sim.close()
 
 
 def test_a_watch_that_cannot_look_for_long_is_told_once_and_cleared(tmp_path: Path) -> None:

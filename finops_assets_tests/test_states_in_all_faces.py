@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from finops_assets import cli
 from finops_assets.cli import main
+from finops_assets.core import states
 from finops_assets.core.repair import REFRESH, plan, work_of
 from finops_assets.core.schemas import day_path, scorecard_path
 from finops_assets.core.watch import FRESHNESS, Attempts
@@ -189,6 +190,7 @@ def test_a_whole_home_is_whole_in_all_faces(home: Path) -> None:
     watch = build_watch(platform_of(home), clock=lambda: NOW)
     assert set(watch.freshness(NOW).values()) == {""}
     assert "all whole" in said("status")
+    assert "all whole" in watch.morning.days_state(NOW)
     assert " fail " not in "\n".join(line for line in said("doctor", "--date", str(MIDDLE)).split("to the inbox:")[1:])
 
 
@@ -218,6 +220,11 @@ def test_all_faces_say_the_same_of_a_broken_link(
     seen = {gap.first: (gap.cause, gap.detail) for gap in look.gaps}
     assert seen == ({day: (cause, gap["detail"])} if is_seen_cheaply else {})
     assert causes(json.loads(said("status", "--json"))["days"]) == {str(d): found for d, found in seen.items()}
+    # The digest speaks of dashboard and mail elsewhere: it is made before it is sent.
+    told = watch.morning.days_state(NOW)
+    assert (f"{cause}: {day}" in told) == (
+        is_seen_cheaply and states.CAUSES[cause] not in (states.DASHBOARD, states.MAIL)
+    )
     if is_seen_cheaply:
         assert f"{cause}: {day}" in said("status")
         red = " ".join(watch.freshness(NOW).values())

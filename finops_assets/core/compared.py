@@ -34,6 +34,9 @@ READERS = 8
 CANNOT_BE_READ = (BillError, SettingsError)
 """What is raised where the bill is at fault, or where it is said to be; other errors say nothing of it."""
 
+QUIET = timedelta(minutes=1)
+"""How long files without a manifest must be left alone before the platform reads them by itself: a copy may be slow."""
+
 ASK_AGAIN = timedelta(minutes=5)
 """How long a bill that could not be read is not asked again for the same question: a query may cost money."""
 
@@ -121,6 +124,11 @@ class BillComparison:
     def accounts(self) -> pa.Table:
         """The map that the bill is seen through: the published one; none before the first."""
         return read_account_map(self._archive) if self._archive.get(ACCOUNT_MAP_PATH) else ACCOUNT_OU_MAP.empty_table()
+
+
+def is_being_written(glance: Glance, now: datetime) -> bool:
+    """Whether the bill's files may be half there: without a manifest, and changed just now."""
+    return glance.in_place and glance.updated is not None and abs(now - glance.updated) < QUIET
 
 
 def described_days(

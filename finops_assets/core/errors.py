@@ -37,6 +37,10 @@ class MissingDaysError(BillError):
         self.days = days
 
 
+class BeingWrittenError(BillError):
+    """The bill's files may be half there, as they were changed just now: no fault, they are read once left alone."""
+
+
 class AccountsError(FinopsError):
     """The account-to-OU map is contradictory or does not fit the settings."""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from finops_assets.core import states
-from finops_assets.core.compared import CANNOT_BE_READ, READERS, BillComparison, described_days, is_of
+from finops_assets.core.compared import CANNOT_BE_READ, READERS, BillComparison, described_days, is_being_written, is_of
 from finops_assets.core.errors import DamagedError, FinopsError
 from finops_assets.core.pipeline import days_between, delivered_until, in_words
 from finops_assets.core.schemas import SCORECARD_PREFIX, scorecard_path
@@ -64,13 +64,20 @@ class Inspection:
 
     @property
     def summary(self) -> str:
-        """One line, for a digest's footer or a log."""
-        bill = f" The bill cannot be read: {self.facts.unreadable}" if self.facts.unreadable else ""
-        return (
-            states.summary(self.states.values())
-            + bill
-            + "".join(f" The {link} could not be looked at: {why}" for link, why in self.unknown.items())
-        )
+        """Whether all days are whole, in one line."""
+        unknown = [f" The {link} could not be looked at: {why}" for link, why in self.unknown.items()]
+        return states.summary(self.states.values()) + self._of_the_bill + "".join(unknown)
+
+    @property
+    def summary_for_readers(self) -> str:
+        """The same without mail and dashboard, which the digest speaks of elsewhere: it is made before it is sent."""
+        own = (states.DASHBOARD, states.MAIL)
+        found = [replace(state, cause="") if state.link in own else state for state in self.states.values()]
+        return states.summary(found) + self._of_the_bill
+
+    @property
+    def _of_the_bill(self) -> str:
+        return f" The bill cannot be read: {self.facts.unreadable}" if self.facts.unreadable else ""
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,9 @@ class Inspector:
             glance = self._warehouse.glance()
             state = self.bill.state(glance)
             question = f"{glance.snapshot} {in_words(absent) if written else 'nothing archived'}" if absent else ""
-            if absent and question != asked:
+            if absent and question != asked and is_being_written(glance, now):
+                question = asked  # it is asked once it is left alone
+            elif absent and question != asked:
                 in_bill = self._delivered(self._warehouse.coverage(), glance, yesterday)
         except CANNOT_BE_READ as error:
             unreadable, in_bill, question = str(error), (), ""

@@ -93,6 +93,7 @@ class Morning:
         editions: OU paths that somebody gets an edition of.
         dashboard: a sentence about a dashboard that does not show what is archived; empty where it does. It is asked
             when a digest is made, after the run has refreshed the dashboard or failed to.
+        days_state: whether all archived days are whole as of a time, in a line.
     """
 
     def __init__(
@@ -106,10 +107,11 @@ class Morning:
         journal: Journal | None = None,
         editions: Collection[str] = (),
         dashboard: Callable[[], str] = str,
+        days_state: Callable[[datetime], str] = lambda _: "",
     ) -> None:
         self._archive, self._outbox, self._prefix, self._links = archive, outbox, subject_prefix, links
         self._drawing, self._thresholds, self._journal = drawing or Drawing(), thresholds, journal
-        self._editions, self.dashboard_note = tuple(editions), dashboard
+        self._editions, self.dashboard_note, self.days_state = tuple(editions), dashboard, days_state
         self._ahead: tuple[tuple, Future[_Rendered]] | None = None
 
     def prepare(
@@ -373,6 +375,7 @@ class Morning:
         # One that says that a bill is late speaks for no other day: its own digest, which follows, does.
         covers = [] if late or alone else self._unmailed(days)
         figures_of = self._figures(there, now, covers=covers, late=late)
+        state = self.days_state(now)
 
         def rendered(figures: DigestFigures) -> Digest:
             month = digest.month_chart_spec(figures)
@@ -383,6 +386,7 @@ class Morning:
                 revision=revision,
                 prefix=self._prefix,
                 dashboard=dashboard,
+                state=state,
             )
 
         figures = {ou: figures_of(ou) for ou in ("", *self._editions)}

@@ -73,11 +73,13 @@ class BillDescription:
 class Glance:
     """The bill from outside: an id that changes with each refresh of it, and when the newest was written (UTC).
 
-    Of an export with manifests it is the manifests' id and time: they are delivered after all data files.
+    Of an export with manifests it is the manifests' id and time: they are delivered after all data files. Files that no
+    manifest names may be written `in_place`: nothing but time tells whether they are whole.
     """
 
     snapshot: str
     updated: datetime | None
+    in_place: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core import states
-from finops_assets.core.errors import FinopsError
+from finops_assets.core.compared import is_being_written
+from finops_assets.core.errors import BeingWrittenError, FinopsError
 from finops_assets.core.incidents import Incident, Incidents, Trouble
 from finops_assets.core.money import change, money
 from finops_assets.core.pipeline import days_between, delivered_until, in_words
@@ -126,11 +127,17 @@ class Watch:
 
         Costs one look at the bill's files and, where there is news, one query of a line a day over the days that AWS
         may still change. A day that was restored by hand is held: it is no news.
+
+        Raises:
+            BeingWrittenError: the files may be half there.
+            BillError: the bill cannot be read.
         """
         glance = self._warehouse.glance()
         state = self.inspector.bill.state(glance)
         if state == seen:
             return None
+        if is_being_written(glance, now):
+            raise BeingWrittenError("the bill is being written: it is read once it is left alone for a minute")
         today = now.date()
         until = min(filter(None, (today - timedelta(days=1), delivered_until(glance.updated, self._complete_after))))
         start = max(first_open_day(today), self._first_day)
@@ -376,6 +383,8 @@ class Watch:
         if not unknown:
             return equal
         try:
+            if is_being_written(self._warehouse.glance(), now):
+                return equal
             compared = self.inspector.bill.compare(now, unknown)
         except FinopsError:
             return equal

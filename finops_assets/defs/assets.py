@@ -477,6 +477,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         with explained(context):
             pictures = morning.pictures(done.stored) if done.stored else {}
         shown: dict[str, Any] = {name: show.image(png) for name, png in pictures.items()}
+        shown["days"] = morning.days_state(now)
         if stale:
             shown["dashboard"] = stale
         context.add_asset_metadata(shown, partition_key=str(days[-1]))

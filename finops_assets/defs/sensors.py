@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from finops_assets.core import repair
-from finops_assets.core.errors import FinopsError
+from finops_assets.core.errors import BeingWrittenError, FinopsError
 from finops_assets.core.heartbeat import Heartbeat
 from finops_assets.core.pipeline import days_between, in_words
 from finops_assets.core.ports import Metrics
@@ -78,6 +78,8 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
         cursor = json.loads(context.cursor or "{}")
         try:
             done, news = comparing.done(lambda: watch.news(now, cursor.get("seen", "")))
+        except BeingWrittenError as error:
+            return dg.SkipReason(str(error))
         except FinopsError as error:
             return blind(context, cursor, watch, THE_BILL, error, now)
         if not done:

@@ -31,7 +31,10 @@ NOT_THE_BILL = "cost_and_usage_data_status"
 
 @dataclass(frozen=True)
 class BillFiles:
-    """The files of the bill, all Parquet or all CSV; an id that changes when any does; the newest one's time."""
+    """The files of the bill, all Parquet or all CSV; an id that changes when any does; the newest one's time.
+
+    `in_place` are files of which no manifest says that they are whole.
+    """
 
     root: Path
     files: tuple[Path, ...]
@@ -39,6 +42,7 @@ class BillFiles:
     size_bytes: int
     snapshot: str
     updated: datetime
+    in_place: bool
 
 
 def find_bill(path: str) -> BillFiles:
@@ -73,7 +77,7 @@ def _find(path: str, root: Path) -> BillFiles:
             where="bill.path (FINOPS_BILL__PATH)",
             fix="Set it to your bill's file or folder.",
         )
-    files = [root] if root.is_file() else _files_below(root)
+    files, in_place = ([root], True) if root.is_file() else _files_below(root)
     parquet = [f for f in files if f.name.lower().endswith(PARQUET)]
     csv = [f for f in files if f.name.lower().endswith(CSV)]
     if parquet and csv:
@@ -98,6 +102,7 @@ def _find(path: str, root: Path) -> BillFiles:
         size_bytes=sum(s.st_size for _, s in stats),
         snapshot=hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16],
         updated=datetime.fromtimestamp(max(s.st_mtime for _, s in stats), UTC),
+        in_place=in_place,
     )
 
 
@@ -118,7 +123,8 @@ class _Found:
     versioned: bool
 
 
-def _files_below(root: Path) -> list[Path]:
+def _files_below(root: Path) -> tuple[list[Path], bool]:
+    """The bill's files in a folder, and whether there are some that no manifest names."""
     manifests: dict[str, list[Path]] = defaultdict(list)
     data: dict[str, list[_Found]] = defaultdict(list)
     for file in root.rglob("*"):
@@ -132,6 +138,7 @@ def _files_below(root: Path) -> list[Path]:
         elif file.name.lower().endswith(PARQUET + CSV):
             data[found.period].append(found)
     chosen: list[_Found] = []
+    in_place = False
     for period, files in data.items():
         if period and manifests[period]:
             _refuse_two_exports(root, files)
@@ -139,8 +146,9 @@ def _files_below(root: Path) -> list[Path]:
         else:
             _refuse_two_versions(period, [found for found in files if found.versioned])
             chosen += files
+            in_place = True
     _refuse_two_exports(root, [found for found in chosen if found.versioned])
-    return [found.file for found in chosen]
+    return [found.file for found in chosen], in_place
 
 
 def _place(path: str) -> tuple[str, str, str, bool]:

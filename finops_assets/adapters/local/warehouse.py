@@ -84,7 +84,7 @@ class DuckDBWarehouse:
 
     def glance(self) -> Glance:
         files = find_bill(self._path)
-        return Glance(files.snapshot, files.updated)
+        return Glance(files.snapshot, files.updated, files.in_place)
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
         with self._open() as opened:

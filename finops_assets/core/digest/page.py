@@ -53,6 +53,7 @@ def render(
     revision: int = 1,
     prefix: str = "[FinOps]",
     dashboard: str = "",
+    state: str = "",
 ) -> Digest:
     """The figures as a mail's parts; without charts the mail is complete too.
 
@@ -62,10 +63,12 @@ def render(
         revision: 1 for the first digest of the day.
         prefix: first words of the subject.
         dashboard: a sentence about a dashboard that is not current (`dashboard_words`); empty where it is.
+        state: whether all archived days are whole, in a line; empty where that was not looked at.
     """
     csv_name = f"ou_breakdown_{figures.day}{f'_r{revision}' if revision > 1 else ''}{_slug(figures.ou)}.csv"
     day = figures.late.day if figures.late else figures.day
     view = _view(figures, csv_name, revision, dashboard) | {
+        "state": tidy(state, 600),
         "cid": chart_id(day, revision, figures.ou) if chart_png else "",
         "month_cid": month_id(day, revision, figures.ou) if month_png and figures.card else "",
     }
