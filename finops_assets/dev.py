@@ -69,7 +69,7 @@ def run_dev(home: Path, command: Sequence[str], host: str, port: int, *, patienc
         SettingsError: the address is none of this machine.
     """
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    lock = _lock(home, Holder(os.getpid(), socket.gethostname(), now, _url(host, port)))
+    lock = lock_home(home, Holder(os.getpid(), socket.gethostname(), now, _url(host, port)))
     try:
         check_address(host, port)
         return _guarded([*command, "-h", host, "-p", str(port)], lock, patience)
@@ -77,8 +77,12 @@ def run_dev(home: Path, command: Sequence[str], host: str, port: int, *, patienc
         os.close(lock)
 
 
-def _lock(home: Path, holder: Holder) -> int:
-    """The descriptor of the home's lock, in whose file the holder is written."""
+def lock_home(home: Path, holder: Holder) -> int:
+    """Take the home's lock, and write the holder into its file; the lock's descriptor, which holds it while it is open.
+
+    Raises:
+        FinopsError: another one has it, or the home cannot be written.
+    """
     file = home / "dev.lock"
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -135,7 +139,9 @@ def check_address(host: str, port: int) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise FinopsError(
-                "another program listens there", where=f"{host}:{port}", fix="End it, or name another port: --port."
+                "the address is in use by another program",
+                where=f"{host}:{port}",
+                fix="End it, or name another port: --port.",
             ) from None
         raise SettingsError(
             f"nothing can listen there: {error.strerror or error}",

@@ -129,6 +129,14 @@ def test_a_terminal_that_is_closed_ends_it(tmp_path: Path) -> None:
         assert not any(map(lives, started))
 
 
+def test_the_guard_loads_nothing_but_the_standard_library() -> None:
+    """It lives as long as `finops dev` and must start before anything that could be left behind."""
+    code = "import sys; before = set(sys.modules); import finops_assets.dev_guard; print(*(set(sys.modules) - before))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    roots = {name.partition(".")[0] for name in loaded}
+    assert roots - {"finops_assets"} <= sys.stdlib_module_names
+
+
 def finops_dev(folder: Path, port: int) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("FINOPS_", "DAGSTER_"))}
     command = [sys.executable, "-m", "finops_assets.cli", "dev", "--port", str(port)]

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -20,7 +22,14 @@ from finops_assets.core.errors import ArchiveError
 from finops_assets.definitions import build_definitions
 from finops_assets.defs import launcher, run_locks
 from finops_assets.defs.instance import prepare_dagster_home
-from finops_assets.defs.launcher import GRACE, LOCK_TAG, WatchedRunLauncher, locked_in_process_executor, run_lock
+from finops_assets.defs.launcher import (
+    GRACE,
+    LOCK_TAG,
+    LockedExecutor,
+    WatchedRunLauncher,
+    locked_in_process_executor,
+    run_lock,
+)
 from finops_assets.defs.run_locks import RunLocks
 from finops_assets.platform import build_platform
 from finops_assets.settings import load_settings
@@ -172,6 +181,25 @@ def test_a_run_that_ends_at_this_moment_has_not_failed(
     event = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, job_name=run.job_name)
     instance.report_dagster_event(event, run.run_id)
     assert health(instance, run) is WorkerStatus.SUCCESS
+
+
+def test_a_launched_run_holds_its_lock_beyond_its_last_step(instance: dg.DagsterInstance) -> None:
+    """Its last event is recorded after the executor is done: a look in between must not find it dead."""
+    locks, found = instance.run_launcher.locks, []
+
+    class Steps(dg.Executor):
+        retries = None
+
+        def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[str]:
+            found.append(locks.is_held("a-run"))
+            yield "an event"
+
+    context = SimpleNamespace(instance=instance, run_id="a-run")
+    try:
+        assert list(LockedExecutor(Steps()).execute(context, None)) == ["an event"]
+        assert [*found, locks.is_held("a-run")] == [True, True]
+    finally:
+        run_locks._HELD.pop().release()
 
 
 def test_locks_of_ended_runs_are_removed(instance: dg.DagsterInstance) -> None:

@@ -59,6 +59,8 @@ def test_dagsters_private_api_is_used_in_one_module_with_the_condition_under_whi
         if (names := {name for name in _imports(file) if name.startswith("dagster") and "._" in name})
     }
     assert set(private) == {str(PRIVATE.relative_to(root))}, private
+    attributes = [file for file in files if re.search(r"\b(dg|dagster)\._", file.read_text(encoding="utf-8"))]
+    assert attributes == [PRIVATE]
     blocks = PRIVATE.read_text(encoding="utf-8").split("\n\n")
     uses = [block for block in blocks if "\nfrom dagster._" in f"\n{block}"]
     assert uses

@@ -129,6 +129,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
 def test_a_run_that_goes_on_is_left_alone_whatever_becomes_of_its_code_server(machine: Machine) -> None:
     """Through many ticks of run monitoring: the server serves, stands still, definitions are reloaded, it is killed."""
     run_id = machine.launch()
+    assert machine.instance.run_launcher.locks.is_held(run_id)
     for _ in range(3):
         machine.tick()
         assert machine.status(run_id) == "STARTED"

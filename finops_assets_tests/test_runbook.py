@@ -6,10 +6,12 @@ home, with a clock; what only AWS can do wrong, on the stand-in.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -40,6 +42,7 @@ from finops_assets.core.states import CAUSES
 from finops_assets.core.watch import FRESHNESS, Attempts
 from finops_assets.definitions import build_watch
 from finops_assets.defs.evidence import JOB as EVIDENCE_JOB
+from finops_assets.dev import Holder, lock_home
 from finops_assets.platform import Platform
 from finops_assets.scenarios import bounce_report
 from finops_assets.settings import Settings
@@ -786,6 +789,19 @@ def test_a_killed_backfill(begin: Callable[..., Home], tmp_path: Path) -> None:
     desk.sees("all whole", desk.types("finops gaps"))
     desk.sees("are whole already", desk.types("finops backfill $FIRST $LAST --resume"))
     assert len(desk.mails) == 2
+
+
+def test_finops_dev_does_not_start(page: Page, tmp_path: Path) -> None:
+    """Where another one has the home, or another program the port, a line says so, and nothing was started."""
+    desk = Desk(page=page, environ={"FINOPS_HOME": str(tmp_path / "home")}, values={})
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        busy = desk.types("finops dev --port $PORT", code=1, PORT=other.getsockname()[1])
+        desk.sees("the address is in use by another program", busy)
+    lock = lock_home(tmp_path / "home", Holder(os.getpid(), socket.gethostname(), "now", "http://127.0.0.1:3000"))
+    try:
+        desk.sees("runs on this home since", desk.types("finops dev", code=1))
+    finally:
+        os.close(lock)
 
 
 def test_the_daily_look(begin: Callable[..., Home]) -> None:
