@@ -208,17 +208,17 @@ def test_the_mail_says_which_day_and_what_to_do_without_it() -> None:
 # --- settings, doctor, and the real morning ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "hc-ping.com/abc",
-        "ftp://hc-ping.com",
-        "file:///etc/passwd",
-        "https:///x",
-        "https://münchen.example/x",
-        "http://a b",
-    ],
-)
+NO_ADDRESSES = [
+    "hc-ping.com/abc",
+    "ftp://hc-ping.com",
+    "file:///x",
+    "https:///x",
+    "https://köln.de/x",
+    "http://a b",
+]
+
+
+@pytest.mark.parametrize("url", NO_ADDRESSES)
 def test_an_address_that_cannot_be_requested_is_refused(tmp_path: Path, url: str) -> None:
     """The error names the setting."""
     with pytest.raises(SettingsError) as caught:
@@ -240,7 +240,7 @@ def test_the_doctor_says_whether_it_is_set(tmp_path: Path) -> None:
 
 
 def test_a_real_morning_gives_its_sign_of_life(tmp_path: Path) -> None:
-    """The run of the day sends it; where the alarm is out of reach, run and checks are green, and a sensor sends it."""
+    """The run of the day sends it; where the alarm was out of reach, run and checks are green, a sensor sends it."""
     alarm = Alarm(broken="hc-ping.com did not answer")
     sim = Simulation(
         tmp_path / "home",

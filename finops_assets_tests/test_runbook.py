@@ -732,6 +732,79 @@ def test_dagsters_records_are_lost(begin: Callable[..., Home]) -> None:
         assert instance.get_runs() == []
 
 
+def test_dagsters_records_are_damaged(begin: Callable[..., Home]) -> None:
+    """The commands end with the file, the run is told; the file removed, the UI and the day are whole again."""
+    desk = begin(clock="08:00")
+    desk.sim.close()
+    file = desk.sim.platform.settings.dagster_home / "history" / "runs.db"
+    file.write_bytes(b"what somebody else has written here")
+    said = desk.types("finops run --date $DAY", code=1)
+    assert str(file) in said
+    desk.sees("Dagster's records are damaged", said)
+    assert "Dagster's records are damaged" in desk.hears(desk.alert, under="A run failed")
+    desk.types("finops observe", code=1)
+    assert f"fail  dagster            {file}" in desk.types("finops doctor", code=1)
+
+    (removal,) = [line for line in blocks_of(desk.page.text) if line.startswith("rm ")]
+    assert removal.endswith("history/runs.db*")
+    for part in file.parent.glob("runs.db*"):
+        part.unlink()
+    desk.types("finops observe")
+    desk.types("finops run --date $DAY")
+    desk.hears(desk.alert, under="A run failed", clear=True)
+    assert "ok    dagster" in desk.types("finops doctor")
+
+
+def test_a_job_failed(begin: Callable[..., Home]) -> None:
+    """A check-up that crashes is told with the command that does the same; once one runs through, that is told too."""
+    crash: list[BaseException] = [ZeroDivisionError("a defect")]
+    desk = begin(
+        adapt=lambda platform: crashing(platform, "preflight", "check", lambda: crash[0] if crash else None),
+    )
+    sensor = desk.sim.definitions.get_repository_def().get_sensor_def("failed_runs")
+
+    def tick(cursor: str | None) -> str | None:
+        context = dg.build_sensor_context(
+            instance=desk.sim.instance,
+            cursor=cursor,
+            repository_def=desk.sim.definitions.get_repository_def(),
+            resources={"watch": desk.sim.watch},
+        )
+        return sensor.evaluate_tick(context).cursor
+
+    cursor = tick(None)
+    assert not desk.sim.check_up()
+    tick(cursor)
+    assert "a defect" in desk.hears(desk.alert)
+    desk.types("finops doctor")
+    desk.types("finops gaps")
+    desk.types("finops resend $DAY")
+
+    crash.clear()
+    assert desk.sim.check_up()
+    desk.hears(desk.alert, clear=True)
+
+
+def test_the_heartbeat_is_missing(begin: Callable[..., Home]) -> None:
+    """Silence while yesterday is not done; the run that finishes it sends the mail, as the page says it looks."""
+    desk = begin("evening", "09:00")
+    desk.environ = {**desk.environ, "FINOPS_ALERTS__HEARTBEAT_RECIPIENTS": "alarm@example.com"}
+
+    def heartbeats() -> list[str]:
+        return [mail for mail in desk.mails if "is done" in mail]
+
+    assert str(DAY) not in desk.types("finops status")
+    desk.types("finops run --date $DAY", code=1)
+    assert heartbeats() == []
+    desk.sim.deliver(DAY)
+    desk.types("finops run --date $DAY")
+    (mail,) = heartbeats()
+    desk.sees(f"FinOps: {DAY} is done", mail)
+    assert "a mail to alarm@example.com" in desk.types("finops doctor --date $DAY")
+    desk.types("finops run --date $DAY")
+    assert len(heartbeats()) == 1
+
+
 def test_several_things_are_wrong_at_once(begin: Callable[..., Home]) -> None:
     """It says what it would do and changes nothing; then does it, without a mail; then all whole."""
     desk = begin()
