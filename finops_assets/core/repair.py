@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.gaps import CANNOT_RUN, Chain, Gap, find_gaps
 from finops_assets.core.money import change
-from finops_assets.core.pipeline import contiguous, read_account_map
-from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, RESTORED_FROM
+from finops_assets.core.pipeline import contiguous, published_map
+from finops_assets.core.schemas import ACCOUNT_OU_MAP, RESTORED_FROM
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive, DayPrint, Warehouse
@@ -78,7 +78,8 @@ def _differing(chain: Chain, warehouse: Warehouse, archive: Archive) -> dict[dat
     both = sorted(set(chain.covered) & chain.archived.keys())
     if not both:
         return {}
-    accounts = read_account_map(archive) if archive.get(ACCOUNT_MAP_PATH) else ACCOUNT_OU_MAP.empty_table()
+    accounts = published_map(archive)
+    accounts = ACCOUNT_OU_MAP.empty_table() if accounts is None else accounts
     prints: Mapping[date, DayPrint] = warehouse.fingerprints(both[0], both[-1], accounts)
     differing = {}
     for day in both:

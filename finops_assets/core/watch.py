@@ -18,7 +18,8 @@ from finops_assets.core.errors import DamagedError
 from finops_assets.core.gaps import CANNOT_RUN, Chain, Gap, expected_days, find_gaps
 from finops_assets.core.incidents import Incidents, Trouble
 from finops_assets.core.money import change, money
-from finops_assets.core.pipeline import contiguous, days_between, delivered_until, in_words, read_account_map
+from finops_assets.core.notes import json_note, read_note
+from finops_assets.core.pipeline import contiguous, days_between, delivered_until, in_words, published_map
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, RESTORED_FROM
 from finops_assets.core.settlement import Journal, first_open_day
 
@@ -44,6 +45,18 @@ PUBLISHED, MAILED, SHOWN, TOLD = FRESHNESS = (
     "alerts_are_told",
 )
 """What is true each morning from the deadline on, whatever was backfilled in between; names of the asset checks."""
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What the dashboard was last made of: the newest archived day then, and when the newest object was written."""
+
+    newest_day: date
+    newest_write: datetime
+
+    def __post_init__(self) -> None:
+        if self.newest_write.tzinfo is None:
+            raise ValueError(f"newest_write has no time zone: {self.newest_write}")
 
 
 @dataclass(frozen=True)
@@ -157,8 +170,9 @@ class Watch:
         there = [day for day in self._archive.days() if day <= until]
         if until < start:
             return News(state, (), (), (), {})
-        accounts = read_account_map(self._archive) if map_bytes else ACCOUNT_OU_MAP.empty_table()
-        prints = self._warehouse.fingerprints(start, until, accounts)
+        accounts = published_map(self._archive)
+        known = ACCOUNT_OU_MAP.empty_table() if accounts is None else accounts
+        prints = self._warehouse.fingerprints(start, until, known)
         with ThreadPoolExecutor(READERS) as readers:
             open_days = [day for day in there if day in prints]
             archived = dict(zip(open_days, readers.map(self._described, open_days), strict=True))
@@ -170,6 +184,8 @@ class Watch:
         ]
         restated = tuple(day for day in differing if not _is_held(archived[day]))
         unchanged = tuple(day for day in archived if day not in differing)
+        if accounts is None:  # nothing can be compared without it; the next run publishes it, which is news again
+            return News(state, new, (), (), {day: prints[day].fingerprint for day in new})
         self.journal.record(glance.snapshot, now, unchanged=unchanged, changed=(*new, *differing), today=today)
         return News(state, new, restated, unchanged, {d: prints[d].fingerprint for d in (*new, *restated)})
 
@@ -236,14 +252,14 @@ class Watch:
 
     def dashboard_fault(self, written: Mapping[date, datetime]) -> str:
         """How the dashboard is older than the archive; empty where it is not."""
-        data = self._archive.get(REFRESHED_PATH)
-        if data is None:
+        note = json_note(Refreshed, "a note of the dashboard's refresh", REFRESHED_PATH)
+        refreshed = read_note(self._archive, REFRESHED_PATH, note, None)
+        if refreshed is None:
             return "it was never refreshed"
-        facts = json.loads(data)
-        late = [day for day, at in written.items() if at > datetime.fromisoformat(facts["newest_write"])]
+        late = [day for day, at in written.items() if at > refreshed.newest_write]
         if late:
             return f"{in_words(sorted(late))} was written after its last refresh"
-        return "" if facts["newest_day"] == str(max(written)) else f"its newest day is {facts['newest_day']}"
+        return "" if refreshed.newest_day == max(written) else f"its newest day is {refreshed.newest_day}"
 
     def due_day(self, now: datetime) -> date:
         """The newest day whose deadline is past."""

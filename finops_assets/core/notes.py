@@ -1,0 +1,120 @@
+"""Small objects of the archive that hold state, and what happens where one of them is damaged.
+
+A note that is empty, cut, not what it should be, or of the wrong shape costs its own part only. Whoever reads it gets
+what there is without it; the note is put aside as `damaged/<its path>.<UTC time>`, the next write makes it anew, and
+an incident says what was lost (`core.losses`). Nothing here knows what a note means: its reader gives the function
+that parses it, and that function says by DamagedError, and by nothing else, that it cannot.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from finops_assets.core.errors import ArchiveError, DamagedError
+
+if TYPE_CHECKING:
+    from finops_assets.core.ports import Archive
+
+T = TypeVar("T")
+
+DAMAGED = "damaged/"
+"""Where copies of damaged notes are kept until somebody removes them."""
+
+MALFORMED = (ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError)
+"""What the parsing of bytes that are no such note raises."""
+
+
+def read_note(archive: Archive, path: str, parse: Callable[[bytes], T], otherwise: T) -> T:
+    """A note's content; `otherwise` where it is not there, or is damaged and has been put aside.
+
+    Args:
+        archive: keeps it.
+        path: of the note.
+        parse: makes the content of the bytes.
+        otherwise: what there is without it.
+
+    Raises:
+        ArchiveError: the archive cannot be read.
+    """
+    data = archive.get(path)
+    if data is None:
+        return otherwise
+    try:
+        return parse(data)
+    except DamagedError as error:
+        put_aside(archive, path, data, error.what)
+        return otherwise
+
+
+def put_aside(archive: Archive, path: str, data: bytes, why: str) -> None:
+    """Keep a damaged note's bytes as a copy, then remove it from its place.
+
+    Where the archive cannot be written, the note stays where it is, and is put aside by the next who reads it.
+
+    Args:
+        archive: keeps it.
+        path: of the note.
+        data: its bytes as they were read: a note that somebody has written anew meanwhile is left alone.
+        why: what is wrong with it, for the log.
+    """
+    log = logging.getLogger(__name__)
+    try:
+        if not any(archive.get(copy) == data for copy in copies_of(archive, path)):
+            archive.create(f"{DAMAGED}{path}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}", data)
+        if archive.get(path) == data:
+            archive.delete([path])
+    except ArchiveError as error:
+        log.warning("%s is damaged (%s), and cannot be put aside: %s", path, why, error)
+    else:
+        log.warning("%s is damaged (%s), and was put aside below %s", path, why, DAMAGED)
+
+
+def copies_of(archive: Archive, path: str) -> list[str]:
+    """The copies that are kept of a damaged note, the oldest first."""
+    folder = f"{DAMAGED}{path}".rpartition("/")[0]  # a store lists whole folders only
+    return [copy for copy in archive.list(f"{folder}/") if copy.startswith(f"{DAMAGED}{path}.")]
+
+
+@contextmanager
+def parsing(what: str, where: str, *also: type[Exception]) -> Iterator[None]:
+    """Whatever parsing raises of bytes that are no such note becomes a DamagedError.
+
+    Args:
+        what: the note should be, such as `a manifest`.
+        where: its path.
+        also: what else the reader of its format raises.
+    """
+    try:
+        yield
+    except (*MALFORMED, *also) as error:
+        first_line = next(iter(str(error).splitlines()), "")
+        said = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+        raise DamagedError(f"is not {what} ({said})", where=where, fix="Put an earlier version of it back.") from None
+
+
+def json_note(kind: type[T], what: str, where: str) -> Callable[[bytes], T]:
+    """Parses a note that is the JSON of a type: a dataclass, or a mapping such as dict[date, Decimal].
+
+    Args:
+        kind: the type; its fields are checked.
+        what: the note is, for the error.
+        where: its path, for the error.
+    """
+    return partial(_validated, kind, what, where)
+
+
+def _validated(kind: type[T], what: str, where: str, data: bytes) -> T:
+    with parsing(what, where):  # pydantic's own error is a ValueError
+        return _adapter(kind).validate_json(data)
+
+
+@cache
+def _adapter(kind: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
