@@ -212,12 +212,14 @@ def read(archive: Archive) -> Ledger:
     return read_note(archive, LEDGER, read_ledger, Ledger())
 
 
-def read_ledger(data: bytes) -> Ledger:
-    """The ledger of its object.
+def read_ledger(data: bytes | None) -> Ledger:
+    """The ledger of its object; without one, an empty one.
 
     Raises:
         DamagedError: it is none, or of a version that is not known here.
     """
+    if data is None:
+        return Ledger()
     with parsing("a ledger of episodes", LEDGER):
         facts = json.loads(data)
         if facts["version"] != 1:

@@ -128,7 +128,7 @@ class Morning:
         there, latest = self._archive.describe(days[-1]), self._outbox.latest(days[-1])
         if there is None or (latest and not latest.late):
             return
-        revision = latest.revision + 1 if latest else 1
+        revision = self._outbox.newest_revision(days[-1]) + 1
         beside = ThreadPoolExecutor(1)
         ahead = beside.submit(self._render, days, there, revision=revision, now=now)
         self._ahead = _work(days, there, revision, now), ahead
@@ -155,6 +155,12 @@ class Morning:
         mailed = self._outbox.mailed(day)
         if by_itself and mailed.covered_by and mailed.state == "sent":
             return self._corrected(days, now)
+        # Its manifest was damaged: it cannot be sent again, and it is not made anew for somebody who may have it.
+        lost = stored is None and self._outbox.newest_revision(day) and not mailed.covered_by
+        if lost and mailed.state == "sent":
+            return self._corrected(days, now)
+        if lost and mailed.state in ("partial", "unknown"):
+            self._outbox.deliver(day)  # says that it cannot, and what can be done
         if stored is None or (outdated and (stored.late or mailed.state == "none" or mailed.covered_by)):
             stored = self._make(days, there, self._outbox.next_revision(day, there.fingerprint), now)
         elif corrected := self._corrected(days, now):
@@ -168,17 +174,17 @@ class Morning:
         if not moved:
             return None
         day = moved[-1]
-        there, stored = self._described(day), self._outbox.latest(day)
-        if stored is None:
+        there, stored, revision = self._described(day), self._outbox.latest(day), self._outbox.newest_revision(day)
+        if not revision:
             return None
-        if stored.fingerprint != there.fingerprint:
-            stored = self._make([day], there, stored.revision + 1, now)
+        if stored is None or stored.fingerprint != there.fingerprint:
+            stored = self._make([day], there, revision + 1, now)
         return Sent(stored, tuple(self._outbox.deliver(day)), outdated=False, told=_others(stored))
 
     def refresh(self, day: date, now: datetime) -> Sent:
         """Render the day's digest anew as a revision of its own, on request, and send it to every recipient."""
-        there, latest = self._described(day), self._outbox.latest(day)
-        stored = self._make([day], there, latest.revision + 1 if latest else 1, now)
+        there = self._described(day)
+        stored = self._make([day], there, self._outbox.newest_revision(day) + 1, now)
         return Sent(stored, tuple(self._outbox.deliver(day)), outdated=False)
 
     def send_late(self, day: date, now: datetime, written: datetime | None) -> Sent | None:
@@ -195,7 +201,7 @@ class Morning:
 
         through = max((d for d in self._archive.days() if d < day), default=None)
         stored = self._outbox.latest(day)
-        if through is None or (stored and not stored.late):
+        if through is None or (stored and not stored.late) or (stored is None and self._outbox.newest_revision(day)):
             return None
         if stored is None:
             over = datetime.combine(day + timedelta(days=1), datetime.min.time(), now.tzinfo)

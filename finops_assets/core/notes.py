@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache, partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from finops_assets.core.errors import ArchiveError, DamagedError
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 DAMAGED = "damaged/"
 """Where copies of damaged notes are kept until somebody removes them."""
+
+FIX = "Put an earlier version of it back."
 
 MALFORMED = (ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError)
 """What the parsing of bytes that are no such note raises."""
@@ -51,7 +54,7 @@ def read_note(archive: Archive, path: str, parse: Callable[[bytes], T], otherwis
         return otherwise
 
 
-def put_aside(archive: Archive, path: str, data: bytes, why: str) -> None:
+def put_aside(archive: Archive, path: str, data: bytes, why: str, *, instead: bytes | None = None) -> None:
     """Keep a damaged note's bytes as a copy, then remove it from its place.
 
     Where the archive cannot be written, the note stays where it is, and is put aside by the next who reads it.
@@ -61,17 +64,29 @@ def put_aside(archive: Archive, path: str, data: bytes, why: str) -> None:
         path: of the note.
         data: its bytes as they were read: a note that somebody has written anew meanwhile is left alone.
         why: what is wrong with it, for the log.
+        instead: what is written in its place, where something has to be there.
     """
     log = logging.getLogger(__name__)
     try:
         if not any(archive.get(copy) == data for copy in copies_of(archive, path)):
-            archive.create(f"{DAMAGED}{path}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}", data)
-        if archive.get(path) == data:
+            _copy(archive, path, data)
+        if archive.get(path) != data:
+            return
+        if instead is None:
             archive.delete([path])
+        else:
+            archive.put(path, instead)
     except ArchiveError as error:
         log.warning("%s is damaged (%s), and cannot be put aside: %s", path, why, error)
     else:
         log.warning("%s is damaged (%s), and was put aside below %s", path, why, DAMAGED)
+
+
+def _copy(archive: Archive, path: str, data: bytes) -> None:
+    name = f"{DAMAGED}{path}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    while not archive.create(next(names), data):  # another damage of the same second has the name
+        continue
 
 
 def copies_of(archive: Archive, path: str) -> list[str]:
@@ -94,7 +109,7 @@ def parsing(what: str, where: str, *also: type[Exception]) -> Iterator[None]:
     except (*MALFORMED, *also) as error:
         first_line = next(iter(str(error).splitlines()), "")
         said = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
-        raise DamagedError(f"is not {what} ({said})", where=where, fix="Put an earlier version of it back.") from None
+        raise DamagedError(f"is not {what} ({said})", where=where, fix=FIX) from None
 
 
 def json_note(kind: type[T], what: str, where: str) -> Callable[[bytes], T]:
@@ -109,8 +124,15 @@ def json_note(kind: type[T], what: str, where: str) -> Callable[[bytes], T]:
 
 
 def _validated(kind: type[T], what: str, where: str, data: bytes) -> T:
-    with parsing(what, where):  # pydantic's own error is a ValueError
+    from pydantic import ValidationError
+
+    try:
         return _adapter(kind).validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        said = f"{place}: {first['msg']}" if place else first["msg"]
+        raise DamagedError(f"is not {what} ({said})", where=where, fix=FIX) from None
 
 
 @cache

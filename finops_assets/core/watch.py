@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from finops_assets.core import losses
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.gaps import CANNOT_RUN, Chain, Gap, expected_days, find_gaps
 from finops_assets.core.incidents import Incidents, Trouble
@@ -462,6 +463,10 @@ class Watch:
             for incident in self.incidents.open():
                 if incident.untold:
                     self.incidents.break_(incident.kind, incident.subject, incident.trouble)
+
+    def tell_damaged_notes(self) -> None:
+        """Tell of notes of the archive that were damaged and put aside, and close what a person has looked at."""
+        losses.tell(self._archive, self.incidents)
 
     def tell_restated(self, now: datetime) -> None:
         """Close what the readers have been told of."""

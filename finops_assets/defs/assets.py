@@ -458,6 +458,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         with _told(context):
             watch.done(days, now)
             watch.tell_restated(now)
+            watch.tell_damaged_notes()
         with explained(context):
             pictures = morning.pictures(done.stored) if done else {}
         shown = {name: show.image(png) for name, png in pictures.items()}

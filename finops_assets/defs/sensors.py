@@ -119,6 +119,7 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
             attempts.keep(look.not_whole)
             watch.count_failures(attempts)
             watch.tend(look, attempts, busy, now)
+            watch.tell_damaged_notes()
         except FinopsError as error:
             return dg.SkipReason(f"the days cannot be looked at: {error}")
         wanted = [day for gap in look.gaps if gap.cause not in CANNOT_RUN for day in gap.days]
