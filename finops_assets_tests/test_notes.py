@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -140,6 +141,15 @@ def test_a_damaged_note_is_put_aside_by_its_reader(note: Note, good: dict[str, b
     assert losses.loss_of(note.path).what != "a note", "its loss has words"
 
 
+def test_the_role_on_aws_may_remove_every_note_but_the_history() -> None:
+    """The policy in docs/aws.md allows it; the history of the organization is only ever written over."""
+    page = (Path(__file__).parents[1] / "docs" / "aws.md").read_text(encoding="utf-8")
+    statement = page.split('"Sid": "WhatIsPassing"')[1].split("]")[0]
+    allowed = set(re.findall(r"\$\{BUCKET\}/([\w-]+/)\*", statement))
+    folders = {start.partition("/")[0] + "/" for start in losses.LOSSES}
+    assert folders - allowed == {"organization/"}
+
+
 def test_where_nothing_can_be_written_reading_goes_on() -> None:
     """The note stays in its place, and the answer is the same; an archive that cannot be read is an error."""
 
@@ -197,9 +207,7 @@ def test_each_damage_is_told_once_until_somebody_has_looked() -> None:
         assert part in text, part
     archive.delete(copies)
     losses.tell(archive, told)
-    assert [subject.split(":")[1].strip() for subject, *_ in channel.sent[1:]] == [
-        "all clear, the damaged note is put away"
-    ]
+    assert [subject.split(":")[1].strip() for subject, *_ in channel.sent[1:]] == ["all clear, the note is put away"]
 
 
 # --- a home in which every note is damaged --------------------------------------------------------------------------

@@ -49,7 +49,7 @@ KINDS = {
     "source_late": Kind("the bill is late", "the bill has arrived", "The bill is late"),
     "missing_day": Kind("a day is missing", "the day is there", "A day is missing"),
     "damaged_day": Kind("a day is damaged", "the day is as it was written", "A day is damaged"),
-    "damaged_note": Kind("a note was damaged", "the damaged note is put away", "A note was damaged"),
+    "damaged_note": Kind("a note was damaged", "the note is put away", "A note was damaged"),
     "not_fresh": Kind("yesterday is not done", "yesterday is done", "Yesterday is not done"),
     "restated": Kind("AWS changed a day that was mailed", "the change was mailed", "A mailed day was restated"),
     "evidence_failed": Kind("a month has no evidence", "the evidence is made", "A month has no evidence"),

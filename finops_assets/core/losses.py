@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 KIND = "damaged_note"
 """The kind of the incidents."""
 
+SHORT = 40
+"""Characters of a path in a message's subject."""
+
 LONGEST = 150
 """Characters of an incident's subject: it becomes a file's name, in which three of them may stand for one."""
 
@@ -84,7 +87,7 @@ def _trouble(archive: Archive, copy: str) -> Trouble:
         cause=f"{path} {state}: {loss.what} is lost",
         tried=f"it was put aside as {copy}; {loss.follows}",
         mend=f"see why (a full disk, a power cut, a backup that was restored in part), then remove {copy}",
-        about=path,
+        about=path if len(path) <= SHORT else f"{path[: SHORT // 2]}...{path[-SHORT // 2 :]}",
     )
 
 

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeVar
 
-from finops_assets.core.errors import ArchiveError, DamagedError
+from finops_assets.core.errors import DamagedError, FinopsError
 from finops_assets.core.notes import json_note, put_aside, read_note
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def receipt(archive: Archive, path: str, who: Who, now: datetime) -> Receipt | B
     # The doubt is noted before the receipt goes: killed between the two, nothing is sent again.
     try:
         archive.create(path.removesuffix(RECEIPT) + SENDING, _as_note(doubt))
-    except ArchiveError:  # where nothing can be written, the receipt stays, and is found again
+    except FinopsError:  # where nothing can be written, the receipt stays, and is found again
         return doubt
     if found is not None:
         put_aside(archive, path, found, "it is no receipt")

@@ -16,7 +16,7 @@ from functools import cache, partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from finops_assets.core.errors import ArchiveError, DamagedError
+from finops_assets.core.errors import DamagedError, FinopsError
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive
@@ -76,7 +76,7 @@ def put_aside(archive: Archive, path: str, data: bytes, why: str, *, instead: by
             archive.delete([path])
         else:
             archive.put(path, instead)
-    except ArchiveError as error:
+    except FinopsError as error:  # also where a right is missing
         log.warning("%s is damaged (%s), and cannot be put aside: %s", path, why, error)
     else:
         log.warning("%s is damaged (%s), and was put aside below %s", path, why, DAMAGED)

@@ -24,7 +24,7 @@ from finops_assets.core.accounts import (
     write_accounts_csv,
 )
 from finops_assets.core.errors import AccountsError, DamagedError, FinopsError
-from finops_assets.core.notes import copies_of, json_note, parsing, read_note
+from finops_assets.core.notes import json_note, parsing, put_aside, read_note
 from finops_assets.core.pipeline import published_map
 from finops_assets.core.ports import AccountMap, Archive
 
@@ -119,15 +119,19 @@ class OrganizationsAccounts:
         Raises:
             AccountsError: somebody has edited it, and it contradicts itself.
         """
-        found = read_note(self._archive, HISTORY_PATH, _history, None)
-        if found is not None or not copies_of(self._archive, HISTORY_PATH):
-            return found or []
-        table = published_map(self._archive)
-        if table is None:
+        data = self._archive.get(HISTORY_PATH)
+        if data is None:
             return []
-        recovered = [Membership(**row) for row in table.select(COLUMNS).to_pylist()]
-        self._archive.put(HISTORY_PATH, write_accounts_csv(recovered))
-        return recovered
+        try:
+            return _history(data)
+        except DamagedError as error:
+            table = published_map(self._archive)
+            rows = [] if table is None else table.select(COLUMNS).to_pylist()
+            recovered = [Membership(**row) for row in rows]
+            # Never removed, only written over: no role may delete the history. Without a map, by the next snapshot.
+            instead = write_accounts_csv(recovered) if recovered else data
+            put_aside(self._archive, HISTORY_PATH, data, error.what, instead=instead)
+            return recovered
 
     def _keep(self, path: str, data: bytes, there: bytes | object) -> None:
         if data != there:
