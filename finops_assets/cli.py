@@ -586,9 +586,9 @@ def _or_dash(amount: Decimal | None) -> str:
 def anomalies(every: bool, as_json: bool) -> None:
     """Costs that nobody expected: the episodes that were found, the newest last; exits with 1 where one goes on."""
     from finops_assets.core.anomalies import GROWING, OPEN
-    from finops_assets.core.episodes import LEDGER, read_ledger
+    from finops_assets.core.episodes import read
 
-    ledger = read_ledger(_platform(_settings()).archive.get(LEDGER))
+    ledger = read(_platform(_settings()).archive)
     goes_on = [told for told in ledger.told if told.episode.state in (OPEN, GROWING)]
     shown = ledger.told if every else goes_on
     if as_json:

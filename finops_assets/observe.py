@@ -19,7 +19,7 @@ import dagster as dg
 
 from finops_assets.core.accounts import counts
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.pipeline import read_account_map, told_of_source
+from finops_assets.core.pipeline import published_map, told_of_source
 from finops_assets.core.ports import Archive, PublishedDay, Shown
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, RESTORED_AT, SCORECARD_PREFIX, scorecard_path
 from finops_assets.core.snapshot import snapshot_path
@@ -109,9 +109,9 @@ def _materialized(instance: dg.DagsterInstance, name: str) -> set[date]:
 
 def _map(archive: Archive) -> dict[str, dict[None, dict[str, Any]]]:
     """The account map, if it is published: it has no days."""
-    if archive.get(ACCOUNT_MAP_PATH) is None:
+    table = published_map(archive)
+    if table is None:
         return {}
-    table = read_account_map(archive)
     facts = {"dagster/row_count": table.num_rows, "accounts": sum(counts(table).values()), "path": ACCOUNT_MAP_PATH}
     return {MAP: {None: facts}}
 

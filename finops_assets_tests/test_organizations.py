@@ -20,6 +20,7 @@ from finops_assets.core.accounts import (
     Membership,
     merge_snapshot,
     read_accounts_csv,
+    to_parquet,
     write_accounts_csv,
 )
 from finops_assets.core.errors import AccountsError, FinopsError, SettingsError
@@ -412,6 +413,47 @@ def test_a_history_that_contradicts_itself_is_not_guessed_at(
     with pytest.raises(AccountsError, match=r"organization/accounts\.csv, lines 2 and 3: account 1 is there twice"):
         load()
     assert archive.written == [HISTORY_PATH]
+
+
+DAMAGES = {
+    "emptied": lambda _: b"",
+    "cut": lambda data: data[: len(data) - 9],
+    "another's": lambda _: b"{}",
+    "random": lambda _: bytes(range(255, 100, -1)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_history_is_made_anew_from_the_published_map(
+    aws: StandIn, load: Load, archive: RecordingArchive, damage: Callable[[bytes], bytes]
+) -> None:
+    """No move is forgotten: the map has every span. The damaged object is kept as a copy; so is the snapshot's."""
+    aws.organizations.grow({"Eng": {SHOP: "shop"}})
+    load(MONDAY)
+    aws.organizations.move_account(SHOP, "Data")
+    moved = load(TUESDAY)
+    archive.put(ACCOUNT_MAP_PATH, to_parquet(moved.table))
+    good = archive.get(HISTORY_PATH)
+    for path in (HISTORY_PATH, SNAPSHOT_PATH):
+        archive.put(path, damage(archive.get(path)))
+    again = load(WEDNESDAY)
+    assert again.outdated == ""
+    assert again.table.equals(moved.table)
+    assert archive.get(HISTORY_PATH) == good
+    assert json.loads(archive.get(SNAPSHOT_PATH))["day"] == str(WEDNESDAY)
+    assert archive.get(archive.list("damaged/organization/")[0]) == damage(good)
+
+
+def test_a_damaged_history_without_a_map_begins_today(aws: StandIn, load: Load, archive: RecordingArchive) -> None:
+    """Where both are damaged, the past is lost, and the map is that of today since always."""
+    aws.organizations.grow({"Eng": {SHOP: "shop"}})
+    load(MONDAY)
+    aws.organizations.move_account(SHOP, "Data")
+    load(TUESDAY)
+    for path in (HISTORY_PATH, ACCOUNT_MAP_PATH):
+        archive.put(path, b"")
+    assert [row["ou"] for row in load(WEDNESDAY).table.to_pylist() if row["account_id"] == SHOP] == ["Data"]
+    assert len(archive.list("damaged/")) == 2
 
 
 ROLE = "arn:aws:iam::999999999999:role/organization-reader"

@@ -18,7 +18,7 @@ import pytest
 from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.adapters.local.mailer import EmlOutbox
 from finops_assets.core.digest import Digest, ou_hash
-from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError, UnknownDeliveryError
+from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError, SettingsError, UnknownDeliveryError
 from finops_assets.core.outbox import Outbox
 from finops_assets.core.ports import Delivery, Refused
 
@@ -502,13 +502,96 @@ def test_a_tampered_digest_is_never_sent(part: str, archive: Archive, mailer: Ma
 
 
 def test_a_damaged_manifest_is_named(archive: Archive, mailer: Mailer) -> None:
-    """A manifest that is no manifest is an error, not an unsent day."""
-    box = outbox(archive, mailer)
+    """One that is no manifest is an error, not an unsent day: its revision stays taken, and a copy is kept."""
+    box, path = outbox(archive, mailer), "digests/2025-09-10/r1/manifest.json"
     box.store(digest(), "f1", AT)
     for damage in (b"", b"[]", b'{"day": "2025-09-10"}', b"\xff"):
-        archive.objects["digests/2025-09-10/r1/manifest.json"] = damage
-        with pytest.raises(ArchiveError, match=r"manifest\.json: cannot be read"):
-            box.deliver(DAY)
+        archive.objects[path] = damage
+        for send in (box.deliver, box.resend):
+            with pytest.raises(DamagedError, match=r"revision 1 cannot be sent again.*resend 2025-09-10 --refresh"):
+                send(DAY)
+        assert (box.latest(DAY), box.newest_revision(DAY), box.next_revision(DAY, "f1")) == (None, 1, 2)
+        assert damage in [archive.objects[copy] for copy in archive.list(f"damaged/{path}")]
+        with pytest.raises(DamagedError):
+            box.store(digest(), "f1", AT)
+    box.store(digest(2), "f1", AT)
+    assert len(box.deliver(DAY)) == 3
+    assert mailer.sent[0][0] == RECIPIENTS[0]
+
+
+def test_the_state_of_a_mail_survives_its_manifest(archive: Archive, mailer: Mailer) -> None:
+    """Who has the digest is in its receipts: a damaged manifest makes no sent day an unsent one."""
+    box = outbox(archive, mailer)
+    box.store(digest(), "f1", AT)
+    box.deliver(DAY)
+    archive.objects["digests/2025-09-10/r1/manifest.json"] = b""
+    before = box.mailed(DAY)
+    assert box.latest(DAY) is None
+    assert box.mailed(DAY) == before
+    assert box.mailed_days([DAY]) == {DAY: "sent"}
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b"\xff\xfe", b'{"recipient": "ann@exa'])
+def test_a_damaged_receipt_is_a_mail_in_doubt(archive: Archive, damage: bytes) -> None:
+    """Nobody is mailed twice for it: the run says who is in doubt, and a person settles it, as any other doubt."""
+    flaky = Mailer(refuses=RECIPIENTS[2])
+    box = outbox(archive, flaky)
+    box.store(digest(), "f1", AT)
+    with pytest.raises(FinopsError, match="suppressed"):
+        box.deliver(DAY)
+    receipts = archive.list("digests/2025-09-10/r1/receipts/")
+    (path,) = [p for p in receipts if json.loads(archive.objects[p])["recipient"] == RECIPIENTS[0]]
+    archive.objects[path] = damage
+    flaky.refuses = ""
+    with pytest.raises(UnknownDeliveryError, match=r"ann@example\.com \(its receipt was damaged\)"):
+        box.deliver(DAY)
+    assert flaky.recipients == ["ann@example.com", "bob@example.com", "cyd@example.com"]
+    assert (box.mailed(DAY).state, box.mailed(DAY).unknown) == ("unknown", (RECIPIENTS[0],))
+    assert box.mailed_days([DAY]) == {DAY: "unknown"}
+    (copy,) = archive.list("damaged/")
+    assert archive.objects[copy] == damage
+    box.settle(DAY, [RECIPIENTS[0]])
+    assert box.mailed(DAY).state == "sent"
+    assert len(flaky.sent) == 3
+
+
+def test_what_everybody_has_is_not_in_doubt(archive: Archive, mailer: Mailer) -> None:
+    """Once all have it, that is noted by name: a receipt that is damaged later puts nobody in doubt."""
+    box = outbox(archive, mailer)
+    box.store(digest(), "f1", AT)
+    box.deliver(DAY)
+    archive.objects[archive.list("digests/2025-09-10/r1/receipts/")[0]] = b""
+    found = box.mailed(DAY)
+    assert (found.state, found.recipients, found.unknown) == ("sent", RECIPIENTS, ())
+    assert box.deliver(DAY) == []
+
+
+def test_a_damaged_note_of_a_begun_message_still_holds_it_back(archive: Archive) -> None:
+    """It says no longer who and when, and is no leave to send."""
+    lost = Mailer(loses=RECIPIENTS[0], repeatable=False)
+    box = outbox(archive, lost)
+    box.store(digest(), "f1", AT)
+    with pytest.raises(UnknownDeliveryError):
+        box.deliver(DAY)
+    (note,) = open_notes(archive)
+    archive.objects[note] = b""
+    assert box.mailed(DAY).unknown == (RECIPIENTS[0],)
+    with pytest.raises(UnknownDeliveryError, match=r"ann@example\.com \(the note that it was begun was damaged\)"):
+        box.deliver(DAY)
+    assert len(lost.sent) == 3
+
+
+def test_what_readers_were_told_begins_anew_where_it_is_damaged(archive: Archive, mailer: Mailer) -> None:
+    """The damaged note is put aside, what is told from now on is remembered, and mails go out."""
+    box = outbox(archive, mailer)
+    for path in ("digests/_told.json", "digests/_told_by_ou.json"):
+        archive.objects[path] = b"{"
+    assert (box.told(), box.told("Prod")) == ({}, {})
+    assert len(archive.list("damaged/digests/")) == 2
+    archive.objects["digests/_told.json"] = b'{"2025-09-10": "much"}'
+    box.store(digest(), "f1", AT)
+    box.deliver(DAY)
+    assert box.told() == {DAY: Decimal("3412.77")}
 
 
 def test_resend_sends_the_same_bytes_again(archive: Archive, mailer: Mailer) -> None:

@@ -6,6 +6,7 @@ home, with a clock; what only AWS can do wrong, on the stand-in.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -25,6 +26,8 @@ from typing import Any
 
 import click
 import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy
 from bills import ACCOUNT, at, line, make_bill
@@ -610,6 +613,51 @@ def drop_partition(desk: Home, day: date) -> None:
     with sqlite3.connect(desk.sim.platform.settings.catalog_file) as catalog:
         catalog.execute("DELETE FROM partitions WHERE year = ? AND month = ? AND day = ?", day.timetuple()[:3])
     catalog.close()
+
+
+def test_a_day_is_damaged(begin: Callable[..., Home]) -> None:
+    """Rows that somebody has altered to the same total are told in the night; the day's run mends it, and says so."""
+    desk = begin("whole", "04:00")
+    file = desk.sim.platform.settings.archive_folder / day_path(PAST)
+    good = file.read_bytes()
+    table = pq.read_table(file, partitioning=None)
+    costs = pa.array(table["dailycost"].to_pylist()[::-1])
+    pq.write_table(table.set_column(4, table.schema.field(4), costs), file)
+    assert not desk.sim.verification()
+    text = desk.hears(desk.alert)
+    desk.sees("its rows are not those that were written", text)
+    assert f"finops run --date {PAST}" in text
+    assert str(PAST) in desk.types("finops verify", code=1)
+    assert str(PAST) in desk.types("finops verify $FIRST $LAST", code=1)
+
+    desk.types("finops run --date $DAY", DAY=PAST)
+    desk.hears(desk.alert, clear=True)
+    desk.sees("days proved", desk.types("finops verify"))
+    assert pq.read_table(pa.BufferReader(file.read_bytes())).equals(pq.read_table(pa.BufferReader(good)))
+    damaged = next(row.split()[0] for row in desk.types("finops restore $DAY").splitlines()[2:])
+    assert "is not restored" in desk.types("finops restore $DAY --version $VERSION", code=1, VERSION=damaged)
+
+
+def test_a_note_was_damaged(begin: Callable[..., Home]) -> None:
+    """It is told with what is lost and where the copy is, and the day is run all the same; then the copy is removed."""
+    desk = begin("evening", "02:10")
+    desk.sim.deliver(DAY)
+    folder = desk.sim.platform.settings.archive_folder
+    (folder / "refreshes" / "journal.json").write_bytes(b"")
+    desk.sim.sensors()
+    assert desk.sim.ran[-1].success
+    text = desk.hears(next(alert for alert in desk.alerts if "note" in alert[0]))
+    (copy,) = [file for file in (folder / "damaged").rglob("*") if file.is_file()]
+    assert f"remove {copy.relative_to(folder)}" in text
+    assert "damaged_note" in desk.types("finops status")
+    for command in ("finops doctor", "finops verify", "finops gaps"):
+        desk.types(command)
+
+    copy.unlink()
+    desk.sim.at(MORNING, "02:20")
+    desk.sim.sensors()
+    desk.hears(desk.alert, clear=True)
+    assert json.loads((folder / "refreshes" / "journal.json").read_bytes())["refreshes"]
 
 
 def test_a_partition_is_not_registered(begin: Callable[..., Home]) -> None:

@@ -225,12 +225,14 @@ def test_the_check_up_looks_at_plan_calendar_and_editions(sim: Simulation) -> No
 
 
 def test_a_damaged_ledger_holds_up_no_bill(sim: Simulation) -> None:
-    """Anomalies are still shown; the digest says that nobody is told of them, and the ledger is left for a person."""
-    sim.platform.archive.put(LEDGER, b"{")
+    """Anomalies are still shown and told; the ledger is kept as a copy and made anew."""
+    archive = sim.platform.archive
+    archive.put(LEDGER, b"{")
     run(sim)
-    assert checks(sim)[PLAN_IS_USED] is False
-    assert any("nobody is told of them" in note for note in card_of(sim).notes)
-    assert sim.platform.archive.get(LEDGER) == b"{"
+    assert checks(sim)[PLAN_IS_USED] is True
+    assert read_ledger(archive.get(LEDGER)).rises == LAST
+    (copy,) = archive.list(f"damaged/{LEDGER.partition('/')[0]}/")
+    assert archive.get(copy) == b"{"
 
 
 def test_an_anomaly_that_a_restatement_undoes_is_withdrawn(sim: Simulation) -> None:

@@ -92,13 +92,17 @@ data "aws_iam_policy_document" "task" {
     resources = ["${local.bucket_arn}/ou-breakdowns/*"]
   }
 
-  # Staged files, notes that a mail is under way, open incidents, and the restatement of a version that was never
-  # published. No day, no evidence, and no old version of anything.
+  # Staged files, notes that a mail is under way, open incidents, the restatement of a version that was never published,
+  # and small objects that were damaged, once a copy is kept below damaged/. No day, no evidence, no history of the
+  # organization, and no old version of anything.
   statement {
     sid     = "WhatIsPassing"
     actions = ["s3:DeleteObject"]
     resources = [
-      for prefix in [local.staging_prefix, "digests/", "incidents/", "restatements/"] : "${local.bucket_arn}/${prefix}*"
+      for prefix in [
+        local.staging_prefix, "account-ou-map/", "anomalies/", "dashboard/", "digests/", "drivers/", "incidents/",
+        "ou-scorecards/", "own-cost/", "refreshes/", "restatements/"
+      ] : "${local.bucket_arn}/${prefix}*"
     ]
   }
 

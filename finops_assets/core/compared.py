@@ -6,18 +6,18 @@ One small object in the archive, so that sensors, checks and commands know it wi
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
 
 from finops_assets.core import states
 from finops_assets.core.errors import BillError, DamagedError, SettingsError
-from finops_assets.core.money import plain
-from finops_assets.core.pipeline import days_between, read_account_map
+from finops_assets.core.notes import json_note, read_note
+from finops_assets.core.pipeline import days_between, published_map
 from finops_assets.core.ports import DayPrint
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
 from finops_assets.core.states import PublishedAs
@@ -52,6 +52,7 @@ class Compared:
         asked: the days that it was asked for.
         archived: what the archive had of them, and since when.
         unreadable: why it could not be read; empty where it could.
+        comparable: whether it was seen through the published account map; without one, only its days are known.
     """
 
     state: str
@@ -60,6 +61,11 @@ class Compared:
     asked: frozenset[date] = frozenset()
     archived: Mapping[date, tuple[str, PublishedAs]] = field(default_factory=dict)
     unreadable: str = ""
+    comparable: bool = True
+
+    def __post_init__(self) -> None:
+        if self.at.tzinfo is None:
+            raise ValueError(f"at has no time zone: {self.at}")
 
 
 class BillComparison:
@@ -91,8 +97,10 @@ class BillComparison:
             raise BillError(before.unreadable)
         asked, prints = before.asked, before.prints
         if not set(days) <= asked:
+            published = self.accounts()
+            accounts = ACCOUNT_OU_MAP.empty_table() if published is None else published
             try:
-                prints = {**prints, **self._warehouse.fingerprints(days[0], days[-1], self.accounts())}
+                prints = {**prints, **self._warehouse.fingerprints(days[0], days[-1], accounts)}
             except CANNOT_BE_READ as error:
                 self._remember(Compared(state, now, unreadable=str(error)))
                 raise
@@ -101,29 +109,26 @@ class BillComparison:
         known = {day: entry for day, entry in before.archived.items() if is_of(written, day, entry[0])}
         described, _ = described_days(self._archive, [day for day in prints if day in written and day not in known])
         known |= {day: (written[day].isoformat(), states.published_as(there)) for day, there in described.items()}
-        found = Compared(state, now, prints, asked, known)
+        found = Compared(state, now, prints, asked, known, comparable=self.accounts() is not None)
         self._remember(found)
         return found
 
     def last(self) -> Compared | None:
         """What the bill said when it was last compared; None where that is not known."""
-        data = self._archive.get(COMPARED_PATH)
-        try:
-            return _from_record(json.loads(data)) if data else None
-        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
-            return None  # nothing is lost: the bill is compared again
+        note = json_note(Compared, "what the bill was when it was compared", COMPARED_PATH)
+        return read_note(self._archive, COMPARED_PATH, note, None)
 
     def _remember(self, compared: Compared) -> None:
-        self._archive.put(COMPARED_PATH, json.dumps(_as_record(compared)).encode())
+        self._archive.put(COMPARED_PATH, TypeAdapter(Compared).dump_json(compared))
 
     def state(self, glance: Glance) -> str:
         """An id of the bill and of the account map that it is seen through."""
         map_bytes = self._archive.get(ACCOUNT_MAP_PATH)
         return f"{glance.snapshot}-{hashlib.sha256(map_bytes or b'').hexdigest()[:8]}"
 
-    def accounts(self) -> pa.Table:
-        """The map that the bill is seen through: the published one; none before the first."""
-        return read_account_map(self._archive) if self._archive.get(ACCOUNT_MAP_PATH) else ACCOUNT_OU_MAP.empty_table()
+    def accounts(self) -> pa.Table | None:
+        """The map that the bill is seen through: the published one; None before the first, and where it was damaged."""
+        return published_map(self._archive)
 
 
 def is_being_written(glance: Glance, now: datetime) -> bool:
@@ -153,34 +158,3 @@ def described_days(
 def is_of(written: Mapping[date, datetime], day: date, at: str) -> bool:
     """Whether the day's object is still the one that was there then."""
     return day in written and written[day].isoformat() == at
-
-
-def _as_record(compared: Compared) -> dict[str, Any]:
-    return {
-        "state": compared.state,
-        "at": compared.at.isoformat(),
-        "unreadable": compared.unreadable,
-        "asked": sorted(map(str, compared.asked)),
-        "bill": {str(d): [p.fingerprint, plain(p.total), p.rows] for d, p in sorted(compared.prints.items())},
-        "archive": {
-            str(d): [at, of.fingerprint, plain(of.total), of.currency, of.held]
-            for d, (at, of) in sorted(compared.archived.items())
-        },
-    }
-
-
-def _from_record(facts: Mapping[str, Any]) -> Compared:
-    return Compared(
-        state=facts["state"],
-        at=datetime.fromisoformat(facts["at"]),
-        unreadable=facts["unreadable"],
-        asked=frozenset(map(date.fromisoformat, facts["asked"])),
-        prints={
-            date.fromisoformat(d): DayPrint(fingerprint, Decimal(total), rows)
-            for d, (fingerprint, total, rows) in facts["bill"].items()
-        },
-        archived={
-            date.fromisoformat(d): (at, PublishedAs(fingerprint, Decimal(total), currency, held))
-            for d, (at, fingerprint, total, currency, held) in facts["archive"].items()
-        },
-    )

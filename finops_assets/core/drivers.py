@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.money import change, to_cents
+from finops_assets.core.notes import parsing
 from finops_assets.core.ous import ALL, within
 from finops_assets.core.schemas import MONEY, UNASSIGNED
 
@@ -249,7 +250,7 @@ def read(data: bytes) -> Drivers:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with parsing("a day's drivers", f"{PREFIX}/", pa.ArrowException, OSError):
         table = pq.ParquetFile(pa.BufferReader(data)).read()
         said = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         rows = tuple(
@@ -266,10 +267,6 @@ def read(data: bytes) -> Drivers:
             said["cost_basis"],
             rows,
         )
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise DamagedError(
-            f"cannot be read as drivers ({error})", where=f"{PREFIX}/", fix="Have that day's scorecard made again."
-        ) from None
     wrong = next((row for row in rows if sum(row.effects.values(), Decimal()) != row.delta), None)
     if wrong:
         raise DamagedError(

@@ -10,7 +10,8 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from finops_assets.core.anomalies import (
     CLOSED,
@@ -25,8 +26,11 @@ from finops_assets.core.anomalies import (
     Findings,
     shared,
 )
-from finops_assets.core.errors import DamagedError
 from finops_assets.core.money import money, plain
+from finops_assets.core.notes import parsing, read_note
+
+if TYPE_CHECKING:
+    from finops_assets.core.ports import Archive
 
 LEDGER = "anomalies/episodes.json"
 
@@ -200,6 +204,14 @@ def _withdrawn(episode: Episode, findings: Findings) -> Episode:
     return replace(episode, state=WITHDRAWN, actual=cost, reason=f"Withdrawn, as {why}; it had said: {episode.reason}")
 
 
+def read(archive: Archive) -> Ledger:
+    """The ledger of an archive; an empty one where there is none, and where a damaged one was put aside.
+
+    Of an empty one nothing of the past is told, and the episodes of the newest day may be told again.
+    """
+    return read_note(archive, LEDGER, read_ledger, Ledger())
+
+
 def read_ledger(data: bytes | None) -> Ledger:
     """The ledger of its object; without one, an empty one.
 
@@ -208,18 +220,11 @@ def read_ledger(data: bytes | None) -> Ledger:
     """
     if data is None:
         return Ledger()
-    try:
+    with parsing("a ledger of episodes", LEDGER):
         facts = json.loads(data)
         if facts["version"] != 1:
             raise ValueError(f"version {facts['version']}")
         return Ledger(_day(facts["rises"]), _day(facts["drops"]), tuple(_told(told) for told in facts["told"]))
-    except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation) as error:
-        raise DamagedError(
-            f"is no ledger of episodes ({error!r})",
-            where=LEDGER,
-            fix="Restore its last version, or delete it: then no anomaly of the past is told, and the newest may be "
-            "told again.",
-        ) from None
 
 
 def _day(text: str | None) -> date | None:

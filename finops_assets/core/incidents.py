@@ -20,10 +20,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
-from finops_assets.core.errors import FinopsError
+from finops_assets.core.errors import DamagedError, FinopsError
+from finops_assets.core.notes import json_note, read_note
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Alerts, Archive
@@ -53,6 +55,7 @@ KINDS = {
     "cannot_look": Kind("something cannot be looked at", "it can be looked at again", "Something cannot be looked at"),
     "missing_day": Kind("a day is missing", "the day is there", "A day is missing"),
     "damaged_day": Kind("a day is damaged", "the day is as it was written", "A day is damaged"),
+    "damaged_note": Kind("a note was damaged", "the note is put away", "A note was damaged"),
     "not_fresh": Kind("yesterday is not done", "yesterday is done", "Yesterday is not done"),
     "restated": Kind("AWS changed a day that was mailed", "the change was mailed", "A mailed day was restated"),
     "evidence_failed": Kind("a month has no evidence", "the evidence is made", "A month has no evidence"),
@@ -348,22 +351,22 @@ class Incidents:
         )
 
     def _read(self, path: str) -> Incident | None:
-        data = self._archive.get(path)
-        if data is None:
-            return None
-        try:
-            facts = json.loads(data)
-            times = {
-                name: datetime.fromisoformat(facts[name]) for name in ("opened", "healed", "tried_at") if facts[name]
-            }
-            return Incident(
-                **{**facts, "healed": None, "tried_at": None, **times, "trouble": Trouble(**facts["trouble"])}
-            )
-        except (KeyError, TypeError, ValueError):
-            subject = unquote(path.rsplit("/", 1)[-1].removesuffix(".json"))
-            raise FinopsError(
-                "is no incident of ours", where=path, fix=f"Remove it, if nothing is wrong with {subject}."
-            ) from None
+        """An incident; None where there is none, or a damaged one was put aside."""
+        return read_note(self._archive, path, partial(_parsed, path), None)
+
+
+def _parsed(path: str, data: bytes) -> Incident:
+    """An incident of its object.
+
+    Raises:
+        DamagedError: it is none, or another's.
+    """
+    incident = json_note(Incident, "an incident", path)(data)
+    times = (incident.opened, incident.healed, incident.tried_at)
+    ends = tuple(f"{incident.kind}{mark}{quote(incident.subject, safe='')}.json" for mark in "/-")
+    if any(time and time.tzinfo is None for time in times) or not path.endswith(ends):
+        raise DamagedError("is not this incident", where=path)
+    return incident
 
 
 def _open_path(kind: str, subject: str) -> str:

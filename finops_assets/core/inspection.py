@@ -149,7 +149,7 @@ class Inspector:
         if not written:  # what nobody asked to keep is not begun by itself: only the bill's newest day
             days = absent = days_between(max(in_bill, default=yesterday), yesterday)
         compared = self.bill.last()
-        if compared and compared.state == state:
+        if compared and compared.state == state and compared.comparable:
             unreadable = unreadable or compared.unreadable
         else:
             compared = None
@@ -225,7 +225,9 @@ class Inspector:
             first = max(min(days), self._first_day) if days else self._first_day
             if last < first:
                 return {}, self._delivered(self._warehouse.coverage(), glance, yesterday), ""
-            found = self._warehouse.fingerprints(first, last, self.bill.accounts())
+            if (accounts := self.bill.accounts()) is None:  # nothing can be compared without it, only counted
+                return {}, self._delivered(self._warehouse.coverage(), glance, yesterday), ""
+            found = self._warehouse.fingerprints(first, last, accounts)
             if days is None:
                 return found, found.keys(), ""
             if set(days) <= found.keys():

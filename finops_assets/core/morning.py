@@ -126,7 +126,7 @@ class Morning:
         there, latest = self._archive.describe(day), self._outbox.latest(day)
         if there is None or (latest and not latest.late) or self._spoken_for_by(day, asked, on_request=on_request):
             return
-        revision = latest.revision + 1 if latest else 1
+        revision = self._outbox.newest_revision(day) + 1
         together = sorted({*days, *asked})
         beside = ThreadPoolExecutor(1)
         ahead = beside.submit(self._render, together, there, revision=revision, now=now, dashboard="")
@@ -166,6 +166,12 @@ class Morning:
             return Sent(day, None, (), outdated=False, spoken_for_by=speaker, newer_is_mailed=out)
         stored, mailed = self._outbox.latest(day), self._outbox.mailed(day)
         outdated = stored is not None and stored.fingerprint != there.fingerprint
+        # Its manifest was damaged: it cannot be sent again, and it is not made anew for somebody who may have it.
+        if stored is None and self._outbox.newest_revision(day) and not mailed.covered_by:
+            if mailed.state == "sent":
+                return self._corrected(days, now) or Sent(day, None, (), outdated=False, mailed=mailed)
+            if mailed.state in ("partial", "unknown"):
+                self._outbox.deliver(day)  # says that it cannot, and what can be done
         if stored is None or (outdated and (stored.late or mailed.state == "none" or mailed.covered_by)):
             together = sorted({*days, *asked})
             stored = self._make(together, there, self._outbox.next_revision(day, there.fingerprint), now)
@@ -196,17 +202,17 @@ class Morning:
         if not moved:
             return None
         day = moved[-1]
-        there, stored = self._described(day), self._outbox.latest(day)
-        if stored is None:
+        there, stored, revision = self._described(day), self._outbox.latest(day), self._outbox.newest_revision(day)
+        if not revision:
             return None
-        if stored.fingerprint != there.fingerprint:
-            stored = self._make([day], there, stored.revision + 1, now)
+        if stored is None or stored.fingerprint != there.fingerprint:
+            stored = self._make([day], there, revision + 1, now)
         return self._delivered(days[-1], stored)
 
     def refresh(self, day: date, now: datetime) -> Sent:
         """Render the day's digest anew as a revision of its own, on request, and send it to every recipient."""
-        there, latest = self._described(day), self._outbox.latest(day)
-        return self._delivered(day, self._make([day], there, latest.revision + 1 if latest else 1, now))
+        there = self._described(day)
+        return self._delivered(day, self._make([day], there, self._outbox.newest_revision(day) + 1, now))
 
     def resend(self, day: date, now: datetime, *, to: Sequence[str] = (), refresh: bool = False) -> Sequence[Delivery]:
         """Send the day's digest again, on request: the stored bytes. One that was never made is made now.
@@ -231,7 +237,7 @@ class Morning:
             return self.refresh(day, now).deliveries
         if to:
             self._outbox.check_allowed(to)
-            if self._outbox.latest(day) is None:
+            if self._outbox.latest(day) is None and not self._outbox.newest_revision(day):
                 self._make([day], self._described(day), 1, now, alone=True)
         elif self._outbox.is_undelivered(day):
             return self.send([day], now, on_request=True).deliveries
@@ -251,7 +257,7 @@ class Morning:
 
         through = max((d for d in self._archive.days() if d < day), default=None)
         stored = self._outbox.latest(day)
-        if through is None or (stored and not stored.late):
+        if through is None or (stored and not stored.late) or (stored is None and self._outbox.newest_revision(day)):
             return None
         if stored is None:
             over = datetime.combine(day + timedelta(days=1), datetime.min.time(), now.tzinfo)

@@ -34,9 +34,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from finops_assets.core import mail_records
 from finops_assets.core.digest import Digest, Link, mail_address, message, ou_hash, within
-from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError, UnknownDeliveryError
+from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError, SettingsError, UnknownDeliveryError
+from finops_assets.core.mail_records import RECEIPT, SENDING, Begun, Receipt
 from finops_assets.core.money import plain
+from finops_assets.core.notes import parsing, put_aside
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -52,7 +55,7 @@ REMEMBERED = 100
 """Days whose told total is kept: those that AWS may still change are 45 at most."""
 UNMAILED = ("none", "late")
 """States of a day whose costs nobody was sent."""
-RECEIPTS, RECEIPT, SENDING = "receipts/", ".json", ".sending.json"
+RECEIPTS = "receipts/"
 MEGABYTE = 1_000_000
 
 LOOKS, PAUSE = 6, 0.4
@@ -247,6 +250,8 @@ class Outbox:
             ArchiveError: this revision is there already, made of other data.
         """
         there = self._read_manifest(digest.day, digest.revision)
+        if there is None and self._archive.get(_folder(digest.day, digest.revision) + MANIFEST) is not None:
+            raise self._lost(digest.day, digest.revision)
         if there:
             if there.fingerprint != fingerprint:
                 raise ArchiveError(
@@ -292,16 +297,23 @@ class Outbox:
         return stored
 
     def latest(self, day: date) -> Stored | None:
-        """The newest stored digest of the day, or None."""
-        revision = _revisions(self._archive.list(_folder(day))).get(day)
+        """The newest stored digest of the day; None where there is none, and where its manifest was damaged.
+
+        `newest_revision` tells the two apart.
+        """
+        revision = self.newest_revision(day)
         return self._read_manifest(day, revision) if revision else None
+
+    def newest_revision(self, day: date) -> int:
+        """The newest revision of the day's digest, whether its manifest can be read or not; 0 where there is none."""
+        return _revisions(self._archive.list(_folder(day))).get(day, 0)
 
     def next_revision(self, day: date, fingerprint: str) -> int:
         """The revision that a digest of this data is: the stored one's if it was made of the same, else one more."""
         latest = self.latest(day)
-        if latest is None:
-            return 1
-        return latest.revision if latest.fingerprint == fingerprint else latest.revision + 1
+        if latest and latest.fingerprint == fingerprint:
+            return latest.revision
+        return self.newest_revision(day) + 1
 
     def load(self, stored: Stored, ou: str = "") -> Digest:
         """The digest as it was stored, or its edition of an OU.
@@ -375,7 +387,7 @@ class Outbox:
         if self._archive.get(stored.path + SENT) is not None:
             return []
         posts = self._posts()
-        there = frozenset(self._archive.list(stored.path + RECEIPTS))
+        there = self._records(stored)
         todo = [post for post in posts if _receipt(stored, post) not in there]
         contents, problems = self._contents(stored, todo)
         deliveries: list[Delivery] = []
@@ -428,9 +440,9 @@ class Outbox:
             self._write(TOLD, _newest({**self.told(), **stored.says}))
         read = {post.ou: stored.editions[post.ou].says for post in posts if post.ou in stored.editions}
         if any(read.values()):
-            before = self._told_by_ou()
-            told = {ou: _newest({**_totals(before.get(ou, {})), **says}) for ou, says in read.items()}
-            self._write(TOLD_BY_OU, {**before, **told})
+            before = mail_records.told_by_ou(self._archive, TOLD_BY_OU)
+            told = {ou: _newest({**before.get(ou, {}), **says}) for ou, says in read.items()}
+            self._write(TOLD_BY_OU, {ou: _plain(totals) for ou, totals in before.items()} | told)
         addresses = list(dict.fromkeys(post.address for post in posts))
         self._write(stored.path + SENT, {"recipients": addresses, "at": self._clock()})
 
@@ -441,13 +453,8 @@ class Outbox:
             ou: the readers of this edition instead, and their subtotals.
         """
         if ou:
-            return _totals(self._told_by_ou().get(ou, {}))
-        data = self._archive.get(TOLD)
-        return _totals(_parsed(TOLD, data)) if data is not None else {}
-
-    def _told_by_ou(self) -> dict[str, dict[str, str]]:
-        data = self._archive.get(TOLD_BY_OU)
-        return _parsed(TOLD_BY_OU, data) if data is not None else {}
+            return mail_records.told_by_ou(self._archive, TOLD_BY_OU).get(ou, {})
+        return mail_records.told(self._archive, TOLD)
 
     def resend(self, day: date, to: Sequence[str] | None = None) -> list[Delivery]:
         """Send the newest stored digest again: the same stored bytes, under a Message-ID of its own.
@@ -472,7 +479,7 @@ class Outbox:
         if problems:
             raise _together(problems)
         earlier = self._archive.list(f"{stored.path}resends/")
-        unsettled = _unsettled(self._archive.list(stored.path + RECEIPTS))
+        unsettled = _unsettled(self._records(stored))
         deliveries = []
         for post in posts:
             name = f"{stored.path}resends/{post.name}-"
@@ -518,7 +525,7 @@ class Outbox:
 
         stored = self._stored(day)
         recipients = self._checked(to, "to")
-        there = self._archive.list(stored.path + RECEIPTS)
+        there = self._records(stored)
         never = [r for r in recipients if not _notes_of(there, r)]
         if never:
             raise FinopsError(
@@ -532,7 +539,7 @@ class Outbox:
                 stored,
                 note.removesuffix(SENDING) + RECEIPT,
                 Delivery(r, "", "recorded by hand: it has arrived"),
-                self._read(note).get("ou", ""),
+                begun.ou if (begun := self._begun(note)) else "",
             )
             for r, note in unsettled
         ]
@@ -540,7 +547,7 @@ class Outbox:
     def _settle(self, stored: Stored, receipt: str, delivery: Delivery, ou: str) -> Delivery:
         self._write(receipt, {**asdict(delivery), **_of(ou), "at": self._clock()})
         self._archive.delete([receipt.removesuffix(RECEIPT) + SENDING])
-        there = self._archive.list(stored.path + RECEIPTS)
+        there = self._records(stored)
         posts = self._posts()
         if all(_receipt(stored, post) in there for post in posts):
             self._finish(stored, posts)
@@ -590,25 +597,23 @@ class Outbox:
         A run that is sending at this moment is given a few seconds to write it.
         """
         for _ in range(LOOKS):
-            note = self._archive.get(_sending(stored, post))
+            note = self._begun(_sending(stored, post))
             # In this order: the run that sends writes the receipt before it removes its note.
             if self._archive.get(_receipt(stored, post)) is not None:
                 return ""
             if note is None:
                 return "another run gave it up just now"
-            intent = json.loads(note)
-            if "unknown" in intent or self._clock() - datetime.fromisoformat(intent["at"]) >= STILL_SENDING:
+            if note.unknown or self._clock() - note.at >= STILL_SENDING:
                 break
             time.sleep(PAUSE)
-        return self._doubt(intent)
+        return self._doubt(note)
 
-    def _doubt(self, intent: Mapping[str, Any]) -> str:
-        if "unknown" in intent:
-            return intent["unknown"]
-        at = datetime.fromisoformat(intent["at"])
-        if self._clock() - at < STILL_SENDING:
-            return f"another run is sending it since {at:%H:%M:%S} UTC, or was killed: {intent['by']}"
-        return f"a run was interrupted while it sent it at {at:%Y-%m-%d %H:%M:%S} UTC: {intent['by']}"
+    def _doubt(self, note: Begun) -> str:
+        if note.unknown:
+            return note.unknown
+        if self._clock() - note.at < STILL_SENDING:
+            return f"another run is sending it since {note.at:%H:%M:%S} UTC, or was killed: {note.by}"
+        return f"a run was interrupted while it sent it at {note.at:%Y-%m-%d %H:%M:%S} UTC: {note.by}"
 
     def _message(self, stored: Stored, contents: _Contents, post: _Post, suffix: str = "") -> tuple[EmailMessage, str]:
         """The message and its delivery id, the same whenever they are made: a repetition is recognised as one."""
@@ -757,21 +762,52 @@ class Outbox:
             return MailState("none")
         folder = _folder(day, revision)
         within = [path for path in paths if path.startswith(folder)]
-        receipts, open_notes = ([self._read(path) for path in of(within)] for of in (_receipts, _unsettled))
+        found = [self._receipt(path) for path in _receipts(within)]
+        receipts = [each for each in found if isinstance(each, Receipt)]
+        open_notes = [each for each in found if isinstance(each, Begun)]
+        open_notes += [note for path in _unsettled(within) if (note := self._begun(path))]
+        everybody: tuple[str, ...] = ()
+        if open_notes and folder + SENT in within:  # what it says is known, whatever became of a receipt
+            everybody = mail_records.sent_to_all(self._archive, folder + SENT)
+        doubted = {note.recipient for note in open_notes}
         sent = "late" if folder + LATE in within else "sent"
         state = sent if folder + SENT in within else "unknown" if open_notes else "partial" if receipts else "none"
         return MailState(
             state=state,
             revision=revision,
-            when=max((datetime.fromisoformat(receipt["at"]) for receipt in receipts), default=None),
-            recipients=tuple(sorted({receipt["recipient"] for receipt in receipts})),
-            unknown=tuple(sorted({note["recipient"] for note in open_notes})),
+            when=max((receipt.at for receipt in receipts), default=None),
+            recipients=tuple(sorted({receipt.recipient for receipt in receipts} | doubted & set(everybody))),
+            unknown=tuple(sorted(doubted - set(everybody))),
         )
+
+    def _records(self, stored: Stored) -> frozenset[str]:
+        """The paths of a digest's receipts and notes, each receipt looked into: a damaged one counts as a note."""
+        there = frozenset(self._archive.list(stored.path + RECEIPTS))
+        damaged = {path for path in _receipts(there) if isinstance(self._receipt(path), Begun)}
+        return there - damaged | {path.removesuffix(RECEIPT) + SENDING for path in damaged}
+
+    def _receipt(self, path: str) -> Receipt | Begun:
+        return mail_records.receipt(self._archive, path, self._who, self._clock())
+
+    def _begun(self, path: str) -> Begun | None:
+        return mail_records.begun(self._archive, path, self._who, self._clock())
+
+    def _who(self, path: str) -> tuple[str, str]:
+        """Recipient and OU of a receipt or a note by its name, as far as the settings know them."""
+        name = path.rpartition("/")[2].removesuffix(SENDING).removesuffix(RECEIPT)
+        try:
+            posts = self._posts()
+        except SettingsError:
+            posts = []
+        known = {post.name: (post.address, post.ou) for post in posts}
+        return known.get(name, (f"a recipient that the settings no longer name ({name[:8]})", ""))
 
     # --- the small objects ----------------------------------------------------------------------------------------
 
     def _stored(self, day: date) -> Stored:
         stored = self.latest(day)
+        if stored is None and (revision := self.newest_revision(day)):
+            raise self._lost(day, revision)
         if stored is None:
             raise ArchiveError(
                 f"there is no stored digest of {day}",
@@ -780,49 +816,57 @@ class Outbox:
             )
         return stored
 
+    def _lost(self, day: date, revision: int) -> DamagedError:
+        return DamagedError(
+            f"revision {revision} cannot be sent again, as its manifest was damaged",
+            where=_folder(day, revision) + MANIFEST,
+            fix=f"`finops resend {day} --refresh` makes the digest anew, as a revision that goes to all recipients.",
+        )
+
     def _read_manifest(self, day: date, revision: int) -> Stored | None:
+        """A digest by its manifest; None where there is none, or a damaged one was put aside.
+
+        In the place of a damaged one stays a note that it was: the revision was made, and may have been mailed.
+        """
         path = _folder(day, revision) + MANIFEST
         data = self._archive.get(path)
         if data is None:
             return None
-        found = _parsed(path, data)
         try:
-            return Stored(
-                **found
-                | {
-                    "day": date.fromisoformat(found["day"]),
-                    "total": Decimal(found["total"]),
-                    "parts": {name: Part(**part) for name, part in found["parts"].items()},
-                    "recipients": tuple(found["recipients"]),
-                    "rendered_at": datetime.fromisoformat(found["rendered_at"]),
-                    "says": _totals(found.get("says", {})),
-                    "editions": {
-                        ou: Edition(
-                            **of | {"total": Decimal(of["total"]), "says": _totals(of["says"])},
-                        )
-                        for ou, of in found.get("editions", {}).items()
-                    },
-                }
-            )
-        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-            raise _damaged(path, error) from None
-
-    def _read(self, path: str) -> dict[str, Any]:
-        return _parsed(path, self._archive.get(path))
+            return _parsed(path, data)
+        except DamagedError as error:
+            put_aside(self._archive, path, data, error.what, instead=_json({"lost": error.what}))
+            return None
 
     def _write(self, path: str, facts: Mapping[str, Any]) -> None:
         self._archive.put(path, _json(facts))
 
 
-def _parsed(path: str, data: bytes | None) -> dict[str, Any]:
-    try:
-        return dict(json.loads(data or b""))
-    except (TypeError, ValueError) as error:
-        raise _damaged(path, error) from None
+def _parsed(path: str, data: bytes) -> Stored | None:
+    """A digest by its manifest; None of the note that stays in the place of a damaged one.
 
-
-def _damaged(path: str, error: Exception) -> ArchiveError:
-    return ArchiveError(f"cannot be read: {error!r}", where=path, fix="Put an earlier version of the object back.")
+    Raises:
+        DamagedError: it is none.
+    """
+    with parsing("a manifest", path):
+        found = dict(json.loads(data))
+        if found.keys() == {"lost"}:
+            return None
+        return Stored(
+            **found
+            | {
+                "day": date.fromisoformat(found["day"]),
+                "total": Decimal(found["total"]),
+                "parts": {name: Part(**part) for name, part in found["parts"].items()},
+                "recipients": tuple(found["recipients"]),
+                "rendered_at": datetime.fromisoformat(found["rendered_at"]),
+                "says": _totals(found.get("says", {})),
+                "editions": {
+                    ou: Edition(**of | {"total": Decimal(of["total"]), "says": _totals(of["says"])})
+                    for ou, of in found.get("editions", {}).items()
+                },
+            }
+        )
 
 
 def _json(facts: Mapping[str, Any]) -> bytes:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from finops_assets.core.notes import json_note, read_note
 
 if TYPE_CHECKING:
     from finops_assets.core.digest import OwnCost
@@ -27,6 +30,22 @@ PER_GIGABYTE_MONTH = Decimal("0.023")
 
 DAYS_A_MONTH = 30
 GIGABYTE = 10**9
+
+
+@dataclass(frozen=True)
+class _Queries:
+    """What a run's queries took."""
+
+    queries: int
+    scanned_bytes: int
+    usd: Decimal
+
+
+@dataclass(frozen=True)
+class _Mails:
+    """How many messages a run sent."""
+
+    mails: int
 
 
 def note_queries(archive: Archive, receipts: Sequence[QueryReceipt], day: date) -> None:
@@ -53,12 +72,17 @@ def own_cost(archive: Archive, day: date) -> OwnCost | None:
     """
     from finops_assets.core.digest import OwnCost
 
-    notes = [json.loads(data) for path in archive.list(f"{PREFIX}{day}/") if (data := archive.get(path))]
-    queries, scanned, mails = (sum(n.get(name, 0) for n in notes) for name in ("queries", "scanned_bytes", "mails"))
+    notes = [
+        read_note(archive, path, json_note(_Queries | _Mails, "a note of own costs", path), None)
+        for path in archive.list(f"{PREFIX}{day}/")
+    ]
+    asked = [note for note in notes if isinstance(note, _Queries)]
+    queries, scanned = sum(note.queries for note in asked), sum(note.scanned_bytes for note in asked)
+    mails = sum(note.mails for note in notes if isinstance(note, _Mails))
     if not queries:
         return None
     kept = archive.size()
-    athena = sum((Decimal(n["usd"]) for n in notes if "usd" in n), Decimal())
+    athena = sum((note.usd for note in asked), Decimal())
     return OwnCost(
         day,
         (

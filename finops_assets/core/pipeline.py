@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from finops_assets.core import breakdown, restatements
 from finops_assets.core.errors import ArchiveError, MissingDaysError
 from finops_assets.core.money import plain
+from finops_assets.core.notes import parsing, read_note
 from finops_assets.core.ports import (
     Archive,
     Catalog,
@@ -29,7 +30,7 @@ from finops_assets.core.ports import (
     Warehouse,
 )
 from finops_assets.core.restatements import Restatement
-from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
+from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, day_path
 from finops_assets.core.settlement import Journal
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ def read_account_map(archive: Archive) -> pa.Table:
     Raises:
         ArchiveError: it has not been published yet.
     """
-    found = _published_map(archive)
+    found = published_map(archive)
     if found is None:
         raise ArchiveError(
             "the account-to-OU map is not there yet", where=ACCOUNT_MAP_PATH, fix="Materialize account_ou_map first."
@@ -282,17 +283,29 @@ def read_account_map(archive: Archive) -> pa.Table:
 
 def account_names(archive: Archive) -> dict[str, str]:
     """Account id -> its newest name, where it has one, by the published map; none where no map is published."""
-    found = _published_map(archive)
+    found = published_map(archive)
     rows = [] if found is None else found.sort_by([("valid_from", "ascending")]).to_pylist()
     return {row["account_id"]: row["account_name"] for row in rows if row["account_id"] and row["account_name"]}
 
 
-def _published_map(archive: Archive) -> pa.Table | None:
+def published_map(archive: Archive) -> pa.Table | None:
+    """The published map; None before the first run, and where a damaged one was put aside."""
+    return read_note(archive, ACCOUNT_MAP_PATH, read_map, None)
+
+
+def read_map(data: bytes) -> pa.Table:
+    """The account map of its object.
+
+    Raises:
+        DamagedError: it is none.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    data = archive.get(ACCOUNT_MAP_PATH)
-    return None if data is None else pq.ParquetFile(pa.BufferReader(data)).read()
+    with parsing("an account map", ACCOUNT_MAP_PATH, pa.ArrowException, OSError):
+        table = pq.ParquetFile(pa.BufferReader(data)).read().select(ACCOUNT_OU_MAP.names).cast(ACCOUNT_OU_MAP)
+        table.validate(full=True)
+    return table
 
 
 def put_if_other(archive: Archive, path: str, data: bytes) -> bool:

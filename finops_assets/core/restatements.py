@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from finops_assets.core.notes import parsing, read_note
 from finops_assets.core.schemas import MONEY
 
 if TYPE_CHECKING:
@@ -119,13 +121,26 @@ def exact(amount: float) -> Decimal:
 
 
 def read(archive: Archive, days: Sequence[date] | None = None) -> pa.Table:
-    """The ledger's rows, of these days or of all."""
+    """The ledger's rows, of these days or of all; a damaged object of it is put aside."""
+    wanted = None if days is None else {str(day) for day in days}
+    nothing = RESTATEMENTS.empty_table()
+    tables = [
+        read_note(archive, path, partial(_read, path), nothing)
+        for path in archive.list(f"{RESTATEMENTS_PREFIX}/")
+        if wanted is None or path.split("/")[-1][:10] in wanted
+    ]
+    return pa.concat_tables([nothing, *tables])
+
+
+def _read(path: str, data: bytes) -> pa.Table:
+    """One object of the ledger.
+
+    Raises:
+        DamagedError: it is none.
+    """
     import pyarrow.parquet as pq
 
-    wanted = None if days is None else {str(day) for day in days}
-    tables = [
-        pq.read_table(pa.BufferReader(data))
-        for path in archive.list(f"{RESTATEMENTS_PREFIX}/")
-        if (wanted is None or path.split("/")[-1][:10] in wanted) and (data := archive.get(path))
-    ]
-    return pa.concat_tables(tables) if tables else RESTATEMENTS.empty_table()
+    with parsing("a restatement", path, pa.ArrowException, OSError):
+        table = pq.ParquetFile(pa.BufferReader(data)).read().select(RESTATEMENTS.names).cast(RESTATEMENTS)
+        table.validate(full=True)
+    return table

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.anomalies import Episode
 from finops_assets.core.drivers import Drivers
-from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import plain
+from finops_assets.core.notes import parsing, read_note
 from finops_assets.core.schemas import OU_SCORECARD, scorecard_path
 
 if TYPE_CHECKING:
@@ -161,13 +161,9 @@ def _episode(facts: Mapping[str, Any]) -> Episode:
 
 
 def read(archive: Archive, day: date) -> Scorecard | None:
-    """The day's scorecard as it was made, without its drivers; None where there is none.
-
-    Raises:
-        ArchiveError: it cannot be read.
-    """
-    data = archive.get(scorecard_path(day))
-    return None if data is None else from_parquet(data, scorecard_path(day))
+    """The day's scorecard as it was made, without its drivers; None where there is none, or a damaged one was."""
+    path = scorecard_path(day)
+    return read_note(archive, path, lambda data: from_parquet(data, path), None)
 
 
 def made_of(archive: Archive, day: date) -> str:
@@ -189,12 +185,12 @@ def from_parquet(data: bytes, where: str) -> Scorecard:
     """What `to_parquet` has written.
 
     Raises:
-        ArchiveError: it is damaged, or not ours.
+        DamagedError: it is damaged, or not ours.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with parsing("a scorecard", where, pa.ArrowException, OSError):
         table = pq.ParquetFile(pa.BufferReader(data)).read()
         facts = json.loads((table.schema.metadata or {})[b"finops.scorecard"])
         episodes = {found["id"]: _episode(found) for found in facts["episodes"]}
@@ -210,10 +206,6 @@ def from_parquet(data: bytes, where: str) -> Scorecard:
             notes=tuple(facts["notes"]),
             fingerprint=facts["fingerprint"],
         )
-    except (pa.ArrowInvalid, OSError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise ArchiveError(
-            f"is no scorecard, or a damaged one ({error})", where=where, fix="Materialize ou_scorecard of that day."
-        ) from None
 
 
 def _score(row: Mapping[str, Any], episodes: Mapping[str, Episode]) -> Score:

@@ -15,20 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 from finops_assets.core import drivers, scorecard
 from finops_assets.core.budgets import Budgets, Line, check_plan, month_lines, read_budgets, rolled_up
-from finops_assets.core.errors import DamagedError, FinopsError
+from finops_assets.core.errors import FinopsError
 from finops_assets.core.forecast import HISTORY as FORECAST_HISTORY
 from finops_assets.core.forecast import forecasts_by_day
 from finops_assets.core.money import money
+from finops_assets.core.notes import read_note
 from finops_assets.core.ous import lineage
 from finops_assets.core.pipeline import (
     WRITERS,
     account_names,
     comparable_rows,
     costs_by_ou,
+    published_map,
     put_if_other,
     read_account_map,
 )
-from finops_assets.core.schemas import ACCOUNT_MAP_PATH, scorecard_path
+from finops_assets.core.schemas import scorecard_path
 from finops_assets.core.scorecard import Score, Scorecard
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ class Scoring:
         """Whether the plan and the calendar can be used, and the OUs of editions (mail.by_ou) are there."""
         from finops_assets.core.doctor import Finding, told
 
-        if self._archive.get(ACCOUNT_MAP_PATH) is None:
+        if published_map(self._archive) is None:
             return  # before the first run, no OU is known
         yield from told("budgets", self._look_at_budgets())
         yield from told("events", self._look_at_events())
@@ -193,10 +195,7 @@ class Scoring:
             if newest.day == days[-1]:
                 scored.month = _picture(scored.cards[newest.day], rows)
             if newest.day == self._archive.days()[-1]:
-                try:
-                    scored.reconciled = self._reconciled(findings, newest.day)
-                except FinopsError as error:  # a damaged ledger holds up no bill
-                    wrong.append(f"Anomalies are shown, and nobody is told of them: {error}")
+                scored.reconciled = self._reconciled(findings, newest.day)
         if scored.reconciled:
             scored.cards[days[-1]] = _with_episodes(scored.cards[days[-1]], scored.reconciled.current)
         scored.wrong = tuple(dict.fromkeys(wrong))
@@ -213,7 +212,7 @@ class Scoring:
     def _reconciled(self, findings: Findings, day: date) -> Reconciled:
         from finops_assets.core import episodes
 
-        return episodes.reconcile(episodes.read_ledger(self._archive.get(episodes.LEDGER)), findings, day)
+        return episodes.reconcile(episodes.read(self._archive), findings, day)
 
     def _rows(self, days: Sequence[date]) -> tuple[pa.Table, dict[date, PublishedDay], PublishedDay]:
         from finops_assets.core.anomalies import HISTORY
@@ -339,8 +338,7 @@ def read(archive: Archive, there: PublishedDay) -> Scorecard | None:
     card = scorecard.read(archive, there.day)
     if card is None or card.fingerprint != there.fingerprint:
         return None
-    data = archive.get(drivers.drivers_path(there.day))
-    return replace(card, drivers=drivers.read(data)) if data else card
+    return replace(card, drivers=read_note(archive, drivers.drivers_path(there.day), drivers.read, None))
 
 
 def outlook(archive: Archive, days: Sequence[date]) -> Outlook | None:
@@ -352,10 +350,7 @@ def outlook(archive: Archive, days: Sequence[date]) -> Outlook | None:
     cards = [card for day in last_of_month.values() if (card := scorecard.read(archive, day))]
     if not cards or cards[-1].day != days[-1]:
         return None
-    try:
-        known = {told.episode.id: told.episode for told in episodes.read_ledger(archive.get(episodes.LEDGER)).told}
-    except DamagedError:  # the scorecard's notes say so
-        known = {}
+    known = {told.episode.id: told.episode for told in episodes.read(archive).told}
     known |= {episode.id: episode for episode in cards[-1].episodes}
     return Outlook(
         newest=cards[-1],

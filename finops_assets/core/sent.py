@@ -45,7 +45,7 @@ class Sent:
         """SENT, ALREADY_SENT or NOT_SENT."""
         if self.deliveries:
             return SENT
-        return ALREADY_SENT if self.stored else NOT_SENT
+        return ALREADY_SENT if self.stored or self.mailed else NOT_SENT
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -53,12 +53,12 @@ class Sent:
         return tuple(sorted({delivery.recipient for delivery in self.deliveries}))
 
     def __str__(self) -> str:
-        if self.stored is None:
+        if self.stored is None and self.mailed is None:
             why = f"the mail of {self.spoken_for_by} speaks for it"
             if self.newer_is_mailed:
                 why = f"the newer day {self.spoken_for_by} is mailed already"
             return f"{NOT_SENT}: {why} (finops resend {self.day} sends its own)"
-        if self.deliveries:
+        if self.deliveries and self.stored:
             what = f" of {self.stored.day}" if self.stored.day != self.day else ""
             revision = f"revision {self.stored.revision}{what}, " if what or self.stored.revision > 1 else ""
             return f"{revision}{SENT} to {len(self.recipients)} recipient(s)"

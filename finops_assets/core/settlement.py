@@ -8,9 +8,12 @@ object in the archive, so that the platform's every part and every process says 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from finops_assets.core.notes import json_note, read_note
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive
@@ -43,6 +46,22 @@ def settlement(day: date, today: date, unchanged: int = 0, stable_after: int = 0
     return STABLE if 0 < stable_after <= unchanged else PROVISIONAL
 
 
+@dataclass(frozen=True)
+class _Refresh:
+    """One refresh of the bill: its id, and when it was first seen."""
+
+    snapshot: str
+    seen: datetime
+
+
+@dataclass(frozen=True)
+class _Journal:
+    """The journal's object: refreshes, the oldest first, and for each day how many in a row have left it unchanged."""
+
+    refreshes: list[_Refresh]
+    unchanged: dict[date, int]
+
+
 class Journal:
     """Counts, for each day that is not closed, the refreshes of the bill that have left it unchanged.
 
@@ -66,27 +85,24 @@ class Journal:
             changed: days that it had otherwise, or not at all.
             today: days closed by today are forgotten.
         """
-        facts = self._read()
-        counts = {day: n for day, n in _counts(facts).items() if day >= first_open_day(today)}
-        if snapshot not in {seen["snapshot"] for seen in facts["refreshes"]}:
-            facts["refreshes"] = [*facts["refreshes"], {"snapshot": snapshot, "seen": at.isoformat()}][-KEPT:]
+        journal = self._read()
+        counts = {day: n for day, n in journal.unchanged.items() if day >= first_open_day(today)}
+        refreshes = journal.refreshes
+        if snapshot not in {seen.snapshot for seen in refreshes}:
+            refreshes = [*refreshes, _Refresh(snapshot, at)][-KEPT:]
             counts |= {day: counts.get(day, 0) + 1 for day in unchanged}
         counts |= dict.fromkeys(changed, 0)
-        facts["unchanged"] = {day.isoformat(): n for day, n in sorted(counts.items())}
+        facts = {
+            "refreshes": [{"snapshot": seen.snapshot, "seen": seen.seen.isoformat()} for seen in refreshes],
+            "unchanged": {day.isoformat(): n for day, n in sorted(counts.items())},
+        }
         self._archive.put(JOURNAL_PATH, json.dumps(facts, indent=1).encode())
 
     def settled(self, today: date) -> Callable[[date], str]:
         """Tells the settlement of any day as of today, from one look at the journal."""
-        counts = _counts(self._read())
+        counts = self._read().unchanged
         return lambda day: settlement(day, today, counts.get(day, 0), self._stable_after)
 
-    def _read(self) -> dict:
-        data = self._archive.get(JOURNAL_PATH)
-        try:
-            return dict(json.loads(data)) if data else {"refreshes": [], "unchanged": {}}
-        except ValueError:  # nothing but counts is lost: days are provisional until they are counted again
-            return {"refreshes": [], "unchanged": {}}
-
-
-def _counts(facts: Mapping) -> dict[date, int]:
-    return {date.fromisoformat(day): n for day, n in facts["unchanged"].items()}
+    def _read(self) -> _Journal:
+        """The journal; an empty one where it is damaged: days are provisional until they are counted again."""
+        return read_note(self._archive, JOURNAL_PATH, json_note(_Journal, "a journal", JOURNAL_PATH), _Journal([], {}))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.core import states
+from finops_assets.core import losses, states
 from finops_assets.core.compared import is_being_written
 from finops_assets.core.errors import BeingWrittenError, FinopsError
 from finops_assets.core.incidents import Incident, Incidents, Trouble
@@ -150,6 +150,8 @@ class Watch:
         # What nobody asked to keep is not begun by itself: of an empty archive, the newest day only.
         first = min(there, default=max(prints, default=until))
         new = tuple(day for day in prints if day not in there and day >= first)
+        if not compared.comparable:  # without an account map; the next run publishes it, which is news again
+            return News(state, new, (), ())
         # A day that is there and could not be described is damaged: a run of it writes it anew.
         restated = tuple(
             day for day in prints if day in there and (day not in archived or difference(prints[day], archived[day]))
@@ -371,6 +373,10 @@ class Watch:
                 if incident.untold:
                     self.incidents.break_(incident.kind, incident.subject, incident.trouble)
 
+    def tell_damaged_notes(self) -> None:
+        """Tell of notes of the archive that were damaged and put aside, and close what a person has looked at."""
+        losses.tell(self._archive, self.incidents)
+
     def _as_in_bill(self, days: Collection[date], look: Inspection, now: datetime) -> set[date]:
         """Those of the days that are as the bill has them now, or that it does not have any more; none if it is unread.
 
@@ -387,6 +393,8 @@ class Watch:
                 return equal
             compared = self.inspector.bill.compare(now, unknown)
         except FinopsError:
+            return equal
+        if not compared.comparable:
             return equal
         of = compared.archived
         return equal | {

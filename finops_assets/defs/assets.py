@@ -474,6 +474,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             if _runs(context, "ou_breakdown_parquet"):  # else this run has not held the days against the bill
                 watch.done(days, now, shown=not stale)
             watch.tell_restated(now)
+            watch.tell_damaged_notes()
         with explained(context):
             pictures = morning.pictures(done.stored) if done.stored else {}
         shown: dict[str, Any] = {name: show.image(png) for name, png in pictures.items()}

@@ -116,6 +116,7 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
             attempts.keep(look.not_whole)
             watch.count_failures(attempts)
             watch.tend(look, attempts, busy, now)
+            watch.tell_damaged_notes()
         except FinopsError as error:
             return blind(context, cursor, watch, THE_DAYS, error, now)
         sighted(context, cursor, watch, THE_DAYS, now)

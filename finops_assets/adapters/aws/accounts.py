@@ -16,13 +16,16 @@ from typing import Any
 from finops_assets.adapters.aws.session import AwsSession, explained
 from finops_assets.core.accounts import (
     ALWAYS,
+    COLUMNS,
     Membership,
     account_map,
     merge_snapshot,
     read_accounts_csv,
     write_accounts_csv,
 )
-from finops_assets.core.errors import AccountsError, FinopsError
+from finops_assets.core.errors import AccountsError, DamagedError, FinopsError
+from finops_assets.core.notes import json_note, parsing, put_aside, read_note
+from finops_assets.core.pipeline import published_map
 from finops_assets.core.ports import AccountMap, Archive
 
 HISTORY_PATH = "organization/accounts.csv"
@@ -91,10 +94,9 @@ class OrganizationsAccounts:
             AccountsError: the history in the archive contradicts itself.
             ArchiveError: the archive cannot be read or written.
         """
-        kept = self._archive.get(HISTORY_PATH)
-        memberships = read_accounts_csv(kept, HISTORY_PATH) if kept else []
-        told = self._archive.get(SNAPSHOT_PATH)
-        facts = json.loads(told or b"{}")
+        memberships = self._memberships()
+        known = read_note(self._archive, SNAPSHOT_PATH, _snapshot_facts, {})
+        facts = known
         client, day = self._session.client("organizations", self._role_arn), self._today()
         try:
             found = _snapshot(client)
@@ -105,15 +107,62 @@ class OrganizationsAccounts:
             outdated = f"the organization is shown as of {facts.get('day', 'an unknown day')}. {error}"
         else:
             outdated, facts = "", _facts(found, day)
-            self._keep(HISTORY_PATH, write_accounts_csv(merged), write_accounts_csv(memberships) if kept else None)
-            self._keep(SNAPSHOT_PATH, json.dumps(facts).encode(), told)
+            self._keep(HISTORY_PATH, write_accounts_csv(merged), memberships and write_accounts_csv(memberships))
+            self._keep(SNAPSHOT_PATH, json.dumps(facts).encode(), known and json.dumps(known).encode())
             memberships = merged
         table = account_map(memberships, ou_level=self._ou_level, history=self._history)
         return AccountMap(table, {**facts, "history": HISTORY_PATH}, outdated)
 
-    def _keep(self, path: str, data: bytes, there: bytes | None) -> None:
+    def _memberships(self) -> list[Membership]:
+        """The history; a damaged one is made anew from the published map, which says the same.
+
+        Raises:
+            AccountsError: somebody has edited it, and it contradicts itself.
+        """
+        data = self._archive.get(HISTORY_PATH)
+        if data is None:
+            return []
+        try:
+            return _history(data)
+        except DamagedError as error:
+            table = published_map(self._archive)
+            rows = [] if table is None else table.select(COLUMNS).to_pylist()
+            recovered = [Membership(**row) for row in rows]
+            # Never removed, only written over: no role may delete the history. Without a map, by the next snapshot.
+            instead = write_accounts_csv(recovered) if recovered else data
+            put_aside(self._archive, HISTORY_PATH, data, error.what, instead=instead)
+            return recovered
+
+    def _keep(self, path: str, data: bytes, there: bytes | object) -> None:
         if data != there:
             self._archive.put(path, data)
+
+
+def _history(data: bytes) -> list[Membership]:
+    """The memberships of the history's object.
+
+    Raises:
+        DamagedError: it is empty, cut, or no accounts.csv.
+        AccountsError: it is whole, and contradicts itself: somebody has edited it.
+    """
+    try:
+        return read_accounts_csv(data, HISTORY_PATH)
+    except AccountsError as error:
+        if data.startswith(COLUMNS[0].encode()) and data.endswith(b"\n"):
+            raise
+        raise DamagedError(error.what, where=HISTORY_PATH, fix="Put an earlier version of it back.") from None
+
+
+def _snapshot_facts(data: bytes) -> dict[str, str]:
+    """The facts of the newest snapshot.
+
+    Raises:
+        DamagedError: they are none.
+    """
+    facts = json_note(dict[str, str], "a snapshot's facts", SNAPSHOT_PATH)(data)
+    with parsing("a snapshot's facts", SNAPSHOT_PATH):
+        _day(facts)
+    return facts
 
 
 def _snapshot(client: Any) -> Snapshot:
