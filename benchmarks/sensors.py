@@ -47,7 +47,6 @@ def main() -> None:
                 archive.put(f"digests/{day}/r1/{name}", b"{}")
         older = [replace(there, day=LAST - timedelta(days=n)) for n in range(60, DAYS)]
         sim.platform.catalog.register(older)
-        sim.watch.note_refresh()()
         sim.sensors()
 
         def refresh_the_bill() -> None:

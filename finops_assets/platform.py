@@ -72,15 +72,18 @@ class Platform:
 
     def inspector(self) -> Inspector:
         """What tells the state of its days."""
+        from finops_assets.core import verification
+        from finops_assets.core.incidents import Incidents
         from finops_assets.core.inspection import Inspector
 
-        bill = self.settings.bill
+        bill, incidents = self.settings.bill, Incidents(self.archive, self.alerts, clock=utc_now)
         return Inspector(
             warehouse=self.warehouse,
             archive=self.archive,
             catalog=self.catalog,
             outbox=self.outbox,
             shown=self.preflight.shown,
+            known_damaged=lambda: verification.known_damaged(incidents),
             first_day=bill.first_day,
             complete_after=bill.complete_after_hours,
         )

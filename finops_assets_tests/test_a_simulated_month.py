@@ -2,15 +2,20 @@
 
 import csv
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from finops_assets.core.compared import COMPARED_PATH
+from finops_assets.core.schemas import day_path, scorecard_path
 from finops_assets.core.watch import FRESHNESS
 from finops_assets.platform import Platform
 from finops_assets.simulation import Simulation, crashing
@@ -44,6 +49,12 @@ CRASHES = {
     date(2025, 9, 9): ("outbox", "deliver", "digest_email"),
 }
 """Day whose run crashes, in which part, and the asset that fails by it."""
+
+LOST_DASHBOARD, LOST_NOTE, ALTERED, LOST_SCORECARDS, CUT = (date(2025, 9, day) for day in (21, 23, 24, 25, 28))
+"""On the noon after which day the dashboard is deleted, a note emptied, rows altered, scorecards lost; and the day
+whose bill cannot be read from midnight to noon."""
+
+ALTERED_DAY, UNSCORED = date(2025, 9, 5), [date(2025, 9, day) for day in (12, 13, 14)]
 
 TRIES = 3
 """A step that crashes is tried twice more; the run fails when all three have."""
@@ -125,6 +136,9 @@ def live(month: Month, crashes: Crashes, day: date) -> None:
     sim.at(morning, "03:00")
     if day not in OUTAGE | LATE:
         sim.deliver(day, newest)
+    if day == CUT:
+        for file in sim.bill.rglob("*.parquet"):
+            file.write_bytes(file.read_bytes()[:100])
     sim.sensors()
     for clock in ("03:01", "03:20", "04:00"):
         sim.at(morning, clock)
@@ -132,13 +146,50 @@ def live(month: Month, crashes: Crashes, day: date) -> None:
     sim.morning(day)
     sim.at(morning, "07:30")
     # A run of the checks takes longer than all else of a quiet morning.
-    month.checks[day] = sim.checks() if day in LATE | OUTAGE | CRASHES.keys() else not any(freshness(sim))
+    told = LATE | OUTAGE | {CUT} | CRASHES.keys()
+    month.checks[day] = sim.checks() if day in told else not any(freshness(sim))
     sim.at(morning, "11:00")
-    if day in LATE:
+    if day in LATE or day == CUT:
         sim.deliver(day, newest)
     sim.sensors()
     sim.at(morning, "12:00")
     sim.sensors()
+    spoil(sim, day, morning)
+
+
+def spoil(sim: Simulation, day: date, morning: date) -> None:
+    """What happens to the home itself at noon of some days; then the sensors look until the evening."""
+    archive = sim.platform.settings.archive_folder
+    if day == LOST_DASHBOARD:
+        sim.platform.settings.dashboard_file.unlink()
+    elif day == LOST_NOTE:
+        (archive / COMPARED_PATH).write_bytes(b"")
+    elif day == ALTERED:
+        alter(archive / day_path(ALTERED_DAY))
+        sim.at(morning, "12:30")
+        assert not sim.verification()
+    elif day == LOST_SCORECARDS:
+        for lost in UNSCORED:
+            (archive / scorecard_path(lost)).unlink()
+    else:
+        return
+    for clock in ("13:00", "13:01", "14:00"):
+        sim.at(morning, clock)
+        sim.sensors()
+    if day == LOST_NOTE:  # somebody has looked at the copy
+        shutil.rmtree(archive / "damaged")
+        sim.sensors()
+    if day == ALTERED:
+        assert sim.verification()
+
+
+def alter(file: Path) -> None:
+    """Exchange two costs: rows, total and footer stay as they were."""
+    table = pq.read_table(file, partitioning=None)
+    said, costs = table.schema.metadata, table["dailycost"].to_pylist()
+    costs[0], costs[-1] = costs[-1], costs[0]
+    table = table.set_column(4, table.schema.field(4), pa.array(costs)).replace_schema_metadata(said)
+    pq.write_table(table, file, compression="snappy")
 
 
 def freshness(sim: Simulation) -> list[str]:
@@ -203,7 +254,10 @@ def test_every_incident_has_exactly_one_alert_and_one_all_clear(month: Month) ->
     days_late = {"source_late": 3}
     assert Counter(incident.kind for incident in incidents) == {
         **days_late,
-        "run_failed": len(CRASHES) - 1,
+        "run_failed": len(CRASHES) - 1 + 1,  # the deadline of the day whose bill is cut
+        "cannot_look": 1,
+        "damaged_day": 1,
+        "damaged_note": 1,
         "dashboard_failed": 1,
         "restated": sum(map(len, RESTATED.values())),
     }
@@ -259,7 +313,7 @@ def test_the_ledger_adds_up_to_what_changed(month: Month) -> None:
 
 def test_the_checks_of_the_morning_tell_the_mornings_apart(month: Month) -> None:
     """At 07:30 they are red where the day was not there, and green on all other mornings, whatever ran in between."""
-    assert {day for day, green in month.checks.items() if not green} == LATE | OUTAGE
+    assert {day for day, green in month.checks.items() if not green} == LATE | OUTAGE | {CUT}
     assert len(FRESHNESS) == 5
 
 

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from finops_assets import cli
 from finops_assets.cli import main
-from finops_assets.core import states
+from finops_assets.core import states, verification
 from finops_assets.core.repair import REFRESH, plan, work_of
 from finops_assets.core.schemas import day_path, scorecard_path
 from finops_assets.core.watch import FRESHNESS, Attempts
@@ -32,14 +32,15 @@ from finops_assets.settings import load_settings
 LAST = date(2025, 9, 12)
 DAYS = [LAST - timedelta(days=5 - n) for n in range(6)]
 MIDDLE = DAYS[2]
-NOW = datetime(2025, 9, 13, 8, tzinfo=UTC)
+WRITTEN, NOW = datetime(2025, 9, 13, 7, tzinfo=UTC), datetime(2025, 9, 13, 8, tzinfo=UTC)
+"""When the bill was written, long enough ago that nobody is still copying it; and when it is looked at."""
 
 
 def bill_of(folder: Path, middle: str = "3.00") -> None:
     lines = [line("5.00", start=at(day)) for day in DAYS] + [line(middle, start=at(MIDDLE), service="S3")]
     file = make_bill(folder / "bill", lines)
     for each in file.rglob("*") if file.is_dir() else [file]:
-        os.utime(each, (NOW.timestamp(), NOW.timestamp()))
+        os.utime(each, (WRITTEN.timestamp(), WRITTEN.timestamp()))
 
 
 def settings_of(folder: Path) -> dict[str, str]:
@@ -140,7 +141,7 @@ def lose_the_bills_day_and_the_object(folder: Path) -> None:
     lines = [line("5.00", start=at(day)) for day in DAYS if day != MIDDLE]
     file = make_bill(folder / "bill", lines)
     for each in file.rglob("*") if file.is_dir() else [file]:
-        os.utime(each, (NOW.timestamp(), NOW.timestamp()))
+        os.utime(each, (WRITTEN.timestamp(), WRITTEN.timestamp()))
     lose(day_path)(folder)
 
 
@@ -258,6 +259,20 @@ def test_what_is_named_as_the_remedy_mends_it(
     assert json.loads(said("gaps", "--json")) == []
 
 
+def test_a_day_that_the_nightly_proof_found_damaged_is_known_to_all(home: Path) -> None:
+    """What only reading every row can find is seen by the cheap look from then on, in the same words, and mended."""
+    alter_the_rows(home)
+    platform = platform_of(home)
+    watch = build_watch(platform, clock=lambda: NOW)
+    verification.tell(watch.incidents, list(verification.verify(platform.archive, DAYS)))
+    (gap,) = json.loads(said("gaps", "--json"))
+    assert [(g.first, g.cause, g.detail) for g in watch.look(NOW).gaps] == [(MIDDLE, "damaged object", gap["detail"])]
+    assert f"damaged object: {MIDDLE}" in said("status")
+    assert run_days(platform, MIDDLE, MIDDLE, clock=lambda: NOW).errors == ()
+    assert watch.look(NOW).gaps == ()
+    assert watch.incidents.open(verification.KIND) == []
+
+
 def test_an_incident_heals_when_the_day_equals_the_bill_not_when_the_old_object_is_whole(home: Path) -> None:
     """A run failed as the bill could not be read: nothing is all clear while it cannot, whatever the archive has."""
     watch = build_watch(platform_of(home), clock=lambda: NOW)
@@ -275,7 +290,7 @@ def test_an_incident_heals_when_the_day_equals_the_bill_not_when_the_old_object_
         assert [incident.subject for incident in watch.incidents.open("run_failed")] == [str(MIDDLE)]
     for file, data in files.items():
         file.write_bytes(data)
-        os.utime(file, (NOW.timestamp(), NOW.timestamp()))
+        os.utime(file, (WRITTEN.timestamp(), WRITTEN.timestamp()))
     later = NOW + timedelta(hours=2)
     watch = build_watch(platform_of(home), clock=lambda: later)
     watch.tend(watch.look(later), Attempts(15), (), later)

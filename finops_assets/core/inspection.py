@@ -101,6 +101,7 @@ class Inspector:
     Args:
         warehouse, archive, catalog, outbox: the parts that are looked at.
         shown: tells what the dashboard shows now; None where there is none.
+        known_damaged: gives the days that the nightly proof has found damaged, and how.
         first_day: bill.first_day.
         complete_after: bill.complete_after_hours.
     """
@@ -113,11 +114,13 @@ class Inspector:
         catalog: Catalog,
         outbox: Outbox,
         shown: Callable[[], Shown | None],
+        known_damaged: Callable[[], Mapping[date, str]] = dict,
         first_day: date,
         complete_after: float = 0.0,
     ) -> None:
         self._warehouse, self._archive, self._catalog, self._outbox = warehouse, archive, catalog, outbox
         self._shown, self._first_day, self._complete_after = shown, first_day, complete_after
+        self._known_damaged = known_damaged
         self.bill = BillComparison(warehouse, archive)
 
     # --- cheap ----------------------------------------------------------------------------------------------------
@@ -160,6 +163,7 @@ class Inspector:
         known = {d: of for d, (at, of) in (compared.archived if compared else {}).items() if is_of(written, d, at)}
         since |= (compared.prints.keys() & written.keys()) - known.keys() if compared else set()
         described, damaged = described_days(self._archive, sorted(since))
+        damaged |= {day: fault for day, fault in self._known_damaged().items() if day in written}
         facts = Facts(
             covered=frozenset(in_bill) | (written.keys() if absent else frozenset()),
             prints=compared.prints if compared else {},

@@ -120,11 +120,17 @@ def tell(incidents: Incidents, verdicts: Sequence[Verdict]) -> None:
         incidents: where they are kept and told.
         verdicts: on every day of the archive.
     """
-    tried = "nothing by itself: the object stays as it is until its day is run"
+    tried = "the day is run by itself, which writes it anew from the bill; what it was stays as a version"
     damaged = [verdict for verdict in verdicts if verdict.fault]
     incidents.settle(
         KIND, {str(v.day): Trouble(f"{v.path} {v.fault}", tried, v.mend, about=str(v.day)) for v in damaged}
     )
+
+
+def known_damaged(incidents: Incidents) -> dict[date, str]:
+    """The days that were found damaged and are not mended yet, and how."""
+    found = {date.fromisoformat(incident.subject): incident.trouble.cause for incident in incidents.open(KIND)}
+    return {day: cause.removeprefix(f"{day_path(day)} ") for day, cause in found.items()}
 
 
 def mended(archive: Archive, incidents: Incidents, days: Iterable[date]) -> None:
