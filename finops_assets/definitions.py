@@ -83,7 +83,7 @@ def build_definitions(
             "receipts": dg.ResourceDefinition.hardcoded_resource(platform.receipts),
             "watch": watch,
             "heartbeat": Heartbeat(
-                platform.archive, platform.heartbeats, faults=watch.freshness, deadline=watch.deadline
+                platform.archive, platform.heartbeats, faults=watch.faults_of_the_morning, deadline=watch.deadline
             ),
             "morning": watch.morning,
             "scoring": platform.scoring(),

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from finops_assets.core.doctor import Finding
 from finops_assets.core.errors import FinopsError
+from finops_assets.core.notes import json_note, read_note
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive, HeartbeatChannel
@@ -91,14 +92,12 @@ class Heartbeat:
         return tuple(failed.values())
 
     def _read(self, path: str) -> Note | None:
-        data = self._archive.get(path)
-        if data is None:
+        if self._archive.get(path) is None:
             return None
-        try:
-            facts = json.loads(data)
-            return Note(datetime.fromisoformat(facts["tried_at"]), dict(facts["sent"]), dict(facts["failed"]))
-        except (KeyError, TypeError, ValueError):  # damaged: rather twice than not at all
-            return Note(datetime.min.replace(tzinfo=UTC))
+        # Of a damaged one, rather twice than not at all.
+        return read_note(
+            self._archive, path, json_note(Note, "a note of a heartbeat", path), Note(datetime.min.replace(tzinfo=UTC))
+        )
 
 
 def _json(note: Note) -> bytes:

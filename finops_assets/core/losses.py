@@ -63,6 +63,7 @@ LOSSES = {
     "restatements/": Loss(
         "what one rewriting of a day has changed", "the table restatements and the month's evidence do not hold it"
     ),
+    "heartbeats/": Loss("whether a day's heartbeat was sent", "it may be sent twice"),
     "own-cost/": Loss("what a run's queries or mails took", "the digest's line of the platform's own cost lacks it"),
 }
 """By the beginning of a note's path; of several that fit, the first holds."""

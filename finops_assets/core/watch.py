@@ -195,6 +195,10 @@ class Watch:
             TOLD: "; ".join(untold),
         }
 
+    def faults_of_the_morning(self, now: datetime) -> dict[str, str]:
+        """The promises of FRESHNESS about the newest day that is due; an older day has its own alert."""
+        return {name: fault for name, fault in self.freshness(now).items() if name != WHOLE}
+
     # --- incidents ------------------------------------------------------------------------------------------------
 
     def failed(
