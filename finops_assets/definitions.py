@@ -104,7 +104,7 @@ def build_watch(
     from finops_assets.core.incidents import Incidents
     from finops_assets.core.morning import Morning, Thresholds
     from finops_assets.core.settlement import Journal
-    from finops_assets.core.state_notes import dashboard_note, days_note
+    from finops_assets.core.state_notes import state_notes
     from finops_assets.core.watch import Watch
     from finops_assets.defs.jobs import deadline_by
 
@@ -129,8 +129,7 @@ def build_watch(
             thresholds,
             journal,
             editions=mail.by_ou,
-            dashboard=partial(dashboard_note, inspector),
-            days_state=partial(days_note, inspector),
+            notes=partial(state_notes, inspector),
         ),
         journal=journal,
         incidents=Incidents(

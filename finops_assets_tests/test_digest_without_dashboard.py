@@ -16,7 +16,7 @@ from finops_assets.adapters.aws.dashboard import QuickSightDataSet
 from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.core.digest import UNKNOWN_DASHBOARD, dashboard_words
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.state_notes import dashboard_note
+from finops_assets.core.state_notes import state_notes
 from finops_assets.definitions import build_definitions, build_watch
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.jobs import JOB
@@ -28,6 +28,7 @@ from finops_assets_tests.aws import StandIn
 
 LAST = date(2025, 9, 30)
 BEFORE = LAST - timedelta(days=1)
+MORNING = datetime.combine(LAST + timedelta(days=1), datetime.min.time(), UTC) + timedelta(hours=8)
 FIRST = LAST - timedelta(days=4)
 OF_BEFORE = "The dashboard is of Mon 29 Sep 2025: its refresh with 30 Sep has not succeeded yet."
 OU = "Workloads/Prod"
@@ -186,7 +187,7 @@ def test_a_digest_beside_a_dashboard_that_works_says_nothing_of_it(platform: Pla
     order = steps(outcome.run_id)
     assert order.index(("quicksight_dataset", "success")) < order.index(("digest_email", "start"))
     assert not any("has not succeeded yet" in text for text in texts(platform, LAST))
-    assert dashboard_note(platform.inspector()) == ""
+    assert state_notes(platform.inspector(), MORNING).dashboard == ""
 
 
 # --- on AWS -------------------------------------------------------------------------------------------------------
@@ -239,7 +240,7 @@ def test_quicksight_holds_up_no_digest(
     assert run(on_the_stand_in, LAST).errors == ()
     assert len(aws.mail.sent) == len(RECIPIENTS)
     assert aws.quicksight.ingestions[-1].status == "COMPLETED"
-    assert dashboard_note(on_the_stand_in.inspector()) == ""
+    assert state_notes(on_the_stand_in.inspector(), MORNING).dashboard == ""
 
 
 # --- the sentence -------------------------------------------------------------------------------------------------
@@ -270,9 +271,12 @@ def test_a_dashboard_that_cannot_be_looked_at_is_said_to_be_unknown(platform: Pl
         raise FinopsError("quicksight:ListIngestions was refused")
 
     run(platform, LAST)
-    assert dashboard_note(platform.inspector()) == ""
+    assert state_notes(platform.inspector(), MORNING).dashboard == ""
     preflight = SimpleNamespace(shown=refused)
-    assert dashboard_note(dataclasses.replace(platform, preflight=preflight).inspector()) == UNKNOWN_DASHBOARD
+    assert (
+        state_notes(dataclasses.replace(platform, preflight=preflight).inspector(), MORNING).dashboard
+        == UNKNOWN_DASHBOARD
+    )
 
 
 def test_nothing_else_of_the_mail_changes(platform: Platform) -> None:

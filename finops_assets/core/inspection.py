@@ -27,6 +27,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class DashboardState:
+    """What the dashboard shows of the archive.
+
+    Attributes:
+        newest: the newest day that it shows; None where it shows none.
+        outdated: archived days that it does not show, or not as they are archived, ascending.
+        unknown: why it could not be looked at.
+    """
+
+    newest: date | None
+    outdated: tuple[date, ...] = ()
+    unknown: str = ""
+
+
+@dataclass(frozen=True)
 class Inspection:
     """Every expected day's state.
 
@@ -36,6 +51,7 @@ class Inspection:
         states: the days, ascending, and their state.
         asked, in_bill: what the bill said of days that the archive does not have; the next cheap one is given them, so
             that the bill is asked again only when it has changed.
+        since_refresh: archived days that were written since the dashboard's last refresh.
         unknown: links that could not be looked at, and why.
     """
 
@@ -44,6 +60,7 @@ class Inspection:
     states: Mapping[date, DayState]
     asked: str = ""
     in_bill: frozenset[date] = frozenset()
+    since_refresh: tuple[date, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -63,6 +80,22 @@ class Inspection:
         return frozenset(day for day, state in self.states.items() if not state.whole)
 
     @property
+    def dashboard(self) -> DashboardState:
+        """What the dashboard shows of the archive."""
+        shown, facts = self.facts.shown, self.facts
+        if states.DASHBOARD in self.unknown:
+            return DashboardState(None, unknown=self.unknown[states.DASHBOARD])
+        if shown is None:
+            return DashboardState(None, tuple(facts.archived))
+        if facts.behind:
+            outdated = self.since_refresh or (facts.newest,)
+        else:
+            read = (there for there in facts.archived.values() if there)
+            outdated = tuple(there.day for there in read if states.shown_fault(shown, there))
+        newest = shown.newest_day or max(facts.archived.keys() - set(outdated), default=None)
+        return DashboardState(newest, outdated)
+
+    @property
     def summary(self) -> str:
         """Whether all days are whole, in one line."""
         unknown = [f" The {link} could not be looked at: {why}" for link, why in self.unknown.items()]
@@ -78,21 +111,6 @@ class Inspection:
     @property
     def _of_the_bill(self) -> str:
         return f" The bill cannot be read: {self.facts.unreadable}" if self.facts.unreadable else ""
-
-
-@dataclass(frozen=True)
-class DashboardState:
-    """What the dashboard shows of the archive.
-
-    Attributes:
-        newest: the newest day that it shows; None where it shows none.
-        outdated: archived days that it does not show, or not as they are archived, ascending.
-        unknown: why it could not be looked at.
-    """
-
-    newest: date | None
-    outdated: tuple[date, ...] = ()
-    unknown: str = ""
 
 
 class Inspector:
@@ -159,7 +177,8 @@ class Inspector:
         registered, unknown = self._catalog.registered(), {}
         shown, behind = self._dashboard(written, unknown)
         # Of a day that was written since, its own numbers are needed: to hold the bill or the dashboard against it.
-        since = set(states.written_since(shown, written)) if shown and shown.totals and not behind else set()
+        since_refresh = states.written_since(shown, written) if shown else []
+        since = set(since_refresh) if shown and shown.totals and not behind else set()
         known = {d: of for d, (at, of) in (compared.archived if compared else {}).items() if is_of(written, d, at)}
         since |= (compared.prints.keys() & written.keys()) - known.keys() if compared else set()
         described, damaged = described_days(self._archive, sorted(since))
@@ -184,6 +203,7 @@ class Inspector:
             states={day: states.state_of(day, facts) for day in days},
             asked=question,
             in_bill=frozenset(absent) & set(in_bill),
+            since_refresh=tuple(since_refresh),
             unknown=unknown,
         )
 
@@ -253,23 +273,6 @@ class Inspector:
         return [day for day in covered if day <= min(until or yesterday, yesterday)]
 
     # --- the other links ------------------------------------------------------------------------------------------
-
-    def dashboard(self) -> DashboardState:
-        """What the dashboard itself shows now; costs no query, and reads days that were written since its refresh."""
-        written, unknown = self._archive.written(), {}
-        shown, behind = self._dashboard(written, unknown)
-        if unknown:
-            return DashboardState(None, unknown=unknown[states.DASHBOARD])
-        if shown is None:
-            return DashboardState(None, tuple(written))
-        since = states.written_since(shown, written)
-        if shown.totals:
-            described, _ = described_days(self._archive, since)
-            outdated = [day for day, there in described.items() if states.shown_fault(shown, there)]
-        else:
-            outdated = [] if shown.newest_day and not behind else since or [max(written)]
-        newest = shown.newest_day or max(written.keys() - set(outdated), default=None)
-        return DashboardState(newest, tuple(outdated))
 
     def _dashboard(self, written: Mapping[date, datetime], unknown: dict[str, str]) -> tuple[Shown | None, str]:
         """What the dashboard shows, and how it is older than the archive as a whole."""

@@ -28,6 +28,7 @@ from finops_assets.core.schemas import day_path
 from finops_assets.core.scoring import read as read_scorecard
 from finops_assets.core.sent import Sent
 from finops_assets.core.settlement import Journal, first_open_day, settlement
+from finops_assets.core.state_notes import StateNotes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,6 +62,7 @@ class _Rendered:
     """A digest with its editions and the executives' PDF, and the earlier days that it speaks for.
 
     `says` is each day's total that the readers learn from it, by the OU of their edition; the whole's by an empty name.
+    `notes` is what it says of the platform's state.
     """
 
     digest: Digest
@@ -68,6 +70,7 @@ class _Rendered:
     pdf: bytes
     says: Mapping[str, Mapping[date, Decimal]]
     covers: Sequence[date]
+    notes: StateNotes
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,8 @@ class Morning:
         thresholds: when a changed day is told.
         journal: tells how final days are; without one, by the calendar alone.
         editions: OU paths that somebody gets an edition of.
-        dashboard: a sentence about a dashboard that does not show what is archived; empty where it does. It is asked
-            when a digest is made, after the run has refreshed the dashboard or failed to.
-        days_state: whether all archived days are whole as of a time, in a line.
+        notes: what the digest says of the platform's state. It is asked when a digest is made, after the run has
+            refreshed the dashboard or failed to.
     """
 
     def __init__(
@@ -106,12 +108,12 @@ class Morning:
         thresholds: Thresholds = Thresholds(),
         journal: Journal | None = None,
         editions: Collection[str] = (),
-        dashboard: Callable[[], str] = str,
-        days_state: Callable[[datetime], str] = lambda _: "",
+        notes: Callable[[datetime], StateNotes] = lambda _: StateNotes(),
     ) -> None:
         self._archive, self._outbox, self._prefix, self._links = archive, outbox, subject_prefix, links
         self._drawing, self._thresholds, self._journal = drawing or Drawing(), thresholds, journal
-        self._editions, self.dashboard_note, self.days_state = tuple(editions), dashboard, days_state
+        self._editions, self._look = tuple(editions), notes
+        self._noted: tuple[datetime, StateNotes] | None = None
         self._ahead: tuple[tuple, Future[_Rendered]] | None = None
 
     def prepare(
@@ -119,7 +121,7 @@ class Morning:
     ) -> None:
         """Begin to render the digest that `send` with these arguments will ask for, while the dashboard is refreshed.
 
-        Where the dashboard is not current afterwards, it is rendered again, as it must say so. Nothing is stored or
+        Where it would say something else of dashboard and days afterwards, it is rendered again. Nothing is stored or
         sent; what goes wrong here is said by `send`.
         """
         day = days[-1]
@@ -129,8 +131,8 @@ class Morning:
         revision = self._outbox.newest_revision(day) + 1
         together = sorted({*days, *asked})
         beside = ThreadPoolExecutor(1)
-        ahead = beside.submit(self._render, together, there, revision=revision, now=now, dashboard="")
-        self._ahead = _work(together, there, revision, now, dashboard=""), ahead
+        ahead = beside.submit(self._ahead_of_the_dashboard, together, there, revision, now)
+        self._ahead = _work(together, there, revision, now), ahead
         beside.shutdown(wait=False)
 
     def send(
@@ -263,7 +265,7 @@ class Morning:
             over = datetime.combine(day + timedelta(days=1), datetime.min.time(), now.tzinfo)
             late = Late(day, int((now - over).total_seconds() // 3600), written)
             there = self._described(through)
-            made = self._render([through], there, revision=1, now=now, late=late, dashboard=self.dashboard_note())
+            made = self._render([through], there, revision=1, now=now, late=late, notes=self.notes(now))
             says = {ou: {d: total for d, total in of.items() if d != through} for ou, of in made.says.items()}
             stored = self._stored(replace(made, says=says), f"late, {there.fingerprint}", now, late=True)
         return self._delivered(day, stored)
@@ -306,14 +308,29 @@ class Morning:
     ) -> Stored:
         """Render and store the digest of the last of these days; `alone`, it speaks for no other day."""
         ahead, self._ahead = self._ahead, None
-        dashboard = self.dashboard_note()
-        if ahead and not alone and ahead[0] == _work(days, there, revision, now, dashboard):
+        notes = self._look(now)
+        self._noted = now, notes
+        made = None
+        if ahead and not alone and ahead[0] == _work(days, there, revision, now):
             made = ahead[1].result()
-        else:
-            made = self._render(days, there, revision=revision, now=now, dashboard=dashboard, alone=alone)
+        if made is None or made.notes != notes:
+            made = self._render(days, there, revision=revision, now=now, notes=notes, alone=alone)
         # Before the digest is stored: a crash between the two would lose the note, as the retry finds the digest.
         self._outbox.cover(made.covers, by=there.day, revision=made.digest.revision)
         return self._stored(made, there.fingerprint, now)
+
+    def notes(self, now: datetime) -> StateNotes:
+        """What the digest says of the platform's state; of one that was made at this time, what it says."""
+        if self._noted is None or self._noted[0] != now:
+            self._noted = now, self._look(now)
+        return self._noted[1]
+
+    def _ahead_of_the_dashboard(
+        self, days: Sequence[date], there: PublishedDay, revision: int, now: datetime
+    ) -> _Rendered:
+        """The digest as it will be if the refresh that is under way succeeds."""
+        notes = replace(self._look(now), dashboard="")
+        return self._render(days, there, revision=revision, now=now, notes=notes)
 
     def _stored(self, made: _Rendered, fingerprint: str, now: datetime, *, late: bool = False) -> Stored:
         return self._outbox.store(
@@ -372,7 +389,7 @@ class Morning:
         *,
         revision: int,
         now: datetime,
-        dashboard: str,
+        notes: StateNotes,
         late: Late | None = None,
         alone: bool = False,
     ) -> _Rendered:
@@ -381,7 +398,6 @@ class Morning:
         # One that says that a bill is late speaks for no other day: its own digest, which follows, does.
         covers = [] if late or alone else self._unmailed(days)
         figures_of = self._figures(there, now, covers=covers, late=late)
-        state = self.days_state(now)
 
         def rendered(figures: DigestFigures) -> Digest:
             month = digest.month_chart_spec(figures)
@@ -391,15 +407,15 @@ class Morning:
                 month_png=self._drawing.chart(month) if month else b"",
                 revision=revision,
                 prefix=self._prefix,
-                dashboard=dashboard,
-                state=state,
+                dashboard=notes.dashboard,
+                state=notes.days,
             )
 
         figures = {ou: figures_of(ou) for ou in ("", *self._editions)}
         made = {ou: rendered(of) for ou, of in figures.items()}
         says = {ou: {move.day: move.new for move in of.restated} | {of.day: of.total} for ou, of in figures.items()}
         pdf = b"" if late else self._pdf(figures[""], revision)
-        return _Rendered(made.pop(""), made, pdf, says, covers)
+        return _Rendered(made.pop(""), made, pdf, says, covers, notes)
 
     def _figures(
         self, there: PublishedDay, now: datetime, *, covers: Sequence[date] = (), late: Late | None = None
@@ -493,9 +509,9 @@ def _others(stored: Stored) -> tuple[date, ...]:
     return tuple(day for day in stored.says if day != stored.day)
 
 
-def _work(days: Sequence[date], there: PublishedDay, revision: int, now: datetime, dashboard: str) -> tuple:
+def _work(days: Sequence[date], there: PublishedDay, revision: int, now: datetime) -> tuple:
     """What a digest is made of: of the time, only the day counts."""
-    return tuple(days), there.fingerprint, revision, now.date(), dashboard
+    return tuple(days), there.fingerprint, revision, now.date()
 
 
 def _facts(day: PublishedDay, settled: str) -> DayFacts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,17 +12,27 @@ if TYPE_CHECKING:
     from finops_assets.core.inspection import Inspector
 
 
-def dashboard_note(inspector: Inspector) -> str:
-    """The sentence for the digest; empty where the dashboard shows every day as it is archived."""
+@dataclass(frozen=True)
+class StateNotes:
+    """What a digest says beside its figures.
+
+    Attributes:
+        dashboard: a sentence where the dashboard does not show every day as it is archived; else empty.
+        days: whether all archived days are whole, in a line.
+    """
+
+    dashboard: str = ""
+    days: str = ""
+
+
+def state_notes(inspector: Inspector, now: datetime) -> StateNotes:
+    """The notes as of now (aware, UTC); what cannot be looked at is said, and does not hold up the digest."""
     from finops_assets.core.digest import UNKNOWN_DASHBOARD, dashboard_words
 
-    board = inspector.dashboard()
-    return UNKNOWN_DASHBOARD if board.unknown else dashboard_words(board.newest, board.outdated)
-
-
-def days_note(inspector: Inspector, now: datetime) -> str:
-    """Whether all archived days are whole, in a line; a part that cannot be looked at does not hold up the digest."""
     try:
-        return inspector.cheap(now).summary_for_readers
+        look = inspector.cheap(now)
     except FinopsError as error:
-        return f"it is not known whether all days are whole: {error.what}"
+        return StateNotes(UNKNOWN_DASHBOARD, f"it is not known whether all days are whole: {error.what}")
+    board = look.dashboard
+    sentence = UNKNOWN_DASHBOARD if board.unknown else dashboard_words(board.newest, board.outdated)
+    return StateNotes(sentence, look.summary_for_readers)

@@ -465,22 +465,22 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             done = morning.send(days, now, **_mail_request(context))
             missing = pipeline.missing_days(archive.days(), clock().date() - timedelta(days=1))
             note_mails(archive, done.deliveries, now.date())
-            stale = morning.dashboard_note()
+            notes = morning.notes(now)
         context.log.info("digest: %s", done)
         numbers = {"DaysMissing": len(missing)} | ({"DayCost": float(done.stored.total)} if done.stored else {})
         numbers |= {"DigestSent": 1} if done.deliveries else {}
         _measure(context, metrics, numbers | _run_seconds(context))
         with _told(context):
             if _runs(context, "ou_breakdown_parquet"):  # else this run has not held the days against the bill
-                watch.done(days, now, shown=not stale)
+                watch.done(days, now, shown=not notes.dashboard)
             watch.tell_restated(now)
             watch.tell_damaged_notes()
         with explained(context):
             pictures = morning.pictures(done.stored) if done.stored else {}
         shown: dict[str, Any] = {name: show.image(png) for name, png in pictures.items()}
-        shown["days"] = morning.days_state(now)
-        if stale:
-            shown["dashboard"] = stale
+        shown["days"] = notes.days
+        if notes.dashboard:
+            shown["dashboard"] = notes.dashboard
         context.add_asset_metadata(shown, partition_key=str(days[-1]))
         give_sign_of_life(heartbeat, now, context.log.warning)
         return dg.MaterializeResult(metadata=show.sent(done))
