@@ -100,8 +100,8 @@ data "aws_iam_policy_document" "task" {
     actions = ["s3:DeleteObject"]
     resources = [
       for prefix in [
-        local.staging_prefix, "account-ou-map/", "anomalies/", "dashboard/", "digests/", "drivers/", "incidents/",
-        "ou-scorecards/", "own-cost/", "refreshes/", "restatements/"
+        local.staging_prefix, "account-ou-map/", "anomalies/", "digests/", "drivers/", "heartbeats/",
+        "incidents/", "ou-scorecards/", "own-cost/", "refreshes/", "restatements/"
       ] : "${local.bucket_arn}/${prefix}*"
     ]
   }

@@ -9,6 +9,7 @@ import dagster as dg
 from finops_assets.core import verification
 from finops_assets.core.ports import Archive
 from finops_assets.core.watch import Watch
+from finops_assets.defs.alerts import TOLD
 from finops_assets.settings import Settings
 
 JOB = "nightly_verification"
@@ -35,7 +36,7 @@ def verify_every_day(
     )
     if found.damaged:
         lines = [f"{verdict.path} {verdict.fault}. Run `finops run --date {verdict.day}`." for verdict in found.damaged]
-        raise dg.Failure("\n".join(lines), allow_retries=False)
+        raise dg.Failure("\n".join(lines), metadata={TOLD: verification.KIND}, allow_retries=False)
 
 
 @dg.job(name=JOB, description="Every archived day is proved by its content (`finops verify`).")
