@@ -82,7 +82,7 @@ class Platform:
             archive=self.archive,
             catalog=self.catalog,
             outbox=self.outbox,
-            shown=self.preflight.shown,
+            shown=lambda: self.preflight.shown(),
             known_damaged=lambda: verification.known_damaged(incidents),
             first_day=bill.first_day,
             complete_after=bill.complete_after_hours,

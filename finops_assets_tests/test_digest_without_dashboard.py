@@ -31,6 +31,7 @@ BEFORE = LAST - timedelta(days=1)
 MORNING = datetime.combine(LAST + timedelta(days=1), datetime.min.time(), UTC) + timedelta(hours=8)
 FIRST = LAST - timedelta(days=4)
 OF_BEFORE = "The dashboard is of Mon 29 Sep 2025: its refresh with 30 Sep has not succeeded yet."
+GONE = "There is no dashboard: its refresh has not succeeded yet."
 OU = "Workloads/Prod"
 WITHOUT_BOTH = (
     "account_ou_map",
@@ -121,12 +122,12 @@ def test_the_digest_goes_out_and_says_of_which_day_the_dashboard_is(platform: Pl
     assert platform.outbox.mailed(LAST).state == "sent"
     said = texts(platform, LAST)
     assert len(said) == 4, "the whole and an edition, HTML and text"
-    assert all(OF_BEFORE in text for text in said)
+    assert all(GONE in text for text in said)
     assert incidents(platform) == ["dashboard_failed"]
     with dg.DagsterInstance.get() as instance:
         assert instance.get_run_by_id(outcome.run_id).status == dg.DagsterRunStatus.FAILURE
         event = instance.get_latest_materialization_event(dg.AssetKey("digest_email"))
-    assert OF_BEFORE in event.asset_materialization.metadata["dashboard"].value
+    assert GONE in event.asset_materialization.metadata["dashboard"].value
 
     page.rmdir()
     mails = sorted(platform.settings.outbox_folder.glob("*.eml"))
@@ -151,7 +152,7 @@ def test_a_range_says_so_too(platform: Platform) -> None:
     (error,) = run(platform, FIRST, LAST).errors
     assert error.startswith("quicksight_dataset: ")
     assert platform.outbox.mailed(LAST).state == "sent"
-    assert all("There is no dashboard yet: its refresh has not succeeded" in text for text in texts(platform, LAST))
+    assert all(GONE in text for text in texts(platform, LAST))
 
 
 def job_of_the_environment() -> dg.JobDefinition:
@@ -176,6 +177,14 @@ def test_a_launched_run_makes_the_digest_last(
         order = steps(result.run_id)
     assert order.index(("quicksight_dataset", "failure")) < order.index(("digest_email", "start"))
     assert ("digest_email", "success") in order
+    assert all(GONE in text for text in texts(platform, LAST))
+
+
+def test_a_dashboard_that_is_older_is_said_to_be(platform: Platform) -> None:
+    """The page itself is looked at: it shows the day before."""
+    assert run(platform, BEFORE).errors == ()
+    assert run_days(platform, LAST, LAST, clock=at(LAST), assets=WITHOUT_BOTH).errors == ()
+    assert run_days(platform, LAST, LAST, clock=at(LAST), assets=("digest_email",)).errors == ()
     assert all(OF_BEFORE in text for text in texts(platform, LAST))
 
 
@@ -233,7 +242,8 @@ def test_quicksight_holds_up_no_digest(
     assert error.startswith("quicksight_dataset: ")
     assert says in error
     assert sorted(mail.recipients[0] for mail in aws.mail.sent) == sorted(RECIPIENTS)
-    assert all("There is no dashboard yet" in text for text in texts(on_the_stand_in, LAST))
+    note = UNKNOWN_DASHBOARD if breaks is is_refused else GONE
+    assert all(note in text for text in texts(on_the_stand_in, LAST))
 
     aws.quicksight.hold_running(False)
     aws.faults.reset()
@@ -250,7 +260,7 @@ def test_quicksight_holds_up_no_digest(
     ("shown", "changed", "says"),
     [
         (LAST, [], ""),
-        (None, [LAST], "There is no dashboard yet"),
+        (None, [LAST], GONE),
         (BEFORE, [LAST], OF_BEFORE),
         (FIRST, [date(2025, 9, 28), BEFORE, LAST], "is of Fri 26 Sep 2025: its refresh with 28–30 Sep has"),
         (BEFORE, [date(2025, 9, 2), LAST], "is of Mon 29 Sep 2025: its refresh with 30 Sep has"),

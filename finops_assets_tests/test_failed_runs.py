@@ -17,7 +17,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from finops_assets.core.doctor import Finding
 from finops_assets.core.drawing import Drawing
-from finops_assets.core.watch import Watch
+from finops_assets.core.watch import FRESHNESS, Watch
 from finops_assets.definitions import build_definitions
 from finops_assets.defs.alerts import FORGOTTEN_AFTER
 from finops_assets.platform import Platform, build_platform
@@ -200,7 +200,7 @@ def test_checks_that_are_red_have_told_why_themselves(desk: Desk, monkeypatch: p
     assert [subject.split(":")[1] for subject in desk.told] == [" yesterday is not done"]
     (record,) = desk.instance.get_run_records()
     checks = desk.instance.all_logs(record.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    assert len(checks) == 4, "the checks are recorded, red or green, before the run fails"
+    assert len(checks) == len(FRESHNESS), "the checks are recorded, red or green, before the run fails"
     with monkeypatch.context() as patched:
         raising(ZeroDivisionError("a defect"), desk.definitions.get_repository_def().get_job("morning_checks"), patched)
         assert not desk.run("morning_checks")

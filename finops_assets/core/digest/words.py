@@ -162,7 +162,7 @@ def dashboard_words(shown: date | None, changed: Sequence[date]) -> str:
         changed: days that were archived since its last refresh, ascending; without any, the dashboard is current.
     """
     if shown is None:
-        state = "There is no dashboard yet: its refresh has not succeeded yet."
+        state = "There is no dashboard: its refresh has not succeeded yet."
     elif not changed:
         return ""
     elif changed[-1] > shown:
