@@ -841,7 +841,7 @@ def test_the_heartbeat_is_missing(begin: Callable[..., Home]) -> None:
     def heartbeats() -> list[str]:
         return [mail for mail in desk.mails if "is done" in mail]
 
-    assert str(DAY) not in desk.types("finops status")
+    assert f"source late: {DAY}" in desk.types("finops status")
     desk.types("finops run --date $DAY", code=1)
     assert heartbeats() == []
     desk.sim.deliver(DAY)
@@ -931,7 +931,7 @@ def test_the_daily_look(begin: Callable[..., Home]) -> None:
     *_, newest, summary = desk.types("finops status").splitlines()
     assert newest.split()[-3:] == ["yes", "sent", "whole"]
     assert newest.startswith(str(DAY))
-    assert summary.endswith("0 missing.")
+    assert summary.endswith("all whole.")
     desk.sees("all whole", desk.types("finops gaps"))
 
 

@@ -50,6 +50,8 @@ class SomeWatch:
 
     def count_failures(self, attempts: Attempts) -> None: ...
 
+    def tell_damaged_notes(self) -> None: ...
+
     def cannot_look(self, what: str, error: Any, since: Any, now: datetime) -> None:
         self.told.append((what, error, now - since))
 

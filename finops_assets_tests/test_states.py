@@ -263,6 +263,6 @@ def test_a_bill_that_ended_long_ago_is_late(demo: Path, tmp_path: Path) -> None:
     assert finops("run", "--date", "2025-09-01", cwd=tmp_path, **settings).returncode == 0
     done = finops("gaps", cwd=tmp_path, **settings)
     assert done.returncode == 1
-    (line,) = [line for line in done.stdout.splitlines() if "source late" in line]
+    line = next(line for line in done.stdout.splitlines() if "source late" in line)
     assert line.startswith("2025-09-02 to ")
     assert "the bill ends on 2025-09-01" in line
