@@ -166,8 +166,13 @@ def test_the_look_at_a_file_is_bounded(home: Path) -> None:
 
 def test_the_ui_does_not_start_on_damaged_records(home: Path, sample: SampleBill, monkeypatch: Any) -> None:
     """`finops dev` ends with the line instead of two daemons that crash; whole or new records let it start."""
-    started: list[str] = []
-    monkeypatch.setattr(os, "execv", lambda program, command: started.append(program))
+    started: list[list[str]] = []
+
+    def start(_home: Path, command: list[str], *_: Any) -> int:
+        started.append(command)
+        return 0
+
+    monkeypatch.setattr("finops_assets.dev.run_dev", start)
     assert finops(home, sample, "dev").exit_code == 0
     assert len(started) == 1
     file = home / "dagster" / FILES[1]
