@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from finops_assets.adapters.local.warehouse import connect
-from finops_assets.core.errors import SettingsError
-from finops_assets.platform import build_platform
+from finops_assets.core.errors import ArchiveError, SettingsError
+from finops_assets.platform import build_platform, require_home
 from finops_assets.settings import Settings, WarehouseSettings, env_name, load_settings
 
 
@@ -203,8 +203,11 @@ def test_a_broken_file_in_the_home_is_named() -> None:
 def test_a_home_that_cannot_be_written_is_named(home: str) -> None:
     """The error names the folder and the setting that gives another."""
     Path("file").write_text("", encoding="utf-8")
-    with pytest.raises(Exception, match=rf"{home}/archive \(home\): cannot be written: .*FINOPS_HOME"):
-        build_platform(load({"FINOPS_HOME": home}))
+    settings = load({"FINOPS_HOME": home})
+    with pytest.raises(ArchiveError, match=rf"{home} \(home\): cannot be written: .*FINOPS_HOME"):
+        require_home(settings)
+    with pytest.raises(ArchiveError, match=rf"{home}/archive \(home\): cannot be written: .*FINOPS_HOME"):
+        build_platform(settings).archive.put("note.json", b"{}")
 
 
 def test_what_aws_needs_is_named() -> None:
