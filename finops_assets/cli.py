@@ -257,8 +257,9 @@ def status(every: bool, as_json: bool) -> None:
         _print_json({**facts, "days": rows, "incidents": open_now})
         return
     if not rows:
-        setting = "bill.table" if settings.platform == "aws" else "bill.path"
-        click.echo(f"No day yet. Run `finops demo`, or set {setting} and run `finops backfill`.")
+        on_aws = settings.platform == "aws"
+        setting, place = ("bill.table", "") if on_aws else ("bill.path", f" in the home {settings.home.absolute()}")
+        click.echo(f"No day yet{place}. Run `finops demo`, or set {setting} and run `finops backfill`.")
         return
     shown = rows if every else rows[-14:]
     _print_table(

@@ -18,8 +18,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from finops_assets.core.errors import SettingsError
+from finops_assets.setting_paths import PathText, beside, in_home
 
 SETTINGS_FILE = "finops.toml"
+DEFAULT_HOME = ".finops"
 ENV_PREFIX = "FINOPS_"
 RESERVED_ENV = {"FINOPS_SETTINGS"}
 """`FINOPS_SETTINGS` names another settings file; it is not itself a setting."""
@@ -39,7 +41,7 @@ class Section(BaseModel):
 class BillSettings(Section):
     """Where the bill is and how it is read."""
 
-    path: str = Field(
+    path: PathText = Field(
         "", description="The bill: one file, a folder, or a Data Exports folder. Required on the embedded platform."
     )
     table: str = Field(
@@ -87,7 +89,7 @@ class BillSettings(Section):
 class AccountsSettings(Section):
     """Which linked account belongs to which organizational unit."""
 
-    path: str = Field(
+    path: PathText = Field(
         "",
         description="`accounts.csv`. Empty: on AWS the organization itself; on the embedded platform the bill's own "
         "account names, all `Unassigned`.",
@@ -153,7 +155,7 @@ class MailSettings(Section):
         1.0, ge=0, description="Moves of less than this, in the billing currency, are not told at all."
     )
     link_days: int = Field(7, ge=1, le=7, description="Days that a link to a CSV too large to attach lasts, at most.")
-    bounces: str = Field(
+    bounces: PathText = Field(
         "",
         description="Folder with returned mail, where the backend is `eml` or `smtp`: deliver or export the sender's "
         "mailbox there, e.g. by fetchmail or getmail; a Maildir's `new/` and `cur/` work too. Empty: `bounces` in the "
@@ -212,7 +214,7 @@ class DashboardSettings(Section):
 class BudgetsSettings(Section):
     """What each OU may cost in a month."""
 
-    path: str = Field(
+    path: PathText = Field(
         "", description="`budgets.csv`: ou, month, amount, currency; a file, or `s3://bucket/key`. Empty: no budgets."
     )
     amber_percent: float = Field(
@@ -229,7 +231,7 @@ class AnomaliesSettings(Section):
     least_amount: float = Field(
         10.0, ge=0, description="Nor is one that is off by less than this, in the billing currency."
     )
-    events: str = Field(
+    events: PathText = Field(
         "",
         description="`events.csv`: first, last, ou, service, what; days whose cost is planned, which alert nobody; a "
         "file, or `s3://bucket/key`. Empty: none.",
@@ -331,7 +333,7 @@ class AwsSettings(Section):
     quicksight_scorecard_data_set: str = Field(
         "", description="Id of the SPICE data set of `ou_scorecard`, such as finops-ou-scorecard. Empty: none."
     )
-    quicksight_permissions: str = Field(
+    quicksight_permissions: PathText = Field(
         "",
         description="`ou_permissions.csv`: user, group, ou: who may see which OU in QuickSight; a file, or "
         "`s3://bucket/key`. Empty: everybody sees all.",
@@ -361,11 +363,15 @@ class AwsSettings(Section):
 
 
 class Settings(Section):
-    """Everything that can be set. Paths are relative to the working directory."""
+    """Everything that can be set.
+
+    A relative path of finops.toml is relative to the folder of that file, one of the environment to the working
+    directory. The default of `home` stands beside finops.toml, too, or in the working directory where there is none.
+    """
 
     platform: Literal["local", "aws"] = Field("local", description="`local` (embedded) or `aws`.")
     home: Path = Field(
-        Path(".finops"),
+        Path(DEFAULT_HOME),
         description="Folder of the embedded platform: Dagster, archive, catalog, outbox, dashboard. On AWS: Dagster's "
         "folder where DAGSTER_HOME names none, and what does not fit in memory.",
     )
@@ -431,6 +437,9 @@ def load_settings(
         overrides: settings by dotted name that win over everything, e.g. {"bill.path": "x.csv"}.
         folder: the folder finops.toml is looked for in; the working directory by default.
 
+    Returns:
+        The settings; relative paths of a settings file in another folder are paths in that folder.
+
     Raises:
         SettingsError: an unknown or malformed setting, named as in finops.toml, with where it is set; a home that is
             the folder of finops.toml, or that holds the sample bill's days while another bill is set.
@@ -440,7 +449,7 @@ def load_settings(
     file = Path(named) if named else (folder or Path()) / SETTINGS_FILE
     if named and not file.is_file():
         raise SettingsError("no such file", where=f"FINOPS_SETTINGS={named}", fix="Name an existing settings file.")
-    own = _read_toml(file) if file.is_file() else {}
+    own = beside({"home": DEFAULT_HOME} | _read_toml(file), Settings, file) if file.is_file() else {}
     above = _merge(own, _from_environment(environ))
     for name, value in (overrides or {}).items():
         above = _merge(above, _nested(name.split("."), value))
@@ -454,7 +463,7 @@ def load_settings(
             where="home (FINOPS_HOME)",
             fix="Set it to a folder of its own, such as .finops.",
         )
-    demo = _read_toml(demo_file)
+    demo = in_home(_read_toml(demo_file), Settings, settings.home)
     _refuse_mixing(_validated(demo, demo_file, {}), settings)
     return _validated(_merge(demo, above), file, environ)
 

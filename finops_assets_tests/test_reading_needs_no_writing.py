@@ -50,8 +50,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("read")
     bill = write_sample_bill(folder / "bill", DAY, 1)
     (folder / "finops.toml").write_text(
-        f"home = '{folder / 'home'}'\n[bill]\npath = '{bill.focus}'\nfirst_day = {DAY}\n"
-        f"[accounts]\npath = '{bill.accounts}'\n[budgets]\npath = '{bill.focus.parent / 'budgets.csv'}'\n"
+        f"home = 'home'\n[bill]\npath = '{bill.focus.relative_to(folder)}'\nfirst_day = {DAY}\n"
+        "[accounts]\npath = 'bill/accounts.csv'\n[budgets]\npath = 'bill/budgets.csv'\n"
     )
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DAGSTER_HOME", "")
@@ -137,7 +137,7 @@ def test_a_run_on_a_read_only_home_is_refused_in_one_line(folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        f"error: {folder / 'home'} (home): cannot be written: Read-only file system. Set FINOPS_HOME elsewhere."
+        "error: home (home): cannot be written: Read-only file system. Set FINOPS_HOME elsewhere."
     )
 
 
@@ -149,6 +149,20 @@ def test_a_reading_command_makes_no_home(
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, words)
     assert isinstance(done.exception, SystemExit | None), done.exception
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", READING.values(), ids=READING.keys())
+def test_a_reading_command_finds_the_home_of_a_settings_file_from_another_folder(
+    words: tuple[str, ...], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from cron: it says what it says in the file's own folder, and makes nothing where it is run."""
+    monkeypatch.chdir(folder)
+    here = CliRunner().invoke(main, words)
+    monkeypatch.chdir(tmp_path)
+    there = CliRunner().invoke(main, words, env={"FINOPS_SETTINGS": str(folder / "finops.toml")})
+    assert there.output.replace(f"{folder}/", "") == here.output.replace(f"{folder}/", "")
+    assert there.exit_code == here.exit_code
     assert list(tmp_path.iterdir()) == []
 
 
