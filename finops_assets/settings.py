@@ -15,8 +15,10 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from finops_assets.core.addresses import HOW, is_domain, is_mail_address
+from finops_assets.core.cron import parse_cron
 from finops_assets.core.errors import SettingsError
 from finops_assets.setting_paths import PathText, beside, in_home
 
@@ -30,8 +32,46 @@ Format = Literal["auto", "focus", "cur2", "cur", "summary"]
 CostBasis = Literal["billed", "effective", "unblended", "net_unblended", "net_amortized"]
 
 
-def _addresses(value: Any) -> Any:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+def _listed(value: Any) -> Any:
+    """A list of the environment: JSON, or separated by commas."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("must be a JSON list, or addresses separated by commas") from None
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _is_address(value: str) -> str:
+    if not is_mail_address(value):
+        raise ValueError(f"must be an e-mail address. {HOW.removesuffix('.')}")
+    return value
+
+
+def _is_address_or_domain(value: str) -> str:
+    named = "<" in value
+    if named or not (is_domain(value[1:]) if value.startswith("@") else is_mail_address(value)):
+        raise ValueError(f"must be addresses, or domains such as @example.com: {value!r} is neither")
+    return value
+
+
+def _is_cron(value: str) -> str:
+    return parse_cron(value).text
+
+
+def _is_daily_cron(value: str) -> str:
+    cron = parse_cron(value)
+    if not cron.at_most_once_a_day:
+        raise ValueError("must fire at most once a day: the checks compare the newest day with a limit of 24 hours")
+    return cron.text
+
+
+MailAddress = Annotated[str, AfterValidator(_is_address)]
+AddressOrDomain = Annotated[str, AfterValidator(_is_address_or_domain)]
+Cron = Annotated[str, AfterValidator(_is_cron)]
+DailyCron = Annotated[str, AfterValidator(_is_daily_cron)]
 
 
 class Section(BaseModel):
@@ -116,19 +156,19 @@ class AccountsSettings(Section):
 class MailSettings(Section):
     """Who gets the digest, and from whom."""
 
-    sender: str = Field("finops-assets@localhost", description="Address the digest is sent from.")
-    recipients: tuple[str, ...] = Field(
+    sender: MailAddress = Field("finops-assets@localhost", description="Address the digest is sent from.")
+    recipients: tuple[MailAddress, ...] = Field(
         ("finops@localhost",), description="Addresses the digest goes to, one message each (a comma-separated list)."
     )
-    executives: tuple[str, ...] = Field(
+    executives: tuple[MailAddress, ...] = Field(
         (), description="Addresses that get the digest with the two-page PDF attached (a comma-separated list)."
     )
-    by_ou: dict[str, tuple[str, ...]] = Field(
+    by_ou: dict[str, tuple[MailAddress, ...]] = Field(
         {},
         description='OU path -> addresses that get its part alone: `[mail.by_ou]`, then `"Workloads/Prod" = '
         '["lead@example.com"]`; in the environment one JSON object.',
     )
-    resend_to: tuple[str, ...] = Field(
+    resend_to: tuple[AddressOrDomain, ...] = Field(
         (),
         description="Addresses, or whole domains as `@example.com`, that `finops resend --to` and the job "
         "`resend_digest` may send a digest to, beside those above (a comma-separated list).",
@@ -162,15 +202,7 @@ class MailSettings(Section):
         "home.",
     )
 
-    _split = field_validator("recipients", "executives", "resend_to", mode="before")(_addresses)
-
-    @field_validator("resend_to")
-    @classmethod
-    def _addresses_or_domains(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            if not re.fullmatch(r"[^@\s<>,;*]*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", entry):
-                raise ValueError(f"must be addresses, or domains such as @example.com: {entry!r} is neither")
-        return value
+    _split = field_validator("recipients", "executives", "resend_to", mode="before")(_listed)
 
     @property
     def everybody(self) -> tuple[str, ...]:
@@ -188,7 +220,7 @@ class MailSettings(Section):
                 value = None
         if not isinstance(value, dict) or not all(path.strip("/ ") for path in value):
             raise ValueError("must give addresses for each OU path, such as Workloads/Prod")
-        return {path.strip("/ "): _addresses(addresses) for path, addresses in value.items()}
+        return {path.strip("/ "): _listed(addresses) for path, addresses in value.items()}
 
 
 class SmtpSettings(Section):
@@ -246,7 +278,7 @@ class AlertsSettings(Section):
         description="`sns` (aws.sns_topic_arn), `mail` (as the digest is sent, to alerts.recipients) or `eml` (files "
         "in the home's alerts folder); `auto`: `sns` where there is a topic, else `mail` where there are recipients.",
     )
-    recipients: tuple[str, ...] = Field((), description="Addresses of `mail` (a comma-separated list).")
+    recipients: tuple[MailAddress, ...] = Field((), description="Addresses of `mail` (a comma-separated list).")
     dagster_url: str = Field(
         "", description="Address of the Dagster UI, for links to runs. Empty: http://127.0.0.1:3000; none on AWS."
     )
@@ -256,11 +288,11 @@ class AlertsSettings(Section):
         description="Address (http or https) that is requested once a day, when yesterday is done, so that somebody "
         "else's alarm notices silence: healthchecks.io and the like. Empty: none.",
     )
-    heartbeat_recipients: tuple[str, ...] = Field(
+    heartbeat_recipients: tuple[MailAddress, ...] = Field(
         (), description="Addresses that get a short mail once a day, when yesterday is done (a comma-separated list)."
     )
 
-    _split = field_validator("recipients", "heartbeat_recipients", mode="before")(_addresses)
+    _split = field_validator("recipients", "heartbeat_recipients", mode="before")(_listed)
 
     @field_validator("heartbeat_url")
     @classmethod
@@ -273,11 +305,14 @@ class AlertsSettings(Section):
 class ScheduleSettings(Section):
     """When the platform works by itself; cron expressions in UTC."""
 
-    cron: str = Field("0 7 * * *", description="The daily job, for the day before: the digest's deadline.")
-    checks_cron: str = Field("30 7 * * *", description="The checks that yesterday is published, shown and mailed.")
-    doctor_cron: str = Field("30 6 * * *", description="The check-up of everything that the settings use.")
-    verify_cron: str = Field("0 4 * * *", description="The proof that every archived day holds what was written.")
-    evidence_cron: str = Field(
+    cron: Cron = Field("0 7 * * *", description="The daily job, for the day before: the digest's deadline.")
+    checks_cron: DailyCron = Field(
+        "30 7 * * *",
+        description="The checks that yesterday is published, shown and mailed; at most once a day.",
+    )
+    doctor_cron: Cron = Field("30 6 * * *", description="The check-up of everything that the settings use.")
+    verify_cron: Cron = Field("0 4 * * *", description="The proof that every archived day holds what was written.")
+    evidence_cron: Cron = Field(
         "0 9 16 * *",
         description="The monthly evidence, for the month before; by default on the first day on which that is closed.",
     )
@@ -288,13 +323,6 @@ class ScheduleSettings(Section):
     repair_minutes: float = Field(
         15.0, gt=0, description="Wait before a day is repaired again; it doubles with each attempt, up to a day."
     )
-
-    @field_validator("cron", "checks_cron", "doctor_cron", "verify_cron", "evidence_cron")
-    @classmethod
-    def _five_fields(cls, value: str) -> str:
-        if not re.fullmatch(r"[\w*,/-]+( +[\w*,/-]+){4}", value):
-            raise ValueError("must be a cron expression of five fields, such as 0 7 * * *")
-        return value
 
 
 class WarehouseSettings(Section):
@@ -539,7 +567,7 @@ def _explain(error: ValidationError, file: Path, environ: Mapping[str, str]) -> 
     first = error.errors(include_url=False)[0]
     setting = ".".join(part for part in first["loc"] if isinstance(part, str))  # an index in a list is no part of it
     variable = env_name(setting)
-    sources = [name for name in environ if name == variable or name.startswith(f"{variable}__")]
+    sources = [name for name in environ if f"{variable}__".startswith(f"{name}__") or name.startswith(f"{variable}__")]
     source = sources[0] if sources else str(file) if file.is_file() else variable
     where = f"{setting} ({source})"
     if first["type"] == "extra_forbidden":

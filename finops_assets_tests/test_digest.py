@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 
 from finops_assets.core import charts
+from finops_assets.core.addresses import mail_address
 from finops_assets.core.digest import (
     CSV_NOTE,
     Covered,
@@ -32,7 +33,6 @@ from finops_assets.core.digest import (
     columns,
     digest_figures,
     headline,
-    mail_address,
     message,
     render,
     scheduled_lines,
