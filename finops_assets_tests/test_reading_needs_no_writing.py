@@ -127,7 +127,7 @@ def test_a_read_only_home_reads_as_a_writable_one(folder: Path) -> None:
     told = [[line for line in text.splitlines() if line[:4] in ("ok  ", "fail", "warn")] for _, text, _ in doctors]
     only_there = [line for line in told[0] if line not in told[1]]
     assert [line.split()[:2] for line in only_there] == [["fail", "home"], ["fail", "dagster"]]
-    assert all("cannot be written: Read-only file system" in line for line in only_there)
+    assert all("is not writable: Read-only file system" in line for line in only_there)
     assert [line for line in told[0] if f"{DAY}: " in line or "catalog" in line], "it goes on to the day"
 
 

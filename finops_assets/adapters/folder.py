@@ -17,29 +17,32 @@ if TYPE_CHECKING:
     from obstore.store import LocalStore
 
 
-def require_writable(folder: Path, setting: str = "home") -> Path:
+def try_writing(folder: Path) -> Path:
     """Prove that a folder, or the nearest one above it that exists, can be written; returns that one.
 
     What is written is a nameless file that is gone at once, so that processes that start together do not meet.
 
-    Args:
-        folder: the folder that is to be written, which need not exist.
-        setting: what it is, for the error.
+    Raises:
+        OSError: nothing can be written there.
+    """
+    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    with tempfile.TemporaryFile(dir=existing) as probe:
+        probe.write(b"probe")
+    return existing
+
+
+def require_writable(folder: Path) -> None:
+    """Prove that a folder of the home, which need not exist, can be written.
 
     Raises:
-        ArchiveError: nothing can be written there.
+        ArchiveError: it cannot.
     """
     try:
-        existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-        with tempfile.TemporaryFile(dir=existing) as probe:
-            probe.write(b"probe")
+        try_writing(folder)
     except OSError as error:
         raise ArchiveError(
-            f"cannot be written: {error.strerror or error}",
-            where=f"{folder} ({setting})",
-            fix="Set FINOPS_HOME elsewhere.",
+            f"cannot be written: {error.strerror or error}", where=f"{folder} (home)", fix="Set FINOPS_HOME elsewhere."
         ) from None
-    return existing
 
 
 class FolderStore:

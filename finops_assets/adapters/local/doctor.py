@@ -14,9 +14,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.adapters.folder import require_writable
+from finops_assets.adapters.folder import try_writing
 from finops_assets.core.doctor import Finding, addresses, bare, told, undelivered
-from finops_assets.core.errors import DamagedError
+from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.heartbeat import is_set
 from finops_assets.core.ports import Shown
 
@@ -103,7 +103,7 @@ class LocalPreflight:
 
 def home(folder: Path, free: Callable[[Path], int]) -> Iterator[Finding]:
     """Whether a folder, or the one that it would be made in, can be written and has room."""
-    there = require_writable(folder)
+    there = _writable(folder, "home")
     yield Finding(
         "home", "ok", f"{folder} is writable" + ("" if there == folder.absolute() else ", and made when used")
     )
@@ -111,6 +111,22 @@ def home(folder: Path, free: Callable[[Path], int]) -> Iterator[Finding]:
     state = "fail" if left < NO_SPACE else "warn" if left < LITTLE_SPACE else "ok"
     fix = "" if state == "ok" else "Free space there, or set FINOPS_HOME to another disk."
     yield Finding("disk", state, f"{left / GIGABYTE:,.1f} GB free at {there}", fix)
+
+
+def _writable(folder: Path, what: str) -> Path:
+    """The folder, or the nearest one above it that exists.
+
+    Raises:
+        ArchiveError: nothing can be written there.
+    """
+    try:
+        return try_writing(folder)
+    except OSError as error:
+        raise ArchiveError(
+            f"is not writable: {error.strerror or error}",
+            where=f"{folder} ({what})",
+            fix="Mend its rights, or set FINOPS_HOME elsewhere; what only reads works all the same.",
+        ) from None
 
 
 def accounts_file(settings: AccountsSettings, warehouse: Warehouse) -> Iterator[Finding]:
@@ -171,7 +187,7 @@ def dagster(folder: Path) -> Iterator[Finding]:
     """Whether Dagster's folder can be written, and each of its SQLite files is whole."""
     from finops_assets.adapters.local.dagster_records import damaged_files
 
-    there = require_writable(folder, "Dagster's folder")
+    there = _writable(folder, "Dagster's folder")
     damaged = damaged_files(folder)
     for file, fault in damaged.items():
         yield Finding(
