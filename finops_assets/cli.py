@@ -107,12 +107,15 @@ def main() -> None:
 def demo(days: int, scenario: str | None) -> None:
     """Make the sample bill and run the whole platform on it, or play a story of what goes wrong in a morning."""
     from finops_assets.demo import prepare_demo
+    from finops_assets.platform import require_home
 
     if scenario:
         _play(scenario)
         return
     started = _now()
-    settings, sample, fresh = prepare_demo(_settings(), _yesterday(), days)
+    settings = _settings()
+    require_home(settings)
+    settings, sample, fresh = prepare_demo(settings, _yesterday(), days)
     if fresh:
         _tell(f"Sample bill: {sample.first_day} to {sample.last_day} in {settings.sample_folder}")
     result = _execute(_platform(settings), sample.first_day, sample.last_day)
@@ -141,6 +144,7 @@ Next:
 
 
 def _play(scenario: str) -> None:
+    from finops_assets.platform import require_home
     from finops_assets.scenarios import SCENARIOS, play
 
     stories = "\n".join(f"  {name:<14}  {story.__doc__}" for name, story in SCENARIOS.items())
@@ -149,7 +153,9 @@ def _play(scenario: str) -> None:
             raise click.UsageError(f"there is no story {scenario!r}; these are:\n{stories}")
         click.echo(stories)
         return
-    home = _settings().home / "scenarios" / scenario
+    settings = _settings()
+    require_home(settings)
+    home = settings.home / "scenarios" / scenario
     click.echo(f"{SCENARIOS[scenario].__doc__}\n")
     play(scenario, home, _yesterday(), click.echo)
     click.echo(
@@ -251,8 +257,9 @@ def status(every: bool, as_json: bool) -> None:
         _print_json({**facts, "days": rows, "incidents": open_now})
         return
     if not rows:
-        setting = "bill.table" if settings.platform == "aws" else "bill.path"
-        click.echo(f"No day yet. Run `finops demo`, or set {setting} and run `finops backfill`.")
+        on_aws = settings.platform == "aws"
+        setting, place = ("bill.table", "") if on_aws else ("bill.path", f" in the home {settings.home.absolute()}")
+        click.echo(f"No day yet{place}. Run `finops demo`, or set {setting} and run `finops backfill`.")
         return
     shown = rows if every else rows[-14:]
     _print_table(
@@ -731,11 +738,13 @@ def _platform(settings: Settings) -> Platform:
 
 
 def _platform_to_run(days: Sequence[date]) -> Platform:
-    """The platform for a run, which may be nobody's to watch: where the home cannot be used, people are told."""
+    """The platform for a run, which may be nobody's to watch: where the home cannot be written, people are told."""
     from finops_assets.core.errors import ArchiveError
+    from finops_assets.platform import require_home
 
     settings = _settings()
     try:
+        require_home(settings)
         return _platform(settings)
     except ArchiveError as error:
         from finops_assets.run import tell_of_home

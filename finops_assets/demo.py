@@ -54,7 +54,7 @@ def prepare_demo(settings: Settings, last_day: date, days: int) -> tuple[Setting
             where="bill.path (FINOPS_BILL__PATH)",
             fix="Run `finops backfill` for your bill, or unset it and give the demo a home of its own.",
         )
-    wanted = _settings_file(folder, last_day, days)
+    wanted = _settings_file(last_day, days)
     fresh = not (ours and marker.read_text(encoding="utf-8") == wanted)
     if fresh and ours:
         for name in MADE:
@@ -66,21 +66,21 @@ def prepare_demo(settings: Settings, last_day: date, days: int) -> tuple[Setting
     return load_settings(), sample, fresh
 
 
-def _settings_file(folder: Path, last_day: date, days: int) -> str:
+def _settings_file(last_day: date, days: int) -> str:
     first_day = last_day - timedelta(days=days - 1)
     return f"""{FIRST_WORDS}: this home holds the sample bill, {first_day} to {last_day}.
 [bill]
-path = {str(folder / "focus")!r}
+path = "sample-bill/focus"
 first_day = {first_day}
 
 [accounts]
-path = {str(folder / "accounts.csv")!r}
+path = "sample-bill/accounts.csv"
 
 [budgets]
-path = {str(folder / "budgets.csv")!r}
+path = "sample-bill/budgets.csv"
 
 [anomalies]
-events = {str(folder / "events.csv")!r}
+events = "sample-bill/events.csv"
 
 [mail]
 executives = ["cfo@localhost"]

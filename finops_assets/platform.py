@@ -113,7 +113,7 @@ def utc_now() -> datetime:
 
 
 def build_platform(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Platform:
-    """The platform that the settings name. Asks nothing of AWS, and opens nothing yet but the archive's folder.
+    """The platform that the settings name. It asks nothing of AWS, and reads, makes and writes no file.
 
     Args:
         settings: which platform, and what it is given.
@@ -121,9 +121,20 @@ def build_platform(settings: Settings, clock: Callable[[], datetime] = utc_now) 
 
     Raises:
         SettingsError: a setting that the platform needs is missing.
-        ArchiveError: the home cannot be written.
     """
     return (_aws if settings.platform == "aws" else _local)(settings, clock)
+
+
+def require_home(settings: Settings) -> None:
+    """Prove that the home, which is the archive of the embedded platform, can be written before a run needs it.
+
+    Raises:
+        ArchiveError: it cannot.
+    """
+    from finops_assets.adapters.folder import require_writable
+
+    if settings.platform == "local":
+        require_writable(settings.home)
 
 
 def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:

@@ -201,11 +201,11 @@ def play(name: str, home: Path, last_day: date, tell: Callable[[str], None]) -> 
     sim = Simulation(home, last_day - timedelta(days=SHORT_BILL - 1), last_day, tell=tell)
     settings = f"""{FIRST_WORDS} --scenario {name}: this home holds a story on the sample bill.
 [bill]
-path = {str(sim.bill)!r}
+path = "{sim.bill.relative_to(home)}"
 first_day = {sim.first_day}
 
 [accounts]
-path = {str(sim.accounts)!r}
+path = "{sim.accounts.relative_to(home)}"
 """
     (home / SETTINGS_FILE).write_text(settings, encoding="utf-8")
     begin(sim, MAILED.get(name, 1))

@@ -15,11 +15,15 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from finops_assets.core.addresses import HOW, is_domain, is_mail_address
+from finops_assets.core.cron import parse_cron
 from finops_assets.core.errors import SettingsError
+from finops_assets.setting_paths import PathText, beside, in_home
 
 SETTINGS_FILE = "finops.toml"
+DEFAULT_HOME = ".finops"
 ENV_PREFIX = "FINOPS_"
 RESERVED_ENV = {"FINOPS_SETTINGS"}
 """`FINOPS_SETTINGS` names another settings file; it is not itself a setting."""
@@ -28,8 +32,46 @@ Format = Literal["auto", "focus", "cur2", "cur", "summary"]
 CostBasis = Literal["billed", "effective", "unblended", "net_unblended", "net_amortized"]
 
 
-def _addresses(value: Any) -> Any:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+def _listed(value: Any) -> Any:
+    """A list of the environment: JSON, or separated by commas."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("must be a JSON list, or addresses separated by commas") from None
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _is_address(value: str) -> str:
+    if not is_mail_address(value):
+        raise ValueError(f"must be an e-mail address. {HOW.removesuffix('.')}")
+    return value
+
+
+def _is_address_or_domain(value: str) -> str:
+    named = "<" in value
+    if named or not (is_domain(value[1:]) if value.startswith("@") else is_mail_address(value)):
+        raise ValueError(f"must be addresses, or domains such as @example.com: {value!r} is neither")
+    return value
+
+
+def _is_cron(value: str) -> str:
+    return parse_cron(value).text
+
+
+def _is_daily_cron(value: str) -> str:
+    cron = parse_cron(value)
+    if not cron.at_most_once_a_day:
+        raise ValueError("must fire at most once a day: the checks compare the newest day with a limit of 24 hours")
+    return cron.text
+
+
+MailAddress = Annotated[str, AfterValidator(_is_address)]
+AddressOrDomain = Annotated[str, AfterValidator(_is_address_or_domain)]
+Cron = Annotated[str, AfterValidator(_is_cron)]
+DailyCron = Annotated[str, AfterValidator(_is_daily_cron)]
 
 
 class Section(BaseModel):
@@ -39,7 +81,7 @@ class Section(BaseModel):
 class BillSettings(Section):
     """Where the bill is and how it is read."""
 
-    path: str = Field(
+    path: PathText = Field(
         "", description="The bill: one file, a folder, or a Data Exports folder. Required on the embedded platform."
     )
     table: str = Field(
@@ -87,7 +129,7 @@ class BillSettings(Section):
 class AccountsSettings(Section):
     """Which linked account belongs to which organizational unit."""
 
-    path: str = Field(
+    path: PathText = Field(
         "",
         description="`accounts.csv`. Empty: on AWS the organization itself; on the embedded platform the bill's own "
         "account names, all `Unassigned`.",
@@ -114,19 +156,19 @@ class AccountsSettings(Section):
 class MailSettings(Section):
     """Who gets the digest, and from whom."""
 
-    sender: str = Field("finops-assets@localhost", description="Address the digest is sent from.")
-    recipients: tuple[str, ...] = Field(
+    sender: MailAddress = Field("finops-assets@localhost", description="Address the digest is sent from.")
+    recipients: tuple[MailAddress, ...] = Field(
         ("finops@localhost",), description="Addresses the digest goes to, one message each (a comma-separated list)."
     )
-    executives: tuple[str, ...] = Field(
+    executives: tuple[MailAddress, ...] = Field(
         (), description="Addresses that get the digest with the two-page PDF attached (a comma-separated list)."
     )
-    by_ou: dict[str, tuple[str, ...]] = Field(
+    by_ou: dict[str, tuple[MailAddress, ...]] = Field(
         {},
         description='OU path -> addresses that get its part alone: `[mail.by_ou]`, then `"Workloads/Prod" = '
         '["lead@example.com"]`; in the environment one JSON object.',
     )
-    resend_to: tuple[str, ...] = Field(
+    resend_to: tuple[AddressOrDomain, ...] = Field(
         (),
         description="Addresses, or whole domains as `@example.com`, that `finops resend --to` and the job "
         "`resend_digest` may send a digest to, beside those above (a comma-separated list).",
@@ -153,22 +195,14 @@ class MailSettings(Section):
         1.0, ge=0, description="Moves of less than this, in the billing currency, are not told at all."
     )
     link_days: int = Field(7, ge=1, le=7, description="Days that a link to a CSV too large to attach lasts, at most.")
-    bounces: str = Field(
+    bounces: PathText = Field(
         "",
         description="Folder with returned mail, where the backend is `eml` or `smtp`: deliver or export the sender's "
         "mailbox there, e.g. by fetchmail or getmail; a Maildir's `new/` and `cur/` work too. Empty: `bounces` in the "
         "home.",
     )
 
-    _split = field_validator("recipients", "executives", "resend_to", mode="before")(_addresses)
-
-    @field_validator("resend_to")
-    @classmethod
-    def _addresses_or_domains(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            if not re.fullmatch(r"[^@\s<>,;*]*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", entry):
-                raise ValueError(f"must be addresses, or domains such as @example.com: {entry!r} is neither")
-        return value
+    _split = field_validator("recipients", "executives", "resend_to", mode="before")(_listed)
 
     @property
     def everybody(self) -> tuple[str, ...]:
@@ -186,7 +220,7 @@ class MailSettings(Section):
                 value = None
         if not isinstance(value, dict) or not all(path.strip("/ ") for path in value):
             raise ValueError("must give addresses for each OU path, such as Workloads/Prod")
-        return {path.strip("/ "): _addresses(addresses) for path, addresses in value.items()}
+        return {path.strip("/ "): _listed(addresses) for path, addresses in value.items()}
 
 
 class SmtpSettings(Section):
@@ -212,7 +246,7 @@ class DashboardSettings(Section):
 class BudgetsSettings(Section):
     """What each OU may cost in a month."""
 
-    path: str = Field(
+    path: PathText = Field(
         "", description="`budgets.csv`: ou, month, amount, currency; a file, or `s3://bucket/key`. Empty: no budgets."
     )
     amber_percent: float = Field(
@@ -229,7 +263,7 @@ class AnomaliesSettings(Section):
     least_amount: float = Field(
         10.0, ge=0, description="Nor is one that is off by less than this, in the billing currency."
     )
-    events: str = Field(
+    events: PathText = Field(
         "",
         description="`events.csv`: first, last, ou, service, what; days whose cost is planned, which alert nobody; a "
         "file, or `s3://bucket/key`. Empty: none.",
@@ -244,7 +278,7 @@ class AlertsSettings(Section):
         description="`sns` (aws.sns_topic_arn), `mail` (as the digest is sent, to alerts.recipients) or `eml` (files "
         "in the home's alerts folder); `auto`: `sns` where there is a topic, else `mail` where there are recipients.",
     )
-    recipients: tuple[str, ...] = Field((), description="Addresses of `mail` (a comma-separated list).")
+    recipients: tuple[MailAddress, ...] = Field((), description="Addresses of `mail` (a comma-separated list).")
     dagster_url: str = Field(
         "", description="Address of the Dagster UI, for links to runs. Empty: http://127.0.0.1:3000; none on AWS."
     )
@@ -254,11 +288,11 @@ class AlertsSettings(Section):
         description="Address (http or https) that is requested once a day, when yesterday is done, so that somebody "
         "else's alarm notices silence: healthchecks.io and the like. Empty: none.",
     )
-    heartbeat_recipients: tuple[str, ...] = Field(
+    heartbeat_recipients: tuple[MailAddress, ...] = Field(
         (), description="Addresses that get a short mail once a day, when yesterday is done (a comma-separated list)."
     )
 
-    _split = field_validator("recipients", "heartbeat_recipients", mode="before")(_addresses)
+    _split = field_validator("recipients", "heartbeat_recipients", mode="before")(_listed)
 
     @field_validator("heartbeat_url")
     @classmethod
@@ -271,11 +305,14 @@ class AlertsSettings(Section):
 class ScheduleSettings(Section):
     """When the platform works by itself; cron expressions in UTC."""
 
-    cron: str = Field("0 7 * * *", description="The daily job, for the day before: the digest's deadline.")
-    checks_cron: str = Field("30 7 * * *", description="The checks that yesterday is published, shown and mailed.")
-    doctor_cron: str = Field("30 6 * * *", description="The check-up of everything that the settings use.")
-    verify_cron: str = Field("0 4 * * *", description="The proof that every archived day holds what was written.")
-    evidence_cron: str = Field(
+    cron: Cron = Field("0 7 * * *", description="The daily job, for the day before: the digest's deadline.")
+    checks_cron: DailyCron = Field(
+        "30 7 * * *",
+        description="The checks that yesterday is published, shown and mailed; at most once a day.",
+    )
+    doctor_cron: Cron = Field("30 6 * * *", description="The check-up of everything that the settings use.")
+    verify_cron: Cron = Field("0 4 * * *", description="The proof that every archived day holds what was written.")
+    evidence_cron: Cron = Field(
         "0 9 16 * *",
         description="The monthly evidence, for the month before; by default on the first day on which that is closed.",
     )
@@ -286,13 +323,6 @@ class ScheduleSettings(Section):
     repair_minutes: float = Field(
         15.0, gt=0, description="Wait before a day is repaired again; it doubles with each attempt, up to a day."
     )
-
-    @field_validator("cron", "checks_cron", "doctor_cron", "verify_cron", "evidence_cron")
-    @classmethod
-    def _five_fields(cls, value: str) -> str:
-        if not re.fullmatch(r"[\w*,/-]+( +[\w*,/-]+){4}", value):
-            raise ValueError("must be a cron expression of five fields, such as 0 7 * * *")
-        return value
 
 
 class WarehouseSettings(Section):
@@ -331,7 +361,7 @@ class AwsSettings(Section):
     quicksight_scorecard_data_set: str = Field(
         "", description="Id of the SPICE data set of `ou_scorecard`, such as finops-ou-scorecard. Empty: none."
     )
-    quicksight_permissions: str = Field(
+    quicksight_permissions: PathText = Field(
         "",
         description="`ou_permissions.csv`: user, group, ou: who may see which OU in QuickSight; a file, or "
         "`s3://bucket/key`. Empty: everybody sees all.",
@@ -361,11 +391,15 @@ class AwsSettings(Section):
 
 
 class Settings(Section):
-    """Everything that can be set. Paths are relative to the working directory."""
+    """Everything that can be set.
+
+    A relative path of finops.toml is relative to the folder of that file, one of the environment to the working
+    directory. The default of `home` stands beside finops.toml, too, or in the working directory where there is none.
+    """
 
     platform: Literal["local", "aws"] = Field("local", description="`local` (embedded) or `aws`.")
     home: Path = Field(
-        Path(".finops"),
+        Path(DEFAULT_HOME),
         description="Folder of the embedded platform: Dagster, archive, catalog, outbox, dashboard. On AWS: Dagster's "
         "folder where DAGSTER_HOME names none, and what does not fit in memory.",
     )
@@ -431,6 +465,9 @@ def load_settings(
         overrides: settings by dotted name that win over everything, e.g. {"bill.path": "x.csv"}.
         folder: the folder finops.toml is looked for in; the working directory by default.
 
+    Returns:
+        The settings; relative paths of a settings file in another folder are paths in that folder.
+
     Raises:
         SettingsError: an unknown or malformed setting, named as in finops.toml, with where it is set; a home that is
             the folder of finops.toml, or that holds the sample bill's days while another bill is set.
@@ -440,7 +477,7 @@ def load_settings(
     file = Path(named) if named else (folder or Path()) / SETTINGS_FILE
     if named and not file.is_file():
         raise SettingsError("no such file", where=f"FINOPS_SETTINGS={named}", fix="Name an existing settings file.")
-    own = _read_toml(file) if file.is_file() else {}
+    own = beside({"home": DEFAULT_HOME} | _read_toml(file), Settings, file) if file.is_file() else {}
     above = _merge(own, _from_environment(environ))
     for name, value in (overrides or {}).items():
         above = _merge(above, _nested(name.split("."), value))
@@ -454,7 +491,7 @@ def load_settings(
             where="home (FINOPS_HOME)",
             fix="Set it to a folder of its own, such as .finops.",
         )
-    demo = _read_toml(demo_file)
+    demo = in_home(_read_toml(demo_file), Settings, settings.home)
     _refuse_mixing(_validated(demo, demo_file, {}), settings)
     return _validated(_merge(demo, above), file, environ)
 
@@ -530,7 +567,7 @@ def _explain(error: ValidationError, file: Path, environ: Mapping[str, str]) -> 
     first = error.errors(include_url=False)[0]
     setting = ".".join(part for part in first["loc"] if isinstance(part, str))  # an index in a list is no part of it
     variable = env_name(setting)
-    sources = [name for name in environ if name == variable or name.startswith(f"{variable}__")]
+    sources = [name for name in environ if f"{variable}__".startswith(f"{name}__") or name.startswith(f"{variable}__")]
     source = sources[0] if sources else str(file) if file.is_file() else variable
     where = f"{setting} ({source})"
     if first["type"] == "extra_forbidden":

@@ -130,7 +130,7 @@ WRONG = [
     (["run", "--date", "2025-09-01"], {"FINOPS_ACCOUNTS__OU_LEVEL": "9"}, 1, "accounts.ou_level", "no OU is so deep"),
     (["run", "--date", "2025-09-01"], {"FINOPS_BILL__PATH": "gone"}, 1, "bill.path", "the bill's path is named"),
     (["run", "--date", "2025-09-01"], {"FINOPS_BILL__COST_BASIS": "net_unblended"}, 1, "billed or effective", "FOCUS"),
-    (["status"], {"FINOPS_HOME": "/proc/finops"}, 1, "FINOPS_HOME", "an unwritable home is named"),
+    (["run", "--date", "2025-09-01"], {"FINOPS_HOME": "/proc/finops"}, 1, "FINOPS_HOME", "an unwritable home is named"),
 ]
 
 

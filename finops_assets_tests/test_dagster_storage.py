@@ -22,7 +22,7 @@ from click.testing import CliRunner
 
 from finops_assets import cli, run
 from finops_assets.adapters.local.dagster_records import FILES, damaged_files
-from finops_assets.core.errors import ArchiveError, RecordsError
+from finops_assets.core.errors import RecordsError
 from finops_assets.defs import instance as instances
 from finops_assets.defs.instance import check_records, open_instance
 from finops_assets.platform import Platform, build_platform
@@ -277,24 +277,24 @@ def test_a_database_server_that_is_down_is_one_line(
     assert caplog.text == ""
 
 
-def test_a_home_that_cannot_be_used_is_told_by_the_channel(home: Path, sample: SampleBill, monkeypatch: Any) -> None:
-    """Not even the archive's folder can be opened: whoever is not at the keyboard hears of it all the same."""
+@pytest.mark.parametrize("words", [("run", "--date", str(DAY)), ("backfill", str(DAY), str(DAY))])
+def test_a_home_that_cannot_be_written_is_told_by_the_channel(
+    words: tuple[str, ...], tmp_path: Path, sample: SampleBill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is run, and by a channel that needs no disk: somebody who is not at the keyboard learns of it."""
     channel = Channel()
-    monkeypatch.setattr("finops_assets.platform.build_platform", unusable)
     monkeypatch.setattr(run, "alerts_of", lambda settings: channel)
-    done = finops(home, sample, "run", "--date", str(DAY))
+    (tmp_path / "file").write_text("")
+    home = tmp_path / "file" / "home"
+    done = finops(home, sample, *words)
     assert done.exit_code == 1
-    assert done.output.splitlines()[-1].startswith("error: home: cannot be written")
+    assert done.output.splitlines()[-1].startswith(f"error: {home} (home): cannot be written")
     ((subject, text, _),) = channel.sent
-    assert subject == f"FinOps: a run failed: {DAY}"
+    assert subject.startswith(f"FinOps: a run failed: {DAY}")
     assert "cannot be written" in text
     assert "could not be noted" in text
     finops(home, sample, "status")
     assert len(channel.sent) == 1, "whoever looks sees it"
-
-
-def unusable(settings: Any) -> Platform:
-    raise ArchiveError("cannot be written: Read-only file system", where="home")
 
 
 def test_a_run_that_fails_before_its_first_step_is_told(

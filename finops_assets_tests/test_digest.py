@@ -9,17 +9,20 @@ import gzip
 import io
 import random
 import re
+import shutil
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.policy import SMTP, default
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from finops_assets.core import charts
+from finops_assets.core.addresses import mail_address
 from finops_assets.core.digest import (
     CSV_NOTE,
     Covered,
@@ -32,7 +35,6 @@ from finops_assets.core.digest import (
     columns,
     digest_figures,
     headline,
-    mail_address,
     message,
     render,
     scheduled_lines,
@@ -372,6 +374,42 @@ def test_csv_is_what_spreadsheets_and_programs_take() -> None:
     assert [row[4] for row in read[1:]] == ["-0.0000001", "1000", "2"]
     assert [row[1] for row in read[1:]] == ["'=1+1", "'-x", "'@cmd"]
     assert read[3][2] == "line\nend"
+
+
+IDS = {
+    "012345678901": '="012345678901"',
+    "000000000001": '="000000000001"',
+    "111122223333": "111122223333",
+    "0": "0",
+    "1234567890123456": '="1234567890123456"',
+    "٠١٢": "٠١٢",
+    "0x12": "0x12",
+    "-012": "'-012",
+}
+
+
+def test_csv_keeps_ids_that_a_spreadsheet_would_shorten_and_leaves_the_others() -> None:
+    """An account id that begins with 0 is a formula of its text; programs read all others as before."""
+    data = breakdown_csv(table([row for account in IDS for row in flat("1.5", WED, account=account)]))
+    read = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+    assert {row["LinkedAccount"] for row in read} == set(IDS.values())
+    assert {row["LinkedAccount"].strip('="') for row in read} == {account.replace("-", "'-") for account in IDS}
+    assert sum(Decimal(row["DailyCost"]) for row in read) == Decimal("1.5") * len(IDS)
+    assert b',"=""012345678901""",1.5\r\n' in data
+
+
+@pytest.mark.skipif(not shutil.which("ssconvert"), reason="needs gnumeric")
+def test_csv_is_the_same_after_a_spreadsheet_has_opened_and_saved_it(tmp_path: Path) -> None:
+    """Ids and costs are what they were: gnumeric guesses types as Excel does."""
+    accounts = ["012345678901", "000000000001", "111122223333"]
+    (tmp_path / "mail.csv").write_bytes(
+        breakdown_csv(table([r for a in accounts for r in flat("1.5", WED, account=a)]))
+    )
+    for before, after in (("mail.csv", "book.xlsx"), ("book.xlsx", "saved.csv")):
+        subprocess.run(["ssconvert", before, after], cwd=tmp_path, check=True, capture_output=True)
+    with (tmp_path / "saved.csv").open(encoding="utf-8-sig", newline="") as saved:
+        read = [(row["LinkedAccount"], row["DailyCost"]) for row in csv.DictReader(saved)]
+    assert sorted(read) == sorted((account, "1.5") for account in accounts)
 
 
 # --- hostile names

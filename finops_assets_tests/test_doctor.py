@@ -336,7 +336,7 @@ def test_a_healthy_machine_has_nothing_to_mend(tmp_path: Path) -> None:
     assert "1 day(s) from 2025-09-10" in the(findings, "bill", "ok").detail
     assert "1 account(s) in 1 OU(s)" in the(findings, "accounts", "ok").detail
     assert "eml" in the(findings, "mail server", "skip").detail
-    assert [f.name for f in (tmp_path / "home").iterdir()] == ["archive"]
+    assert not (tmp_path / "home").exists(), "looking makes no home"
 
 
 def a_file(folder: Path) -> str:
@@ -352,7 +352,6 @@ UNFIT = [
     (lambda f: {"bill__cost_basis": "net_amortized"}, "bill", "fail", "cost_basis", "the bill lacks the cost basis"),
     (lambda f: {"accounts__path": str(f / "no.csv")}, "accounts", "fail", "accounts.csv", "no such accounts.csv"),
     (lambda f: {"accounts__ou_level": 3}, "accounts", "skip", "", "no accounts.csv is set"),
-    (lambda f: {"mail__recipients": "anna at example"}, "addresses", "fail", "name@example.com", "no address"),
     (lambda f: {"mail__recipients": ""}, "addresses", "fail", "at least one", "nobody is named"),
 ]
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from finops_assets.adapters.local.warehouse import connect
-from finops_assets.core.errors import SettingsError
-from finops_assets.platform import build_platform
+from finops_assets.core.errors import ArchiveError, SettingsError
+from finops_assets.platform import build_platform, require_home
 from finops_assets.settings import Settings, WarehouseSettings, env_name, load_settings
 
 
@@ -65,6 +67,79 @@ def test_a_settings_file_may_be_elsewhere(tmp_path: Path) -> None:
     """FINOPS_SETTINGS names it, and it is not a setting itself."""
     (tmp_path / "other.toml").write_text('[bill]\npath = "there"\n', encoding="utf-8")
     assert load({"FINOPS_SETTINGS": "other.toml"}).bill.path == "there"
+
+
+PATHS = (
+    *("home", "bill.path", "accounts.path", "budgets.path", "anomalies.events", "mail.bounces"),
+    "aws.quicksight_permissions",
+)
+
+
+def toml_of(values: dict[str, str]) -> str:
+    """A settings file; dotted names are sections, as TOML has it."""
+    return "".join(f"{name} = {value!r}\n" for name, value in values.items())
+
+
+def paths_of(settings: Settings) -> dict[str, str]:
+    return {name: str(attrgetter(name)(settings)) for name in PATHS}
+
+
+@pytest.mark.parametrize("named", ["conf/finops.toml", "{}/conf/finops.toml"])
+def test_the_paths_of_a_settings_file_are_relative_to_its_folder(named: str, tmp_path: Path) -> None:
+    """Wherever the command is run, as from cron; absolute paths and those of S3 are what they are."""
+    named = named.format(tmp_path)
+    file, folder = Path(named), Path(named).parent
+    file.parent.mkdir()
+    file.write_text(toml_of({name: f"data/{name}" for name in PATHS}), encoding="utf-8")
+    assert paths_of(load({"FINOPS_SETTINGS": named})) == {name: f"{folder}/data/{name}" for name in PATHS}
+    kept = dict.fromkeys(PATHS[:4], "/srv/data") | dict.fromkeys(PATHS[4:], "s3://bucket/key")
+    file.write_text(toml_of(kept), encoding="utf-8")
+    assert paths_of(load({"FINOPS_SETTINGS": named})) == kept
+    file.write_text(toml_of(dict.fromkeys(PATHS[1:], "")), encoding="utf-8")
+    assert paths_of(load({"FINOPS_SETTINGS": named})) == dict.fromkeys(PATHS, "") | {"home": f"{folder}/.finops"}
+
+
+def test_every_setting_that_names_a_file_is_known_as_a_path(tmp_path: Path) -> None:
+    """One that is added later is not forgotten: its description speaks of a file or a folder."""
+    fields = {
+        f"{section}.{name}": field
+        for section, one in Settings.model_fields.items()
+        for name, field in getattr(one.annotation, "model_fields", {}).items()
+    }
+    speak = {n for n, f in fields.items() if re.search(r"\b(file|folder|\.csv)\b", f.description, re.IGNORECASE)}
+    others = {"mail.backend", "alerts.backend", "aws.profile", "aws.sns_topic_arn"}
+    assert speak - others == {*PATHS} - {"home"}
+
+
+def test_the_paths_of_the_environment_are_relative_to_the_working_directory() -> None:
+    """As a shell completes them; so are those that a program gives."""
+    Path("conf").mkdir()
+    Path("conf/finops.toml").write_text(toml_of(dict.fromkeys(PATHS, "data")), encoding="utf-8")
+    environ = {env_name(name): f"mine/{name}" for name in PATHS if name != "home"}
+    settings = load({"FINOPS_SETTINGS": "conf/finops.toml"} | environ, home="given")
+    assert paths_of(settings) == {name: f"mine/{name}" for name in PATHS} | {"home": "given"}
+    assert load({"FINOPS_SETTINGS": "conf/finops.toml", "FINOPS_HOME": "mine"}).home == Path("mine")
+
+
+def test_paths_stay_as_they_are_written_where_the_file_is_in_the_working_directory(tmp_path: Path) -> None:
+    """So that messages stay short."""
+    Path("finops.toml").write_text(toml_of({name: f"data/{name}" for name in PATHS}), encoding="utf-8")
+    for named in ({}, {"FINOPS_SETTINGS": "finops.toml"}, {"FINOPS_SETTINGS": str(tmp_path / "finops.toml")}):
+        assert paths_of(load(named)) == {name: f"data/{name}" for name in PATHS}
+
+
+def test_the_demos_home_is_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file names the sample bill in its own home, also where an earlier release has written it."""
+    sample = tmp_path / "here" / ".finops" / "sample-bill"
+    (sample / "focus").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for prefix in ("", ".finops/", "../here/.finops/"):
+        (sample.parent / "finops.toml").write_text(f"[bill]\npath = '{prefix}sample-bill/focus'\n")
+        assert load({"FINOPS_HOME": str(sample.parent)}).bill.path == str(sample / "focus")
+        assert load({"FINOPS_HOME": "../here/.finops"}).bill.path == "../here/.finops/sample-bill/focus"
+    monkeypatch.chdir(tmp_path / "here")
+    assert load().bill.path == ".finops/sample-bill/focus"
 
 
 def test_a_file_that_notepad_saved_is_read() -> None:
@@ -203,8 +278,11 @@ def test_a_broken_file_in_the_home_is_named() -> None:
 def test_a_home_that_cannot_be_written_is_named(home: str) -> None:
     """The error names the folder and the setting that gives another."""
     Path("file").write_text("", encoding="utf-8")
-    with pytest.raises(Exception, match=rf"{home}/archive \(home\): cannot be written: .*FINOPS_HOME"):
-        build_platform(load({"FINOPS_HOME": home}))
+    settings = load({"FINOPS_HOME": home})
+    with pytest.raises(ArchiveError, match=rf"{home} \(home\): cannot be written: .*FINOPS_HOME"):
+        require_home(settings)
+    with pytest.raises(ArchiveError, match=rf"{home}/archive \(home\): cannot be written: .*FINOPS_HOME"):
+        build_platform(settings).archive.put("note.json", b"{}")
 
 
 def test_what_aws_needs_is_named() -> None:

@@ -16,6 +16,13 @@ environment wins over it: `bill.cost_basis` is `FINOPS_BILL__COST_BASIS`. An unk
 that names it. Every setting has a default; only `bill.path` must be set to run on your own bill. This page is made from
 the settings by `scripts/configuration_doc.py`, and a test holds both together.
 
+A list in the environment is JSON (`["a@example.com", "b@example.com"]`) or separated by commas. Mail addresses and cron
+expressions are checked when the settings are read, by every command. A cron expression has five fields, in UTC.
+
+Relative paths in `finops.toml`, and the default of `home`, are relative to the folder of that file: a cron job that
+sets `FINOPS_SETTINGS=/srv/finops/finops.toml` finds the same home and bill from any folder. Relative paths in the
+environment are relative to the working directory.
+
 ```toml
 # finops.toml
 [bill]

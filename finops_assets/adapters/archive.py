@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.adapters.duck import connect
+from finops_assets.adapters.folder import FolderStore
 from finops_assets.adapters.versions import KeptVersions, Versions, content_version
 from finops_assets.core import proof
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
@@ -42,26 +43,9 @@ SAME = (
 """A day whose object already says the same of all these is left as it is: running a day twice changes nothing."""
 
 
-def folder_store(folder: str) -> ObjectStore:
-    """A store on a local folder, made if it is not there.
-
-    Raises:
-        ArchiveError: the folder cannot be written.
-    """
-    from pathlib import Path
-
-    from obstore.store import LocalStore
-
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        probe = Path(folder) / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise ArchiveError(
-            f"cannot be written: {error.strerror or error}", where=f"{folder} (home)", fix="Set FINOPS_HOME elsewhere."
-        ) from None
-    return LocalStore(str(Path(folder).resolve()))
+def folder_store(folder: str) -> FolderStore:
+    """A store on a local folder, which is made by the first write."""
+    return FolderStore(folder)
 
 
 class ObjectArchive:
@@ -74,7 +58,9 @@ class ObjectArchive:
         versions: keeps what is replaced; by default below `_versions/`.
     """
 
-    def __init__(self, store: ObjectStore, explain: Explain | None = None, versions: Versions | None = None) -> None:
+    def __init__(
+        self, store: ObjectStore | FolderStore, explain: Explain | None = None, versions: Versions | None = None
+    ) -> None:
         self._store, self._explain = store, explain or _explain_folder
         self._versions = versions or KeptVersions(store)
 
@@ -204,9 +190,7 @@ class ObjectArchive:
 
     def _attributes(self, path: str) -> dict[str, str] | None:
         """The media type, so that a browser opens a page in S3 rather than saving it; files have none."""
-        from obstore.store import LocalStore
-
-        known = None if isinstance(self._store, LocalStore) else mimetypes.guess_type(path)[0]
+        known = None if isinstance(self._store, FolderStore) else mimetypes.guess_type(path)[0]
         return {"Content-Type": f"{known}; charset=utf-8" if known.startswith("text/") else known} if known else None
 
     def create(self, path: str, data: bytes) -> bool:
@@ -252,13 +236,10 @@ class ObjectArchive:
 
     def link(self, path: str, *, valid: timedelta) -> str:
         """A presigned URL on S3; the file's own path in a folder."""
-        from pathlib import Path
-
         import obstore
-        from obstore.store import LocalStore
 
-        if isinstance(self._store, LocalStore):
-            return str(Path(self._store.prefix) / path)
+        if isinstance(self._store, FolderStore):
+            return str(self._store.folder / path)
         with self._explained(path, "s3:GetObject"):
             return obstore.sign(self._store, "GET", path, expires_in=valid)
 

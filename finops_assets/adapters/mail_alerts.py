@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
 
-from finops_assets.core.digest import mail_address, tidy
+from finops_assets.core.addresses import mail_address
+from finops_assets.core.digest import tidy
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import Mailer
 

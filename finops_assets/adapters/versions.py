@@ -12,6 +12,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Protocol
 
+from finops_assets.adapters.folder import FolderStore
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.ports import DayVersion
 
@@ -38,14 +39,11 @@ class Versions(Protocol):
 class KeptVersions:
     """Versions in a store that keeps none by itself; the store's errors are the caller's to explain."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore | FolderStore) -> None:
         self._store = store
 
     def keep(self, path: str) -> None:
-        from pathlib import Path
-
         from obstore.exceptions import AlreadyExistsError
-        from obstore.store import LocalStore
 
         found = self._find(path)
         if found is None:
@@ -56,9 +54,9 @@ class KeptVersions:
             self._store.put(place, data, mode="create")
         except (AlreadyExistsError, FileExistsError):
             return
-        if isinstance(self._store, LocalStore):  # it was written when its object was, not when that was replaced
+        if isinstance(self._store, FolderStore):  # it was written when its object was, not when that was replaced
             written = found.meta["last_modified"].timestamp()
-            os.utime(Path(self._store.prefix) / place, (written, written))
+            os.utime(self._store.folder / place, (written, written))
 
     def of(self, path: str) -> list[DayVersion]:
         name = re.compile(re.escape(_place(path, "ID")).replace("ID", "([0-9a-f]+)"))

@@ -11,8 +11,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from finops_assets.core import states
-from finops_assets.core.digest import mail_address
-from finops_assets.core.errors import FinopsError, SettingsError
+from finops_assets.core.addresses import mail_address
+from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import money
 
 if TYPE_CHECKING:
@@ -82,29 +82,16 @@ def verdict(findings: Sequence[Finding]) -> str:
 
 
 def addresses(sender: str, recipients: Sequence[str]) -> Iterator[Finding]:
-    """Whether the settings' mail addresses are ones that mail servers take."""
-    wrong = False
-    for setting, address in (("mail.sender", sender), *(("mail.recipients", one) for one in recipients)):
-        try:
-            mail_address(address, setting)
-        except FinopsError as error:
-            wrong = True
-            yield broken("addresses", error)
+    """Whether a digest goes to anybody; that the addresses are some was checked when the settings were read."""
     if not recipients:
         yield Finding("addresses", "fail", "mail.recipients names nobody", "Write at least one address.")
-    elif not wrong:
+    else:
         yield Finding("addresses", "ok", f"from {sender} to {', '.join(recipients)}")
 
 
 def bare(given: Iterable[str], setting: str) -> list[str]:
-    """The addresses without their names; those that are none are the matter of `addresses`."""
-    found = []
-    for one in given:
-        try:
-            found.append(mail_address(one, setting).addr_spec)
-        except SettingsError:
-            continue
-    return found
+    """The addresses without their names."""
+    return [mail_address(one, setting).addr_spec for one in given]
 
 
 def undelivered(name: str, refused: Iterable[tuple[str, Refused]], otherwise: str) -> Iterator[Finding]:

@@ -35,7 +35,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core import mail_records
-from finops_assets.core.digest import Digest, Link, mail_address, message, ou_hash, within
+from finops_assets.core.addresses import mail_address
+from finops_assets.core.digest import Digest, Link, message, ou_hash, within
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError, SettingsError, UnknownDeliveryError
 from finops_assets.core.mail_records import RECEIPT, SENDING, Begun, Receipt
 from finops_assets.core.money import plain

@@ -53,7 +53,7 @@ class SQLiteCatalog:
     def register(self, days: Iterable[PublishedDay]) -> list[date]:
         wanted = {there.day: day_location(there.day) for there in days}
         before = self.registered()
-        with self._connect() as con:
+        with self._writing() as con:
             con.executemany(
                 "INSERT INTO partitions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET location = excluded.location",
                 [(TABLE, d.year, d.month, d.day, location) for d, location in wanted.items()],
@@ -61,18 +61,24 @@ class SQLiteCatalog:
         return [day for day, location in wanted.items() if before.get(day) != location]
 
     def registered(self) -> dict[date, str]:
-        if not self._file.exists():
-            return {}
-        with self._connect() as con:
-            rows = con.execute(
-                "SELECT year, month, day, location FROM partitions WHERE name = ? ORDER BY 1, 2, 3", (TABLE,)
-            ).fetchall()
+        with self._explained():
+            if not self._file.exists():
+                return {}
+            # "rw" neither makes nor changes the file, and reads one that cannot be written, too; "ro" could not read
+            # a catalog whose last writer was killed, as SQLite has to undo that writer's change first.
+            address = f"{self._file.absolute().as_uri()}?mode=rw"
+            with closing(sqlite3.connect(address, timeout=30, uri=True)) as con:
+                if not con.execute("SELECT 1 FROM sqlite_master WHERE name = 'partitions'").fetchall():
+                    return {}
+                rows = con.execute(
+                    "SELECT year, month, day, location FROM partitions WHERE name = ? ORDER BY 1, 2, 3", (TABLE,)
+                ).fetchall()
         return {date(y, m, d): location for y, m, d, location in rows}
 
     @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it, or nothing."""
-        try:
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it, or nothing. The file and its table are made where they do not exist."""
+        with self._explained():
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._file, timeout=30)) as con, con:
                 con.execute(
@@ -80,6 +86,11 @@ class SQLiteCatalog:
                     "PRIMARY KEY (name, year, month, day))"
                 )
                 yield con
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, sqlite3.Error) as error:
             raise ArchiveError(
                 f"the catalog cannot be used ({error})",

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finops_assets.adapters.folder import try_writing
 from finops_assets.core.doctor import Finding, addresses, bare, told, undelivered
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.heartbeat import is_set
@@ -113,23 +113,20 @@ def home(folder: Path, free: Callable[[Path], int]) -> Iterator[Finding]:
     yield Finding("disk", state, f"{left / GIGABYTE:,.1f} GB free at {there}", fix)
 
 
-def _writable(folder: Path, setting: str) -> Path:
-    """The folder, or the nearest one above it that is there.
+def _writable(folder: Path, what: str) -> Path:
+    """The folder, or the nearest one above it that exists.
 
     Raises:
         ArchiveError: nothing can be written there.
     """
-    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     try:
-        with tempfile.TemporaryFile(dir=there) as probe:
-            probe.write(b"probe")
+        return try_writing(folder)
     except OSError as error:
         raise ArchiveError(
-            f"cannot be written: {error.strerror or error}",
-            where=f"{folder} ({setting})",
-            fix="Mend its rights, or set FINOPS_HOME elsewhere.",
+            f"is not writable: {error.strerror or error}",
+            where=f"{folder} ({what})",
+            fix="Mend its rights, or set FINOPS_HOME elsewhere; what only reads works all the same.",
         ) from None
-    return there
 
 
 def accounts_file(settings: AccountsSettings, warehouse: Warehouse) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ from finops_assets.core.digest.figures import (
     month_chart_spec,
     scheduled_lines,
 )
-from finops_assets.core.digest.message import CSV_NOTE, Link, mail_address, message
+from finops_assets.core.digest.message import CSV_NOTE, Link, message
 from finops_assets.core.digest.page import breakdown_csv, columns, csv_text, ou_hash, render
 from finops_assets.core.digest.words import UNKNOWN_DASHBOARD, dashboard_words, headline, subject, tidy
 
@@ -42,7 +42,6 @@ __all__ = [
     "dashboard_words",
     "digest_figures",
     "headline",
-    "mail_address",
     "message",
     "month_chart_spec",
     "ou_hash",

@@ -1,29 +1,21 @@
-"""The digest as an e-mail message, and the checking of addresses."""
+"""The digest as an e-mail message."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from finops_assets.core.addresses import mail_address
 from finops_assets.core.digest.figures import Digest
 from finops_assets.core.digest.page import chart_id, month_id
 from finops_assets.core.digest.words import tidy
-from finops_assets.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from email.headerregistry import Address
     from email.message import EmailMessage
 
-
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_LABEL}(?:\.{_LABEL})*)")
-_NAMED = re.compile(r'"?([^"<>\r\n]*?)"?\s*<([^<>]*)>')
 
 CSV_NOTE = "<!-- csv -->"
 """Where the stored HTML takes the note on how the CSV comes, if it is not attached as it is."""
@@ -48,31 +40,6 @@ class _Enclosed:
     files: tuple[tuple[str, str, str, bytes], ...]
     text: str = ""
     html: str = ""
-
-
-def mail_address(text: str, setting: str) -> Address:
-    """An address, `finops@example.com` or `FinOps <finops@example.com>`.
-
-    Raises:
-        SettingsError: it is not one that mail servers take; the message names the address and the setting.
-    """
-    from email.headerregistry import Address
-
-    named = _NAMED.fullmatch(text.strip(" "))
-    name, spec = named.groups() if named else ("", text.strip(" "))
-    found = _ADDRESS.fullmatch(spec)
-    if (
-        not found
-        or len(found[1]) > 64
-        or len(spec) > 254
-        or any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name)
-    ):
-        raise SettingsError(
-            f"{text!r} is not an e-mail address",
-            where=setting,
-            fix="Write it as name@example.com, in plain ASCII letters (a domain in its xn-- form).",
-        )
-    return Address(display_name=name, username=found[1], domain=found[2])
 
 
 def message(
