@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 DAYS = 3 * 365
@@ -23,7 +24,10 @@ BAR = 1.0
 
 def main() -> None:
     """Make three years of objects, partitions and mails, then tick."""
-    from finops_assets.core.pipeline import day_path
+    import pyarrow as pa
+
+    from finops_assets.core.ports import DayRows
+    from finops_assets.core.schemas import OU_BREAKDOWN, scorecard_path
     from finops_assets.simulation import Simulation
 
     with tempfile.TemporaryDirectory() as folder:
@@ -39,14 +43,19 @@ def main() -> None:
         sim.deliver(LAST)
         sim.launch("a backfill", [sim.request(LAST - timedelta(days=59), LAST)])
         archive = sim.platform.archive
-        data, there = archive.get(day_path(LAST)), archive.describe(LAST)
+        rows, there = archive.read([LAST]).select(OU_BREAKDOWN.names), archive.describe(LAST)
+        facts = {name: value for name, value in there.metadata.items() if name not in ("day", "content")}
+        card = archive.get(scorecard_path(LAST))
         for n in range(60, DAYS):
             day = LAST - timedelta(days=n)
-            archive.put(day_path(day), data)
+            of_day = rows.set_column(0, OU_BREAKDOWN.field(0), pa.array([day] * rows.num_rows, pa.date32()))
+            archive.publish(DayRows(day, of_day, there.total, Decimal(), there.fingerprint), facts)
+            archive.put(scorecard_path(day), card)
             for name in ("digest.html", "digest.txt", "manifest.json", "sent.json", "receipts/a.json"):
                 archive.put(f"digests/{day}/r1/{name}", b"{}")
         older = [replace(there, day=LAST - timedelta(days=n)) for n in range(60, DAYS)]
         sim.platform.catalog.register(older)
+        sim.platform.dashboard.refresh("after the days were put there")
         sim.sensors()
 
         def refresh_the_bill() -> None:
