@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -105,3 +107,19 @@ def aws(running: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     for name, value in running.environ.items():
         monkeypatch.setenv(name, value)
     return running
+
+
+REAL_CLOCK_MINUTES = 5
+"""How long a test may take whose daemons have the machine's clock."""
+
+
+@pytest.fixture
+def one_day() -> None:
+    """The day (UTC) does not change during the test: daemons take it from the machine, and no test can set that clock.
+
+    Where midnight would come within the test's time, it is waited for.
+    """
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    if midnight - now < timedelta(minutes=REAL_CLOCK_MINUTES):
+        time.sleep((midnight - now).total_seconds() + 1)
