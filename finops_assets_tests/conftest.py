@@ -19,12 +19,20 @@ if TYPE_CHECKING:
 LONG = (
     "test_terraform",
     "test_aws_runs",
-    "test_rehearsal",
-    "test_dagster_ui",
     "test_aws_killed",
+    "test_rehearsal",
     "test_a_simulated_month",
+    "test_runbook",
+    "test_dagster_ui",
+    "test_scorecard",
+    "test_scenarios",
+    "test_aws_sensors",
+    "test_aws_terminated",
+    "test_dagster_storage",
+    "test_exact_totals",
+    "test_killed",
 )
-"""The longest files, which would otherwise be what the others' workers wait for in the end."""
+"""The longest files, the longest first: one that began last would be waited for in the end by the other workers."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
