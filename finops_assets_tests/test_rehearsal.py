@@ -326,7 +326,7 @@ def test_a_day_and_a_backfill_are_done_once_though_the_daemon_is_killed(
     for name in ("code", "webserver"):
         assert "password authentication failed" in deployment.health(name)
     for name in ("code", "webserver"):
-        assert deployment.stop(name) == STOPPED, "an alarm would be raised at each deployment"
+        assert deployment.stop(name) == STOPPED, f"{name}: an alarm would be raised at each deployment"
 
 
 MORNING = {**AT, "scheduleName": "every_morning"}
