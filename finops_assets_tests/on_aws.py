@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from finops_assets.core.schemas import day_path
 from finops_assets.platform import Platform, build_platform
+from finops_assets.run import Outcome, run_days
 from finops_assets.settings import load_settings
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.bills import load_bill, setup
@@ -55,6 +58,25 @@ def make_ready(aws: StandIn, bill: Path, *, accounts: Path | None = None, table:
         for account, (name, path) in newest_memberships(accounts).items():
             aws.organizations.add_account(account, name, path)
     aws.calls.reset()
+
+
+def run(platform: Platform, first: date, last: date | None = None) -> Outcome:
+    """Run these days at 07:00 UTC of the morning after the last of them."""
+    last = last or first
+    morning = datetime(last.year, last.month, last.day, 7, tzinfo=UTC) + timedelta(days=1)
+    return run_days(platform, first, last, clock=lambda: morning)
+
+
+def objects(aws: StandIn, prefix: str = "", bucket: str = BUCKET) -> list[str]:
+    """The keys of a bucket below a prefix."""
+    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return [each["Key"] for page in pages for each in page.get("Contents", ())]
+
+
+def versions(aws: StandIn, day: date) -> list[str]:
+    """The versions of a day's object."""
+    listed = aws.client("s3").list_object_versions(Bucket=BUCKET, Prefix=day_path(day)).get("Versions", [])
+    return [version["VersionId"] for version in listed]
 
 
 def newest_memberships(accounts: Path) -> Mapping[str, tuple[str, str]]:

@@ -206,14 +206,16 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_metrics_reach_cloudwatch_with_their_units(aws: StandIn, session: AwsSession) -> None:
     """All values of a moment go in one call, each with its unit, as of now and without dimensions."""
     values = {name: 1.5 + n for n, name in enumerate(METRICS)}
-    now = datetime.now(UTC).timestamp()
+    before = datetime.now(UTC).timestamp()
     CloudWatchMetrics(session, NAMESPACE).emit(values)
+    after = datetime.now(UTC).timestamp()
     (put,) = [call.params for call in aws.calls.log if call.operation == "PutMetricData"]
     assert put["Namespace"] == NAMESPACE
     assert {one["MetricName"]: (one["Unit"], one["Value"]) for one in put["MetricData"]} == {
         name: (unit, values[name]) for name, unit in METRICS.items()
     }
-    assert all(abs(one["Timestamp"] - now) < 5 for one in put["MetricData"])
+    # It is sent in whole milliseconds.
+    assert all(before - 0.001 <= one["Timestamp"] <= after for one in put["MetricData"])
     assert not any("Dimensions" in one for one in put["MetricData"])
     listed = session.client("cloudwatch").list_metrics(Namespace=NAMESPACE)["Metrics"]
     assert {one["MetricName"] for one in listed} == set(METRICS)

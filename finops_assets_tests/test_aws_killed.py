@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
-from on_aws import BUCKET, RECIPIENTS, make_ready, on_aws, platform_on
+from on_aws import BUCKET, RECIPIENTS, make_ready, objects, on_aws, platform_on
 
 from finops_assets.core.schemas import day_path
 from finops_assets.sample_bill import SampleBill, write_sample_bill
@@ -27,8 +27,8 @@ LAST = date(2025, 9, 30)
 DAYS = [LAST - timedelta(days=2 - n) for n in range(3)]
 
 
-def start(environ: dict[str, str], errors: object = None) -> BaseProcess:
-    process = CHILDREN.Process(target=run_in_child, args=(environ, DAYS[0], DAYS[-1], errors))
+def start(environ: dict[str, str], errors: object = None, first: date = DAYS[0]) -> BaseProcess:
+    process = CHILDREN.Process(target=run_in_child, args=(environ, first, DAYS[-1], errors))
     process.start()
     return process
 
@@ -203,3 +203,25 @@ def test_killed_at_a_random_moment(seed: int, aws: StandIn, truth: dict[date, st
         errors = finish(environ)
     assert errors == ()
     assert_all_is_well(aws, tmp_path, truth)
+
+
+def test_two_runs_of_one_day_at_once(aws: StandIn, tmp_path: Path) -> None:
+    """There is one object, one partition, and each recipient has one mail; the second says who is sending it."""
+    runs = []
+    for n in range(2):
+        ours, theirs = CHILDREN.Pipe(duplex=False)
+        runs.append((start(on_aws(aws, tmp_path / str(n)), theirs, first=LAST), ours))
+        theirs.close()
+    for _, ours in runs:
+        assert ours.poll(60), "a run did not end"
+    errors = [ours.recv() for _, ours in runs]
+    for process, _ in runs:
+        process.join(30)
+    failed = [error for run in errors for error in run]
+    assert () in errors, failed
+    assert all("another run is sending it" in error for error in failed), failed
+    assert objects(aws, "ou-breakdowns/") == [day_path(LAST)]
+    assert objects(aws, "_staging/") == []
+    assert sorted(mail.recipients[0] for mail in aws.mail.sent) == sorted(RECIPIENTS)
+    (partition,) = aws.client("glue").get_partitions(DatabaseName="finops_db", TableName="ou_breakdown")["Partitions"]
+    assert partition["Values"] == ["2025", "9", "30"]

@@ -1,24 +1,24 @@
 """The whole graph on AWS, over HTTP, on a stand-in that executes: what is there afterwards, and what it took."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from bills import line, make_bill
-from on_aws import BUCKET, RECIPIENTS, make_ready, on_aws, platform_on
+from command import finops
+from on_aws import BUCKET, RECIPIENTS, make_ready, objects, on_aws, platform_on, run, versions
 
 from finops_assets.adapters.aws.s3 import explain_for
 from finops_assets.core.errors import FinopsError, SettingsError
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_location, day_path
 from finops_assets.platform import Platform, build_platform
-from finops_assets.run import Outcome, run_days
 from finops_assets.sample_bill import SampleBill, write_sample_bill
 from finops_assets.settings import load_settings
 from finops_assets_tests.aws import StandIn
@@ -29,18 +29,9 @@ FIRST = LAST - timedelta(days=9)
 DAYS = [FIRST + timedelta(days=i) for i in range(10)]
 
 
-def at(day: date) -> Any:
-    """A clock that stands at 07:00 UTC of the morning after."""
-    return lambda: datetime(day.year, day.month, day.day, 7, tzinfo=UTC) + timedelta(days=1)
-
-
 def at_midnight(day: date) -> datetime:
     """As AWS writes it, without a zone."""
     return datetime(day.year, day.month, day.day)  # noqa: DTZ001
-
-
-def run(platform: Platform, first: date, last: date | None = None) -> Outcome:
-    return run_days(platform, first, last or first, clock=at(last or first))
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +46,14 @@ def aws(aws: StandIn, sample: SampleBill) -> StandIn:
     return aws
 
 
+@pytest.fixture(autouse=True, scope="module")
+def records_in_memory() -> Iterator[None]:
+    """Dagster's records of all runs in one instance that needs no files, which none of these tests looks into."""
+    with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
+        patched.setattr("finops_assets.run._instance", lambda _: nullcontext(instance))
+        yield
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
@@ -63,16 +62,6 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def platform(aws: StandIn, home: Path) -> Platform:
     return platform_on(aws, home)
-
-
-def objects(aws: StandIn, prefix: str = "", bucket: str = BUCKET) -> list[str]:
-    pages = aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    return [found["Key"] for page in pages for found in page.get("Contents", ())]
-
-
-def versions(aws: StandIn, day: date) -> list[str]:
-    found = aws.client("s3").list_object_versions(Bucket=BUCKET, Prefix=day_path(day)).get("Versions", [])
-    return [version["VersionId"] for version in found]
 
 
 def contents(archive: Any, days: list[date]) -> dict[date, tuple]:
@@ -85,62 +74,13 @@ def contents(archive: Any, days: list[date]) -> dict[date, tuple]:
     return found
 
 
-def test_a_day_is_archived_queryable_refreshed_and_mailed(aws: StandIn, platform: Platform, home: Path) -> None:
-    """One day: one versioned object, one partition, one ingestion, one mail a recipient; within the promised calls."""
-    assert run(platform, LAST).errors == ()
-    counts = aws.calls.counts()
+def test_a_backfill_is_one_of_everything_and_again_changes_nothing(
+    aws: StandIn, platform: Platform, home: Path
+) -> None:
+    """Ten days in one run: few queries, one ingestion, one summary mail a recipient, one pass over the bill.
 
-    (version,) = versions(aws, LAST)
-    there = platform.archive.describe(LAST)
-    assert there.version == version, "the version that S3 gave is recorded"
-    assert objects(aws, "ou-breakdowns/") == [day_path(LAST)]
-    assert objects(aws, "_staging/") == []
-    (partition,) = aws.client("glue").get_partitions(DatabaseName="finops_db", TableName="ou_breakdown")["Partitions"]
-    assert partition["Values"] == ["2025", "9", "30"]
-    assert partition["StorageDescriptor"]["Location"] == f"s3://{BUCKET}/{day_location(LAST)}"
-    assert [(i.status, i.rows) for i in aws.quicksight.ingestions] == [("COMPLETED", there.rows)]
-    assert sorted(mail.recipients[0] for mail in aws.mail.sent) == sorted(RECIPIENTS)
-    names = [part.get_filename() for part in aws.mail.sent[0].message.walk() if part.get_content_type() == "text/csv"]
-    assert names == ["ou_breakdown_2025-09-30.csv"] or names[0].endswith(".csv")
-
-    assert counts["athena", "StartQueryExecution"] == 3, "one of them makes the view"
-    glue = {operation: n for (service, operation), n in counts.items() if service == "glue"}
-    made = {"CreateDatabase": 1, "CreateTable": 4}
-    # Two more listings of the partitions: what the digest says of all days, before and after the refresh.
-    assert glue == {"GetTable": 1, "GetTables": 1, "GetPartitions": 3, "BatchCreatePartition": 1, **made}
-    assert counts["quicksight", "CreateIngestion"] == 1
-    assert counts["sesv2", "SendEmail"] == 3
-    assert aws.refused == []
-
-
-def test_the_missions_own_query_works(aws: StandIn, platform: Platform) -> None:
-    """CamelCase names, the partition columns, and finops_daily_summary: what people have in their notebooks."""
-    assert run(platform, LAST).errors == ()
-    _, rows = platform.catalog.query(
-        "SELECT OU, SUM(DailyCost) FROM finops_db.ou_breakdown "
-        "WHERE year = 2025 AND month = 9 AND day = 30 AND BillingDate = DATE '2025-09-30' GROUP BY OU ORDER BY 2 DESC"
-    )
-    total = platform.archive.describe(LAST).total
-    assert abs(Decimal(str(sum(cost for _, cost in rows))) - total) < Decimal("0.005")
-    _, ((summary,),) = platform.catalog.query(
-        "SELECT SUM(Cost) FROM finops_db.finops_daily_summary WHERE BillingDate = DATE '2025-09-30'"
-    )
-    assert summary == total
-
-
-def test_the_second_day_stays_within_the_calls(aws: StandIn, platform: Platform, home: Path) -> None:
-    """What every morning takes: 3 queries, 6 calls of Glue, 1 ingestion, 1 mail a recipient."""
-    assert run(platform, LAST - timedelta(days=1)).errors == ()
-    aws.calls.reset()
-    assert run(platform_on(aws, home), LAST).errors == ()
-    assert aws.calls.count("athena", "StartQueryExecution") == 3
-    assert aws.calls.count("glue") <= 6
-    assert aws.calls.count("quicksight", "CreateIngestion") == 1
-    assert aws.calls.count("sesv2", "SendEmail") == 3
-
-
-def test_a_backfill_is_one_of_everything(aws: StandIn, platform: Platform) -> None:
-    """Ten days in one run: few queries, one ingestion, one summary mail a recipient, one pass over the bill."""
+    The same days once more: no new version of an object, no ingestion, no mail.
+    """
     assert run(platform, FIRST, LAST).errors == ()
     assert objects(aws, "ou-breakdowns/") == [day_path(day) for day in DAYS]
     assert objects(aws, "_staging/") == []
@@ -149,6 +89,13 @@ def test_a_backfill_is_one_of_everything(aws: StandIn, platform: Platform) -> No
     assert len(aws.quicksight.ingestions) == 1
     assert len(aws.mail.sent) == 3
     assert set(platform.outbox.mailed_days(DAYS).values()) == {"sent"}
+
+    before = {day: versions(aws, day) for day in DAYS}
+    assert run(platform_on(aws, home), FIRST, LAST).errors == ()
+    assert {day: versions(aws, day) for day in DAYS} == before
+    assert len(aws.quicksight.ingestions) == 1
+    assert len(aws.mail.sent) == 3
+    assert objects(aws, "_staging/") == []
 
 
 def test_a_year_is_a_handful_of_calls(aws: StandIn, home: Path, tmp_path: Path) -> None:
@@ -178,19 +125,7 @@ def test_a_year_is_a_handful_of_calls(aws: StandIn, home: Path, tmp_path: Path) 
     assert len(platform.archive.days()) == len(platform.catalog.registered()) == 365
 
 
-def test_running_it_again_changes_nothing(aws: StandIn, platform: Platform, home: Path) -> None:
-    """The same days once more: no new version of an object, no ingestion, no mail."""
-    assert run(platform, FIRST, LAST).errors == ()
-    before = {day: versions(aws, day) for day in DAYS}
-    assert run(platform_on(aws, home), FIRST, LAST).errors == ()
-    assert {day: versions(aws, day) for day in DAYS} == before
-    assert len(aws.quicksight.ingestions) == 1
-    assert len(aws.mail.sent) == 3
-    assert objects(aws, "_staging/") == []
-
-
-@pytest.mark.parametrize("kind", ["focus", "cur2"])
-@pytest.mark.parametrize("basis", ["billed", "effective"])
+@pytest.mark.parametrize(("kind", "basis"), [("focus", "billed"), ("cur2", "effective")])
 def test_both_platforms_archive_the_same(
     aws: StandIn, sample: SampleBill, home: Path, tmp_path: Path, kind: str, basis: str
 ) -> None:
@@ -208,14 +143,6 @@ def test_both_platforms_archive_the_same(
     assert there.archive.get(ACCOUNT_MAP_PATH) == here.archive.get(ACCOUNT_MAP_PATH)
 
 
-def test_the_organization_gives_the_ous(aws: StandIn, platform: Platform, sample: SampleBill) -> None:
-    """Without accounts.csv, AWS Organizations says who owns what, and a history of it is kept."""
-    assert run(platform, LAST).errors == ()
-    ous = {row["ou"] for row in platform.archive.read([LAST]).to_pylist()}
-    assert any("/" in ou for ou in ous), "nested paths are kept"
-    assert "organization/accounts.csv" in objects(aws, "organization/")
-
-
 def small(tmp_path: Path, aws: StandIn, *lines: Any, fmt: str = "focus", name: str = "small") -> str:
     """A bill of these lines as another table; returns its name."""
     table = f"billing.{name}"
@@ -223,11 +150,10 @@ def small(tmp_path: Path, aws: StandIn, *lines: Any, fmt: str = "focus", name: s
     return table
 
 
-@pytest.mark.parametrize("fmt", ["focus", "cur2", "cur", "summary"])
-def test_every_kind_of_table_is_recognised(aws: StandIn, home: Path, tmp_path: Path, fmt: str) -> None:
-    """Data Exports' FOCUS and CUR 2.0, a legacy CUR, and an existing daily summary."""
-    table = small(tmp_path, aws, line("1.25"), line("2.50", service="Amazon S3"), fmt=fmt)
-    platform = platform_on(aws, home, bill__table=table, bill__currency="USD" if fmt == "summary" else "")
+def test_a_legacy_cur_is_recognised(aws: StandIn, home: Path, tmp_path: Path) -> None:
+    """Data Exports' FOCUS and CUR 2.0, and an existing daily summary, have tests of their own."""
+    table = small(tmp_path, aws, line("1.25"), line("2.50", service="Amazon S3"), fmt="cur")
+    platform = platform_on(aws, home, bill__table=table)
     assert run(platform, date(2025, 9, 10)).errors == ()
     assert platform.archive.describe(date(2025, 9, 10)).total == Decimal("3.75")
 
@@ -286,27 +212,6 @@ def test_a_failure_is_told_and_counted(aws: StandIn, home: Path) -> None:
     assert {metric["MetricName"] for metric in found} == {"RunFailed"}
 
 
-def test_a_morning_is_measured(aws: StandIn, platform: Platform) -> None:
-    """The numbers that alarms stand on are recorded as of now."""
-    assert run(platform, LAST).errors == ()
-    found = aws.client("cloudwatch").list_metrics(Namespace="FinopsAssets")["Metrics"]
-    names = {metric["MetricName"] for metric in found}
-    assert names == {"DigestSent", "DayCost", "DaysMissing", "SourceAgeHours", "RunSeconds"}
-
-
-def test_the_ui_tells_what_the_queries_took(aws: StandIn, platform: Platform) -> None:
-    """Bytes, seconds and an estimated price stand in the metadata of the asset that asked."""
-    import dagster as dg
-
-    assert run(platform, LAST).errors == ()
-    with dg.DagsterInstance.get() as instance:
-        event = instance.get_latest_materialization_event(dg.AssetKey("finops_daily_summary"))
-    said = event.asset_materialization.metadata
-    assert said["queries"].value >= 1
-    assert said["data scanned (bytes)"].value > 0
-    assert Decimal(said["estimated price (USD)"].value) > 0
-
-
 # --- what can be wrong with an account ----------------------------------------------------------------------------
 
 
@@ -331,7 +236,7 @@ def test_a_table_with_other_types_is_refused(aws: StandIn, platform: Platform) -
 
 def test_a_partition_elsewhere_is_corrected_and_a_double_removed(aws: StandIn, platform: Platform, home: Path) -> None:
     """What a crawler or MSCK did is undone: one registration a day, at its own place, and the cost is counted once."""
-    assert run(platform, FIRST, LAST).errors == ()
+    assert run(platform, LAST - timedelta(days=1), LAST).errors == ()
     glue = aws.client("glue")
     own = glue.get_partition(DatabaseName="finops_db", TableName="ou_breakdown", PartitionValues=["2025", "9", "30"])
     storage = own["Partition"]["StorageDescriptor"]
@@ -354,18 +259,11 @@ def test_a_partition_elsewhere_is_corrected_and_a_double_removed(aws: StandIn, p
     assert again.catalog.registered()[LAST] == f"s3://{BUCKET}/{day_location(LAST)}"
 
 
-def test_an_object_beside_the_days_own_is_found(aws: StandIn, platform: Platform, home: Path) -> None:
-    """A second file in a day's folder would double its cost: the run says so, and which one is ours."""
-    assert run(platform, LAST).errors == ()
-    data = aws.client("s3").get_object(Bucket=BUCKET, Key=day_path(LAST))["Body"].read()
-    aws.client("s3").put_object(Bucket=BUCKET, Key=day_location(LAST) + "copy.parquet", Body=data)
-    (error,) = run(platform_on(aws, home), LAST).errors
-    assert "2 objects lie at" in error
-    assert f"remove all but {day_path(LAST)}" in error
-
-
 def test_spice_is_not_filled_with_a_day_that_does_not_read_back(aws: StandIn, platform: Platform, home: Path) -> None:
-    """The refresh starts while the day is read back; it is cancelled when that finds a fault, and nothing is mailed."""
+    """A second file in a day's folder would double its cost: the run says so, and which one is ours.
+
+    The refresh starts while the day is read back; it is cancelled when that finds a fault, and nothing is mailed.
+    """
     before = LAST - timedelta(days=1)
     assert run(platform, before).errors == ()
     mails = len(aws.mail.sent)
@@ -374,6 +272,7 @@ def test_spice_is_not_filled_with_a_day_that_does_not_read_back(aws: StandIn, pl
     aws.quicksight.seconds_per_step = 10
     (error,) = run(platform_on(aws, home), LAST).errors
     assert "2 objects lie at" in error
+    assert f"remove all but {day_path(LAST)}" in error
     assert sorted(one.status for one in aws.quicksight.ingestions) == ["CANCELLED", "COMPLETED"]
     assert len(aws.mail.sent) == mails
 
@@ -381,24 +280,21 @@ def test_spice_is_not_filled_with_a_day_that_does_not_read_back(aws: StandIn, pl
 def test_gaps_are_those_of_bucket_and_glue(aws: StandIn, platform: Platform, home: Path) -> None:
     """`finops gaps` over the bill's table: not archived, without a partition, not in the bill."""
     assert run(platform, LAST - timedelta(days=1), LAST).errors == ()
-    found = gaps(aws, home)
-    assert [(gap["first"], gap["cause"]) for gap in found] == [
+
+    def gaps() -> list[tuple[str, str]]:
+        done = finops("gaps", "--json", cwd=home, **on_aws(aws, home, bill__first_day=FIRST))
+        assert done.exit_code == 1, done.stderr
+        return [(gap["first"], gap["cause"]) for gap in json.loads(done.stdout)]
+
+    home.mkdir(exist_ok=True)
+    assert gaps() == [
         (str(FIRST), "no object"),
         (str(LAST + timedelta(days=1)), "source late"),
     ]
     aws.client("glue").delete_partition(
         DatabaseName="finops_db", TableName="ou_breakdown", PartitionValues=["2025", "9", "30"]
     )
-    assert (str(LAST), "no partition") in [(gap["first"], gap["cause"]) for gap in gaps(aws, home)]
-
-
-def gaps(aws: StandIn, home: Path) -> list[dict[str, str]]:
-    command = [sys.executable, "-m", "finops_assets.cli", "gaps", "--json"]
-    done = subprocess.run(
-        command, env=os.environ | on_aws(aws, home, bill__first_day=FIRST), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1, done.stderr
-    return json.loads(done.stdout)
+    assert (str(LAST), "no partition") in gaps()
 
 
 def test_throttling_of_every_second_call_is_survived(aws: StandIn, platform: Platform) -> None:
@@ -458,24 +354,6 @@ def test_ses_failing_after_the_third_recipient(aws: StandIn, home: Path) -> None
     aws.faults.reset()
     assert run(platform_on(aws, home, mail__recipients=",".join(five)), LAST).errors == ()
     assert sorted(mail.recipients[0] for mail in aws.mail.sent) == sorted(five)
-
-
-def test_two_runs_of_one_day_at_once(aws: StandIn, home: Path) -> None:
-    """There is one object, one partition, and each recipient has one mail; the second says who is sending it."""
-    command = [sys.executable, "-m", "finops_assets.cli", "run", "--date", str(LAST)]
-    runs = [
-        subprocess.Popen(command, env=os.environ | on_aws(aws, home / str(n)), stderr=subprocess.PIPE, text=True)
-        for n in range(2)
-    ]
-    errors = [process.communicate(timeout=120)[1] for process in runs]
-    failed = [error for process, error in zip(runs, errors, strict=True) if process.returncode]
-    assert len(failed) < 2, errors
-    assert all("another run is sending it" in error for error in failed), "\n".join(failed)
-    assert objects(aws, "ou-breakdowns/") == [day_path(LAST)]
-    assert objects(aws, "_staging/") == []
-    assert sorted(mail.recipients[0] for mail in aws.mail.sent) == sorted(RECIPIENTS)
-    (partition,) = aws.client("glue").get_partitions(DatabaseName="finops_db", TableName="ou_breakdown")["Partitions"]
-    assert partition["Values"] == ["2025", "9", "30"]
 
 
 BAD_SETTINGS = [

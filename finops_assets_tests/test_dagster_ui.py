@@ -34,7 +34,7 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def ui(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+def ui(tmp_path: Path, one_day: None) -> Iterator[tuple[str, Path]]:
     """`finops dev` on a free loopback port, over a sample bill of which nothing is archived yet."""
     last = datetime.now(UTC).date() - timedelta(days=1)
     sample = write_sample_bill(tmp_path / "bill", last, DAYS)

@@ -76,7 +76,14 @@ def dev(folder: Path, code: int = 0) -> Iterator[tuple[subprocess.Popen, list[in
     (folder / "pids").unlink(missing_ok=True)
     command = [sys.executable, "-c", DEV, str(free_port()), str(code)]
     with (folder / "said").open("w") as said:
-        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # ignored where tests run under nohup
+        )
     started: list[int] = []
     try:
         eventually(lambda: (folder / "pids").exists() or process.poll() is not None)

@@ -450,17 +450,17 @@ def test_a_month_must_be_over_and_have_days(small: ObjectArchive) -> None:
     assert make(small, now=datetime(2025, 10, 1, tzinfo=UTC))[1]
 
 
-def test_the_command_makes_it_in_the_uis_instance(filled: Platform) -> None:
+def test_the_command_makes_it_in_the_uis_instance(filled: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Dagster run, which here finds everything as it was; a failed one says why and exits with 1."""
     done = finops(filled, "make", MONTH, "--json")
     told = json.loads(done.stdout)
     assert (done.exit_code, told["succeeded"], told["changed"]) == (0, True, False), done.output
     assert told["evidence"]["bundle"] == V1
     assert told["evidence"]["members"][0]["name"] == "README.txt"
-    newest = datetime.now(UTC).date()
+    monkeypatch.setattr(cli, "_now", lambda: datetime(2025, 11, 30, 23, 59, tzinfo=UTC))
     for month, code, what in (
         ("2025-10", 1, "2025-10: no day of it is archived"),
-        (f"{newest:%Y-%m}", 1, "the month is not over yet"),
+        ("2025-11", 1, "the month is not over yet"),
         ("2025-07", 2, "2025-07 is before the first month that is kept, 2025-08"),
         ("2025-9", 2, "write it as YYYY-MM"),
     ):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from finops_assets.core.schemas import day_path
 from finops_assets.platform import Platform, build_platform
 from finops_assets.sample_bill import write_sample_bill
 from finops_assets.settings import load_settings
+from finops_assets_tests.children import CHILDREN, run_in_child
 
 LAST = date(2025, 9, 30)
 DAYS = [LAST - timedelta(days=9 - i) for i in range(10)]
@@ -41,18 +42,30 @@ MOMENTS: list[tuple[str, Callable[[Platform], bool]]] = [
 ]
 
 
-def start(folder: Path) -> subprocess.Popen:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("FINOPS_", "DAGSTER_"))}
-    command = [sys.executable, "-m", "finops_assets.cli", "backfill"]
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env=clean,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def start(folder: Path, errors: object = None) -> BaseProcess:
+    """Begin the backfill of a home in a process of its own, which is a fork of one that has imported everything."""
+    environ = {"FINOPS_HOME": str(folder / ".finops"), "FINOPS_SETTINGS": str(folder / "finops.toml")}
+    process = CHILDREN.Process(target=run_in_child, args=(environ, DAYS[0], DAYS[-1], errors))
+    process.start()
+    return process
+
+
+def finish(folder: Path) -> tuple[str, ...]:
+    """Backfill to the end; returns its errors."""
+    ours, theirs = CHILDREN.Pipe(duplex=False)
+    process = start(folder, theirs)
+    theirs.close()
+    assert ours.poll(120), "the backfill did not end"
+    errors = ours.recv()
+    process.join(30)
+    return errors
+
+
+def kill(process: BaseProcess) -> None:
+    """SIGKILL to the backfill and what it has started, unless it has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.join(10)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +78,7 @@ def truth(bill: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[date, st
     """The fingerprints of an archive that was never disturbed."""
     folder = tmp_path_factory.mktemp("truth")
     (folder / "finops.toml").write_text(TOML.format(bill=bill, accounts=bill.parent / "accounts.csv"))
-    backfill = start(folder)
-    assert backfill.wait(120) == 0, backfill.stderr.read()
+    assert finish(folder) == ()
     archive = build_platform(load_settings({}, {"home": str(folder / ".finops")}, folder=folder)).archive
     return {day: archive.describe(day).fingerprint for day in DAYS}
 
@@ -80,19 +92,16 @@ def test_backfills_that_are_killed_leave_whole_days_and_are_finished_by_the_next
     platform = build_platform(load_settings({}, {"home": str(tmp_path / ".finops")}, folder=tmp_path))
     for _, reached in moments:
         backfill = start(tmp_path)
-        while backfill.poll() is None and not reached(platform):
-            time.sleep(0.001)
-        if backfill.poll() is None:
-            os.killpg(backfill.pid, signal.SIGKILL)
-        backfill.wait()
+        while backfill.is_alive() and not reached(platform):
+            time.sleep(0.002)
+        kill(backfill)
 
         for day in platform.archive.days():
             assert platform.archive.describe(day).fingerprint == truth[day]
             assert platform.archive.read([day]).num_rows == platform.archive.describe(day).rows
         assert set(platform.catalog.registered()) <= set(platform.archive.days())
 
-    again = start(tmp_path)
-    assert again.wait(120) == 0, again.stderr.read()
+    assert finish(tmp_path) == ()
     assert {day: platform.archive.describe(day).fingerprint for day in platform.archive.days()} == truth
     assert set(platform.catalog.registered()) == set(DAYS)
     assert {day: found.rows for day, found in platform.catalog.read_back(DAYS).items()} == {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from copy import deepcopy
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from finops_assets_tests.on_aws import settings_on
 from finops_assets_tests.test_scorecard_on_aws import put
 
 ACCOUNT, REGION, BUCKET = "123456789012", "us-east-1", "finops-daily-summaries"
+YESTERDAY = date(2025, 9, 10)
 KNOWN = ("Engineering/Web", "Engineering/Data, Analytics", "Sales", "Unassigned")
 HOSTILE = 'R&D <b>"x"</b>\n\'; DROP'
 RULES = (Rule("ann", "", "Engineering"), Rule("", "executives", "All"))
@@ -267,11 +268,13 @@ class Clock:
 
 
 @pytest.fixture
-def account(aws: StandIn, session: AwsSession) -> StandIn:
-    """The platform's tables with a day's scorecard, and the account map."""
+def account(aws: StandIn, session: AwsSession, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """The platform's tables with a day's scorecard, and the account map, on the morning after that day."""
+    morning, started = datetime.combine(YESTERDAY, time(7), UTC) + timedelta(days=1), datetime.now(UTC)
+    monkeypatch.setattr(aws, "clock", lambda: morning + (datetime.now(UTC) - started))
     setup(aws, BUCKET)
     GlueTables(session, BUCKET).ensure()
-    put(aws, date.today() - timedelta(days=1), {"All": "3", "Engineering": "2", "Sales": "1"})  # noqa: DTZ011
+    put(aws, YESTERDAY, {"All": "3", "Engineering": "2", "Sales": "1"})
     members = [Membership(f"{n:012d}", "", path) for n, path in enumerate(KNOWN)]
     published = to_parquet(account_map(members, ou_level="full", history="as_was"))
     aws.client("s3").put_object(Bucket=BUCKET, Key=ACCOUNT_MAP_PATH, Body=published)
@@ -319,7 +322,7 @@ def test_all_of_it_is_made_and_filled(account: StandIn, deploy_and_query: Any) -
 
 def test_the_columns_made_for_the_dashboard_say_what_they_should(account: StandIn, deploy_and_query: Any) -> None:
     """Light with its shape, where it begins, whether the row is of the newest day or has an anomaly."""
-    put(account, date.today() - timedelta(days=2), {"All": "9"})  # noqa: DTZ011
+    put(account, YESTERDAY - timedelta(days=1), {"All": "9"})
     deploy_and_query()
     sql = account.quicksight.data_sets[board.SCORECARD].sql
     rows = account.athena.rows_of(f"SELECT ou, daycost, lightshown, lightfrom, latest, anomaly FROM ({sql}) AS s")
@@ -407,7 +410,7 @@ def test_new_ous_come_with_the_account_map(account: StandIn, deploy_and_query: A
     ((key, schedule),) = account.quicksight.boards.schedules.items()
     assert key[0] == board.PERMISSIONS
     assert schedule["ScheduleFrequency"]["Interval"] == "DAILY"
-    put(account, date.today() - timedelta(days=1), {"All": "3", "Engineering/New": "3"})  # noqa: DTZ011
+    put(account, YESTERDAY, {"All": "3", "Engineering/New": "3"})
     seen = account.athena.rows_of(account.quicksight.data_sets[board.PERMISSIONS].sql)
     assert ("ann", None, "Engineering/New") in seen
 

@@ -198,7 +198,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def tick() -> datetime:
+def tick(one_day: None) -> datetime:
     """When the schedule ticks: the minute that has just begun, so that nobody waits for it, and no second one comes."""
     return datetime.now(UTC).replace(second=0, microsecond=0)
 
@@ -213,7 +213,7 @@ def deployment(aws: StandIn, postgres: Postgres, tick: datetime, tmp_path: Path)
     home.mkdir()
     shutil.copy(DEPLOY / "workspace.yaml", home)
     (home / "dagster.yaml").write_text(instance_of_one_task(), encoding="utf-8")
-    never = f"0 0 1 {scheduled.month % 12 + 1} *"
+    never = f"0 0 1 {(tick.month + 1) % 12 + 1} *"  # not for a month at least
     grpc, web = free_ports(2)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("FINOPS_", "DAGSTER_"))}
     environ = {
@@ -326,7 +326,7 @@ def test_a_day_and_a_backfill_are_done_once_though_the_daemon_is_killed(
     for name in ("code", "webserver"):
         assert "password authentication failed" in deployment.health(name)
     for name in ("code", "webserver"):
-        assert deployment.stop(name) == STOPPED, "an alarm would be raised at each deployment"
+        assert deployment.stop(name) == STOPPED, f"{name}: an alarm would be raised at each deployment"
 
 
 MORNING = {**AT, "scheduleName": "every_morning"}

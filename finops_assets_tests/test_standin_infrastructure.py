@@ -164,7 +164,8 @@ def test_months_are_projected_up_to_now() -> None:
         "projection.p.interval": "1",
         "projection.p.interval.unit": "MONTHS",
     }
-    closed = _projected_months("p", parameters | {"projection.p.range": "2024-11,2025-02"}, "t")
+    now = datetime(2025, 11, 30, 23, 59, tzinfo=UTC)
+    closed = _projected_months("p", parameters | {"projection.p.range": "2024-11,2025-02"}, "t", now)
     assert closed == ["2024-11", "2024-12", "2025-01", "2025-02"]
-    open_ = _projected_months("p", parameters | {"projection.p.range": "2025-01,NOW"}, "t")
-    assert (open_[0], open_[-1]) == ("2025-01", f"{datetime.now(UTC):%Y-%m}")
+    open_ = _projected_months("p", parameters | {"projection.p.range": "2025-01,NOW"}, "t", now)
+    assert (open_[0], open_[-1]) == ("2025-01", "2025-11")

@@ -12,12 +12,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from command import finops
 
 from finops_assets.core import states
 from finops_assets.core.ports import CatalogDay, DayPrint, PublishedDay, Shown
 from finops_assets.core.schemas import RESTORED_FROM, day_location, day_path
 from finops_assets.core.states import CAUSES, Facts, Gap, expected_days, state_of
-from finops_assets_tests.test_cli import demo, finops
+from finops_assets_tests.test_cli import DEMO_NOW, demo
 
 __all__ = ["demo"]
 
@@ -228,41 +229,40 @@ def test_the_command_finds_what_was_broken_and_mends_it(demo: Path, tmp_path: Pa
     """On a real home: a day's object and another's partition are lost, and what it says to run mends them."""
     home = tmp_path / "home"
     shutil.copytree(demo / ".finops", home)
-    settings = {"FINOPS_HOME": str(home)}
-    before = finops("gaps", cwd=demo, **settings)
-    assert (before.returncode, before.stdout.strip().endswith("all whole.")) == (0, True), before.stdout + before.stderr
+    at_home = {"cwd": demo, "now": DEMO_NOW, "FINOPS_HOME": str(home)}
+    before = finops("gaps", **at_home)
+    assert (before.exit_code, before.stdout.strip().endswith("all whole.")) == (0, True), before.stdout + before.stderr
 
-    yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    lost, unseen = yesterday - timedelta(days=2), yesterday - timedelta(days=1)
+    lost, unseen = date(2025, 9, 10), date(2025, 9, 11)
     (home / "archive" / day_path(lost)).unlink()
     with sqlite3.connect(home / "catalog.sqlite") as catalog:
         catalog.execute("DELETE FROM partitions WHERE year = ? AND month = ? AND day = ?", unseen.timetuple()[:3])
-    done = finops("gaps", "--json", cwd=demo, **settings)
+    done = finops("gaps", "--json", **at_home)
     found = json.loads(done.stdout)
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert [(gap["first"], gap["cause"]) for gap in found] == [(str(lost), "no object"), (str(unseen), "no partition")]
     counted = {
         date(row["year"], row["month"], row["day"]): row["rows"]
-        for row in json.loads(finops("gaps", "--weekly", "--json", cwd=demo, **settings).stdout)
+        for row in json.loads(finops("gaps", "--weekly", "--json", **at_home).stdout)
     }
     assert [day for day, rows in counted.items() if not rows] == [lost, unseen]
-    assert finops("gaps", "--weekly", cwd=demo, **settings).stdout.count("MISSING") == 2
+    assert finops("gaps", "--weekly", **at_home).stdout.count("MISSING") == 2
 
     for gap in found:
-        mended = finops(*gap["mend"].split()[1:], cwd=demo, **settings)
-        assert mended.returncode == 0, mended.stderr
-    assert finops("gaps", cwd=demo, **settings).returncode == 0
+        mended = finops(*gap["mend"].split()[1:], **at_home)
+        assert mended.exit_code == 0, mended.stderr
+    assert finops("gaps", **at_home).exit_code == 0
 
 
-def test_a_bill_that_ended_long_ago_is_late(demo: Path, tmp_path: Path) -> None:
+def test_a_bill_that_ended_long_ago_is_late(tmp_path: Path) -> None:
     """A bill without its newest days: the days after it are late, in one line, and programs get exit code 1."""
     bill = tmp_path / "bill.csv"
     bill.write_text("BillingDate,OU,Service,LinkedAccount,Cost\n2025-09-01,Prod,Amazon S3,111122223333,1.25\n")
     settings = {"FINOPS_HOME": str(tmp_path / "home"), "FINOPS_BILL__PATH": str(bill)}
     settings |= {"FINOPS_BILL__FIRST_DAY": "2025-01-01", "FINOPS_BILL__CURRENCY": "USD"}
-    assert finops("run", "--date", "2025-09-01", cwd=tmp_path, **settings).returncode == 0
+    assert finops("run", "--date", "2025-09-01", cwd=tmp_path, **settings).exit_code == 0
     done = finops("gaps", cwd=tmp_path, **settings)
-    assert done.returncode == 1
+    assert done.exit_code == 1
     line = next(line for line in done.stdout.splitlines() if "source late" in line)
     assert line.startswith("2025-09-02 to ")
     assert "the bill ends on 2025-09-01" in line

@@ -127,27 +127,6 @@ def changed(folder: Path, mistakes: list[tuple[str, str, str, str]]) -> None:
         (folder / file).write_text(text.replace(right, wrong, 1), encoding="utf-8")
 
 
-NOT_VALID = [
-    ("storage.tf", "block_public_acls       = true", 'block_public_acls       = "perhaps"', "block_public_acls"),
-    ("storage.tf", 'object_ownership = "BucketOwnerEnforced"', 'object_ownership = "Mine"', "object_ownership"),
-    ("storage.tf", 'storage_class = "DEEP_ARCHIVE"', 'storage_class = "DEEP_FREEZE"', "storage_class"),
-    ("catalog.tf", "enforce_workgroup_configuration    =", "enforced =", '"enforced" is not expected'),
-    ("mail.tf", 'tls_policy = "REQUIRE"', 'tls_policy = "SOMETIMES"', "tls_policy"),
-    ("alerts.tf", 'protocol  = "email"', 'protocol  = "pigeon"', "protocol"),
-    ("alerts.tf", "treat_missing_data  = each.value.missing", 'treat_missing_data  = "shout"', "treat_missing_data"),
-    ("bill.tf", 'frequency = "SYNCHRONOUS"', 'frequency = "WEEKLY"', "frequency"),
-    ("bill.tf", 'type = "string"', 'kind = "string"', '"kind" is not expected'),
-    (
-        "quicksight.tf",
-        "assume_role_policy = data.aws_iam_policy_document.quicksight_trust.json",
-        "",
-        "assume_role_policy",
-    ),
-    ("alerts.tf", "statistic           = each.value.statistic", 'statistic = "Middle"', "statistic"),
-    ("identity.tf", '"${var.name}-reads-organization"', '"reads the organization"', "invalid value for name"),
-]
-"""Mistakes that the provider's own schema does not let pass: what stands there, what is written, what it must say."""
-
 NOT_MEANT = [
     ("storage.tf", 'status = "Enabled"', 'status = "Suspended"', "a day that was replaced is gone"),
     (
@@ -238,23 +217,6 @@ def test_the_files_are_formatted() -> None:
 
 
 @pytest.fixture(scope="module")
-def invalid(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What `terraform validate` says of a module with all the mistakes, each in a resource of its own."""
-    folder = initialised(tmp_path_factory.mktemp("invalid"))
-    changed(folder, NOT_VALID)
-    return terraform(folder, "validate").stderr
-
-
-@pytest.mark.usefixtures("applying")
-@pytest.mark.parametrize("mistake", NOT_VALID, ids=[f"{file}: {says}" for file, _, _, says in NOT_VALID])
-def test_what_is_not_valid_is_found(invalid: str, mistake: tuple[str, str, str, str]) -> None:
-    """Each mistake is an error of its own, at its place."""
-    file, _, _, says = mistake
-    errors = [error for error in invalid.split("Error: ")[1:] if f"on {file} line" in error]
-    assert any(says in error for error in errors), "\n".join(errors)
-
-
-@pytest.fixture(scope="module")
 def unmeant(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What `terraform test` says of a module with all these mistakes: every assertion is judged by itself."""
     folder = initialised(tmp_path_factory.mktemp("unmeant"))
@@ -268,6 +230,7 @@ def unmeant(tmp_path_factory: pytest.TempPathFactory) -> str:
     return re.sub(r"\s+", " ", done.stdout + done.stderr)
 
 
+@pytest.mark.usefixtures("applying")
 @pytest.mark.parametrize("mistake", NOT_MEANT, ids=[f"{file}: {says}" for file, _, _, says in NOT_MEANT])
 def test_what_is_not_meant_is_found(unmeant: str, mistake: tuple[str, str, str, str]) -> None:
     """Each mistake fails the assertion that is about it."""

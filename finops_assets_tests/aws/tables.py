@@ -206,7 +206,7 @@ class Tables:
         keys = {each["Name"]: each["Type"] for each in table.get("PartitionKeys") or []}
         if keys:
             if _is_projected(table):
-                partitions = _projected(table, f"{scan.table.database}.{scan.table.name}")
+                partitions = _projected(table, f"{scan.table.database}.{scan.table.name}", self._stand_in.clock())
             else:
                 partitions = self.partitions(scan.table.database, scan.table.name)
             partitions = self._asked_for(connection, partitions, keys, scan, _namer(table))
@@ -401,7 +401,7 @@ def _is_projected(table: dict[str, Any]) -> bool:
     return (table.get("Parameters") or {}).get("projection.enabled", "").strip().lower() == "true"
 
 
-def _projected(table: dict[str, Any], name: str) -> list[Partition]:
+def _projected(table: dict[str, Any], name: str, now: datetime) -> list[Partition]:
     """Every partition that the table's parameters describe, whether it has a folder or not; registered ones are none.
 
     Only keys of the type `integer`, and months, are known here.
@@ -414,7 +414,7 @@ def _projected(table: dict[str, Any], name: str) -> list[Partition]:
             f"Table {name} is configured for partition projection, but the following partition columns are missing "
             f"projection configuration: [{', '.join(missing)}] (table {name})",
         )
-    values = [_projected_values(key, parameters, name) for key in keys]
+    values = [_projected_values(key, parameters, name, now) for key in keys]
     template = parameters.get("storage.location.template")
     if template is None:
         folders = "/".join(f"{key}=${{{key}}}" for key in keys)
@@ -431,10 +431,10 @@ def _projected(table: dict[str, Any], name: str) -> list[Partition]:
     ]
 
 
-def _projected_values(key: str, parameters: dict[str, str], name: str) -> list[str]:
+def _projected_values(key: str, parameters: dict[str, str], name: str, now: datetime) -> list[str]:
     kind = parameters[f"projection.{key}.type"].lower()
     if kind == "date":
-        return _projected_months(key, parameters, name)
+        return _projected_months(key, parameters, name, now)
     if kind != "integer":
         raise Unsupported(f"partition projection of the type {kind}")
     told = re.fullmatch(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*", parameters.get(f"projection.{key}.range", ""))
@@ -445,8 +445,8 @@ def _projected_values(key: str, parameters: dict[str, str], name: str) -> list[s
     return [f"{value:0{digits}d}" if digits else str(value) for value in range(int(told[1]), int(told[2]) + 1, step)]
 
 
-def _projected_months(key: str, parameters: dict[str, str], name: str) -> list[str]:
-    """The months of a range of dates, up to this one where it ends NOW; other formats are not known here."""
+def _projected_months(key: str, parameters: dict[str, str], name: str, now: datetime) -> list[str]:
+    """The months of a range of dates, up to that of `now` where it ends NOW; other formats are not known here."""
     form, unit = (parameters.get(f"projection.{key}.{what}", "") for what in ("format", "interval.unit"))
     if (form, unit.upper(), parameters.get(f"projection.{key}.interval")) != ("yyyy-MM", "MONTHS", "1"):
         raise Unsupported(f"partition projection of dates in the format {form!r} by {unit!r}")
@@ -455,7 +455,6 @@ def _projected_months(key: str, parameters: dict[str, str], name: str) -> list[s
     )
     if told is None:
         raise QueryFailed("HIVE_METASTORE_ERROR", f"Invalid projection.{key}.range of table {name}")
-    now = datetime.now(UTC)
     first, last = int(told[1]) * 12 + int(told[2]), int(told[3] or now.year) * 12 + int(told[4] or now.month)
     return [f"{(month - 1) // 12}-{(month - 1) % 12 + 1:02d}" for month in range(first, last + 1)]
 

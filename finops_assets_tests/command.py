@@ -1,0 +1,42 @@
+"""`finops` in this process: what a person types, without the second that a new process takes to import everything.
+
+A process of its own is right where one is killed, or where its own exit or imports are what a test is about.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from collections.abc import Callable
+from contextlib import chdir
+from datetime import UTC, datetime
+from pathlib import Path
+from unittest.mock import patch
+
+from click.testing import CliRunner, Result
+
+from finops_assets import cli
+
+
+def finops(*arguments: str, cwd: Path, now: datetime | None = None, **environment: str) -> Result:
+    """Run the command in a folder, with these settings and none of this machine's.
+
+    Args:
+        arguments: the command's words.
+        cwd: the folder in which it is typed.
+        now: what the command takes for the present moment; the real one by default.
+        environment: environment variables.
+
+    Returns:
+        Its exit code and what it printed. An error of which a person would see the stack trace is raised.
+    """
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("FINOPS_", "DAGSTER_"))}
+    clock: Callable[[], datetime] = (lambda: now) if now else (lambda: datetime.now(UTC))
+    handler, thresholds = signal.getsignal(signal.SIGTERM), gc.get_threshold()
+    with patch.dict(os.environ, clean | environment, clear=True), patch.object(cli, "_now", clock), chdir(cwd):
+        try:
+            return CliRunner().invoke(cli.main, arguments, catch_exceptions=False)
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+            gc.set_threshold(*thresholds)
