@@ -49,7 +49,7 @@ def guard(line: int, patience: float, command: list[str]) -> int:
         if ended in readable:
             os.read(ended, 64)
         if line in readable:
-            signals = os.read(line, 64)
+            signals = _read(line)
             if not signals:
                 patience = 0
                 _send(process.pid, signal.SIGKILL)
@@ -59,6 +59,14 @@ def guard(line: int, patience: float, command: list[str]) -> int:
                 _send(process.pid, signal.Signals(number))
     _end_rest(process.pid, patience)
     return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+def _read(line: int) -> bytes:
+    """What has come; nothing where the other end is gone, also before it has read the group's number."""
+    try:
+        return os.read(line, 64)
+    except ConnectionResetError:
+        return b""
 
 
 def _end_rest(group: int, patience: float) -> None:

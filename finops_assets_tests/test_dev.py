@@ -117,6 +117,18 @@ def test_its_guard_killed_it_leaves_nothing_either(tmp_path: Path) -> None:
         eventually(lambda: not any(map(lives, started)), 10)
 
 
+def test_killed_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
+    """Gone before it has read what the guard told it: the line is broken then, and not only at its end."""
+    ours, theirs = socket.socketpair()
+    guard = [sys.executable, "-m", "finops_assets.dev_guard", str(theirs.fileno()), "1", "0.5"]
+    with ours, subprocess.Popen([*guard, sys.executable, "-c", TREE, "0"], cwd=tmp_path, pass_fds=[theirs.fileno()]):
+        theirs.close()
+        eventually((tmp_path / "pids").exists)
+        started = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+        ours.close()  # with the number unread
+    assert not any(map(lives, started))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_handed_on_and_the_exit_code_is_that_of_what_ran(tmp_path: Path, number: int) -> None:
     """Ctrl-C, or `kill`: what was started ends as it does by itself, the rest with it, and nothing is printed."""

@@ -113,3 +113,23 @@ def test_backfills_that_are_killed_leave_whole_days_and_are_finished_by_the_next
     folder = platform.settings.archive_folder
     objects = {str(f.relative_to(folder)) for f in (folder / "ou-breakdowns").rglob("*.parquet")}
     assert objects == set(map(day_path, DAYS))
+
+
+def test_the_process_that_draws_ends_with_a_killed_run() -> None:
+    """It is beside the run, and would wait for work for ever."""
+    code = (
+        "import multiprocessing, time\n"
+        "from finops_assets.core.drawing import drawing_beside\n"
+        "if __name__ == '__main__':\n"
+        "    with drawing_beside():\n"
+        "        print(multiprocessing.active_children()[0].pid, flush=True)\n"
+        "        time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as run:
+        beside = int(run.stdout.readline())
+        run.kill()
+    deadline = time.monotonic() + 60
+    state = ["ps", "-o", "stat=", "-p", str(beside)]
+    while subprocess.run(state, capture_output=True, text=True, check=False).stdout.strip()[:1] not in ("", "Z"):
+        assert time.monotonic() < deadline, "it lives"
+        time.sleep(0.1)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 from finops_assets.core import charts
@@ -66,6 +67,18 @@ def _warm() -> None:
     load_fonts(of_the_machine=False)
 
 
+def _end_with_parent() -> None:
+    """Have this process end when the one that started it is gone: a killed run would leave it waiting for ever."""
+    from multiprocessing import parent_process
+
+    def wait() -> None:
+        if parent := parent_process():
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
 @contextmanager
 def drawing_beside() -> Iterator[Drawing]:
     """A `Drawing` in a process of its own, which starts now.
@@ -76,7 +89,7 @@ def drawing_beside() -> Iterator[Drawing]:
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         pool.submit(_warm)
 
         def beside(work: Callable[..., bytes]) -> Callable[..., bytes]:
