@@ -58,8 +58,6 @@ class SomeWatch:
     def tend(self, look: Inspection, *_: Any) -> None:
         self.tended.append(look)
 
-    def tell_damaged_notes(self) -> None: ...
-
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Platform:
