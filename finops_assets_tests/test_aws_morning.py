@@ -38,6 +38,7 @@ def mornings(running: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("mornings")
     sample = write_sample_bill(folder / "bill", LAST, 10)
     with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("DAGSTER_HOME", raising=False)  # a deployment keeps the one that it is given
         for name, value in running.environ.items():
             environment.setenv(name, value)
         make_ready(running, sample.focus, accounts=sample.accounts)

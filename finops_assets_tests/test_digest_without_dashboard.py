@@ -79,7 +79,7 @@ def stand_in_its_way(platform: Platform) -> Path:
     """A folder where the dashboard's page should be: it cannot be written."""
     page = platform.settings.dashboard_file
     page.unlink(missing_ok=True)
-    page.mkdir()
+    page.mkdir(parents=True)
     return page
 
 
