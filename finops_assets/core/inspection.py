@@ -96,6 +96,12 @@ class Inspection:
         return DashboardState(newest, outdated)
 
     @property
+    def dashboard_fault(self) -> str:
+        """Why the dashboard is not known to be current; empty where it is."""
+        outdated = [f"{in_words(gap.days)}: {gap.detail}" for gap in self.gaps if gap.cause == states.OUTDATED]
+        return self.unknown.get(states.DASHBOARD) or self.facts.behind or "; ".join(outdated)
+
+    @property
     def summary(self) -> str:
         """Whether all days are whole, in one line."""
         unknown = [f" The {link} could not be looked at: {why}" for link, why in self.unknown.items()]

@@ -178,8 +178,6 @@ class Watch:
         state = look.states.get(day) or states.state_of(day, look.facts)
         fault = f"{day}: {state.cause}, {state.detail}"
         mailed = self._outbox.mailed(day)
-        board = look.unknown.get(states.DASHBOARD) or look.facts.behind
-        outdated = [f"{in_words(gap.days)}: {gap.detail}" for gap in look.gaps if gap.cause == states.OUTDATED]
         older = {gap: [d for d in gap.days if d < day] for gap in look.gaps}
         others = [
             f"{in_words(days)}: {gap.cause}, {gap.detail}"
@@ -190,7 +188,7 @@ class Watch:
         return {
             PUBLISHED: "" if state.reaches(states.READ_BACK) else fault,
             MAILED: "" if mailed.state == "sent" else f"{day}: {mailed}",
-            SHOWN: (board or "; ".join(outdated)) if look.archived else "there is nothing to show",
+            SHOWN: look.dashboard_fault if look.archived else "there is nothing to show",
             WHOLE: "; ".join([*others, *([look.facts.unreadable] if look.facts.unreadable else [])]),
             TOLD: "; ".join(untold),
         }
@@ -365,8 +363,7 @@ class Watch:
             self.done(sorted(healed))
         self._tend_missing(look, attempts, busy, open_now, healed)
         kinds = {incident.kind for incident in open_now}
-        current = not look.facts.behind and states.DASHBOARD not in look.unknown
-        if "dashboard_failed" in kinds and current and not any(gap.cause == states.OUTDATED for gap in look.gaps):
+        if "dashboard_failed" in kinds and not look.dashboard_fault:
             self.incidents.heal("dashboard_failed", [THE_DASHBOARD])
         if "not_fresh" in kinds:
             self.incidents.heal("not_fresh", [name for name, fault in self.freshness(now).items() if not fault])
