@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from finops_assets.core.errors import DamagedError, FinopsError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from finops_assets.core.ports import Archive
 
 T = TypeVar("T")
@@ -133,6 +135,27 @@ def _validated(kind: type[T], what: str, where: str, data: bytes) -> T:
         place = ".".join(map(str, first["loc"]))
         said = f"{place}: {first['msg']}" if place else first["msg"]
         raise DamagedError(f"is not {what} ({said})", where=where, fix=FIX) from None
+
+
+def table_note(schema: pa.Schema, what: str, where: str) -> Callable[[bytes], pa.Table]:
+    """Parses a note that is a Parquet file with at least these columns, of which no other is kept.
+
+    Args:
+        schema: the columns and their types.
+        what: the note is, for the error.
+        where: its path, for the error.
+    """
+    return partial(_table, schema, what, where)
+
+
+def _table(schema: pa.Schema, what: str, where: str, data: bytes) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with parsing(what, where, pa.ArrowException, OSError):
+        table = pq.ParquetFile(pa.BufferReader(data)).read().select(schema.names).cast(schema)
+        table.validate(full=True)
+    return table
 
 
 @cache

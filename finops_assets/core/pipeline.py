@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from finops_assets.core import breakdown, restatements
 from finops_assets.core.errors import ArchiveError, MissingDaysError
 from finops_assets.core.money import plain
-from finops_assets.core.notes import parsing, read_note
+from finops_assets.core.notes import read_note, table_note
 from finops_assets.core.ports import (
     Archive,
     Catalog,
@@ -290,22 +290,8 @@ def account_names(archive: Archive) -> dict[str, str]:
 
 def published_map(archive: Archive) -> pa.Table | None:
     """The published map; None before the first run, and where a damaged one was put aside."""
-    return read_note(archive, ACCOUNT_MAP_PATH, read_map, None)
-
-
-def read_map(data: bytes) -> pa.Table:
-    """The account map of its object.
-
-    Raises:
-        DamagedError: it is none.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with parsing("an account map", ACCOUNT_MAP_PATH, pa.ArrowException, OSError):
-        table = pq.ParquetFile(pa.BufferReader(data)).read().select(ACCOUNT_OU_MAP.names).cast(ACCOUNT_OU_MAP)
-        table.validate(full=True)
-    return table
+    note = table_note(ACCOUNT_OU_MAP, "an account map", ACCOUNT_MAP_PATH)
+    return read_note(archive, ACCOUNT_MAP_PATH, note, None)
 
 
 def put_if_other(archive: Archive, path: str, data: bytes) -> bool:

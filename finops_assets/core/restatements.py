@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from finops_assets.core.notes import parsing, read_note
+from finops_assets.core.notes import read_note, table_note
 from finops_assets.core.schemas import MONEY
 
 if TYPE_CHECKING:
@@ -125,22 +124,8 @@ def read(archive: Archive, days: Sequence[date] | None = None) -> pa.Table:
     wanted = None if days is None else {str(day) for day in days}
     nothing = RESTATEMENTS.empty_table()
     tables = [
-        read_note(archive, path, partial(_read, path), nothing)
+        read_note(archive, path, table_note(RESTATEMENTS, "a restatement", path), nothing)
         for path in archive.list(f"{RESTATEMENTS_PREFIX}/")
         if wanted is None or path.split("/")[-1][:10] in wanted
     ]
     return pa.concat_tables([nothing, *tables])
-
-
-def _read(path: str, data: bytes) -> pa.Table:
-    """One object of the ledger.
-
-    Raises:
-        DamagedError: it is none.
-    """
-    import pyarrow.parquet as pq
-
-    with parsing("a restatement", path, pa.ArrowException, OSError):
-        table = pq.ParquetFile(pa.BufferReader(data)).read().select(RESTATEMENTS.names).cast(RESTATEMENTS)
-        table.validate(full=True)
-    return table
