@@ -75,11 +75,48 @@ class Glance:
 
     Of an export with manifests it is the manifests' id and time: they are delivered after all data files. Files that no
     manifest names may be written `in_place`: nothing but time tells whether they are whole.
+
+    `periods` has an id for the files of each billing period's folder, `2025-09`, which changes when one of them does;
+    files that lie in no such folder are under the empty name. `passed_over` are files beside the bill that are not read.
     """
 
     snapshot: str
     updated: datetime | None
     in_place: bool = False
+    periods: Mapping[str, str] = field(default_factory=dict)
+    passed_over: tuple[PassedOver, ...] = ()
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """Files that lie where the bill lies and are not read, and why: how many, how large, and one of them."""
+
+    reason: str
+    files: int
+    size_bytes: int
+    example: str
+
+
+@dataclass(frozen=True)
+class ControlTotal:
+    """Lines of the bill of one day, billing period, currency and reason for leaving out: how many, and their total.
+
+    Attributes:
+        period: the billing period that the line itself names, `2025-09`; empty where the bill has no such column.
+        day: the UTC day that they are booked on; None of lines that have no date.
+        currency: empty where the bill does not name one.
+        left_out: why a setting leaves them out; empty of lines that count.
+        without_cost: how many of them have no cost.
+        total: exact.
+    """
+
+    period: str
+    day: date | None
+    currency: str
+    left_out: str
+    lines: int
+    without_cost: int
+    total: Decimal
 
 
 @dataclass(frozen=True)
@@ -229,6 +266,12 @@ class Warehouse(Protocol):
 
     def coverage(self) -> list[date]:
         """Every day that has charges, ascending."""
+
+    def control_totals(self) -> list[ControlTotal]:
+        """How many lines the whole bill has on which day, and their totals: one scan of few columns.
+
+        No OU, no account map and no range is involved, so that a line that no day has is seen here.
+        """
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
         """What the rows of `breakdown` would be, in one query that gives a line a day."""
