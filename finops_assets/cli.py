@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +26,7 @@ from finops_assets.quicksight_cli import quicksight
 from finops_assets.verify_cli import build as build_verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from finops_assets.core.doctor import Finding
     from finops_assets.core.evidence import Evidence
@@ -176,11 +176,19 @@ Look at it:
 def run(day: date | None, mail: bool, as_json: bool) -> None:
     """Run one day: archive it, register it, refresh the dashboard, send the digest.
 
+    Without --date, the days that the bill has changed since, or that are missing, are run with it, as the sensors do.
     A day that another day's mail has spoken for, as after a backfill, is mailed with --mail only.
     """
+    by_name = day is not None
     day = day or _yesterday()
     platform = _platform_to_run([day])
-    _finish(platform, [(day, day)], as_json, mail=mail)
+    others = _other_days(platform, day)
+    if by_name:
+        _finish(platform, [(day, day)], as_json, mail=mail, before_the_end=lambda: _tell_of_others(others))
+    else:
+        from finops_assets.core.states import stretches
+
+        _finish(platform, stretches({*others, day}), as_json, mail=mail)
 
 
 @main.command()
@@ -192,32 +200,71 @@ def run(day: date | None, mail: bool, as_json: bool) -> None:
 def backfill(first: date | None, last: date | None, resume: bool, mail: bool, as_json: bool) -> None:
     """Run every day from FROM to TO in one run; without them, every day that the bill has.
 
+    Days that the bill does not have, or not whole, are left out and named; with FROM and TO it then exits with 1.
+
     One mail is sent, the newest day's, which speaks for the others.
     """
-    from finops_assets.core.pipeline import contiguous
+    from finops_assets.core.bill_totals import bill_totals
+    from finops_assets.core.pipeline import days_between, days_to_archive, in_words, left_out_in_words
+    from finops_assets.core.states import stretches as in_stretches
 
     if (first is None) != (last is None):
         raise click.UsageError("give both FROM and TO, or neither")
     platform = _platform_to_run([first, last] if first and last else [])
+    bill, newest = platform.settings.bill, _yesterday()
     if first and last:
         if first > last:
             raise click.UsageError(f"FROM {first} is after TO {last}")
-        stretches = [(first, last)]
-    else:
-        newest = _yesterday()
-        days = [d for d in platform.warehouse.coverage() if platform.settings.bill.first_day <= d <= newest]
-        if not days:
-            _complain(
-                f"the bill has no day from bill.first_day ({platform.settings.bill.first_day}) to yesterday ({newest})"
-            )
-            sys.exit(FAILED)
-        stretches = [(s[0], s[-1]) for s in contiguous(days)]
+        _check_days(platform.settings, first, last)
+    updated, totals = platform.warehouse.glance().updated, bill_totals(platform.warehouse.control_totals())
+    known = [day for day in totals.days if bill.first_day <= day <= newest]
+    if not known and not first:
+        _complain(f"the bill has no day from bill.first_day ({bill.first_day}) to yesterday ({newest})")
+        sys.exit(FAILED)
+    wanted = days_between(first, last) if first and last else days_between(known[0], known[-1])
+    days, left_out = days_to_archive(totals, wanted, updated, _now(), bill.complete_after_hours)
+    if left_out:
+        _tell(f"left out: {left_out_in_words(left_out)}")
+    if not days:
+        _complain(f"the bill has none of these days whole: {in_words(wanted)}")
+        sys.exit(FAILED)
+    stretches = in_stretches(days)
     if resume and mail:
         raise click.UsageError("--resume finishes what was begun: leave out --mail")
     if resume:
         _resume(platform, stretches, as_json)
     else:
-        _finish(platform, stretches, as_json, mail=mail)
+        _finish(platform, stretches, as_json, mail=mail, left_out=left_out)
+    if left_out and first:
+        sys.exit(FAILED)
+
+
+def _other_days(platform: Platform, day: date) -> list[date]:
+    """Other days that the bill has changed, or that are missing or not whole, and that a run mends."""
+    from finops_assets.core.errors import FinopsError
+    from finops_assets.core.states import CANNOT_RUN, DASHBOARD, MAIL
+    from finops_assets.definitions import build_watch
+
+    watch, now = build_watch(platform), _now()
+    try:
+        if not platform.archive.days():  # what nobody asked to keep is not begun by itself
+            return []
+        news = watch.news(now)
+        look = watch.look(now)
+    except FinopsError as error:  # the run itself meets it, and says so where it belongs
+        _tell(f"not looked for other days: {error}")
+        return []
+    changed = {*news.new, *news.restated} if news else set()
+    broken = {d for d, s in look.states.items() if s.cause not in ("", *CANNOT_RUN) and s.link not in (DASHBOARD, MAIL)}
+    return sorted((changed | broken) - {day})
+
+
+def _tell_of_others(days: Sequence[date]) -> None:
+    """Name days that are not as in the bill and that nobody asked for."""
+    from finops_assets.core.pipeline import in_words
+
+    if days:
+        _tell(f"left as they are, though the bill has them otherwise: {in_words(days)}; `finops run` runs them, too")
 
 
 def _resume(platform: Platform, stretches: list[tuple[date, date]], as_json: bool) -> None:
@@ -254,6 +301,7 @@ def status(every: bool, as_json: bool) -> None:
     if as_json:
         open_now = [{"kind": i.kind, "subject": i.subject, **vars(i.trouble)} for i in _incidents(platform)]
         facts = {"platform": settings.platform, "home": str(settings.home), "summary": inspection.summary}
+        facts |= {"coverage": inspection.coverage, "coverage_words": inspection.coverage_words}
         _print_json({**facts, "days": rows, "incidents": open_now})
         return
     if not rows:
@@ -274,6 +322,7 @@ def status(every: bool, as_json: bool) -> None:
         right={1, 2},
     )
     click.echo(inspection.summary)
+    click.echo(inspection.coverage_words)
     if inspection.gaps:
         click.echo("`finops gaps` names the command that mends each.")
     for incident in _incidents(platform):
@@ -419,7 +468,8 @@ def observe(as_json: bool) -> None:
 @as_json
 def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool) -> None:
     """Look at everything that the settings use, then at one day from the bill to the inbox; mend nothing."""
-    from finops_assets.core.doctor import as_line, as_record, verdict, walk
+    from finops_assets.core.doctor import as_line, as_record, covered, verdict, walk
+    from finops_assets.core.settlement import Journal
 
     settings = _settings()
     platform = _platform(settings)
@@ -446,7 +496,9 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         now = _now()
         inspection = platform.inspector().thorough(now, [day])
         outbox = platform.outbox
-        show(walk(day, inspection, outbox=outbox, recipients=outbox.addresses, today=now.date()))
+        settled = Journal(platform.archive, settings.bill.stable_after).settled()
+        show(walk(day, inspection, outbox=outbox, recipients=outbox.addresses, settled=settled))
+    show(covered(platform.inspector().cheap(_now())))
     if as_json:
         _print_json([as_record(finding) for finding in findings])
     else:
@@ -477,6 +529,8 @@ def _repair(platform: Platform, yes: bool, mail: bool, as_json: bool) -> None:
             click.echo("Nothing was changed. `finops doctor --repair --yes` does it; `--mail` sends the digests too.")
     else:
         click.echo(inspection.summary)
+    if not as_json:
+        click.echo(inspection.coverage_words)
     if any(how != "done" for how in done) or inspection.facts.unreadable or inspection.unknown:
         sys.exit(FAILED)
 
@@ -506,10 +560,12 @@ def gaps(weekly: bool, as_json: bool) -> None:
         )
     if not as_json:
         click.echo(inspection.summary)
+        click.echo(inspection.coverage_words)
     for unsure in (inspection.facts.unreadable, *inspection.unknown.values()):
         if unsure and as_json:
             _complain(unsure)
-    if found or inspection.facts.unreadable or inspection.unknown:
+    uncovered = inspection.coverage is not None and inspection.coverage.faults
+    if found or uncovered or inspection.facts.unreadable or inspection.unknown:
         sys.exit(FAILED)
 
 
@@ -753,7 +809,15 @@ def _platform_to_run(days: Sequence[date]) -> Platform:
         raise
 
 
-def _finish(platform: Platform, stretches: list[tuple[date, date]], as_json: bool, *, mail: bool = False) -> None:
+def _finish(
+    platform: Platform,
+    stretches: list[tuple[date, date]],
+    as_json: bool,
+    *,
+    mail: bool = False,
+    left_out: Mapping[date, str] | None = None,
+    before_the_end: Callable[[], None] = lambda: None,
+) -> None:
     """Run each stretch of days, report what is there afterwards, and exit with 1 if any failed.
 
     One mail speaks for all of them: that of the newest day.
@@ -763,11 +827,13 @@ def _finish(platform: Platform, stretches: list[tuple[date, date]], as_json: boo
     asked = stretches if len(stretches) > 1 else ()
     outcomes = [_run(platform, first, last, asked=asked, mail=mail) for first, last in stretches]
     good = not any(outcome.errors for outcome in outcomes)
-    wanted = _status_rows(platform, stretches)
+    inspection = platform.inspector().cheap(_now())
+    wanted = _status_rows(platform, stretches, inspection)
     digest = outcomes[-1].digest or {}
     corrections = [o.digest for o in outcomes[:-1] if o.digest and o.digest["state"] == SENT]
     if as_json:
-        _print_json({"succeeded": good, "days": wanted, "digest": digest, "corrections": corrections})
+        facts = {"coverage": inspection.coverage, "left_out": {str(day): why for day, why in (left_out or {}).items()}}
+        _print_json({"succeeded": good, "days": wanted, "digest": digest, "corrections": corrections, **facts})
     elif good:
         total = sum((r["total"] for r in wanted), Decimal())
         days = f"{wanted[0]['day']}" + (f" to {wanted[-1]['day']}" if len(wanted) > 1 else "")
@@ -778,6 +844,9 @@ def _finish(platform: Platform, stretches: list[tuple[date, date]], as_json: boo
             if good or told["state"] in (SENT, SENT_IN_PART):
                 place = f"; {platform.places['digest']}" if told["state"] == SENT else ""
                 click.echo(f"digest     {told['words']}{place}")
+        if good:
+            click.echo(f"bill       {inspection.coverage_words}")
+    before_the_end()
     if not good:
         sys.exit(FAILED)
 
@@ -840,7 +909,7 @@ def _status_rows(
     known = sorted({*facts.archived, *facts.registered})
     if stretches is None:
         stretches = [(known[0], known[-1])] if known else []
-    settled = Journal(archive, platform.settings.bill.stable_after).settled(_now().date())
+    settled = Journal(archive, platform.settings.bill.stable_after).settled()
     span = [day for first, last in stretches for day in days_between(first, last)]
     mailed = outbox.mailed_days(span)
     rows = []
@@ -891,6 +960,8 @@ def _print_json(value: Any) -> None:
     from finops_assets.core.money import plain
 
     def encode(item: Any) -> Any:
+        if is_dataclass(item):
+            return vars(item)
         return plain(item) if isinstance(item, Decimal) else str(item)
 
     click.echo(json.dumps(value, default=encode, indent=2, ensure_ascii=False))

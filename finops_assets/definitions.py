@@ -142,6 +142,7 @@ def build_watch(
         first_day=settings.bill.first_day,
         complete_after=settings.bill.complete_after_hours,
         deadline=deadline_by(settings.schedule.cron),
+        change_closed=settings.bill.change_closed_days,
     )
 
 

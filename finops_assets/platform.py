@@ -86,6 +86,8 @@ class Platform:
             known_damaged=lambda: verification.known_damaged(incidents),
             first_day=bill.first_day,
             complete_after=bill.complete_after_hours,
+            cost_basis=bill.cost_basis,
+            change_closed=bill.change_closed_days,
         )
 
     def scoring(self) -> Scoring:
@@ -172,7 +174,7 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
             settings.dashboard_file,
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
-            settled=_settled(settings, archive, clock),
+            settled=_settled(settings, archive),
             outlook=partial(outlook, archive),
         ),
         outbox=_outbox(settings, archive, None, clock),
@@ -268,7 +270,7 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
             board,
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
-            settled=_settled(settings, archive, clock),
+            settled=_settled(settings, archive),
             outlook=partial(outlook, archive),
         )
     return Platform(
@@ -306,10 +308,8 @@ def _noted(
     return taken
 
 
-def _settled(
-    settings: Settings, archive: Archive, clock: Callable[[], datetime]
-) -> Callable[[], Callable[[date], str]]:
-    return lambda: Journal(archive, settings.bill.stable_after).settled(clock().date())
+def _settled(settings: Settings, archive: Archive) -> Callable[[], Callable[[date], str]]:
+    return lambda: Journal(archive, settings.bill.stable_after).settled()
 
 
 def _rules(settings: Settings) -> Rules:

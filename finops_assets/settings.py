@@ -109,6 +109,10 @@ class BillSettings(Section):
     stable_after: int = Field(
         3, ge=1, description="Refreshes of the bill in a row that leave a day unchanged before it is called `stable`."
     )
+    change_closed_days: bool = Field(
+        True,
+        description="Take over what AWS changes of a closed month; else it is named, and archived on request only.",
+    )
     first_day: date = Field(date(2023, 1, 1), description="First day that the platform keeps a partition for.")
 
     @field_validator("table")

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def split_by_day(batches: Iterable[pa.RecordBatch]) -> Iterator[DayRows]:
+def split_by_day(batches: Iterable[pa.RecordBatch], empty: Iterable[date] = ()) -> Iterator[DayRows]:
     """One DayRows for each day of a stream that is ordered by day, gathering one day at a time.
+
+    Args:
+        batches: the stream.
+        empty: days that it has no rows of; they come last, without rows.
 
     Raises:
         ArchiveError: the stream goes back to an earlier day: a day would be published in two halves.
@@ -37,6 +41,8 @@ def split_by_day(batches: Iterable[pa.RecordBatch]) -> Iterator[DayRows]:
             pending.append(piece)
     if pending:
         yield _day_rows(current, pa.Table.from_batches(pending))
+    for day in empty:
+        yield _day_rows(day, OU_BREAKDOWN.append(pa.field("cost", MONEY)).empty_table())
 
 
 def _day_slices(batch: pa.RecordBatch) -> Iterator[tuple[date, pa.RecordBatch]]:
@@ -106,23 +112,30 @@ TOTALS, SCHEMA, KEYS = PROMISES = ("totals_match_source", "schema_as_agreed", "n
 
 def faults(day: DayRows, source: SourceDay | None) -> dict[str, str]:
     """What forbids publishing this day: promise -> how it is broken. Empty where the day is exactly the bill."""
-    import pyarrow.compute as pc
-
     if day.rows.schema.names != OU_BREAKDOWN.names or day.rows.schema.types != OU_BREAKDOWN.types:
         return {SCHEMA: f"columns are {', '.join(f'{f.name} {f.type}' for f in day.rows.schema)}"}
     found = {}
     empty = [name for name in OU_BREAKDOWN.names if day.rows.column(name).null_count]
     if empty:
         found[SCHEMA] = f"nulls in {', '.join(empty)}"
-    keys = [day.rows.column(name).combine_chunks() for name in ("ou", "service", "linkedaccount")]
+    if twice := _key_twice(day.rows):
+        found[KEYS] = f"{' / '.join(twice)} is there twice"
+    expected = source.total if source else Decimal()
+    if day.total != expected:
+        found[TOTALS] = f"rows sum to {day.total}, the bill to {expected}, {day.total - expected} apart"
+    return found
+
+
+def _key_twice(rows: pa.Table) -> tuple[str, ...]:
+    """The first OU, service and account that stand twice; empty where none do."""
+    import pyarrow.compute as pc
+
+    if rows.num_rows < 2:
+        return ()
+    keys = [rows.column(name).combine_chunks() for name in ("ou", "service", "linkedaccount")]
     repeated = None
     for key in keys:  # rows are sorted, so that a doubled key stands beside its twin
         same = pc.equal(key.slice(1), key.slice(0, len(key) - 1))
         repeated = same if repeated is None else pc.and_(repeated, same)
     row = repeated.index(True).as_py()
-    if row >= 0:
-        found[KEYS] = f"{' / '.join(key[row].as_py() for key in keys)} is there twice"
-    expected = source.total if source else Decimal()
-    if day.total != expected:
-        found[TOTALS] = f"rows sum to {day.total}, the bill to {expected}, {day.total - expected} apart"
-    return found
+    return tuple(key[row].as_py() for key in keys) if row >= 0 else ()

@@ -8,18 +8,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
 from finops_assets.core import states
+from finops_assets.core.bill_totals import BillTotals, bill_totals
 from finops_assets.core.errors import BillError, DamagedError, SettingsError
 from finops_assets.core.notes import json_note, read_note
 from finops_assets.core.pipeline import days_between, published_map
 from finops_assets.core.ports import DayPrint
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
+from finops_assets.core.settlement import closes, first_open_day
 from finops_assets.core.states import PublishedAs
 
 if TYPE_CHECKING:
@@ -37,6 +40,12 @@ CANNOT_BE_READ = (BillError, SettingsError)
 QUIET = timedelta(minutes=1)
 """How long files without a manifest must be left alone before the platform reads them by itself: a copy may be slow."""
 
+ASKED_BETWEEN = 7
+"""Days that may lie between two that are asked for together: one query more costs more than a week's lines."""
+
+EMPTY = DayPrint(hashlib.sha256(b"").hexdigest(), Decimal(), 0)
+"""A day that has no rows, as `core.breakdown.fingerprint` makes it."""
+
 ASK_AGAIN = timedelta(minutes=5)
 """How long a bill that could not be read is not asked again for the same question: a query may cost money."""
 
@@ -48,11 +57,15 @@ class Compared:
     Attributes:
         state: names that bill and the account map that it was seen through.
         at: when (aware).
-        prints: the days that it was asked for and has.
+        prints: the days that it was asked for and has; a day that it has emptied has no rows.
         asked: the days that it was asked for.
-        archived: what the archive had of them, and since when.
+        archived: what the archive had of its days, and since when.
         unreadable: why it could not be read; empty where it could.
         comparable: whether it was seen through the published account map; without one, only its days are known.
+        snapshot: the id of its files.
+        written: when the newest of them was written (UTC), where that is known.
+        totals: its control totals.
+        keys: names the files that each day's lines are in: while they are the same, so is the day.
     """
 
     state: str
@@ -62,10 +75,20 @@ class Compared:
     archived: Mapping[date, tuple[str, PublishedAs]] = field(default_factory=dict)
     unreadable: str = ""
     comparable: bool = True
+    snapshot: str = ""
+    written: datetime | None = None
+    totals: BillTotals | None = None
+    keys: Mapping[date, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
             raise ValueError(f"at has no time zone: {self.at}")
+
+    def closes(self, day: date) -> bool:
+        """Whether the archive had the day as this bill does, which was written after AWS is done with it."""
+        if day not in self.prints or day not in self.archived or not closes(day, self.written or self.at):
+            return False
+        return self.archived[day][1].fingerprint == self.prints[day].fingerprint
 
 
 class BillComparison:
@@ -82,41 +105,96 @@ class BillComparison:
     def compare(self, now: datetime, days: Sequence[date]) -> Compared:
         """What the bill says of these days (ascending), and what the archive has of them: asked once, and remembered.
 
-        It is one query from the first day to the last, where this bill was not asked for them before. A bill that
-        cannot be read is remembered as such, and not asked again for ASK_AGAIN.
+        The bill's control totals are taken where it is another bill; then the days are asked for that lie in other
+        files than before, or were not asked for. A bill that cannot be read is remembered as such, and not asked again
+        for ASK_AGAIN.
 
         Raises:
             BillError: it cannot be read.
             FinopsError: it cannot be looked at.
         """
-        state = self.state(self._warehouse.glance())
-        before = self.last()
-        if before is None or before.state != state:
-            before = Compared(state, now)
-        if before.unreadable and now - before.at < ASK_AGAIN:
-            raise BillError(before.unreadable)
-        asked, prints = before.asked, before.prints
-        if not set(days) <= asked:
-            published = self.accounts()
-            accounts = ACCOUNT_OU_MAP.empty_table() if published is None else published
+        found = self._current(now)
+        if found.unreadable:
+            raise BillError(found.unreadable)
+        accounts = self.accounts()
+        asked, prints = found.asked, dict(found.prints)
+        totals = found.totals or BillTotals()
+        for first, last in _spans([day for day in days if day not in asked and day in totals.days]):
+            through = ACCOUNT_OU_MAP.empty_table() if accounts is None else accounts
             try:
-                prints = {**prints, **self._warehouse.fingerprints(days[0], days[-1], accounts)}
+                prints |= self._warehouse.fingerprints(first, last, through)
             except CANNOT_BE_READ as error:
-                self._remember(Compared(state, now, unreadable=str(error)))
+                self._remember(replace(found, unreadable=str(error)))
                 raise
-            asked |= set(days_between(days[0], days[-1]))
+            asked |= set(days_between(first, last))
+        yesterday = now.date() - timedelta(days=1)
+        asked |= set(days)
+        prints |= {day: EMPTY for day in asked - prints.keys() if totals.is_empty(day, yesterday)}
+        found = replace(found, prints=dict(sorted(prints.items())), asked=asked, comparable=accounts is not None)
+        return self._with_archive(found)
+
+    def published(self, now: datetime, snapshot: str, days: Mapping[date, PublishedDay]) -> Compared | None:
+        """Note days that were archived just now from the bill of this snapshot; None where it is another bill already.
+
+        Raises:
+            BillError: the bill's control totals cannot be taken.
+            FinopsError: it cannot be looked at.
+        """
+        found = self._current(now)
+        if found.snapshot != snapshot or found.unreadable:
+            return None
+        prints = {day: DayPrint(there.fingerprint, there.total, there.rows) for day, there in days.items()}
+        found = replace(found, prints={**found.prints, **prints}, asked=found.asked | days.keys())
+        return self._with_archive(found)
+
+    def _current(self, now: datetime) -> Compared:
+        """What is known of the bill as it is now: its control totals, and the days that its changes leave as they were.
+
+        Raises:
+            BillError: the control totals cannot be taken.
+        """
+        glance = self._warehouse.glance()
+        state, before = self.state(glance), self.last()
+        if before and before.state == state and (now - before.at < ASK_AGAIN if before.unreadable else before.totals):
+            return before
+        try:
+            totals = bill_totals(self._warehouse.control_totals())
+        except CANNOT_BE_READ as error:
+            self._remember(Compared(state, now, unreadable=str(error), snapshot=glance.snapshot))
+            raise
+        keys = _keys(totals, glance, state, now.date())
+        known: set[date] = set()
+        if before and before.comparable:
+            known = {day for day in before.prints if day in keys and before.keys.get(day) == keys[day]}
+        return Compared(
+            state,
+            now,
+            prints={day: before.prints[day] for day in sorted(known)} if before else {},
+            asked=frozenset(known),
+            archived=before.archived if before else {},
+            snapshot=glance.snapshot,
+            written=glance.updated,
+            totals=totals,
+            keys=keys,
+        )
+
+    def _with_archive(self, found: Compared) -> Compared:
+        """The comparison with what the archive says of its days now, which is remembered."""
         written = self._archive.written()
-        known = {day: entry for day, entry in before.archived.items() if is_of(written, day, entry[0])}
-        described, _ = described_days(self._archive, [day for day in prints if day in written and day not in known])
+        known = {
+            day: entry
+            for day, entry in found.archived.items()
+            if is_of(written, day, entry[0]) and entry[1].lines is not None
+        }
+        described, _ = described_days(self._archive, [day for day in written if day not in known])
         known |= {day: (written[day].isoformat(), states.published_as(there)) for day, there in described.items()}
-        found = Compared(state, now, prints, asked, known, comparable=self.accounts() is not None)
+        found = replace(found, archived=dict(sorted(known.items())))
         self._remember(found)
         return found
 
     def last(self) -> Compared | None:
         """What the bill said when it was last compared; None where that is not known."""
-        note = json_note(Compared, "what the bill was when it was compared", COMPARED_PATH)
-        return read_note(self._archive, COMPARED_PATH, note, None)
+        return last_comparison(self._archive)
 
     def _remember(self, compared: Compared) -> None:
         self._archive.put(COMPARED_PATH, TypeAdapter(Compared).dump_json(compared))
@@ -129,6 +207,39 @@ class BillComparison:
     def accounts(self) -> pa.Table | None:
         """The map that the bill is seen through: the published one; None before the first, and where it was damaged."""
         return published_map(self._archive)
+
+
+def last_comparison(archive: Archive) -> Compared | None:
+    """What the bill said when it was last compared; None where that is not known."""
+    note = json_note(Compared, "what the bill was when it was compared", COMPARED_PATH)
+    return read_note(archive, COMPARED_PATH, note, None)
+
+
+def _keys(totals: BillTotals, glance: Glance, state: str, today: date) -> dict[date, str]:
+    """Of each day with lines, a name of the files that they are in, and of the account map where AWS is not done yet.
+
+    Of a day that AWS is done with, the account map alone changes nothing: it is compared when its files change.
+    """
+    everywhere = glance.periods.get("", "")
+    oldest, account_map = first_open_day(today), state.rpartition("-")[2]
+    keys = {}
+    for day, periods in totals.periods.items():
+        files = [glance.periods.get(period, "") for period in periods]
+        named = all(period and (of or everywhere) for period, of in zip(periods, files, strict=True))
+        of = ",".join([everywhere, *map("=".join, zip(periods, files, strict=True))]) if named else glance.snapshot
+        keys[day] = f"{of} {account_map if day >= oldest else ''}"
+    return keys
+
+
+def _spans(days: Sequence[date]) -> list[tuple[date, date]]:
+    """Days (ascending) as few spans, each a query: a week between two of them is asked for, too."""
+    spans: list[tuple[date, date]] = []
+    for day in days:
+        if spans and (day - spans[-1][1]).days <= ASKED_BETWEEN:
+            spans[-1] = spans[-1][0], day
+        else:
+            spans.append((day, day))
+    return spans
 
 
 def is_being_written(glance: Glance, now: datetime) -> bool:

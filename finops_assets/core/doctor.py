@@ -5,7 +5,7 @@ Nothing is mended or refreshed here, only looked at. What a platform needs of it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -106,7 +106,7 @@ def undelivered(name: str, refused: Iterable[tuple[str, Refused]], otherwise: st
 
 
 def walk(
-    day: date, inspection: Inspection, *, outbox: Outbox, recipients: Sequence[str], today: date
+    day: date, inspection: Inspection, *, outbox: Outbox, recipients: Sequence[str], settled: Callable[[date], str]
 ) -> Iterator[Finding]:
     """One day, link by link: bill, archive, catalog, what a reader gets, scorecard, dashboard, mail.
 
@@ -118,13 +118,13 @@ def walk(
         inspection: a thorough one.
         outbox: who was mailed.
         recipients: mail.recipients.
-        today: in UTC, for how final the day is.
+        settled: tells how final the day is.
     """
     state, facts = inspection.states[day], inspection.facts
     there = state.archived
     yield _of_the_bill(state, facts)
     good = {
-        states.ARCHIVE: lambda: _archived(there, today),
+        states.ARCHIVE: lambda: _archived(there, settled(day)),
         states.CATALOG: lambda: f"{day} is registered at {state.location}",
         states.READ_BACK: lambda: (
             f"a reader gets {state.read.rows:,} rows, {money(state.read.total, there.currency)}, as archived"
@@ -145,6 +145,16 @@ def walk(
         else:
             yield Finding(link, "skip", f"{day} stops before it: {state.cause}")
     yield from told("mail", _mailed(outbox, day, there, recipients))
+
+
+def covered(inspection: Inspection) -> Iterator[Finding]:
+    """Whether every line of the bill is in an archived day, or there is a reason why it is in none."""
+    found = inspection.coverage
+    if found is None:
+        yield Finding("every line", "skip", inspection.coverage_words)
+    else:
+        fix = "`finops doctor --repair` says what would mend it." if found.faults else ""
+        yield Finding("every line", "fail" if found.faults else "ok", found.words, fix)
 
 
 def _again(day: date) -> str:
@@ -170,10 +180,8 @@ def _of_the_bill(state: DayState, facts: Facts) -> Finding:
     return Finding("bill", "skip", f"it does not have {day} any more: what is archived stays")
 
 
-def _archived(there: PublishedDay, today: date) -> str:
-    from finops_assets.core.settlement import settlement
-
-    then, now = there.metadata.get("settlement", ""), settlement(there.day, today)
+def _archived(there: PublishedDay, now: str) -> str:
+    then = there.metadata.get("settlement", "")
     final = now if then in ("", now) else f"archived while {then}, {now} since"
     amount = f"{money(there.total, there.currency)} ({there.cost_basis})"
     held = ", held: an earlier version was restored" if states.is_held(there) else ""

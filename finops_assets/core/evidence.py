@@ -19,7 +19,7 @@ from calendar import monthrange
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,8 @@ from finops_assets.core.restatements import RESTATEMENTS_PREFIX
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
 
 if TYPE_CHECKING:
-    from finops_assets.core.ports import Archive
+    from finops_assets.core.compared import BillComparison
+    from finops_assets.core.ports import Archive, DayPrint
 
 BUNDLES, INDEX = "evidence/bundles/", "evidence/index/"
 DAYS, RESTATED, README, SUMS = GENERATED = ("days.csv", "restatements.csv", "README.txt", "SHA256SUMS")
@@ -42,9 +43,13 @@ READERS = 8
 
 COLUMNS = (
     *("day", "archived", "rows", "total", "currency", "cost_basis", "settlement", "source_total", "totals_match"),
-    *("fingerprint", "object", "version", "sha256"),
+    *("fingerprint", "object", "version", "sha256", "bill_total", "as_in_bill"),
 )
-"""Of days.csv and the index's `days`; totals are exact, `sha256` is of the day's object."""
+"""Of days.csv and the index's `days`; totals are exact, `sha256` is of the day's object.
+
+`source_total` is what the bill said when the day was archived, `bill_total` what it said when the bundle was made;
+`as_in_bill` is whether every row is the bill's, and empty where the bill could not be asked or does not have the month.
+"""
 
 VERSION = ("version", "bundle", "sha256", "size", "made_at")
 """What an index keeps of the versions before its own."""
@@ -62,6 +67,32 @@ class Member:
 
 
 @dataclass(frozen=True)
+class AskedBill:
+    """What the bill says of a month's days now.
+
+    Attributes:
+        prints: its days.
+        export: the id of its files.
+        written: when the newest of them was written (UTC); empty where that is not known.
+        unknown: why it could not be asked; empty where it could.
+        has_month: whether it has the month's billing period.
+    """
+
+    prints: Mapping[date, DayPrint] = field(default_factory=dict)
+    export: str = ""
+    written: str = ""
+    unknown: str = ""
+    has_month: bool = True
+
+    @property
+    def words(self) -> str:
+        """Which export was asked."""
+        if self.unknown:
+            return f"not asked: {self.unknown}"
+        return f"export {self.export}" + (f", written {self.written}" if self.written else "")
+
+
+@dataclass(frozen=True)
 class Evidence:
     """A month's index: its newest bundle, and what the month was when that was made.
 
@@ -70,6 +101,7 @@ class Evidence:
         settlement: how many of the archived days were provisional, stable, closed.
         days: a row a day, with COLUMNS.
         before: VERSION of each version before this one.
+        asked: the export that the days were held against, or why none could be.
     """
 
     month: str
@@ -87,6 +119,7 @@ class Evidence:
     days: tuple[Mapping[str, Any], ...]
     members: tuple[Member, ...]
     before: tuple[Mapping[str, Any], ...] = ()
+    asked: str = ""
 
     @property
     def faults(self) -> dict[date, str]:
@@ -96,7 +129,14 @@ class Evidence:
             if row["archived"] == "no":
                 fault = "not archived"
             elif row["totals_match"] == "no":
-                fault = f"its total is {row['total']}, the bill's {row['source_total']}"
+                of_bill = row.get("bill_total", row["source_total"])
+                fault = f"its total is {row['total']}, " + (
+                    f"the bill's {of_bill}" if of_bill else "the bill has no such day"
+                )
+            elif row.get("as_in_bill") == "no":
+                fault = "its rows are not the bill's, though its total is"
+            elif row.get("as_in_bill") == "":
+                fault = f"it could not be held against the bill ({self.asked})"
             elif self.total is None:
                 fault = f"it is in {row['currency']} ({row['cost_basis']}), other days of the month are not"
             else:
@@ -141,7 +181,22 @@ def check_over(month: str, today: date) -> None:
 # --- making -------------------------------------------------------------------------------------------------------
 
 
-def make(archive: Archive, month: str, now: datetime, settled: Settled) -> tuple[Evidence, bool]:
+def ask_bill(comparison: BillComparison, month: str, now: datetime) -> AskedBill:
+    """What the bill says of a month's days as it is now; one that cannot be read is no error, but certifies nothing."""
+    days = days_of(month)
+    try:
+        found = comparison.compare(now, days)
+    except FinopsError as error:
+        return AskedBill(unknown=str(error))
+    if not found.comparable:
+        return AskedBill(unknown="the account-to-OU map is not there")
+    has_month = found.totals is None or found.totals.has_month(days[0])
+    written = f"{found.written:%Y-%m-%d %H:%M} UTC" if found.written else ""
+    prints = {day: found.prints[day] for day in days if day in found.prints}
+    return AskedBill(prints, found.snapshot, written, "" if has_month else "it does not have the month", has_month)
+
+
+def make(archive: Archive, month: str, now: datetime, settled: Settled, asked: AskedBill) -> tuple[Evidence, bool]:
     """Bundle a month's evidence, unless the newest bundle holds the same; returns the index and whether it is new.
 
     Args:
@@ -149,6 +204,7 @@ def make(archive: Archive, month: str, now: datetime, settled: Settled) -> tuple
         month: such as `2025-09`.
         now: becomes `made_at`; has a time zone.
         settled: tells the settlement of a day.
+        asked: what the bill says of the month now.
 
     Raises:
         FinopsError: the month is not over, or nothing of it is archived.
@@ -156,14 +212,14 @@ def make(archive: Archive, month: str, now: datetime, settled: Settled) -> tuple
     check_over(month, now.date())
     days = days_of(month)
     with ThreadPoolExecutor(READERS) as readers:
-        rows = list(readers.map(lambda day: _day_row(archive, day, settled), days))
+        rows = list(readers.map(lambda day: _day_row(archive, day, settled, asked), days))
     facts = _facts(rows)
     if not facts["days_archived"]:
         raise ArchiveError(
             "no day of it is archived", where=month, fix=f"`finops backfill {days[0]} {days[-1]}` archives them."
         )
     contents = _read(archive, _sources(archive, days))
-    contents |= {DAYS: _csv(COLUMNS, rows), README: _readme(month, facts).encode()}
+    contents |= {DAYS: _csv(COLUMNS, rows), README: _readme(month, facts, asked).encode()}
     ledger = {path: data for path, data in contents.items() if path.startswith(f"{RESTATEMENTS_PREFIX}/")}
     if ledger:
         contents[RESTATED] = _restatements(ledger)
@@ -171,7 +227,9 @@ def make(archive: Archive, month: str, now: datetime, settled: Settled) -> tuple
     members = _members(contents)
 
     there = read(archive, month)
-    if there and _compared(there.members) == _compared(members) and there.bundle in archive.list(f"{BUNDLES}{month}/"):
+    # A bill that cannot be asked any more takes nothing back of what was certified when it could.
+    of = _sources_alone if asked.unknown else _compared
+    if there and of(there.members) == of(members) and there.bundle in archive.list(f"{BUNDLES}{month}/"):
         return there, False
     data = _zipped(contents)
     version = _put(archive, month, there.version + 1 if there else 1, data)
@@ -186,6 +244,7 @@ def make(archive: Archive, month: str, now: datetime, settled: Settled) -> tuple
         days=tuple(rows),
         members=members,
         before=(*there.before, {name: getattr(there, name) for name in VERSION}) if there else (),
+        asked=asked.words,
     )
     index = json.dumps(asdict(made), default=plain, ensure_ascii=False, indent=1).encode()
     archive.put(_index(month), index)
@@ -211,13 +270,16 @@ def _put(archive: Archive, month: str, version: int, data: bytes) -> int:
         version += 1
 
 
-def _day_row(archive: Archive, day: date, settled: Settled) -> dict[str, Any]:
+def _day_row(archive: Archive, day: date, settled: Settled, asked: AskedBill) -> dict[str, Any]:
     path = day_path(day)
     data, there = archive.get(path), archive.describe(day)
     row = {**dict.fromkeys(COLUMNS, ""), "day": str(day), "archived": "no", "rows": 0}
     if data is None or there is None:
         return row
-    source = there.metadata.get("source_total")
+    source, in_bill = there.metadata.get("source_total"), None if asked.unknown else asked.prints.get(day)
+    match = "" if asked.unknown else "no"
+    if in_bill:
+        match = "yes" if in_bill.total == there.total else "no"
     return row | {
         "archived": "yes",
         "rows": there.rows,
@@ -226,11 +288,13 @@ def _day_row(archive: Archive, day: date, settled: Settled) -> dict[str, Any]:
         "cost_basis": there.cost_basis,
         "settlement": settled(day),
         "source_total": Decimal(source) if source else "",
-        "totals_match": ("yes" if Decimal(source) == there.total else "no") if source else "",
+        "totals_match": match,
         "fingerprint": there.fingerprint,
         "object": path,
         "version": there.version,
         "sha256": _sha256(data),
+        "bill_total": in_bill.total if in_bill else "",
+        "as_in_bill": match if not in_bill else "yes" if in_bill.fingerprint == there.fingerprint else "no",
     }
 
 
@@ -300,7 +364,7 @@ def _csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     return out.getvalue().encode("utf-8-sig")
 
 
-def _readme(month: str, facts: Mapping[str, Any]) -> str:
+def _readme(month: str, facts: Mapping[str, Any], asked: AskedBill) -> str:
     total = "no total, as the days have" if facts["total"] is None else plain(facts["total"])
     missing = in_words([date.fromisoformat(day) for day in facts["days_missing"]])
     return f"""Evidence of the AWS bill of {month}, bundled by finops_assets.
@@ -309,9 +373,11 @@ Days archived: {facts["days_archived"]} of {len(days_of(month))}
 Days missing:  {missing or "none"}
 Settlement:    {", ".join(f"{count} {name}" for name, count in facts["settlement"].items())}
 Total:         {total} {facts["currency"]} ({facts["cost_basis"]})
+Bill asked:    {asked.words}
 
 What is in it
-  {DAYS}         a row a day: exact total, and whether it is the bill's own; the day's object and its SHA-256
+  {DAYS}         a row a day: exact total, and whether it is the bill's own as that was when this was bundled; the
+                   day's object and its SHA-256
   digests/         each day's mail as it was stored: HTML, text, CSV, charts, the executives' PDF, each OU's edition,
                    the manifest, and a receipt of each message
   restatements/    what AWS changed of a day after it was archived ({RESTATED}: all of it), where it did
@@ -335,6 +401,11 @@ def _members(contents: Mapping[str, bytes]) -> tuple[Member, ...]:
 def _compared(members: Iterable[Member]) -> set[Member]:
     """What makes a bundle another one: a new wording of its README does not."""
     return {member for member in members if member.name not in (README, SUMS)}
+
+
+def _sources_alone(members: Iterable[Member]) -> set[Member]:
+    """The members that are the archive's own objects."""
+    return {member for member in members if member.name not in GENERATED}
 
 
 def _sums(members: Iterable[Member]) -> str:

@@ -15,15 +15,29 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from finops_assets.core import states
-from finops_assets.core.compared import CANNOT_BE_READ, READERS, BillComparison, described_days, is_being_written, is_of
+from finops_assets.core.bill_totals import bill_totals
+from finops_assets.core.compared import (
+    CANNOT_BE_READ,
+    EMPTY,
+    READERS,
+    BillComparison,
+    described_days,
+    is_being_written,
+    is_of,
+)
+from finops_assets.core.coverage import coverage
 from finops_assets.core.errors import DamagedError, FinopsError
 from finops_assets.core.pipeline import days_between, delivered_until, in_words
 from finops_assets.core.schemas import SCORECARD_PREFIX, scorecard_path
+from finops_assets.core.settlement import first_open_day
 from finops_assets.core.states import DayState, Facts, Gap, expected_days
 
 if TYPE_CHECKING:
+    from finops_assets.core.bill_totals import BillTotals
+    from finops_assets.core.coverage import Coverage
     from finops_assets.core.outbox import Outbox
     from finops_assets.core.ports import Archive, Catalog, DayPrint, Glance, PublishedDay, Shown, Warehouse
+    from finops_assets.core.states import PublishedAs
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,8 @@ class Inspection:
             that the bill is asked again only when it has changed.
         since_refresh: archived days that were written since the dashboard's last refresh.
         unknown: links that could not be looked at, and why.
+        coverage: where every line of the bill is; None where the bill was not compared since it was refreshed, or
+            cannot be read.
     """
 
     yesterday: date
@@ -62,6 +78,7 @@ class Inspection:
     in_bill: frozenset[date] = frozenset()
     since_refresh: tuple[date, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
+    coverage: Coverage | None = None
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -108,6 +125,15 @@ class Inspection:
         return states.summary(self.states.values()) + self._of_the_bill + "".join(unknown)
 
     @property
+    def coverage_words(self) -> str:
+        """Where every line of the bill is, or why that is not known."""
+        if self.coverage:
+            return self.coverage.words
+        if self.facts.unreadable:
+            return "It is not known whether every line of the bill is in a day, as it cannot be read."
+        return "The bill has not been compared with the archive since it was last refreshed: `finops gaps` does that."
+
+    @property
     def summary_for_readers(self) -> str:
         """The same without mail and dashboard, which the digest speaks of elsewhere: it is made before it is sent."""
         own = (states.DASHBOARD, states.MAIL)
@@ -119,6 +145,17 @@ class Inspection:
         return f" The bill cannot be read: {self.facts.unreadable}" if self.facts.unreadable else ""
 
 
+@dataclass(frozen=True)
+class _OfBill:
+    """What a thorough look finds of the bill: days' prints, the days it has, its totals; or why it cannot be read."""
+
+    prints: Mapping[date, DayPrint]
+    covered: Collection[date]
+    totals: BillTotals | None = None
+    glance: Glance | None = None
+    unreadable: str = ""
+
+
 class Inspector:
     """Looks at bill, archive, catalog, scorecards, dashboard and outbox.
 
@@ -128,6 +165,8 @@ class Inspector:
         known_damaged: gives the days that the nightly proof has found damaged, and how.
         first_day: bill.first_day.
         complete_after: bill.complete_after_hours.
+        cost_basis: bill.cost_basis.
+        change_closed: bill.change_closed_days.
     """
 
     def __init__(
@@ -141,10 +180,12 @@ class Inspector:
         known_damaged: Callable[[], Mapping[date, str]] = dict,
         first_day: date,
         complete_after: float = 0.0,
+        cost_basis: str = "",
+        change_closed: bool = True,
     ) -> None:
         self._warehouse, self._archive, self._catalog, self._outbox = warehouse, archive, catalog, outbox
         self._shown, self._first_day, self._complete_after = shown, first_day, complete_after
-        self._known_damaged = known_damaged
+        self._known_damaged, self._cost_basis, self._change_closed = known_damaged, cost_basis, change_closed
         self.bill = BillComparison(warehouse, archive)
 
     # --- cheap ----------------------------------------------------------------------------------------------------
@@ -162,21 +203,25 @@ class Inspector:
         written = self._archive.written()
         days = expected_days((), written, self._first_day, yesterday) if written else [yesterday]
         absent = [day for day in days if day not in written]
-        unreadable, state, question = "", "", ""
+        unreadable, state, question, glance = "", "", "", None
+        compared = self.bill.last()
         try:
             glance = self._warehouse.glance()
             state = self.bill.state(glance)
+            compared = compared if compared and compared.state == state else None
             question = f"{glance.snapshot} {in_words(absent) if written else 'nothing archived'}" if absent else ""
-            if absent and question != asked and is_being_written(glance, now):
+            if compared and compared.totals:
+                in_bill = self._has(compared.totals, glance, yesterday, days)
+            elif absent and question != asked and is_being_written(glance, now):
                 question = asked  # it is asked once it is left alone
             elif absent and question != asked:
                 in_bill = self._delivered(self._warehouse.coverage(), glance, yesterday)
         except CANNOT_BE_READ as error:
-            unreadable, in_bill, question = str(error), (), ""
+            unreadable, in_bill, question, compared = str(error), (), "", None
         if not written:  # what nobody asked to keep is not begun by itself: only the bill's newest day
             days = absent = days_between(max(in_bill, default=yesterday), yesterday)
-        compared = self.bill.last()
-        if compared and compared.state == state and compared.comparable:
+        totals = compared.totals if compared and not compared.unreadable else None
+        if compared and compared.comparable:
             unreadable = unreadable or compared.unreadable
         else:
             compared = None
@@ -186,12 +231,16 @@ class Inspector:
         since_refresh = states.written_since(shown, written) if shown else []
         since = set(since_refresh) if shown and shown.totals and not behind else set()
         known = {d: of for d, (at, of) in (compared.archived if compared else {}).items() if is_of(written, d, at)}
-        since |= (compared.prints.keys() & written.keys()) - known.keys() if compared else set()
+        known = {day: of for day, of in known.items() if of.lines is not None}
+        since |= written.keys() - known.keys() if totals else set()
         described, damaged = described_days(self._archive, sorted(since))
         damaged |= {day: fault for day, fault in self._known_damaged().items() if day in written}
+        there = known | {day: states.published_as(of) for day, of in described.items()}
+        prints = compared.prints if compared else {}
+        gone = self._gone(totals, written, glance, yesterday)
         facts = Facts(
-            covered=frozenset(in_bill) | (written.keys() if absent else frozenset()),
-            prints=compared.prints if compared else {},
+            covered=frozenset(in_bill) | (written.keys() - gone if absent else frozenset()),
+            prints=prints,
             unreadable=unreadable,
             archived=dict.fromkeys(written) | described,
             damaged=damaged,
@@ -202,6 +251,8 @@ class Inspector:
             shown=shown,
             behind=behind,
             mailed=self._mailed(written),
+            gone=gone,
+            kept=self._kept(there, prints, now),
         )
         return Inspection(
             yesterday=yesterday,
@@ -211,6 +262,7 @@ class Inspector:
             in_bill=frozenset(absent) & set(in_bill),
             since_refresh=tuple(since_refresh),
             unknown=unknown,
+            coverage=self._coverage(totals, there, facts, glance, yesterday),
         )
 
     # --- thorough -------------------------------------------------------------------------------------------------
@@ -222,17 +274,18 @@ class Inspector:
         """
         yesterday = now.date() - timedelta(days=1)
         written = self._archive.written()
-        prints, covered, unreadable = self._bill_of(days, yesterday)
-        expected = list(days) if days is not None else expected_days(covered, written, self._first_day, yesterday)
+        bill = self._bill_of(days, yesterday)
+        expected = list(days) if days is not None else expected_days(bill.covered, written, self._first_day, yesterday)
         there = [day for day in written if days is None or day in set(days)]
         described, damaged = described_days(self._archive, there, prove=True)
         registered, unknown = self._catalog.registered(), {}
         seen = sorted((registered.keys() & set(expected) & written.keys()) - damaged.keys())
         shown, behind = self._dashboard(written, unknown)
+        as_archived = {day: states.published_as(of) for day, of in described.items()}
         facts = Facts(
-            covered=frozenset(covered),
-            prints=prints,
-            unreadable=unreadable,
+            covered=frozenset(bill.covered),
+            prints=bill.prints,
+            unreadable=bill.unreadable,
             archived=dict.fromkeys(written) | described,
             damaged=damaged,
             registered=registered,
@@ -241,30 +294,84 @@ class Inspector:
             shown=shown,
             behind=behind,
             mailed=self._outbox.mailed_days(expected, own=True) | self._mailed(written),
+            gone=self._gone(bill.totals, written, bill.glance, yesterday),
+            kept=self._kept(as_archived, bill.prints, now),
         )
-        return Inspection(yesterday, facts, {d: states.state_of(d, facts) for d in expected}, unknown=unknown)
+        return Inspection(
+            yesterday,
+            facts,
+            {d: states.state_of(d, facts) for d in expected},
+            unknown=unknown,
+            coverage=None if days else self._coverage(bill.totals, as_archived, facts, bill.glance, yesterday),
+        )
 
-    def _bill_of(
-        self, days: Sequence[date] | None, yesterday: date
-    ) -> tuple[dict[date, DayPrint], Collection[date], str]:
+    def _bill_of(self, days: Sequence[date] | None, yesterday: date) -> _OfBill:
         """What the bill says of the days, which it has, and why it cannot be read where it cannot."""
         try:
             glance = self._warehouse.glance()
             until = delivered_until(glance.updated, self._complete_after)
             last = min(filter(None, (until, yesterday, max(days) if days else None)))
             first = max(min(days), self._first_day) if days else self._first_day
-            if last < first:
-                return {}, self._delivered(self._warehouse.coverage(), glance, yesterday), ""
-            if (accounts := self.bill.accounts()) is None:  # nothing can be compared without it, only counted
-                return {}, self._delivered(self._warehouse.coverage(), glance, yesterday), ""
-            found = self._warehouse.fingerprints(first, last, accounts)
-            if days is None:
-                return found, found.keys(), ""
-            if set(days) <= found.keys():
-                return found, found.keys(), ""
-            return found, self._delivered(self._warehouse.coverage(), glance, yesterday), ""
+            accounts = self.bill.accounts()  # nothing can be compared without it, only counted
+            prints = (
+                self._warehouse.fingerprints(first, last, accounts) if accounts is not None and last >= first else {}
+            )
+            if days is not None and set(days) <= prints.keys():
+                return _OfBill(prints, prints.keys(), glance=glance)
+            totals = bill_totals(self._warehouse.control_totals())
+            wanted = days or days_between(min((first, *totals.days)), last)
+            covered = self._has(totals, glance, yesterday, wanted)
+            if accounts is not None:
+                empty = {d: EMPTY for d in wanted if first <= d <= last and totals.is_empty(d, yesterday)}
+                prints = dict(sorted((prints | empty).items()))
+            return _OfBill(prints, covered, totals, glance)
         except CANNOT_BE_READ as error:
-            return {}, self._covered_all_the_same(yesterday), str(error)
+            return _OfBill({}, self._covered_all_the_same(yesterday), unreadable=str(error))
+
+    def _has(self, totals: BillTotals, glance: Glance, yesterday: date, days: Iterable[date]) -> list[date]:
+        """The days that the bill has whole: those with charges, and those of `days` that it has as empty ones."""
+        empty = (day for day in days if totals.is_empty(day, yesterday))
+        return self._delivered(sorted({*totals.days, *empty}), glance, yesterday)
+
+    def _gone(
+        self, totals: BillTotals | None, written: Collection[date], glance: Glance | None, yesterday: date
+    ) -> frozenset[date]:
+        """Archived days that the bill had, and that lie behind its newest day now."""
+        if totals is None or glance is None:
+            return frozenset()
+        until = min(filter(None, (delivered_until(glance.updated, self._complete_after), yesterday)))
+        return frozenset(day for day in written if day <= until and totals.has_lost(day, yesterday))
+
+    def _kept(
+        self, archived: Mapping[date, PublishedAs], prints: Mapping[date, DayPrint], now: datetime
+    ) -> frozenset[date]:
+        """Days that stay as they are archived: the settings do not let closed days change."""
+        if self._change_closed:
+            return frozenset()
+        oldest = first_open_day(now.date())
+        return frozenset(day for day in prints.keys() & archived.keys() if day < oldest)
+
+    def _coverage(
+        self,
+        totals: BillTotals | None,
+        archived: Mapping[date, PublishedAs],
+        facts: Facts,
+        glance: Glance | None,
+        yesterday: date,
+    ) -> Coverage | None:
+        """Where every line of the bill is."""
+        if totals is None or glance is None:
+            return None
+        return coverage(
+            totals,
+            archived,
+            first_day=self._first_day,
+            yesterday=yesterday,
+            until=delivered_until(glance.updated, self._complete_after),
+            cost_basis=self._cost_basis,
+            kept=facts.kept | {day for day, of in archived.items() if of.held},
+            passed_over=glance.passed_over,
+        )
 
     def _covered_all_the_same(self, yesterday: date) -> list[date]:
         """The days of a bill whose costs cannot be read, where it can be told; a line without a cost is such a case."""

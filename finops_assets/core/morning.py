@@ -16,6 +16,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from finops_assets.core import restatements
 from finops_assets.core.drawing import Drawing
 from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.money import money
@@ -27,7 +28,7 @@ from finops_assets.core.restatements import Restatement
 from finops_assets.core.schemas import day_path
 from finops_assets.core.scoring import read as read_scorecard
 from finops_assets.core.sent import Sent
-from finops_assets.core.settlement import Journal, first_open_day, settlement
+from finops_assets.core.settlement import Journal, first_open_day
 from finops_assets.core.state_notes import StateNotes
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Morning:
         links: label -> path or URL shown at the digest's end.
         drawing: draws charts and the executives' pages.
         thresholds: when a changed day is told.
-        journal: tells how final days are; without one, by the calendar alone.
+        journal: tells how final days are.
         editions: OU paths that somebody gets an edition of.
         notes: what the digest says of the platform's state. It is asked when a digest is made, after the run has
             refreshed the dashboard or failed to.
@@ -279,19 +280,24 @@ class Morning:
     def moves(
         self, now: datetime, days: Iterable[date] | None = None, archived: Mapping[date, PublishedDay] | None = None
     ) -> list[Restatement]:
-        """Days that AWS may still change whose total is another than their readers last heard, ascending.
+        """Days whose total is another than their readers last heard, ascending: of open months, or in the ledger.
 
         Args:
             now: the time (aware, UTC).
             days: of which days; of all by default.
-            archived: what the archive says of them, where that is known.
+            archived: what the archive says of open days; one in another currency or cost basis is none of them.
         """
-        told, oldest = self._outbox.told(), first_open_day(now.date())
+        units = {(there.currency, there.cost_basis) for there in (archived or {}).values()}
+        told, oldest, changed = self._outbox.told(), first_open_day(now.date()), restatements.days(self._archive)
         found = []
         for day in sorted(told.keys() if days is None else told.keys() & set(days)):
             there = None
-            if day >= oldest:
-                there = self._archive.describe(day) if archived is None else archived.get(day)
+            if day >= oldest and archived is not None:
+                there = archived.get(day)
+            elif day >= oldest or day in changed:
+                there = self._archive.describe(day)
+            if there and units and (there.currency, there.cost_basis) not in units:
+                there = None
             if there and there.total != told[day]:
                 found.append(Restatement(day, told[day], there.total))
         return found
@@ -409,6 +415,7 @@ class Morning:
                 prefix=self._prefix,
                 dashboard=notes.dashboard,
                 state=notes.days,
+                coverage="" if figures.ou else notes.coverage,
             )
 
         figures = {ou: figures_of(ou) for ou in ("", *self._editions)}
@@ -436,7 +443,7 @@ class Morning:
         covered = self._covered(sorted(set(covers).intersection(archived)))
         rows = self._archive.read([d for d in shown if d not in other])
         today = now.date()
-        settled = self._journal.settled(today) if self._journal else lambda d: settlement(d, today)
+        settled = (self._journal or Journal(self._archive)).settled()
         card, before = read_scorecard(self._archive, there), self._mailed_before(there)
         about = {
             "days": {d: _facts(f, settled(d)) for d, f in facts.items()},

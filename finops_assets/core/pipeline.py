@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core import breakdown, restatements
+from finops_assets.core.bill_totals import BillTotals, bill_totals
 from finops_assets.core.errors import ArchiveError, MissingDaysError
 from finops_assets.core.money import plain
 from finops_assets.core.notes import read_note, table_note
@@ -23,6 +24,7 @@ from finops_assets.core.ports import (
     Catalog,
     CatalogDay,
     DayRows,
+    Glance,
     LeftOut,
     PublishedDay,
     Refresh,
@@ -56,41 +58,100 @@ def delivered_until(updated: datetime | None, complete_after: float = 0.0) -> da
     return (updated - timedelta(hours=complete_after)).date() - timedelta(days=1) if updated else None
 
 
-def find_days(warehouse: Warehouse, days: Sequence[date], complete_after: float = 0.0) -> dict[date, SourceDay]:
-    """What the bill says of these (contiguous, ascending) days.
+@dataclass(frozen=True)
+class FoundDays:
+    """What the bill says of the days that were asked for.
+
+    Attributes:
+        source: the days that it has whole, ascending; one of no charges has no lines.
+        left_out: the others, ascending, and why each is left out.
+        bill: the bill's files as they were looked at.
+    """
+
+    source: Mapping[date, SourceDay]
+    left_out: Mapping[date, str]
+    bill: Glance
+
+
+def days_to_archive(
+    totals: BillTotals, days: Sequence[date], updated: datetime | None, now: datetime, complete_after: float = 0.0
+) -> tuple[list[date], dict[date, str]]:
+    """Those of the days that the bill has whole; and the others, with why each is left out.
+
+    A day without charges is an empty day of the bill where that has its billing period and a later day.
+
+    Args:
+        totals: of the bill.
+        days: which, ascending.
+        updated: when the newest export was written (UTC), where that is known.
+        now: the time (aware, UTC).
+        complete_after: bill.complete_after_hours.
+    """
+    until, yesterday = delivered_until(updated, complete_after), now.date() - timedelta(days=1)
+    has, left_out = [], {}
+    for day in days:
+        if until and day > until:
+            left_out[day] = _not_over(updated)
+        elif day in totals.days or totals.is_empty(day, yesterday):
+            has.append(day)
+        else:
+            left_out[day] = NO_CHARGES
+    return has, left_out
+
+
+def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complete_after: float = 0.0) -> FoundDays:
+    """What the bill says of these (contiguous, ascending) days; those that it does not have whole are left out.
+
+    Costs the bill's control totals, beside the days' own sums, only where a day has no charges.
 
     Args:
         warehouse: reads the bill.
         days: which.
+        now: the time (aware, UTC).
         complete_after: bill.complete_after_hours.
 
     Raises:
-        MissingDaysError: the bill was last written before some of them were over, so that it has a part of them at
-            most, or has no charges on them; it names them, and the days that it has.
+        MissingDaysError: it has none of them whole; it names the days that it has.
     """
-    updated = warehouse.glance().updated
-    until = delivered_until(updated, complete_after)
-    early = tuple(day for day in days if until and day > until)
-    if early:
+    glance = warehouse.glance()
+    updated, until = glance.updated, delivered_until(glance.updated, complete_after)
+    over = [day for day in days if not until or day <= until]
+    source = dict(warehouse.source_days(over[0], over[-1])) if over else {}
+    left_out = {day: _not_over(updated) for day in days if day not in over}
+    covered = ""
+    if bare := [day for day in over if day not in source or not source[day].lines]:
+        totals = bill_totals(warehouse.control_totals())
+        empty, others = days_to_archive(totals, bare, updated, now, complete_after)
+        for day in empty:
+            left_out_only = source[day].left_out if day in source else ()
+            source[day] = SourceDay(day, totals.currency, 0, Decimal(), Decimal(), {}, left_out_only)
+        source = {day: of for day, of in source.items() if day not in others}
+        left_out |= others
+        has = sorted(totals.days)
+        covered = f"; it has {len(has)} day(s) from {has[0]} to {has[-1]}" if has else "; it has none at all"
+    if not source:
         raise MissingDaysError(
-            f"the newest export was written {updated:%Y-%m-%d %H:%M} UTC, before {in_words(early)} was over: it has a "
-            "part of the charges at most",
-            days=early,
+            f"the bill does not have {left_out_in_words(left_out)}{covered}",
+            days=tuple(days),
             where=warehouse.describe().path,
-            fix="Wait for the next export. If these files are whole and only their time is wrong, `touch` them.",
+            fix="Wait for the next export, point bill.path at one that has them, or run other days.",
         )
-    source = warehouse.source_days(days[0], days[-1])
-    missing = tuple(day for day in days if day not in source or not source[day].lines)
-    if missing:
-        covered = warehouse.coverage()
-        has = f"it has {len(covered)} day(s) from {covered[0]} to {covered[-1]}" if covered else "it has none at all"
-        raise MissingDaysError(
-            f"the bill has no charges on {in_words(missing)}; {has}",
-            days=missing,
-            where=warehouse.describe().path,
-            fix="Wait for the export, point bill.path at one that has them, or run other days.",
-        )
-    return source
+    return FoundDays(dict(sorted(source.items())), dict(sorted(left_out.items())), glance)
+
+
+NO_CHARGES = "it has no charges on it"
+
+
+def _not_over(updated: datetime | None) -> str:
+    return f"the newest export was written {updated:%Y-%m-%d %H:%M} UTC, before it was over"
+
+
+def left_out_in_words(left_out: Mapping[date, str]) -> str:
+    """`2025-09-30 (the bill has no charges on it)`; days of one reason together."""
+    reasons: dict[str, list[date]] = {}
+    for day, why in left_out.items():
+        reasons.setdefault(why, []).append(day)
+    return "; ".join(f"{in_words(days)} ({why})" for why, days in reasons.items())
 
 
 def in_words(days: Sequence[date]) -> str:
@@ -129,7 +190,8 @@ class Archived:
     """What became of the days: published, or the promise that each of the others breaks.
 
     `largest` and `unknown` are for people to look at: each day's rows of the highest cost, and its accounts without OU.
-    `restated` are the days that were published before with other rows.
+    `restated` are the days that were published before with other rows. `left_out` are days that the bill does not have
+    whole, and why. `snapshot` is the id of the bill.
     """
 
     published: dict[date, PublishedDay] = field(default_factory=dict)
@@ -137,6 +199,8 @@ class Archived:
     unknown: dict[date, dict[str, float]] = field(default_factory=dict)
     broken: dict[str, dict[date, str]] = field(default_factory=lambda: {name: {} for name in breakdown.PROMISES})
     restated: dict[date, Restatement] = field(default_factory=dict)
+    left_out: Mapping[date, str] = field(default_factory=dict)
+    snapshot: str = ""
 
     @property
     def refused(self) -> dict[date, str]:
@@ -157,7 +221,8 @@ def archive_days(
 ) -> Archived:
     """Publish one object a day, each proved to be exactly the bill; a day that is not stays as it was.
 
-    What a day's rewriting changes is entered in the ledger of restatements before the day is published.
+    A day that the bill does not have whole is left out; one on which it has no charges is published without rows. What
+    a day's rewriting changes is entered in the ledger of restatements before the day is published.
 
     Args:
         warehouse: reads the bill.
@@ -170,10 +235,10 @@ def archive_days(
         complete_after: bill.complete_after_hours.
         progress: told how far it is.
     """
-    source = find_days(warehouse, days, complete_after)
-    described = warehouse.describe()
-    settled = Journal(archive, stable_after).settled(now.date())
-    result = Archived()
+    found = find_days(warehouse, days, now, complete_after)
+    source, described = found.source, warehouse.describe()
+    settled = Journal(archive, stable_after).settled(being_archived_from=found.bill.updated or now)
+    result = Archived(left_out=found.left_out, snapshot=found.bill.snapshot)
 
     def enter(before: PublishedDay, rows: DayRows) -> None:
         if (before.currency, before.cost_basis) != (source[rows.day].currency, cost_basis):
@@ -194,7 +259,10 @@ def archive_days(
 
     with ThreadPoolExecutor(WRITERS) as writers:
         under_way: deque[Future] = deque()
-        for rows in breakdown.split_by_day(warehouse.breakdown(days[0], days[-1], read_account_map(archive))):
+        batches = warehouse.breakdown(min(source), max(source), read_account_map(archive))
+        for rows in breakdown.split_by_day(batches, [day for day, of in source.items() if not of.lines]):
+            if rows.day not in source:
+                continue
             under_way.append(writers.submit(archive_day, rows))
             if len(under_way) > 2 * WRITERS:  # so that no more than these days are in memory
                 under_way.popleft().result()
@@ -204,7 +272,7 @@ def archive_days(
             progress("archived", len(result.published), len(days))
     result.published = dict(sorted(result.published.items()))  # the writers end in any order
     for day in days:
-        if day not in result.published and day not in result.refused:
+        if day in source and day not in result.published and day not in result.refused:
             result.broken[breakdown.TOTALS][day] = f"no row came out, the bill has {source[day].total}"
     return result
 

@@ -119,6 +119,12 @@ def exact(amount: float) -> Decimal:
     return Decimal(repr(amount)).quantize(Decimal(1).scaleb(-MONEY.scale))
 
 
+def days(archive: Archive) -> set[date]:
+    """The days that the ledger has an entry of, by one listing."""
+    names = (path.split("/")[-1] for path in archive.list(f"{RESTATEMENTS_PREFIX}/"))
+    return {date.fromisoformat(name[:10]) for name in names}
+
+
 def read(archive: Archive, days: Sequence[date] | None = None) -> pa.Table:
     """The ledger's rows, of these days or of all; a damaged object of it is put aside."""
     wanted = None if days is None else {str(day) for day in days}

@@ -190,7 +190,7 @@ class Scoring:
             wrong += plan.notes
             findings = self._findings(rows, span, newest, plan, now)
             scored.doubled |= {found.day: _doubled_words(found, newest) for found in findings.doubled}
-            scored.cards |= self._cards([day for day in left if day in span], rows, span, newest, plan, findings, now)
+            scored.cards |= self._cards([day for day in left if day in span], rows, span, newest, plan, findings)
             left = [day for day in left if day not in span]
             if newest.day == days[-1]:
                 scored.month = _picture(scored.cards[newest.day], rows)
@@ -243,7 +243,7 @@ class Scoring:
         from finops_assets.core.anomalies import judge
 
         today = now.date()
-        settled = self._journal.settled(today)
+        settled = self._journal.settled()
         young = [day for day in span if (today - day).days <= UNSETTLED and settled(day) == "provisional"]
         return judge(
             _by_key(rows),
@@ -277,11 +277,10 @@ class Scoring:
         newest: PublishedDay,
         plan: Plan,
         findings: Findings,
-        now: datetime,
     ) -> dict[date, Scorecard]:
         costs = costs_by_ou(rows, span)
         rolled = rolled_up(costs)
-        settled = self._journal.settled(now.date())
+        settled = self._journal.settled()
         cards = {}
         since = {ou: min((day for day, cost in of.items() if cost), default=None) for ou, of in rolled.items()}
         expected = forecasts_by_day(rolled, days)

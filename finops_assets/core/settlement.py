@@ -1,8 +1,10 @@
-"""How final a day is: provisional days may still change, stable ones have stopped to, closed ones no longer do.
+"""How final a day is: provisional days may still change, stable ones have stopped to, closed ones hardly ever do.
 
-AWS refreshes a month for up to two weeks after it ends (Data Exports' documentation); after that it is taken as closed.
-A day is stable once so many refreshes of the bill in a row have left it as it is: the journal counts them, one small
-object in the archive, so that the platform's every part and every process says the same.
+AWS refreshes a month for up to two weeks after it ends (Data Exports' documentation). A day is closed once the archive
+has it as an export does that was written after these weeks: it is the bill that closes a day, not the clock. A closed
+day is compared again when its month's files change. A day is stable once so many refreshes of the bill in a row have
+left it as it is: the journal counts them, one small object in the archive, so that the platform's every part and every
+process says the same.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from finops_assets.core.notes import json_note, read_note
@@ -26,22 +28,32 @@ KEPT = 400
 
 
 def first_open_day(today: date) -> date:
-    """The oldest day that AWS may still change: of this month, or of the last one in the two weeks after its end."""
+    """The oldest day that AWS refreshes by itself: of this month, or of the last one in the two weeks after its end."""
     this_month = today.replace(day=1)
-    closed = today > this_month + timedelta(days=DAYS_AFTER_MONTH_END)
-    return this_month if closed else (this_month - timedelta(days=1)).replace(day=1)
+    over = today > this_month + timedelta(days=DAYS_AFTER_MONTH_END)
+    return this_month if over else (this_month - timedelta(days=1)).replace(day=1)
 
 
-def settlement(day: date, today: date, unchanged: int = 0, stable_after: int = 0) -> str:
-    """`provisional`, `stable` or `closed`, as of today (UTC).
+def closes_from(day: date) -> datetime:
+    """The time (UTC) from which an export no longer changes the day, as a rule: two weeks after its month's end."""
+    next_month = (day.replace(day=28) + timedelta(days=4)).replace(day=1)
+    return datetime.combine(next_month + timedelta(days=DAYS_AFTER_MONTH_END + 1), datetime.min.time(), UTC)
+
+
+def closes(day: date, written: datetime | None) -> bool:
+    """Whether an export that was written then (aware) has the day as final; not, where that is not known."""
+    return written is not None and written >= closes_from(day)
+
+
+def settlement(*, closed: bool, unchanged: int = 0, stable_after: int = 0) -> str:
+    """`provisional`, `stable` or `closed`.
 
     Args:
-        day: the day.
-        today: in UTC.
+        closed: whether the archive has the day as an export that closes it.
         unchanged: refreshes of the bill in a row that have left the day as it is.
         stable_after: bill.stable_after; 0 where refreshes are not counted.
     """
-    if day < first_open_day(today):
+    if closed:
         return CLOSED
     return STABLE if 0 < stable_after <= unchanged else PROVISIONAL
 
@@ -70,7 +82,7 @@ class Journal:
         stable_after: bill.stable_after.
     """
 
-    def __init__(self, archive: Archive, stable_after: int) -> None:
+    def __init__(self, archive: Archive, stable_after: int = 0) -> None:
         self._archive, self._stable_after = archive, stable_after
 
     def record(
@@ -98,10 +110,24 @@ class Journal:
         }
         self._archive.put(JOURNAL_PATH, json.dumps(facts, indent=1).encode())
 
-    def settled(self, today: date) -> Callable[[date], str]:
-        """Tells the settlement of any day as of today, from one look at the journal."""
-        counts = self._read().unchanged
-        return lambda day: settlement(day, today, counts.get(day, 0), self._stable_after)
+    def settled(self, *, being_archived_from: datetime | None = None) -> Callable[[date], str]:
+        """Tells the settlement of any day, from one look at the journal and at the last comparison with the bill.
+
+        Args:
+            being_archived_from: of days that are archived now, when the export that they come from was written.
+        """
+        from finops_assets.core.compared import last_comparison
+
+        counts, compared = self._read().unchanged, last_comparison(self._archive)
+
+        def of(day: date) -> str:
+            if being_archived_from:
+                closed = closes(day, being_archived_from)
+            else:
+                closed = compared is not None and compared.closes(day)
+            return settlement(closed=closed, unchanged=counts.get(day, 0), stable_after=self._stable_after)
+
+        return of
 
     def _read(self) -> _Journal:
         """The journal; an empty one where it is damaged: days are provisional until they are counted again."""

@@ -19,10 +19,12 @@ class StateNotes:
     Attributes:
         dashboard: a sentence where the dashboard does not show every day as it is archived; else empty.
         days: whether all archived days are whole, in a line.
+        coverage: where every line of the bill is, in a few sentences.
     """
 
     dashboard: str = ""
     days: str = ""
+    coverage: str = ""
 
 
 def state_notes(inspector: Inspector, now: datetime) -> StateNotes:
@@ -35,4 +37,4 @@ def state_notes(inspector: Inspector, now: datetime) -> StateNotes:
         return StateNotes(UNKNOWN_DASHBOARD, f"it is not known whether all days are whole: {error.what}")
     board = look.dashboard
     sentence = UNKNOWN_DASHBOARD if board.unknown else dashboard_words(board.newest, board.outdated)
-    return StateNotes(sentence, look.summary_for_readers)
+    return StateNotes(sentence, look.summary_for_readers, look.coverage_words)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.money import change, money
 from finops_assets.core.pipeline import HALF_A_CENT, contiguous, days_between, in_words, read_fault, times_read
+from finops_assets.core.proof import is_empty_day
 from finops_assets.core.schemas import RESTORED_FROM, day_location
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ BILL, ARCHIVE, CATALOG, READ_BACK, SCORECARD, DASHBOARD, MAIL = LINKS = (
 )
 """The links of the chain, in order."""
 
-DIFFERS, NO_SCORECARD, OUTDATED = "not as in the bill", "no scorecard", "dashboard outdated"
+DIFFERS, GONE = "not as in the bill", "gone from the bill"
+NO_SCORECARD, OUTDATED = "no scorecard", "dashboard outdated"
 LATE, NO_SUCH_DAY, UNREADABLE = "source late", "source has no such day", "bill unreadable"
 
 CAUSES = {
@@ -43,6 +45,7 @@ CAUSES = {
     "damaged object": ARCHIVE,
     "zero rows": ARCHIVE,
     DIFFERS: ARCHIVE,
+    GONE: ARCHIVE,
     "no partition": CATALOG,
     "wrong location": CATALOG,
     "partition without rows": READ_BACK,
@@ -56,7 +59,7 @@ CAUSES = {
 }
 """Each cause and the link that it breaks. Of a day only the first is told: what lies behind it follows from it."""
 
-CANNOT_RUN = frozenset((LATE, NO_SUCH_DAY, UNREADABLE, "second object", "mail in doubt"))
+CANNOT_RUN = frozenset((LATE, NO_SUCH_DAY, UNREADABLE, GONE, "second object", "mail in doubt"))
 """Causes that a run of the day does not mend."""
 
 
@@ -80,7 +83,7 @@ class Facts:
     """What each link knows of the days.
 
     Attributes:
-        covered: days that the bill has charges on, as far as it was asked.
+        covered: days that the bill has, as far as it was asked: with charges, or without, where it has later ones.
         prints: what the bill says of the days that it was compared on: rows, exact total, fingerprint.
         unreadable: why the bill cannot be read; empty where it can.
         archived: what the archive says of its days; None of one that is there and was not looked into.
@@ -92,6 +95,8 @@ class Facts:
         behind: how the dashboard as a whole is older than the archive; empty where it is not.
         mailed: each day's state, as in MailState; days that nobody asked about have none.
         known_as: archived days that were not looked into: their fingerprint, total and currency by an earlier look.
+        gone: archived days that lie behind the bill's newest day, though it has their month: it had them before.
+        kept: archived days that stay as they are by a setting, whatever the bill says of them now.
     """
 
     covered: Collection[date]
@@ -106,6 +111,8 @@ class Facts:
     scored: Collection[date] | None = None
     behind: str = ""
     known_as: Mapping[date, PublishedAs] = field(default_factory=dict)
+    gone: Collection[date] = frozenset()
+    kept: Collection[date] = frozenset()
 
     @cached_property
     def newest(self) -> date:
@@ -115,12 +122,18 @@ class Facts:
 
 @dataclass(frozen=True)
 class PublishedAs:
-    """What a comparison with the bill needs of an archived day; `held` if somebody has restored an earlier version."""
+    """What a comparison with the bill needs of an archived day.
+
+    Attributes:
+        held: whether somebody has restored an earlier version.
+        lines: how many lines of the bill it was made of; None in a note of an older release.
+    """
 
     fingerprint: str
     total: Decimal
     currency: str
     held: bool
+    lines: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,8 +142,8 @@ class DayState:
 
     Attributes:
         bill: what the bill says of the day; None where it was not asked, or does not have it.
-        as_in_bill: whether the archive has the day as the bill does; None where that is not known. A day that was
-            restored by hand is held, and taken for what it should be.
+        as_in_bill: whether the archive has the day as the bill does; None where that is not known. A day that is kept,
+            or was restored by hand, is taken for what it should be.
         archived: what the archive says; None where it has no such day, or was not looked into.
         location: where it is registered, if at its own place; empty where it is not.
         read: what a reader gets; None where nothing was read.
@@ -256,7 +269,8 @@ def is_held(there: PublishedDay | None) -> bool:
 
 def published_as(there: PublishedDay) -> PublishedAs:
     """What is kept of an archived day for later comparisons."""
-    return PublishedAs(there.fingerprint, there.total, there.currency, is_held(there))
+    lines = int(there.metadata.get("source_lines", 0))
+    return PublishedAs(there.fingerprint, there.total, there.currency, is_held(there), lines)
 
 
 def difference(print_: DayPrint, there: PublishedAs) -> str:
@@ -307,11 +321,14 @@ def _archive_fault(day: date, facts: Facts) -> tuple[str, str] | None:
     if day in facts.damaged:
         return "damaged object", facts.damaged[day]
     there = facts.archived[day]
-    if there and not there.rows:
+    if there and not there.rows and not is_empty_day(there.metadata):
         return "zero rows", f"{there.path} holds no row"
     known = _known_as(day, facts)
-    if known and day in facts.prints and (how := difference(facts.prints[day], known)):
+    if known and day not in facts.kept and day in facts.prints and (how := difference(facts.prints[day], known)):
         return DIFFERS, how
+    if day in facts.gone:
+        newest = max(facts.covered, default=None)
+        return GONE, f"the bill ends on {newest} now, and had this day before" if newest else "the bill has no day now"
     return None
 
 
@@ -363,6 +380,8 @@ def _as_in_bill(day: date, facts: Facts) -> bool | None:
     known = _known_as(day, facts)
     if known is None or day in facts.damaged or facts.unreadable or day not in facts.prints:
         return None
+    if day in facts.kept:
+        return True
     return not difference(facts.prints[day], known)
 
 
@@ -372,6 +391,7 @@ def mend(cause: str, first: date, last: date) -> str:
     before = {
         LATE: "wait for the export",
         NO_SUCH_DAY: "have AWS deliver the month again",
+        GONE: "have the export delivered again, or wait for a later day, with which this one is taken for empty",
         UNREADABLE: "mend the bill (`finops doctor` names its file)",
         "second object": "remove it",
     }

@@ -36,11 +36,12 @@ LONGEST_WAIT = timedelta(days=1)
 BLIND_FOR = timedelta(minutes=10)
 """How long something cannot be looked at before it is told: a bill that is being copied is unreadable for a minute."""
 
-PUBLISHED, MAILED, SHOWN, WHOLE, TOLD = FRESHNESS = (
+PUBLISHED, MAILED, SHOWN, WHOLE, COVERED, TOLD = FRESHNESS = (
     "yesterday_is_published",
     "yesterday_is_mailed",
     "dashboard_is_current",
     "every_day_is_whole",
+    "every_line_is_in_a_day",
     "alerts_are_told",
 )
 """What is true each morning from the deadline on, whatever was backfilled in between; names of the asset checks."""
@@ -48,7 +49,7 @@ PUBLISHED, MAILED, SHOWN, WHOLE, TOLD = FRESHNESS = (
 
 @dataclass(frozen=True)
 class News:
-    """What a refresh of the bill means for the days that AWS may still change.
+    """What a refresh of the bill, or of the account map, means for the days.
 
     Attributes:
         seen: names this state of bill and account map.
@@ -100,6 +101,7 @@ class Watch:
         first_day: bill.first_day.
         complete_after: bill.complete_after_hours.
         deadline: the time (UTC) at which a day's digest is due.
+        change_closed: bill.change_closed_days.
     """
 
     def __init__(
@@ -115,18 +117,21 @@ class Watch:
         first_day: date,
         complete_after: float,
         deadline: Callable[[date], datetime],
+        change_closed: bool = True,
     ) -> None:
         self.inspector, self._warehouse, self._archive, self._outbox = inspector, warehouse, archive, outbox
         self.morning, self.journal, self.incidents = morning, journal, incidents
         self._first_day, self._complete_after, self.deadline = first_day, complete_after, deadline
+        self._change_closed = change_closed
 
     # --- the bill -------------------------------------------------------------------------------------------------
 
     def news(self, now: datetime, seen: str = "") -> News | None:
         """What has changed, if bill or account map are not as they were `seen`; the refresh is counted.
 
-        Costs one look at the bill's files and, where there is news, one query of a line a day over the days that AWS
-        may still change. A day that was restored by hand is held: it is no news.
+        Costs one look at the bill's files and, where there is news, the bill's control totals, and one query of a line
+        a day over the days whose files have changed, of closed months too. A day that was restored by hand is held, and
+        so are closed days if the settings say so: they are no news.
 
         Raises:
             BeingWrittenError: the files may be half there.
@@ -140,21 +145,24 @@ class Watch:
             raise BeingWrittenError("the bill is being written: it is read once it is left alone for a minute")
         today = now.date()
         until = min(filter(None, (today - timedelta(days=1), delivered_until(glance.updated, self._complete_after))))
-        start = max(first_open_day(today), self._first_day)
+        there = [day for day in self._archive.days() if day <= until]
+        start = max(min(there, default=first_open_day(today)), self._first_day)
         if until < start:
             return News(state, (), (), ())
         compared = self.inspector.bill.compare(now, days_between(start, until))
         prints = {day: print_ for day, print_ in compared.prints.items() if start <= day <= until}
         archived = {day: of for day, (_, of) in compared.archived.items() if day in prints}
-        there = [day for day in self._archive.days() if day <= until]
         # What nobody asked to keep is not begun by itself: of an empty archive, the newest day only.
         first = min(there, default=max(prints, default=until))
         new = tuple(day for day in prints if day not in there and day >= first)
         if not compared.comparable:  # without an account map; the next run publishes it, which is news again
             return News(state, new, (), ())
         # A day that is there and could not be described is damaged: a run of it writes it anew.
+        kept = () if self._change_closed else [day for day in prints if day < first_open_day(today)]
         restated = tuple(
-            day for day in prints if day in there and (day not in archived or difference(prints[day], archived[day]))
+            day
+            for day in prints
+            if day in there and day not in kept and (day not in archived or difference(prints[day], archived[day]))
         )
         unlike = {day for day in archived if archived[day].fingerprint != prints[day].fingerprint}
         unchanged = tuple(day for day in archived if day not in unlike)
@@ -190,12 +198,13 @@ class Watch:
             MAILED: "" if mailed.state == "sent" else f"{day}: {mailed}",
             SHOWN: look.dashboard_fault if look.archived else "there is nothing to show",
             WHOLE: "; ".join([*others, *([look.facts.unreadable] if look.facts.unreadable else [])]),
+            COVERED: look.coverage.fault if look.coverage else "",
             TOLD: "; ".join(untold),
         }
 
     def faults_of_the_morning(self, now: datetime) -> dict[str, str]:
         """The promises of FRESHNESS about the newest day that is due; an older day has its own alert."""
-        return {name: fault for name, fault in self.freshness(now).items() if name != WHOLE}
+        return {name: fault for name, fault in self.freshness(now).items() if name not in (WHOLE, COVERED)}
 
     # --- incidents ------------------------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ def build_evidence(settings: Settings, faces: Mapping[str, Face]) -> tuple[dg.As
         deps=[dg.AssetDep(name, partition_mapping=its_days) for name in ("ou_breakdown_parquet", "digest_email")],
         check_specs=[
             dg.AssetCheckSpec(
-                IS_WHOLE, asset=ASSET, description="Every day of the month is archived, with the bill's own total."
+                IS_WHOLE, asset=ASSET, description="Every day of the month is archived as the bill has it now."
             )
         ],
     )
@@ -56,11 +56,12 @@ def build_evidence(settings: Settings, faces: Mapping[str, Face]) -> tuple[dg.As
         clock: dg.ResourceParam[Clock],
     ) -> dg.MaterializeResult:
         now = clock()
-        settled = Journal(archive, settings.bill.stable_after).settled(now.date())
+        journal = Journal(archive, settings.bill.stable_after)
         made, refused = {}, {}
         for month in context.partition_keys:
             try:
-                made[month] = evidence.make(archive, month, now, settled)
+                asked = evidence.ask_bill(watch.inspector.bill, month, now)
+                made[month] = evidence.make(archive, month, now, journal.settled(), asked)
             except FinopsError as error:  # of many months, one that cannot be made does not hold up the others
                 refused[month] = error
         with _told(context):
@@ -114,6 +115,7 @@ def _facts(made: evidence.Evidence, changed: bool) -> dict[str, Any]:
         "cost basis": made.cost_basis,
         "days archived": made.days_archived,
         "days missing": in_words(missing) or "none",
+        "bill asked": made.asked,
         "settlement": ", ".join(f"{count} {name}" for name, count in made.settlement.items()),
         "version": made.version,
         "path": made.bundle,

@@ -28,6 +28,7 @@ PROMISES = {
     "yesterday_is_mailed": "Every recipient has the digest of the newest day that is due.",
     "dashboard_is_current": "The dashboard was refreshed after the newest archived day was written.",
     "every_day_is_whole": "No older day is missing, damaged, other than in the bill, or seen by no query.",
+    "every_line_is_in_a_day": "Every line of the bill is in an archived day, or there is a reason why it is in none.",
     "alerts_are_told": "Every open incident has reached the alert channel.",
 }
 

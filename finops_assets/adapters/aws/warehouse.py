@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
@@ -25,9 +25,10 @@ from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal
 from finops_assets.core import bill
 from finops_assets.core.bill import EARLIEST, LATEST
+from finops_assets.core.control_totals import control_totals, control_totals_sql, period_column, period_of_path
 from finops_assets.core.drivers import as_sums
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import Archive, BillDescription, DayPrint, Glance, SourceDay
+from finops_assets.core.ports import Archive, BillDescription, ControlTotal, DayPrint, Glance, SourceDay
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
 from finops_assets.core.source_days import Fact, refuse_currencies, source_days
 
@@ -44,6 +45,7 @@ VIEW_STATE = "_state/finops_daily_summary.sql"
 """The statement that last made the view: Athena keeps it reworded, which cannot be compared."""
 
 SUMS = "sums"
+_YEAR_AND_MONTH = "CONCAT(CAST(year AS VARCHAR), '-', LPAD(CAST(month AS VARCHAR), 2, '0'))"
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,10 @@ class _Table:
     columns: Mapping[str, str]
     select: str
     select_drivers: str
+    select_controls: str
     periods: str
     description: BillDescription
+    period_files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ class AthenaWarehouse:
         self._lock = threading.Lock()
         self._table: _Table | None = None
         self._fetched: _Fetched | None = None
+        self._controls: tuple[str, list[ControlTotal]] | None = None
 
     def describe(self) -> BillDescription:
         return (self._table or self._look()).description
@@ -119,10 +124,15 @@ class AthenaWarehouse:
         bucket, _, prefix = location.removeprefix("s3://").partition("/")
         manifests = [found for found in self._manifests(bucket, prefix) if found["path"].endswith("anifest.json")]
         if not manifests:
-            bill = self._look().description
-            return Glance(bill.snapshot, bill.updated)
-        seen = hashlib.sha256("\n".join(f"{m['path']} {m['e_tag']}" for m in manifests).encode())
-        return Glance(seen.hexdigest()[:16], max(m["last_modified"] for m in manifests))
+            table = self._look()
+            return Glance(table.description.snapshot, table.description.updated, periods=table.period_files)
+        facts = [(m["path"], f"{m['path']} {m['e_tag']}") for m in manifests]
+        seen = hashlib.sha256("\n".join(fact for _, fact in facts).encode())
+        by_period: dict[str, list[str]] = {}
+        for path, fact in facts:
+            by_period.setdefault(period_of_path(path), []).append(fact)
+        periods = {period: hashlib.sha256("\n".join(of).encode()).hexdigest()[:16] for period, of in by_period.items()}
+        return Glance(seen.hexdigest()[:16], max(m["last_modified"] for m in manifests), periods=periods)
 
     def _manifests(self, bucket: str, prefix: str) -> list[Mapping[str, Any]]:
         """What lies in the folder of manifests that Data Exports keeps beside the one of the data."""
@@ -141,6 +151,17 @@ class AthenaWarehouse:
         charges = self._charges(self._table or self._look(), EARLIEST, LATEST)
         sql = f"SELECT DISTINCT charge_date FROM ({charges}) AS charges WHERE left_out IS NULL ORDER BY 1"
         return [row[0] for row in self._athena.rows(sql, "which days the bill has")[1]]
+
+    def control_totals(self) -> list[ControlTotal]:
+        table = self._look()
+        known = self._controls
+        if known is None or known[0] != table.description.snapshot:
+            source = f"(SELECT {table.select_controls} FROM {_quoted(table.name)}) AS bill"
+            period = None if period_column(table.columns) or not table.periods else "period_of_folder"
+            sql = control_totals_sql(table.format, table.columns, self._rules, source, period)
+            rows = self._athena.rows(sql, "count the lines of the whole bill, day by day")[1]
+            self._controls = known = table.description.snapshot, control_totals(rows)
+        return list(known[1])
 
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         table, fetched = self._sums(start, end)
@@ -267,6 +288,12 @@ class AthenaWarehouse:
         def select(names: tuple[str, ...]) -> str:
             return ", ".join(f"{_typed(fmt, name, raw[name])} AS {name}" for name in names)
 
+        periods = "billing_period" if "billing_period" in keys else "month" if {"year", "month"} <= set(keys) else ""
+        named = period_column(columns)
+        controls = [select(used), *([select((named,))] if named and named not in used else [])]
+        if periods and not named:
+            folder = {"billing_period": "SUBSTR(billing_period, 1, 7)", "month": _YEAR_AND_MONTH}[periods]
+            controls.append(f"{folder} AS period_of_folder")
         return _Table(
             name=self._name,
             location=storage.get("Location", ""),
@@ -274,7 +301,8 @@ class AthenaWarehouse:
             columns=columns,
             select=select(used),
             select_drivers=select(bill.driver_columns(fmt, columns, self._rules)),
-            periods="billing_period" if "billing_period" in keys else "month" if {"year", "month"} <= set(keys) else "",
+            select_controls=", ".join(controls),
+            periods=periods,
             description=BillDescription(
                 format=fmt.name,
                 path=f"{self._name} in Athena",
@@ -319,14 +347,18 @@ def _with_files(table: _Table, open_bucket: Callable[[str], ObjectStore]) -> _Ta
     """The table with what its location holds now: the id of the bill changes when a file does."""
     bucket, _, prefix = table.location.removeprefix("s3://").partition("/")
     seen = hashlib.sha256(table.name.encode())
+    periods: dict[str, Any] = {}
     files, size, newest = 0, 0, None
     for found in _objects(open_bucket, bucket, prefix) if bucket else ():  # a view has no files of its own
-        seen.update(f"{found['path']} {found['e_tag']} {found['size']}\n".encode())
+        fact = f"{found['path']} {found['e_tag']} {found['size']}\n".encode()
+        seen.update(fact)
+        periods.setdefault(period_of_path(found["path"]), hashlib.sha256()).update(fact)
         files, size = files + 1, size + found["size"]
         newest = max(filter(None, (newest, found["last_modified"])))
     snapshot = seen.hexdigest()[:16]
     described = replace(table.description, files=files, size_bytes=size, snapshot=snapshot, updated=newest)
-    return replace(table, description=described)
+    of = {period: seen.hexdigest()[:16] for period, seen in periods.items()}
+    return replace(table, description=described, period_files=of)
 
 
 def _objects(open_bucket: Callable[[str], ObjectStore], bucket: str, prefix: str) -> Iterator[Mapping[str, Any]]:

@@ -9,19 +9,16 @@ import hashlib
 import json
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from finops_assets.core.control_totals import PERIOD_FOLDER, period_of_path
 from finops_assets.core.errors import BillError, SettingsError
 
 PARQUET = (".parquet",)
 CSV = (".csv", ".csv.gz")
-PERIOD_FOLDER = re.compile(
-    r"(?:^|/)(?:BILLING_PERIOD=(\d{4})-(\d{2})|(\d{4})(\d{2})\d{2}-\d{8}|year=(\d{4})/month=(\d{1,2}))(?=/)"
-)
-"""Data Exports' `BILLING_PERIOD=2025-09`, legacy CUR's `20250901-20251001`, and with Athena `year=2025/month=9`."""
-
 TIMED_FOLDER = re.compile(r"\d{4}-?\d{2}-?\d{2}T")
 """A version's folder that is named after the time of its delivery."""
 
@@ -33,7 +30,8 @@ NOT_THE_BILL = "cost_and_usage_data_status"
 class BillFiles:
     """The files of the bill, all Parquet or all CSV; an id that changes when any does; the newest one's time.
 
-    `in_place` are files of which no manifest says that they are whole.
+    `in_place` are files of which no manifest says that they are whole. `periods` has an id of each billing period's
+    files, and of those that lie in no period's folder under the empty name.
     """
 
     root: Path
@@ -43,6 +41,7 @@ class BillFiles:
     snapshot: str
     updated: datetime
     in_place: bool
+    periods: Mapping[str, str]
 
 
 def find_bill(path: str) -> BillFiles:
@@ -103,7 +102,15 @@ def _find(path: str, root: Path) -> BillFiles:
         snapshot=hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16],
         updated=datetime.fromtimestamp(max(s.st_mtime for _, s in stats), UTC),
         in_place=in_place,
+        periods=_periods(root, facts),
     )
+
+
+def _periods(root: Path, facts: list[tuple[str, int, int]]) -> dict[str, str]:
+    of: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
+    for fact in facts:
+        of[period_of_path(f"{root.absolute().name}/{Path(fact[0]).as_posix()}")].append(fact)
+    return {period: hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16] for period, files in of.items()}
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal,
 from finops_assets.adapters.local.bill_files import BillFiles, find_bill
 from finops_assets.core import bill
 from finops_assets.core.bill import EARLIEST, LATEST
+from finops_assets.core.control_totals import control_totals, control_totals_sql, period_column
 from finops_assets.core.drivers import as_sums
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import BillDescription, DayPrint, Glance, SourceDay
+from finops_assets.core.ports import BillDescription, ControlTotal, DayPrint, Glance, SourceDay
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
 from finops_assets.core.source_days import Fact, refuse_currencies, source_days
 
@@ -70,6 +71,7 @@ class DuckDBWarehouse:
         self._lock = threading.Lock()
         self._opened: tuple[str, _OpenBill] | None = None
         self._days: dict[tuple[str, date, date], dict[date, SourceDay]] = {}
+        self._controls: tuple[str, list[ControlTotal]] | None = None
 
     def describe(self) -> BillDescription:
         with self._open() as opened:
@@ -84,7 +86,7 @@ class DuckDBWarehouse:
 
     def glance(self) -> Glance:
         files = find_bill(self._path)
-        return Glance(files.snapshot, files.updated, files.in_place)
+        return Glance(files.snapshot, files.updated, files.in_place, files.periods)
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
         with self._open() as opened:
@@ -98,6 +100,14 @@ class DuckDBWarehouse:
             charges = opened.charges(self._rules, EARLIEST, LATEST)
             sql = f"SELECT DISTINCT charge_date FROM ({charges}) AS charges WHERE left_out IS NULL ORDER BY 1"
             return [row[0] for row in opened.rows(sql)]
+
+    def control_totals(self) -> list[ControlTotal]:
+        with self._open() as opened:
+            known = self._controls
+            if known is None or known[0] != opened.description.snapshot:
+                sql = control_totals_sql(opened.format, opened.control_columns, self._rules)
+                self._controls = known = opened.description.snapshot, control_totals(opened.rows(sql))
+            return list(known[1])
 
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         with self._open() as opened:
@@ -178,7 +188,11 @@ class _OpenBill:
         self._used = bill.used_columns(self.format, self.columns, rules)
         self._refuse_doubled()
         self.driver_columns = {n: type_ for n, type_ in self.columns.items() if n not in self._doubled}
-        read = dict.fromkeys((*self._used, *bill.driver_columns(self.format, self.driver_columns, rules)))
+        self.control_columns = {
+            n: type_ for n, type_ in self.columns.items() if n in self._used or n not in self._doubled
+        }
+        more = (*bill.driver_columns(self.format, self.driver_columns, rules), period_column(self.control_columns))
+        read = [name for name in dict.fromkeys((*self._used, *more)) if name]
         self._select = ", ".join(f"{self._typed(n, *self._raw[n])} AS {_identifier(n)}" for n in read)
         with self.explained():
             self.create_bill_view(self.con)

@@ -54,6 +54,7 @@ def render(
     prefix: str = "[FinOps]",
     dashboard: str = "",
     state: str = "",
+    coverage: str = "",
 ) -> Digest:
     """The figures as a mail's parts; without charts the mail is complete too.
 
@@ -64,11 +65,13 @@ def render(
         prefix: first words of the subject.
         dashboard: a sentence about a dashboard that is not current (`dashboard_words`); empty where it is.
         state: whether all archived days are whole, in a line; empty where that was not looked at.
+        coverage: where every line of the bill is; empty in an edition, which says nothing of the whole bill.
     """
     csv_name = f"ou_breakdown_{figures.day}{f'_r{revision}' if revision > 1 else ''}{_slug(figures.ou)}.csv"
     day = figures.late.day if figures.late else figures.day
     view = _view(figures, csv_name, revision, dashboard) | {
         "state": tidy(state, 600),
+        "coverage": tidy(coverage, 1500),
         "cid": chart_id(day, revision, figures.ou) if chart_png else "",
         "month_cid": month_id(day, revision, figures.ou) if month_png and figures.card else "",
     }
