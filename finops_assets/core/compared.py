@@ -117,7 +117,7 @@ class BillComparison:
         if found.unreadable:
             raise BillError(found.unreadable)
         accounts = self.accounts()
-        asked, prints = found.asked, dict(found.prints)
+        asked, prints = set(found.asked), dict(found.prints)
         totals = found.totals or BillTotals()
         for first, last in _spans([day for day in days if day not in asked and day in totals.days]):
             through = ACCOUNT_OU_MAP.empty_table() if accounts is None else accounts
@@ -130,8 +130,10 @@ class BillComparison:
         yesterday = now.date() - timedelta(days=1)
         asked |= set(days)
         prints |= {day: EMPTY for day in asked - prints.keys() if totals.is_empty(day, yesterday)}
-        found = replace(found, prints=dict(sorted(prints.items())), asked=asked, comparable=accounts is not None)
-        return self._with_archive(found)
+        prints = dict(sorted(prints.items()))
+        return self._with_archive(
+            replace(found, prints=prints, asked=frozenset(asked), comparable=accounts is not None)
+        )
 
     def published(self, now: datetime, snapshot: str, days: Mapping[date, PublishedDay]) -> Compared | None:
         """Note days that were archived just now from the bill of this snapshot; None where it is another bill already.
@@ -144,7 +146,7 @@ class BillComparison:
         if found.snapshot != snapshot or found.unreadable:
             return None
         prints = {day: DayPrint(there.fingerprint, there.total, there.rows) for day, there in days.items()}
-        found = replace(found, prints={**found.prints, **prints}, asked=found.asked | days.keys())
+        found = replace(found, prints={**found.prints, **prints}, asked=frozenset((*found.asked, *days)))
         return self._with_archive(found)
 
     def _current(self, now: datetime) -> Compared:
