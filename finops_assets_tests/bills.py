@@ -22,7 +22,8 @@ from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 from finops_assets.core import accounts, pipeline
 from finops_assets.core.bill import Rules
-from finops_assets.core.ports import SourceDay
+from finops_assets.core.bill_totals import bill_totals
+from finops_assets.core.ports import SourceDay, Warehouse
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH
 
 FORMATS = ("focus", "cur2", "cur", "summary")
@@ -226,6 +227,11 @@ def open_bill(path: Path | str, fmt: str = "auto", basis: str = "billed", **rule
         rules.setdefault("currency", "USD")
     spill = Path(path).parent / "spill"
     return DuckDBWarehouse(str(path), fmt, Rules(basis, **rules), memory="400MB", threads=2, spill=spill)
+
+
+def days_with_charges(warehouse: Warehouse) -> list[date]:
+    """The days that have lines that count."""
+    return list(bill_totals(warehouse.control_totals()).days)
 
 
 def source_day(path: Path, day: date = DAY, **how: Any) -> SourceDay:

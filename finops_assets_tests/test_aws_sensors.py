@@ -65,6 +65,8 @@ def test_a_refresh_of_the_bill_costs_one_query_and_what_it_changes_is_in_the_led
 ) -> None:
     """New and changed days are found by one query of a line a day; what has not changed costs none.
 
+    Another, of few columns, counts the lines of the whole bill.
+
     The engine makes the same fingerprints as the run did of the rows, and the ledger adds up to what the day moved by.
     """
     there = {day: platform.archive.describe(day) for day in DAYS[:-1]}
@@ -82,7 +84,7 @@ def test_a_refresh_of_the_bill_costs_one_query_and_what_it_changes_is_in_the_led
     aws.calls.reset()
     again = watch.news(NOW, news.seen)
     assert (again.new, again.restated) == ((LAST,), (DAYS[1],))
-    assert aws.calls.count("athena", "StartQueryExecution") == 1
+    assert aws.calls.count("athena", "StartQueryExecution") == 2
     assert run_days(platform, DAYS[1], DAYS[1], clock=lambda: NOW).errors == ()
     look = watch.look(NOW)
     assert {day: state.as_in_bill for day, state in look.states.items() if day != LAST} == dict.fromkeys(

@@ -42,6 +42,9 @@ HEADER = ",".join(ROW)
 ENGINES_WORDS = re.compile(r"^\W*(Error|\w+ Error|\w+Exception|Traceback)\b|LINE \d+:|struct_pack|SELECT ")
 
 
+NOW = datetime(2025, 9, 20, 7, tzinfo=UTC)
+
+
 @dataclass(frozen=True)
 class Case:
     """A spoilt bill: `make` writes it into a folder and returns bill.path."""
@@ -421,25 +424,38 @@ def test_a_bad_bill_is_refused_in_words(tmp_path: Path, case: Case) -> None:
 
 
 def test_a_day_that_the_bill_does_not_have_is_named(tmp_path: Path) -> None:
-    """Days without charges are an error that names them, what there is, and what to do; they are never a green zero."""
+    """Days behind the bill's end are an error that names them, what there is, and what to do; never a green zero."""
     path = make_bill(tmp_path, [line(1), line(2, start=at(DAY.replace(day=13)))])
-    days = [DAY.replace(day=d) for d in (10, 11, 12, 13)]
+    days = [DAY.replace(day=d) for d in (14, 15)]
     with pytest.raises(MissingDaysError) as caught:
-        pipeline.find_days(open_bill(path), days)
-    assert caught.value.days == tuple(days[1:3])
+        pipeline.find_days(open_bill(path), days, NOW)
+    assert caught.value.days == tuple(days)
     message = str(caught.value)
     assert (
-        "the bill has no charges on 2025-09-11 to 2025-09-12; it has 2 day(s) from 2025-09-10 to 2025-09-13" in message
+        "2025-09-14 to 2025-09-15 (it has no charges on it); it has 2 day(s) from 2025-09-10 to 2025-09-13" in message
     )
     assert str(path) in message
-    assert "Wait for the export" in message
+    assert "Wait for the next export" in message
 
 
 def test_a_day_of_which_a_setting_leaves_everything_out_is_missing(tmp_path: Path) -> None:
     """A day with nothing but tax is no day of a bill without tax."""
     warehouse = open_bill(make_bill(tmp_path, [line(1, category="Tax")]), include_tax=False)
-    with pytest.raises(MissingDaysError, match="no charges on 2025-09-10; it has none at all"):
-        pipeline.find_days(warehouse, [DAY])
+    with pytest.raises(MissingDaysError, match=r"2025-09-10 \(it has no charges on it\); it has none at all"):
+        pipeline.find_days(warehouse, [DAY], NOW)
+
+
+def test_a_day_without_charges_inside_of_a_bill_is_empty(tmp_path: Path) -> None:
+    """Its month and a later day are there: it is a day of the bill, at zero, and the others are not held up."""
+    path = make_bill(tmp_path, [line(1), line(2, start=at(DAY.replace(day=13)))])
+    found = pipeline.find_days(open_bill(path), [DAY.replace(day=d) for d in (10, 11, 12, 13, 14)], NOW)
+    assert [(day.day, of.lines, of.total) for day, of in found.source.items()] == [
+        (10, 1, 1),
+        (11, 0, 0),
+        (12, 0, 0),
+        (13, 1, 2),
+    ]
+    assert list(found.left_out) == [DAY.replace(day=14)]
 
 
 def test_a_damaged_bill_leaves_what_was_published(tmp_path: Path) -> None:

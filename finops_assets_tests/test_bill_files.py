@@ -14,6 +14,7 @@ from bills import (
     DAY,
     account_map,
     at,
+    days_with_charges,
     line,
     make_bill,
     open_bill,
@@ -95,7 +96,7 @@ def test_a_data_export_is_read_as_it_is_copied(tmp_path: Path, kind: str) -> Non
     write_data_export(tmp_path / "focus", [line(1)], kind=kind)
     write_data_export(tmp_path / "focus", [line(2, start=OCTOBER)], period="2025-10", kind=kind)
     warehouse = open_bill(tmp_path / "focus")
-    assert warehouse.coverage() == [DAY, OCTOBER.date()]
+    assert days_with_charges(warehouse) == [DAY, OCTOBER.date()]
     assert warehouse.describe().files == 2
 
 
@@ -267,7 +268,7 @@ def test_the_bill_can_be_asked_while_its_rows_stream(tmp_path: Path) -> None:
     stream = warehouse.breakdown(DAY, DAY, account_map())
     rows = next(stream).num_rows
     assert warehouse.describe().files == 1
-    assert warehouse.coverage() == [DAY]
+    assert days_with_charges(warehouse) == [DAY]
     assert rows + sum(batch.num_rows for batch in stream) == 300
 
 

@@ -22,6 +22,7 @@ from bills import (
     NULL,
     PAYER,
     at,
+    days_with_charges,
     line,
     make_bill,
     open_bill,
@@ -97,7 +98,7 @@ def test_every_export_gives_the_same_charges_in_every_kind_of_file(tmp_path: Pat
     warehouse = open_bill(make_bill(tmp_path, LINES, fmt, kind))
     assert warehouse.describe().format == fmt
     days = warehouse.source_days(DAY, NEXT)
-    assert list(days) == warehouse.coverage() == [DAY, NEXT]
+    assert list(days) == days_with_charges(warehouse) == [DAY, NEXT]
     there = days[DAY]
     assert (there.currency, there.lines, there.left_out) == ("USD", 9, ())
     assert there.total == sum(one.cost for one in LINES[:9]).quantize(Decimal("1e-12"))
@@ -361,7 +362,7 @@ def test_text_is_booked_on_its_utc_day(tmp_path: Path, fmt: str, text: str, day:
     """A zone in a CSV is honoured, a time without one is UTC, and a day ends before midnight."""
     row = rows_of([line(1)], fmt)[0]
     row["ChargePeriodStart" if fmt == "focus" else "lineItem/UsageStartDate"] = text
-    assert open_bill(write_rows(tmp_path / "bill.csv", [row])).coverage() == [date(2025, 9, day)]
+    assert days_with_charges(open_bill(write_rows(tmp_path / "bill.csv", [row]))) == [date(2025, 9, day)]
 
 
 BERLIN = timezone(timedelta(hours=2))
@@ -387,7 +388,7 @@ def test_parquet_times_are_booked_on_their_utc_day(tmp_path: Path, moment: Any, 
     row = {**rows_of([line(1)], "focus")[0], "ChargePeriodStart": moment, "ChargePeriodEnd": None}
     types = {"ChargePeriodStart": type_, "ChargePeriodEnd": pa.timestamp("us")}
     path = write_rows(tmp_path / "bill.parquet", [row], types)
-    assert open_bill(path).coverage() == [date(2025, 9, day)]
+    assert days_with_charges(open_bill(path)) == [date(2025, 9, day)]
 
 
 def test_the_range_asked_for_is_half_open(tmp_path: Path) -> None:
@@ -404,7 +405,8 @@ def test_the_machines_time_zone_does_not_matter(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "bill.csv", rows_of([line(1, start=moment) for moment in edges], "focus"))
     code = (
         "import sys, datetime; from pathlib import Path; from bills import *; w = open_bill(Path(sys.argv[1]));"
-        "print(*w.coverage(), *(t.total for t in w.source_days(DAY, DAY).values()), *[r[0] for r in read_rows(w)])"
+        "print(*days_with_charges(w), *(t.total for t in w.source_days(DAY, DAY).values()),"
+        "*[r[0] for r in read_rows(w)])"
     )
     here = Path(__file__).parent
     environ = {**os.environ, "TZ": "America/New_York", "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
@@ -624,7 +626,7 @@ def test_one_currency_is_chosen_of_two(tmp_path: Path) -> None:
         LeftOut("bill.include_tax", 1, Decimal(2)),
     )
     assert sum(row[-1] for row in read_rows(warehouse, DAY, NEXT)) == 10
-    assert warehouse.coverage() == [DAY], "a day of which nothing is kept is not covered"
+    assert days_with_charges(warehouse) == [DAY], "a day of which nothing is kept is not covered"
 
 
 def test_two_kinds_of_bill_do_not_disturb_each_other_in_one_column(tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ import csv
 import hashlib
 import io
 import json
+import os
 import random
 import shlex
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -31,10 +32,10 @@ from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.core import evidence
 from finops_assets.core.breakdown import fingerprint
 from finops_assets.core.errors import ArchiveError, ColdObjectError, DamagedError, FinopsError
-from finops_assets.core.evidence import Evidence
-from finops_assets.core.ports import DayRows
+from finops_assets.core.evidence import AskedBill, Evidence
+from finops_assets.core.ports import DayPrint, DayRows
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, MONEY, OU_BREAKDOWN, day_path
-from finops_assets.core.settlement import settlement
+from finops_assets.core.settlement import closes, settlement
 from finops_assets.definitions import build_definitions, build_watch
 from finops_assets.defs.evidence import ASSET, IS_WHOLE, JOB
 from finops_assets.platform import Platform, build_platform
@@ -50,11 +51,17 @@ V1, V2, V3 = (f"evidence/bundles/{MONTH}/evidence-{MONTH}-v{n}.zip" for n in (1,
 
 
 def settled(day: date) -> str:
-    return settlement(day, NOW.date())
+    return settlement(closed=day < date(2025, 10, 1))
 
 
-def make(archive: Any, month: str = MONTH, now: datetime = NOW) -> tuple[Evidence, bool]:
-    return evidence.make(archive, month, now, settled)
+def make(
+    archive: Any, month: str = MONTH, now: datetime = NOW, of_bill: Mapping[date, str] | None = None
+) -> tuple[Evidence, bool]:
+    """Bundle a month over a bill that is as the archive, but for the totals that are given."""
+    there = {day: archive.describe(day) for day in archive.days()}
+    prints = {day: DayPrint(of.fingerprint, of.total, of.rows) for day, of in there.items()}
+    prints |= {day: DayPrint("other", Decimal(total), 1) for day, total in (of_bill or {}).items()}
+    return evidence.make(archive, month, now, settled, AskedBill(prints, "an-export"))
 
 
 def members(archive: ObjectArchive, there: Evidence) -> dict[str, bytes]:
@@ -77,6 +84,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Platform:
     )
     platform = build_platform(load_settings({}, folder=folder))
     assert run_days(platform, AUGUST, DAYS[-1], clock=lambda: datetime(2025, 9, 3, 7, tzinfo=UTC)).errors == ()
+    for file in sample.focus.rglob("*.*"):  # an export of the morning on which both months are closed
+        os.utime(file, 2 * ((NOW - timedelta(hours=3)).timestamp(),))
     platform.archive.put(f"incidents/closed/{MONTH}/one.json", b'{"kind": "source_late"}')
     months = {ASSET_PARTITION_RANGE_START_TAG: "2025-08", ASSET_PARTITION_RANGE_END_TAG: MONTH}
     with dg.DagsterInstance.get() as instance:
@@ -187,7 +196,7 @@ def test_the_schedule_asks_for_the_month_before(filled: Platform) -> None:
             asked.append(schedule.evaluate_tick(context))
     assert (asked[0].run_requests, "2025-07" in asked[0].skip_message) == ([], True)
     assert [request.partition_key for request in asked[1].run_requests] == [MONTH]
-    assert {settlement(day, tick.date()) for day in evidence.days_of(MONTH)} == {"closed"}
+    assert all(closes(day, tick) for day in evidence.days_of(MONTH))
 
 
 # --- made again ---------------------------------------------------------------------------------------------------
@@ -427,8 +436,8 @@ def test_restatements_are_a_csv_that_runs_no_formula(small: ObjectArchive) -> No
 def test_days_of_two_bases_have_no_total(small: ObjectArchive) -> None:
     """Sums of unlike things are not made; the days are named, as are days whose total is not the bill's."""
     publish(small, date(2025, 9, 11), "5", cost_basis="effective")
-    publish(small, date(2025, 9, 12), "5", source_total="6")
-    there, _ = make(small)
+    publish(small, date(2025, 9, 12), "5")
+    there, _ = make(small, of_bill={date(2025, 9, 12): "6"})
     assert (there.total, there.currency, there.cost_basis) == (None, "USD", "billed, effective")
     assert "other days of the month are not" in there.faults[date(2025, 9, 11)]
     assert there.faults[date(2025, 9, 12)] == "its total is 5, the bill's 6"

@@ -13,7 +13,19 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from bills import DAY, PAYER, Line, account_map, archive_days, new_archive, open_bill, rows_of, utc_day, write_rows
+from bills import (
+    DAY,
+    PAYER,
+    Line,
+    account_map,
+    archive_days,
+    days_with_charges,
+    new_archive,
+    open_bill,
+    rows_of,
+    utc_day,
+    write_rows,
+)
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -154,4 +166,4 @@ def test_every_moment_falls_on_its_utc_day(moments: list[tuple[datetime, timezon
         warehouse = open_bill(write_rows(Path(folder) / "bill.csv", rows))
         found = warehouse.source_days(date(2025, 9, 1), date(2025, 9, 30))
         assert {day: there.total for day, there in found.items()} == days
-        assert warehouse.coverage() == sorted(days)
+        assert days_with_charges(warehouse) == sorted(days)

@@ -61,7 +61,7 @@ def incidents(archive: ObjectArchive) -> Incidents:
 
 
 def settlement_of(archive: ObjectArchive) -> str:
-    return Journal(archive, 1).settled(LAST)(BEFORE)
+    return Journal(archive, 1).settled()(BEFORE)
 
 
 OPEN, CLOSED = "incidents/open/doctor/bucket.json", "incidents/closed/2025-09/20250911T070000-doctor-disk.json"

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from bills import account_map, archive_days, new_archive, open_bill, read_rows
+from bills import account_map, archive_days, days_with_charges, new_archive, open_bill, read_rows
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FOCUS = DATA / "focus_1_0_sample.csv"
@@ -45,7 +45,7 @@ def test_septembers_days_of_the_focus_sample(basis: str, column: str, total: str
     assert {day: there.total for day, there in days.items()} == added_up(FOCUS, "ChargePeriodStart", column)
     assert sum(there.lines for there in days.values()) == 1000
     assert warehouse.describe().format == "focus"
-    assert warehouse.coverage() == sorted(days)
+    assert days_with_charges(warehouse) == sorted(days)
     assert sum(row[-1] for row in read_rows(warehouse, *SEPTEMBER)) == Decimal(total)
 
 
@@ -63,7 +63,7 @@ def test_the_focus_samples_accounts_are_text() -> None:
 def test_the_focus_sample_is_archived_day_by_day(tmp_path: Path) -> None:
     """Every day of it can be published, with its exact total."""
     warehouse = open_bill(FOCUS)
-    days = warehouse.coverage()
+    days = days_with_charges(warehouse)
     done = archive_days(warehouse, new_archive(tmp_path, account_map()), days)
     assert done.refused == {}
     assert sum(there.total for there in done.published.values()) == Decimal("20.52022672899")

@@ -227,9 +227,9 @@ def test_a_digest_that_nobody_has_yet_is_made_anew_when_its_day_changed(own: Pla
     assert own.outbox.latest(LAST).total == own.archive.describe(LAST).total
 
 
-def test_a_day_that_the_bill_does_not_have_fails_and_writes_nothing(own: Platform) -> None:
-    """An empty day is a failed run with a red check that names it; no object, no partition, no mail."""
-    outcome = run(own, LAST, LAST + timedelta(days=1))
+def test_days_that_the_bill_does_not_have_fail_and_write_nothing(own: Platform) -> None:
+    """Days behind the bill's end fail the run, with a red check that names them; no object, no partition, no mail."""
+    outcome = run(own, LAST + timedelta(days=1), LAST + timedelta(days=2))
     assert len(outcome.errors) == 1
     assert "2025-10-01" in outcome.errors[0]
     assert "2025-09-30" in outcome.errors[0]  # says what there is
@@ -242,7 +242,17 @@ def test_a_day_that_the_bill_does_not_have_fails_and_writes_nothing(own: Platfor
     ours = [c for c in checks if c.check_name == "no_day_empty"]
     assert [c.passed for c in ours] == [False]
     (alert,) = own.settings.alerts_folder.iterdir()
-    assert "finops backfill 2025-09-30 2025-10-01" in alert.read_text(encoding="utf-8")
+    assert "finops backfill 2025-10-01 2025-10-02" in alert.read_text(encoding="utf-8")
+
+
+def test_a_run_archives_what_the_bill_has_and_names_the_rest(own: Platform) -> None:
+    """The last of the days is not there: the one before it is archived, the run fails, and the check warns of one."""
+    outcome = run(own, LAST, LAST + timedelta(days=1))
+    assert own.archive.days() == [LAST]
+    assert "2025-09-30 archived; the bill does not have 2025-10-01" in outcome.errors[0]
+    with dg.DagsterInstance.from_config(str(own.settings.dagster_home)) as instance:
+        known = instance.get_materialized_partitions(dg.AssetKey("ou_breakdown_parquet"))
+    assert known == {"2025-09-30"}
 
 
 def test_a_map_that_doubles_an_account_never_reaches_a_reader(own: Platform) -> None:

@@ -215,7 +215,7 @@ class Inspector:
             elif absent and question != asked and is_being_written(glance, now):
                 question = asked  # it is asked once it is left alone
             elif absent and question != asked:
-                in_bill = self._delivered(self._warehouse.coverage(), glance, yesterday)
+                in_bill = self._has(bill_totals(self._warehouse.control_totals()), glance, yesterday, days)
         except CANNOT_BE_READ as error:
             unreadable, in_bill, question, compared = str(error), (), "", None
         if not written:  # what nobody asked to keep is not begun by itself: only the bill's newest day
@@ -376,7 +376,8 @@ class Inspector:
     def _covered_all_the_same(self, yesterday: date) -> list[date]:
         """The days of a bill whose costs cannot be read, where it can be told; a line without a cost is such a case."""
         try:
-            return self._delivered(self._warehouse.coverage(), self._warehouse.glance(), yesterday)
+            totals = bill_totals(self._warehouse.control_totals())
+            return self._delivered(totals.days, self._warehouse.glance(), yesterday)
         except CANNOT_BE_READ:
             return []
 

@@ -237,7 +237,7 @@ def archive_days(
     """
     found = find_days(warehouse, days, now, complete_after)
     source, described = found.source, warehouse.describe()
-    settled = Journal(archive, stable_after).settled(being_archived_from=found.bill.updated or now)
+    settled = Journal(archive, stable_after).settled(being_archived_from=min(found.bill.updated or now, now))
     result = Archived(left_out=found.left_out, snapshot=found.bill.snapshot)
 
     def enter(before: PublishedDay, rows: DayRows) -> None:

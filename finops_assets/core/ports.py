@@ -264,9 +264,6 @@ class Warehouse(Protocol):
     def glance(self) -> Glance:
         """Whether the bill has changed, without reading it."""
 
-    def coverage(self) -> list[date]:
-        """Every day that has charges, ascending."""
-
     def control_totals(self) -> list[ControlTotal]:
         """How many lines the whole bill has on which day, and their totals: one scan of few columns.
 

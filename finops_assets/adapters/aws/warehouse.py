@@ -147,11 +147,6 @@ class AthenaWarehouse:
         found = self._athena.rows(sql, f"compare the days from {start} to {end} with the archive")[1]
         return {day: DayPrint(fingerprint, total, rows) for day, fingerprint, total, rows in found}
 
-    def coverage(self) -> list[date]:
-        charges = self._charges(self._table or self._look(), EARLIEST, LATEST)
-        sql = f"SELECT DISTINCT charge_date FROM ({charges}) AS charges WHERE left_out IS NULL ORDER BY 1"
-        return [row[0] for row in self._athena.rows(sql, "which days the bill has")[1]]
-
     def control_totals(self) -> list[ControlTotal]:
         table = self._look()
         known = self._controls

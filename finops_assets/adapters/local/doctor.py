@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.adapters.folder import try_writing
+from finops_assets.core.bill_totals import bill_totals
 from finops_assets.core.doctor import Finding, addresses, bare, told, undelivered
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.heartbeat import is_set
@@ -72,7 +73,7 @@ class LocalPreflight:
     def _bill(self) -> Iterator[Finding]:
         from finops_assets.core.pipeline import in_words, missing_days
 
-        bill, days = self._warehouse.describe(), self._warehouse.coverage()
+        bill, days = self._warehouse.describe(), list(bill_totals(self._warehouse.control_totals()).days)
         if not days:
             yield Finding("bill", "fail", f"{bill.path} has no charges", "Copy the export again, all of its files.")
             return

@@ -95,12 +95,6 @@ class DuckDBWarehouse:
             found = opened.rows(bill.fingerprints_sql(breakdown))
         return {day: DayPrint(fingerprint, total, rows) for day, fingerprint, total, rows in found}
 
-    def coverage(self) -> list[date]:
-        with self._open() as opened:
-            charges = opened.charges(self._rules, EARLIEST, LATEST)
-            sql = f"SELECT DISTINCT charge_date FROM ({charges}) AS charges WHERE left_out IS NULL ORDER BY 1"
-            return [row[0] for row in opened.rows(sql)]
-
     def control_totals(self) -> list[ControlTotal]:
         with self._open() as opened:
             known = self._controls
