@@ -226,13 +226,14 @@ def test_changed_content_is_the_next_version(archive: ObjectArchive) -> None:
     assert evidence.verify(archive, MONTH).fault is None
 
 
-def test_the_same_objects_make_the_same_bytes(archive: ObjectArchive, tmp_path: Path) -> None:
+def test_the_same_objects_make_the_same_bytes(filled: Platform, archive: ObjectArchive, tmp_path: Path) -> None:
     """Elsewhere, written in another order: the bundle is the same to the last bit."""
     other = ObjectArchive(folder_store(str(tmp_path / "other")))
     for path in reversed(archive.list("")):
         if not path.startswith("evidence/"):
             other.put(path, archive.get(path))
-    there, _ = make(other, now=NOW + timedelta(days=1))
+    asked = evidence.ask_bill(filled.inspector().bill, MONTH, NOW)
+    there, _ = evidence.make(other, MONTH, NOW + timedelta(days=1), settled, asked)
     assert other.get(there.bundle) == archive.get(V1)
 
 

@@ -15,8 +15,8 @@ from finops_assets.core.budgets import RED, SHAPES
 from finops_assets.core.money import money, plain
 from finops_assets.core.morning import Snapshot
 from finops_assets.core.pipeline import Archived, Registered, in_words
-from finops_assets.core.ports import BillDescription, PublishedDay, QueryReceipt, Refresh, SourceDay
-from finops_assets.core.schemas import COLUMN_DESCRIPTIONS, RESTORED_FROM, scorecard_path
+from finops_assets.core.ports import BillDescription, CatalogDay, PublishedDay, QueryReceipt, Refresh, SourceDay
+from finops_assets.core.schemas import COLUMN_DESCRIPTIONS, RESTORED_FROM, day_location, scorecard_path
 from finops_assets.core.scorecard import Scorecard
 from finops_assets.core.sent import Sent
 
@@ -159,7 +159,9 @@ def unassigned_percent(day: PublishedDay) -> float:
 
 
 def registered_day(done: Registered, day: date) -> dict[str, Any]:
-    there, found = done.archived[day], done.read[day]
+    there = done.archived[day]
+    # Of a day without rows an engine may give nothing back at all.
+    found = done.read.get(day) or CatalogDay(day, day_location(day), 0, Decimal(), 0)
     return {
         "dagster/partition_row_count": found.rows,
         "total": plain(there.total),

@@ -291,9 +291,7 @@ GROUP BY year, month, day""",
         for year, month, number, n, total, strays, objects in rows:
             day = date(year, month, number)
             found[day] = CatalogDay(day, locations.get(day, ""), n, total or Decimal(), strays, objects)
-        # No row is what a reader gets of a day that has none, too.
-        bare = (day for day in days if day not in found and day in locations)
-        return found | {day: CatalogDay(day, locations[day], 0, Decimal(), 0) for day in bare}
+        return found
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Run one SELECT in Athena; names without a database are those of finops_db."""
