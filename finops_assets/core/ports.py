@@ -77,7 +77,8 @@ class Glance:
     manifest names may be written `in_place`: nothing but time tells whether they are whole.
 
     `periods` has an id for the files of each billing period's folder, `2025-09`, which changes when one of them does;
-    files that lie in no such folder are under the empty name. `passed_over` are files beside the bill that are not read.
+    files that lie in no such folder are under the empty name. `passed_over` are files beside the bill that are not
+    read.
     """
 
     snapshot: str
