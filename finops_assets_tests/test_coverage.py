@@ -9,8 +9,8 @@ import pytest
 from bills import DAY, at, line, make_bill, open_bill
 from on_aws import make_ready, platform_on
 
+from finops_assets.core.bill_layout import period_of
 from finops_assets.core.bill_totals import Amount, BillTotals, bill_totals
-from finops_assets.core.control_totals import period_of_path
 from finops_assets.core.coverage import coverage
 from finops_assets.core.pipeline import days_to_archive
 from finops_assets.core.ports import ControlTotal
@@ -170,7 +170,6 @@ def test_an_export_closes_a_month_that_was_written_after_aws_is_done_with_it(
     ("path", "period"),
     [
         ("focus/data/BILLING_PERIOD=2025-09/a.parquet", "2025-09"),
-        ("focus/data/billing_period=2025-09/a.parquet", "2025-09"),
         ("cur/20250901-20251001/assembly/a.csv.gz", "2025-09"),
         ("cur/year=2025/month=9/a.parquet", "2025-09"),
         ("bill/a.csv", ""),
@@ -178,7 +177,7 @@ def test_an_export_closes_a_month_that_was_written_after_aws_is_done_with_it(
 )
 def test_the_billing_period_of_a_file(path: str, period: str) -> None:
     """Each layout of AWS names it in a folder."""
-    assert period_of_path(path) == period
+    assert period_of(path) == period
 
 
 LINES = [

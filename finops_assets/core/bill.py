@@ -89,6 +89,7 @@ class BillFormat:
         bases: the cost bases it can have.
         start: the column whose UTC day a charge is booked on.
         currency: the column that names the billing currency, if there is one.
+        period: the column that holds the start of the line's billing period, if the format has one.
         quantities: columns that hold how much was used.
         use: what the bill tells of the use behind a charge (see `Use`); None where it tells nothing.
     """
@@ -104,6 +105,7 @@ class BillFormat:
     select: Callable[[Columns], Mapping[str, str]]
     one_of: tuple[tuple[str, ...], ...] = ()
     currency: str = ""
+    period: str = ""
     quantities: tuple[str, ...] = ()
     use: Callable[[Columns, str], Use | None] | None = None
 
@@ -191,6 +193,7 @@ FOCUS = BillFormat(
     one_of=(("subaccountid", "billingaccountid"),),
     start="chargeperiodstart",
     currency="billingcurrency",
+    period="billingperiodstart",
     timestamps=("chargeperiodstart", "chargeperiodend"),
     costs=("billedcost", "effectivecost"),
     bases={"billed": Basis("billedcost"), "effective": Basis("effectivecost")},
@@ -357,6 +360,7 @@ CUR = BillFormat(
     one_of=(("line_item_usage_account_id", "bill_payer_account_id"),),
     start="line_item_usage_start_date",
     currency="line_item_currency_code",
+    period="bill_billing_period_start_date",
     timestamps=("line_item_usage_start_date", "line_item_usage_end_date"),
     costs=_CUR_COSTS,
     bases=_CUR_BASES,
@@ -494,15 +498,16 @@ def cost_bases(fmt: BillFormat, columns: Columns) -> tuple[str, ...]:
 
 def used_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
     """The columns that the bill's SQL reads, of those there are."""
-    return _named_in(charges_sql(fmt, columns, rules, date(2000, 1, 1), date(2000, 1, 1)), columns)
+    return named_in(charges_sql(fmt, columns, rules, date(2000, 1, 1), date(2000, 1, 1)), columns)
 
 
 def driver_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
     """The columns that `drivers_sql` reads, of those there are; none of those beyond `used_columns` is needed."""
-    return _named_in(drivers_sql(fmt, columns, rules, date(2000, 1, 2), date(2000, 1, 1)), columns)
+    return named_in(drivers_sql(fmt, columns, rules, date(2000, 1, 2), date(2000, 1, 1)), columns)
 
 
-def _named_in(sql: str, columns: Columns) -> tuple[str, ...]:
+def named_in(sql: str, columns: Columns) -> tuple[str, ...]:
+    """The columns that an SQL names, of those there are."""
     text = sql.lower()
     return tuple(c for c in columns if re.search(rf"\b{re.escape(c)}\b", text))
 
@@ -525,6 +530,21 @@ def charges_sql(
     With `undated`, lines without a date come too, so that they can be refused. With `ends_only`, the days between start
     and end are left out. `more` names expressions over the bill's columns that are selected, too.
     """
+    next_day = end + timedelta(days=1)
+    range_ = f"{fmt.start} >= TIMESTAMP '{start} 00:00:00' AND {fmt.start} < TIMESTAMP '{next_day} 00:00:00'"
+    if undated:
+        range_ = f"(({range_}) OR {fmt.start} IS NULL)"
+    if ends_only and (end - start).days > 1:
+        after_start = start + timedelta(days=1)
+        in_between = f"{fmt.start} >= TIMESTAMP '{after_start} 00:00:00' AND {fmt.start} < TIMESTAMP '{end} 00:00:00'"
+        range_ += f" AND NOT ({in_between})"
+    selected = {**charge_expressions(fmt, columns, rules), **(more or {})}
+    expressions = ",\n    ".join(f"{sql} AS {name}" for name, sql in selected.items())
+    return f"SELECT\n    {expressions}\nFROM {table}\nWHERE {range_}"
+
+
+def charge_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[str, str]:
+    """Each column of a charge by its name, as SQL over the bill's columns."""
     parts = dict(fmt.select(columns))
     split = parts.pop("split", None)
     reasons = [(f"({split})", "split cost allocation")] if split else []
@@ -540,29 +560,18 @@ def charges_sql(
     left_out = "CAST(NULL AS VARCHAR)"
     if reasons:
         left_out = "CASE " + " ".join(f"WHEN {c} THEN {_quote(r)}" for c, r in reasons) + " END"
-    currency = _quote(rules.currency) if fmt is SUMMARY else parts["currency"]
-    next_day = end + timedelta(days=1)
-    range_ = f"{fmt.start} >= TIMESTAMP '{start} 00:00:00' AND {fmt.start} < TIMESTAMP '{next_day} 00:00:00'"
-    if undated:
-        range_ = f"(({range_}) OR {fmt.start} IS NULL)"
-    if ends_only and (end - start).days > 1:
-        after_start = start + timedelta(days=1)
-        in_between = f"{fmt.start} >= TIMESTAMP '{after_start} 00:00:00' AND {fmt.start} < TIMESTAMP '{end} 00:00:00'"
-        range_ += f" AND NOT ({in_between})"
-    others = "".join(f",\n    {sql} AS {name}" for name, sql in (more or {}).items())
-    return f"""SELECT
-    CAST({fmt.start} AS DATE) AS charge_date,
-    {parts["linkedaccount"]} AS linkedaccount,
-    {parts["account_name"]} AS account_name,
-    {parts["service"]} AS service,
-    {parts.get("ou", "CAST(NULL AS VARCHAR)")} AS ou,
-    {parts["charge_category"]} AS charge_category,
-    COALESCE({parts["scheduled"]}, FALSE) AS scheduled,
-    {left_out} AS left_out,
-    {currency} AS currency,
-    {fmt.bases[rules.cost_basis].sql(columns)} AS cost{others}
-FROM {table}
-WHERE {range_}"""
+    return {
+        "charge_date": f"CAST({fmt.start} AS DATE)",
+        "linkedaccount": parts["linkedaccount"],
+        "account_name": parts["account_name"],
+        "service": parts["service"],
+        "ou": parts.get("ou", "CAST(NULL AS VARCHAR)"),
+        "charge_category": parts["charge_category"],
+        "scheduled": f"COALESCE({parts['scheduled']}, FALSE)",
+        "left_out": left_out,
+        "currency": _quote(rules.currency) if fmt is SUMMARY else parts["currency"],
+        "cost": fmt.bases[rules.cost_basis].sql(columns),
+    }
 
 
 def survey_sql(fmt: BillFormat, table: str = "bill") -> str:
@@ -573,10 +582,10 @@ def survey_sql(fmt: BillFormat, table: str = "bill") -> str:
 FROM {table} GROUP BY 1 ORDER BY 1"""
 
 
-def undated(fmt: BillFormat) -> str:
-    """The condition that is true of a line that can be on no day."""
+def undated(column: str) -> str:
+    """The condition that is true of a line whose date in this column is none that anybody meant."""
     earliest, latest = (f"TIMESTAMP '{day} 00:00:00'" for day in (EARLIEST, LATEST))
-    return f"({fmt.start} IS NULL OR {fmt.start} < {earliest} OR {fmt.start} >= {latest})"
+    return f"({column} IS NULL OR {column} < {earliest} OR {column} >= {latest})"
 
 
 def source_days_sql(charges: str) -> str:

@@ -1,72 +1,64 @@
-"""The SQL of the bill's control totals, and the billing period that a path lies in."""
+"""Control totals: what the whole bill says of itself, by billing period, day, currency and reason for leaving out.
+
+They are made of the same expressions as the charges, without accounts, services and OUs: one scan of few columns.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from finops_assets.core import bill
+from finops_assets.core.bill import BillFormat, Columns, Rules, charge_expressions, named_in, undated
 from finops_assets.core.ports import ControlTotal
 
-if TYPE_CHECKING:
-    from finops_assets.core.bill import BillFormat, Columns, Rules
-
-PERIOD_FOLDER = re.compile(
-    r"(?:^|/)(?:BILLING_PERIOD=(\d{4})-(\d{2})|(\d{4})(\d{2})\d{2}-\d{8}|year=(\d{4})/month=(\d{1,2}))(?=/)",
-    re.IGNORECASE,
-)
-"""Data Exports' `BILLING_PERIOD=2025-09`, legacy CUR's `20250901-20251001`, and with Athena `year=2025/month=9`."""
-
-PERIOD_COLUMNS = ("billingperiodstart", "bill_billing_period_start_date")
-"""What names a line's billing period in FOCUS, and in CUR 2.0 and legacy CUR."""
-
-
-def period_of_path(path: str) -> str:
-    """The billing period, `2025-09`, of the folder that a file lies in; empty where it lies in none."""
-    matches = list(PERIOD_FOLDER.finditer(path))
-    if not matches:
-        return ""
-    year, month = (group for group in matches[-1].groups() if group)
-    return f"{year}-{int(month):02d}"
-
-
-def period_column(columns: Iterable[str]) -> str:
-    """The column that names a line's billing period; empty where the bill has none."""
-    there = set(columns)
-    return next((name for name in PERIOD_COLUMNS if name in there), "")
+NO_PERIOD = "CAST(NULL AS DATE)"
 
 
 def control_totals_sql(
-    fmt: BillFormat, columns: Columns, rules: Rules, table: str = "bill", period: str | None = None
+    fmt: BillFormat, columns: Columns, rules: Rules, table: str = "bill", otherwise: str = NO_PERIOD
 ) -> str:
-    """The whole bill by billing period, day, currency and reason for leaving out: lines, lines without cost, total.
-
-    It is made from the charges, as all money is, but without account, service and OU: an engine that reads by column
-    reads a few of them.
+    """The control totals of all lines of the bill, in Athena's dialect; `control_totals` reads its rows.
 
     Args:
-        fmt, columns, rules: of the bill.
+        fmt, columns, rules: as for the charges.
         table: the bill.
-        period: SQL of the billing period as `2025-09`; by default that of the bill's own column.
+        otherwise: SQL of the period of a bill that has no column of it.
     """
-    name = period_column(columns)
-    month = f"SUBSTR(CAST({name} AS VARCHAR), 1, 7)"
-    own = f"CASE WHEN {month} LIKE '____-__' THEN {month} END" if name else "CAST(NULL AS VARCHAR)"
-    charges = bill.charges_sql(
-        fmt, columns, rules, bill.EARLIEST, bill.LATEST, table, undated=True, more={"period": period or own}
-    )
-    return f"""SELECT COALESCE(period, '') AS period, charge_date, COALESCE(currency, '') AS currency,
-    COALESCE(left_out, '') AS left_out, COUNT(*) AS line_count, COUNT(*) - COUNT(cost) AS without_cost,
-    SUM(cost) AS total
-FROM ({charges}) AS charges
-GROUP BY 1, 2, 3, 4
-ORDER BY 1, 2, 3, 4"""
+    charge = charge_expressions(fmt, columns, rules)
+    # Dates that nobody meant are none: Python cannot read all of those that Athena can.
+    day = f"CASE WHEN NOT {undated(fmt.start)} THEN {charge['charge_date']} END"
+    period = otherwise
+    if fmt.period in columns:
+        period = f"CASE WHEN NOT {undated(fmt.period)} THEN CAST({fmt.period} AS DATE) END"
+    return f"""SELECT period, charge_date, currency, left_out, COUNT(*) AS lines,
+    COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total
+FROM (
+    SELECT {period} AS period, {day} AS charge_date, {charge["currency"]} AS currency, {charge["left_out"]} AS left_out,
+        {charge["cost"]} AS cost
+    FROM {table}
+) AS charges
+GROUP BY period, charge_date, currency, left_out"""
 
 
-def control_totals(rows: Iterable[tuple[Any, ...]]) -> list[ControlTotal]:
-    """The rows of `control_totals_sql` as records."""
-    found = [ControlTotal(*row) for row in rows]
-    return [control if control.total is not None else replace(control, total=Decimal()) for control in found]
+def control_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
+    """The columns that `control_totals_sql` reads, of those there are."""
+    return named_in(control_totals_sql(fmt, columns, rules), columns)
+
+
+def control_totals(rows: Iterable[tuple[Any, ...]], period_of: Callable[[str], str] = str) -> list[ControlTotal]:
+    """The rows of `control_totals_sql` as records, ascending by period, day, currency and reason.
+
+    Args:
+        rows: their period is the date on which it starts, or a text.
+        period_of: the billing period, `2025-09`, that such a text means.
+    """
+    sums: dict[tuple[str, date | None, str, str], tuple[int, int, Decimal]] = {}
+    for period, day, currency, left_out, lines, without_cost, total in rows:
+        named = f"{period:%Y-%m}" if isinstance(period, date) else period_of(period) if period else ""
+        key = (named, day, currency or "", left_out or "")
+        before = sums.get(key, (0, 0, Decimal()))
+        sums[key] = (before[0] + lines, before[1] + without_cost, before[2] + (total or Decimal()))
+    ordered = sorted(sums, key=lambda key: (key[0], key[1] or date.min, key[2], key[3]))
+    return [ControlTotal(*key, *sums[key]) for key in ordered]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from finops_assets.core.bill_layout import OLDER
 from finops_assets.core.bill_totals import Amount, BillTotals
 from finops_assets.core.money import money
 from finops_assets.core.pipeline import in_words
@@ -89,12 +90,10 @@ class Coverage:
                 f"In the archive alone, as the bill does not have their months any more: {_days(len(gone))}, "
                 f"{self._money(amount)}."
             )
-        if self.passed_over:
-            told.append(
-                "Files beside the bill that are not read: "
-                + "; ".join(f"{of.files} ({of.reason}), such as {of.example}" for of in self.passed_over)
-                + "."
-            )
+        unread = [of for of in self.passed_over if of.reason != OLDER]  # exports keep those beside the newest
+        if unread:
+            files = "; ".join(f"{of.files} ({of.reason}), such as {of.example}" for of in unread)
+            told.append(f"Files beside the bill that are not read: {files}.")
         return " ".join(told)
 
     @property

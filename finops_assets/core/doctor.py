@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from finops_assets.core import states
 from finops_assets.core.addresses import mail_address
+from finops_assets.core.bill_layout import LINKED, UNREAD
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import money
 
 if TYPE_CHECKING:
     from finops_assets.core.inspection import Inspection
     from finops_assets.core.outbox import Outbox
-    from finops_assets.core.ports import PublishedDay, Refused, Shown
+    from finops_assets.core.ports import PassedOver, PublishedDay, Refused, Shown
     from finops_assets.core.states import DayState, Facts
 
 State = Literal["ok", "warn", "fail", "skip"]
@@ -87,6 +88,25 @@ def addresses(sender: str, recipients: Sequence[str]) -> Iterator[Finding]:
         yield Finding("addresses", "fail", "mail.recipients names nobody", "Write at least one address.")
     else:
         yield Finding("addresses", "ok", f"from {sender} to {', '.join(recipients)}")
+
+
+def files_passed_over(passed_over: Sequence[PassedOver]) -> Iterator[Finding]:
+    """One finding of all files beside the bill that are not read; none where there are none."""
+    if not passed_over:
+        return
+    said = "; ".join(
+        f"{of.files} file(s), {of.size_bytes / 1_000_000:,.1f} MB: {of.reason}, such as {of.example}"
+        for of in passed_over
+    )
+    may_be_missed = any(of.reason in (UNREAD, LINKED) for of in passed_over)
+    yield Finding(
+        "files passed over",
+        "warn" if may_be_missed else "ok",
+        f"beside the bill, not read: {said}",
+        "Unpack or convert what is part of the bill, with files in place of links; move the rest elsewhere."
+        if may_be_missed
+        else "",
+    )
 
 
 def bare(given: Iterable[str], setting: str) -> list[str]:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from finops_assets.adapters.aws.mailer import suppressed
 from finops_assets.adapters.aws.session import DENIED, AwsError, AwsSession, explained
-from finops_assets.core.doctor import Finding, addresses, bare, broken, told, undelivered
+from finops_assets.core.doctor import Finding, addresses, bare, broken, files_passed_over, told, undelivered
 from finops_assets.core.errors import BillError, FinopsError, SettingsError
 from finops_assets.core.heartbeat import is_set
 from finops_assets.core.ports import Shown
@@ -318,6 +318,7 @@ class AwsPreflight:
             )
         else:
             yield from told("bill's files", self._files(bill, location))
+            yield from files_passed_over(self._warehouse.glance().passed_over)
 
     def _described(self, location: str) -> BillDescription:
         from obstore.exceptions import BaseError

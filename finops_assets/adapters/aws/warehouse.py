@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -23,12 +23,12 @@ from finops_assets.adapters.aws.glue import MAP_TABLE, SUMMARY_VIEW, GlueTables
 from finops_assets.adapters.aws.s3 import s3_explained
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal
-from finops_assets.core import bill
+from finops_assets.core import bill, bill_layout
 from finops_assets.core.bill import EARLIEST, LATEST
-from finops_assets.core.control_totals import control_totals, control_totals_sql, period_column, period_of_path
+from finops_assets.core.control_totals import NO_PERIOD, control_columns, control_totals, control_totals_sql
 from finops_assets.core.drivers import as_sums
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import Archive, BillDescription, ControlTotal, DayPrint, Glance, SourceDay
+from finops_assets.core.ports import Archive, BillDescription, ControlTotal, DayPrint, Glance, PassedOver, SourceDay
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
 from finops_assets.core.source_days import Fact, refuse_currencies, source_days
 
@@ -45,12 +45,24 @@ VIEW_STATE = "_state/finops_daily_summary.sql"
 """The statement that last made the view: Athena keeps it reworded, which cannot be compared."""
 
 SUMS = "sums"
-_YEAR_AND_MONTH = "CONCAT(CAST(year AS VARCHAR), '-', LPAD(CAST(month AS VARCHAR), 2, '0'))"
+
+TIMES = ("string", "varchar", "timestamp", "date")
+"""How Glue's types begin that can be read as a point in time."""
+
+PERIOD_SQL = {
+    "": NO_PERIOD,
+    "billing_period": "billing_period",
+    "month": "CONCAT(CAST(year AS VARCHAR), '-', LPAD(CAST(month AS VARCHAR), 2, '0'))",
+}
+"""The billing period of a line by the partition that it is in, for each kind of partitions."""
 
 
 @dataclass(frozen=True)
 class _Table:
-    """The bill's table as Glue describes it now, and its files."""
+    """The bill's table as Glue describes it now, and its files.
+
+    `periods` names the kind of its partitions; `period_ids` and `passed_over` are the Glance's.
+    """
 
     name: str
     location: str
@@ -58,10 +70,11 @@ class _Table:
     columns: Mapping[str, str]
     select: str
     select_drivers: str
-    select_controls: str
+    totals_sql: str
     periods: str
     description: BillDescription
-    period_files: Mapping[str, str] = field(default_factory=dict)
+    period_ids: Mapping[str, str] = field(default_factory=dict)
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,30 +127,36 @@ class AthenaWarehouse:
         self._lock = threading.Lock()
         self._table: _Table | None = None
         self._fetched: _Fetched | None = None
-        self._controls: tuple[str, list[ControlTotal]] | None = None
+        self._glanced: Glance | None = None
+        self._totals: tuple[str, float, list[ControlTotal]] | None = None
 
     def describe(self) -> BillDescription:
         return (self._table or self._look()).description
 
     def glance(self) -> Glance:
-        location = (self._table or self._look()).location
-        bucket, _, prefix = location.removeprefix("s3://").partition("/")
+        known = self._table
+        table = known or self._look()
+        bucket, _, prefix = table.location.removeprefix("s3://").partition("/")
         manifests = [found for found in self._manifests(bucket, prefix) if found["path"].endswith("anifest.json")]
         if not manifests:
-            table = self._look()
-            return Glance(table.description.snapshot, table.description.updated, periods=table.period_files)
-        facts = [(m["path"], f"{m['path']} {m['e_tag']}") for m in manifests]
-        seen = hashlib.sha256("\n".join(fact for _, fact in facts).encode())
-        by_period: dict[str, list[str]] = {}
-        for path, fact in facts:
-            by_period.setdefault(period_of_path(path), []).append(fact)
-        periods = {period: hashlib.sha256("\n".join(of).encode()).hexdigest()[:16] for period, of in by_period.items()}
-        return Glance(seen.hexdigest()[:16], max(m["last_modified"] for m in manifests), periods=periods)
+            table = self._look() if known else table
+            bill = table.description
+            return Glance(bill.snapshot, bill.updated, periods=table.period_ids, passed_over=table.passed_over)
+        seen = hashlib.sha256("\n".join(f"{m['path']} {m['e_tag']}" for m in manifests).encode())
+        snapshot = seen.hexdigest()[:16]
+        # The data files come before their manifests: they are listed once for each delivery, not at each glance.
+        if self._glanced is None or self._glanced.snapshot != snapshot:
+            table = self._look() if known else table
+            newest = max(m["last_modified"] for m in manifests)
+            self._glanced = Glance(snapshot, newest, periods=table.period_ids, passed_over=table.passed_over)
+        return self._glanced
 
     def _manifests(self, bucket: str, prefix: str) -> list[Mapping[str, Any]]:
         """What lies in the folder of manifests that Data Exports keeps beside the one of the data."""
         export, data, _ = prefix.partition("/data/")
-        return list(_objects(self._open, bucket, f"{export}/metadata/")) if bucket and data else []
+        if not bucket or not data:
+            return []
+        return [found for found in _objects(self._open, bucket, f"{export}/metadata/") if not _passed_over(found)]
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:  # noqa: ARG002
         """As the port says; the map is read in Athena, where it is the same published one."""
@@ -149,14 +168,11 @@ class AthenaWarehouse:
 
     def control_totals(self) -> list[ControlTotal]:
         table = self._look()
-        known = self._controls
-        if known is None or known[0] != table.description.snapshot:
-            source = f"(SELECT {table.select_controls} FROM {_quoted(table.name)}) AS bill"
-            period = None if period_column(table.columns) or not table.periods else "period_of_folder"
-            sql = control_totals_sql(table.format, table.columns, self._rules, source, period)
-            rows = self._athena.rows(sql, "count the lines of the whole bill, day by day")[1]
-            self._controls = known = table.description.snapshot, control_totals(rows)
-        return list(known[1])
+        snapshot, known = table.description.snapshot, self._totals
+        if known is None or known[0] != snapshot or time.monotonic() - known[1] > STAGED_FOR:
+            rows = self._athena.rows(table.totals_sql, "control totals of the whole bill")[1]
+            self._totals = known = snapshot, time.monotonic(), control_totals(rows)
+        return list(known[2])
 
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         table, fetched = self._sums(start, end)
@@ -280,15 +296,15 @@ class AthenaWarehouse:
         bill.check_columns(fmt, columns, self._rules, self._name)
         used = bill.used_columns(fmt, columns, self._rules)
 
-        def select(names: tuple[str, ...]) -> str:
+        def select(names: Iterable[str]) -> str:
             return ", ".join(f"{_typed(fmt, name, raw[name])} AS {name}" for name in names)
 
         periods = "billing_period" if "billing_period" in keys else "month" if {"year", "month"} <= set(keys) else ""
-        named = period_column(columns)
-        controls = [select(used), *([select((named,))] if named and named not in used else [])]
-        if periods and not named:
-            folder = {"billing_period": "SUBSTR(billing_period, 1, 7)", "month": _YEAR_AND_MONTH}[periods]
-            controls.append(f"{folder} AS period_of_folder")
+        of_totals = {n: t for n, t in columns.items() if n != fmt.period or raw[n].startswith(TIMES)}
+        source = (
+            f"(SELECT {select(control_columns(fmt, of_totals, self._rules))}, {PERIOD_SQL[periods]} AS "
+            f"period_of_partition FROM {_quoted(self._name)}) AS bill"
+        )
         return _Table(
             name=self._name,
             location=storage.get("Location", ""),
@@ -296,7 +312,7 @@ class AthenaWarehouse:
             columns=columns,
             select=select(used),
             select_drivers=select(bill.driver_columns(fmt, columns, self._rules)),
-            select_controls=", ".join(controls),
+            totals_sql=control_totals_sql(fmt, of_totals, self._rules, source, "period_of_partition"),
             periods=periods,
             description=BillDescription(
                 format=fmt.name,
@@ -341,27 +357,42 @@ class AthenaWarehouse:
 def _with_files(table: _Table, open_bucket: Callable[[str], ObjectStore]) -> _Table:
     """The table with what its location holds now: the id of the bill changes when a file does."""
     bucket, _, prefix = table.location.removeprefix("s3://").partition("/")
+    # A view has no files of its own.
+    objects = sorted(_objects(open_bucket, bucket, prefix), key=lambda o: o["path"]) if bucket else []
+    read = [found for found in objects if not _passed_over(found)]
+    listed = [(found["path"], f"{found['e_tag']} {found['size']}") for found in read]
     seen = hashlib.sha256(table.name.encode())
-    periods: dict[str, Any] = {}
-    files, size, newest = 0, 0, None
-    for found in _objects(open_bucket, bucket, prefix) if bucket else ():  # a view has no files of its own
-        fact = f"{found['path']} {found['e_tag']} {found['size']}\n".encode()
-        seen.update(fact)
-        periods.setdefault(period_of_path(found["path"]), hashlib.sha256()).update(fact)
-        files, size = files + 1, size + found["size"]
-        newest = max(filter(None, (newest, found["last_modified"])))
-    snapshot = seen.hexdigest()[:16]
-    described = replace(table.description, files=files, size_bytes=size, snapshot=snapshot, updated=newest)
-    of = {period: seen.hexdigest()[:16] for period, seen in periods.items()}
-    return replace(table, description=described, period_files=of)
+    for path, version in listed:
+        seen.update(f"{path} {version}\n".encode())
+    described = replace(
+        table.description,
+        files=len(read),
+        size_bytes=sum(found["size"] for found in read),
+        snapshot=seen.hexdigest()[:16],
+        updated=max((found["last_modified"] for found in read), default=None),
+    )
+    passed_over = (
+        (_passed_over(found), found["path"].removeprefix(prefix).lstrip("/"), found["size"])
+        for found in objects
+        if _passed_over(found) and bill_layout.may_be_data(found["path"])
+    )
+    return replace(
+        table,
+        description=described,
+        period_ids=bill_layout.period_ids(listed),
+        passed_over=bill_layout.grouped(passed_over),
+    )
 
 
 def _objects(open_bucket: Callable[[str], ObjectStore], bucket: str, prefix: str) -> Iterator[Mapping[str, Any]]:
-    """The objects that Athena would read: it passes over names that begin with `_` or `.`, and empty ones."""
     with s3_explained(bucket, prefix, "s3:ListBucket"):
-        for found in (found for batch in open_bucket(bucket).list(prefix) for found in batch):
-            if found["size"] and not found["path"].rsplit("/", 1)[-1].startswith(("_", ".")):
-                yield found
+        yield from (found for batch in open_bucket(bucket).list(prefix) for found in batch)
+
+
+def _passed_over(found: Mapping[str, Any]) -> str:
+    """Why Athena does not read an object; empty where it does."""
+    name = found["path"].rsplit("/", 1)[-1]
+    return bill_layout.HIDDEN if bill_layout.is_hidden(name) else "" if found["size"] else bill_layout.EMPTY
 
 
 def _sql_type(hive_type: str) -> str:
@@ -371,9 +402,11 @@ def _sql_type(hive_type: str) -> str:
 def _typed(fmt: bill.BillFormat, name: str, hive_type: str) -> str:
     """A column as the bill's SQL expects it, in Athena's SQL; tables over CSV files hold nothing but strings."""
     text = f"NULLIF({name}, '')"
-    if name in fmt.timestamps:
-        if hive_type == "string":
-            return f"CAST(from_iso8601_timestamp({text}) AT TIME ZONE 'UTC' AS TIMESTAMP)"
+    if name in (*fmt.timestamps, fmt.period):
+        if hive_type.startswith(("string", "varchar")):
+            utc = f"CAST(from_iso8601_timestamp({text}) AT TIME ZONE 'UTC' AS TIMESTAMP)"
+            # The period sorts lines, and loses none: a text that is no time is no reason to refuse the bill.
+            return f"TRY({utc})" if name == fmt.period else utc
         return name if hive_type == "timestamp" else f"CAST({name} AS TIMESTAMP)"
     if name in fmt.costs:
         return f"CAST({text} AS {MONEY_SQL})" if hive_type == "string" else name

@@ -9,29 +9,35 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from finops_assets.core.control_totals import PERIOD_FOLDER, period_of_path
+from finops_assets.core import bill_layout
 from finops_assets.core.errors import BillError, SettingsError
+from finops_assets.core.ports import PassedOver
 
 PARQUET = (".parquet",)
 CSV = (".csv", ".csv.gz")
+
 TIMED_FOLDER = re.compile(r"\d{4}-?\d{2}-?\d{2}T")
 """A version's folder that is named after the time of its delivery."""
 
 NOT_THE_BILL = "cost_and_usage_data_status"
 """A legacy CUR with Athena integration keeps a small table of its own state beside the bill."""
 
+NO_MANIFEST = "RedshiftManifest.json"
+"""A legacy CUR with Redshift integration has another list of the same files for Redshift's COPY."""
+
+PARQUET_BEGINS = b"PAR1"
+
 
 @dataclass(frozen=True)
 class BillFiles:
     """The files of the bill, all Parquet or all CSV; an id that changes when any does; the newest one's time.
 
-    `in_place` are files of which no manifest says that they are whole. `periods` has an id of each billing period's
-    files, and of those that lie in no period's folder under the empty name.
+    `in_place` are files of which no manifest says that they are whole; `periods` and `passed_over` are the Glance's.
     """
 
     root: Path
@@ -41,7 +47,12 @@ class BillFiles:
     snapshot: str
     updated: datetime
     in_place: bool
-    periods: Mapping[str, str]
+    periods: Mapping[str, str] = field(default_factory=dict)
+    passed_over: tuple[PassedOver, ...] = ()
+
+    def period_of(self, file: Path) -> str:
+        """The billing period in whose folder a file of the bill lies; the root may be such a folder itself."""
+        return bill_layout.period_of(_path(self.root, file))
 
 
 def find_bill(path: str) -> BillFiles:
@@ -53,7 +64,8 @@ def find_bill(path: str) -> BillFiles:
     Raises:
         SettingsError: no path is set, or nothing is there.
         BillError: it cannot be looked at; no data files, or of two kinds; two exports; a manifest that cannot be read,
-            or names a file that is missing; several versions of a period, and no manifest that says which is current.
+            or names a file that is missing or cannot be read; several versions of a period, and no manifest that says
+            which is current.
     """
     if not path:
         raise SettingsError(
@@ -76,7 +88,7 @@ def _find(path: str, root: Path) -> BillFiles:
             where="bill.path (FINOPS_BILL__PATH)",
             fix="Set it to your bill's file or folder.",
         )
-    files, in_place = ([root], True) if root.is_file() else _files_below(root)
+    files, in_place, passed_over = ([root], True, ()) if root.is_file() else _files_below(root)
     parquet = [f for f in files if f.name.lower().endswith(PARQUET)]
     csv = [f for f in files if f.name.lower().endswith(CSV)]
     if parquet and csv:
@@ -102,15 +114,9 @@ def _find(path: str, root: Path) -> BillFiles:
         snapshot=hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16],
         updated=datetime.fromtimestamp(max(s.st_mtime for _, s in stats), UTC),
         in_place=in_place,
-        periods=_periods(root, facts),
+        periods=bill_layout.period_ids((_path(root, f), f"{s.st_size} {s.st_mtime_ns}") for f, s in stats),
+        passed_over=passed_over,
     )
-
-
-def _periods(root: Path, facts: list[tuple[str, int, int]]) -> dict[str, str]:
-    of: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
-    for fact in facts:
-        of[period_of_path(f"{root.absolute().name}/{Path(fact[0]).as_posix()}")].append(fact)
-    return {period: hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16] for period, files in of.items()}
 
 
 @dataclass(frozen=True)
@@ -130,43 +136,87 @@ class _Found:
     versioned: bool
 
 
-def _files_below(root: Path) -> tuple[list[Path], bool]:
-    """The bill's files in a folder, and whether there are some that no manifest names."""
-    manifests: dict[str, list[Path]] = defaultdict(list)
-    data: dict[str, list[_Found]] = defaultdict(list)
+def _path(root: Path, file: Path) -> str:
+    """A file's path from the root's own name on, as the rules of the layout read it."""
+    return f"{root.absolute().name}/{file.relative_to(root).as_posix()}"
+
+
+@dataclass
+class _Listing:
+    """What lies in a folder, by billing period: manifests, data, and what may be data and cannot be read.
+
+    `not_looked_at` are files and links in hidden and linked folders, each with the reason.
+    """
+
+    manifests: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    data: dict[str, list[_Found]] = field(default_factory=lambda: defaultdict(list))
+    unread: dict[str, list[_Found]] = field(default_factory=lambda: defaultdict(list))
+    not_looked_at: list[tuple[str, Path]] = field(default_factory=list)
+
+
+def _listing(root: Path) -> _Listing:
+    listing = _Listing()
     for file in root.rglob("*"):
-        parts = file.relative_to(root).parts
-        if any(part.startswith((".", "_")) for part in parts) or NOT_THE_BILL in parts or not file.is_file():
+        path = file.relative_to(root).as_posix()
+        if NOT_THE_BILL in file.relative_to(root).parts:
             continue
-        # The root may be a billing period's folder itself.
-        found = _Found(file, *_place(f"{root.absolute().name}/{file.relative_to(root).as_posix()}"))
+        hidden = bill_layout.is_hidden(path)
+        if not file.is_file():
+            if not hidden and file.is_symlink() and file.is_dir():
+                listing.not_looked_at.append((bill_layout.LINKED, file))
+            continue
+        if hidden:
+            if bill_layout.may_be_data(path):
+                listing.not_looked_at.append((bill_layout.HIDDEN, file))
+            continue
+        found = _Found(file, *bill_layout.place(_path(root, file)))
         if file.name.endswith("anifest.json"):
-            manifests[found.period].append(file)
+            if not file.name.endswith(NO_MANIFEST):
+                listing.manifests[found.period].append(file)
         elif file.name.lower().endswith(PARQUET + CSV):
-            data[found.period].append(found)
+            listing.data[found.period].append(found)
+        elif bill_layout.may_be_data(path) or _is_nameless_parquet(file):
+            listing.unread[found.period].append(found)
+    return listing
+
+
+def _is_nameless_parquet(file: Path) -> bool:
+    """Whether a file whose name does not say what it is begins as Parquet does, as Athena's UNLOAD writes them."""
+    if file.suffix:
+        return False
+    try:
+        with file.open("rb") as data:
+            return data.read(len(PARQUET_BEGINS)) == PARQUET_BEGINS
+    except PermissionError:  # what may not be read is no reason to refuse the bill beside it
+        return False
+
+
+def _files_below(root: Path) -> tuple[list[Path], bool, tuple[PassedOver, ...]]:
+    """The bill's files in a folder, whether there are some that no manifest names, and what is not read."""
+    listing = _listing(root)
     chosen: list[_Found] = []
+    passed_over = listing.not_looked_at
+    passed_over += [(bill_layout.UNREAD, found.file) for files in listing.unread.values() for found in files]
     in_place = False
-    for period, files in data.items():
-        if period and manifests[period]:
+    for period in sorted({*listing.data, *listing.manifests}):
+        files, manifests = listing.data.get(period, []), listing.manifests.get(period, [])
+        if period and manifests:
             _refuse_two_exports(root, files)
-            chosen += _named_by_manifest(_newest(manifests[period]), files)
-        else:
+            named = _named_by_manifest(_newest(manifests), period, files, listing.unread.get(period, []))
+            chosen += named
+            kept = {found.file for found in named}
+            passed_over += [(bill_layout.OLDER, found.file) for found in files if found.file not in kept]
+        elif files:
             _refuse_two_versions(period, [found for found in files if found.versioned])
             chosen += files
             in_place = True
     _refuse_two_exports(root, [found for found in chosen if found.versioned])
-    return [found.file for found in chosen], in_place
+    return [found.file for found in chosen], in_place, bill_layout.grouped(_sized(root, passed_over))
 
 
-def _place(path: str) -> tuple[str, str, str, bool]:
-    """Export, billing period, tail and versioned of a path."""
-    matches = list(PERIOD_FOLDER.finditer(path))
-    if not matches:
-        return "", "", path, False
-    last = matches[-1]
-    year, month = (group for group in last.groups() if group)
-    export, tail = path[: last.start()].removesuffix("/data"), path[last.end() :].lstrip("/")
-    return export, f"{year}-{int(month):02d}", tail, not last.group(0).lstrip("/").startswith("year=")
+def _sized(root: Path, files: list[tuple[str, Path]]) -> Iterator[tuple[str, str, int]]:
+    for reason, file in files:
+        yield reason, file.relative_to(root).as_posix(), 0 if file.is_dir() else file.stat().st_size
 
 
 def _refuse_two_exports(root: Path, files: list[_Found]) -> None:
@@ -188,29 +238,60 @@ def _newest(manifests: list[Path]) -> Path:
     )
 
 
-def _named_by_manifest(manifest: Path, files: list[_Found]) -> list[_Found]:
+def _named_by_manifest(manifest: Path, period: str, files: list[_Found], unread: list[_Found]) -> list[_Found]:
+    """The files of a billing period that its manifest names, all of them.
+
+    Args:
+        manifest: the period's current one.
+        period: `2025-09`.
+        files: the data files in the period's folder.
+        unread: files there that may be data and cannot be read.
+    """
+    keys = _keys(manifest)
+    if not keys and files:
+        raise BillError(
+            "names no data files (neither dataFiles nor reportKeys)", where=str(manifest), fix="Copy the export again."
+        )
+    here, packed = ({found.tail: found for found in some} for some in (files, unread))
+    wanted = {bill_layout.place(key)[2]: key for key in keys}
+    found = {tail: here.get(tail) or here.get(_unpacked(tail)) for tail in wanted}
+    missing = [tail for tail in wanted if not found[tail]]
+    if missing:
+        first = next((tail for tail in missing if tail in packed), None)
+        if first is not None:
+            raise BillError(
+                f"names {len(missing)} data file(s) of {period} that cannot be read, first {wanted[first]}",
+                where=str(manifest),
+                fix=f"Unpack {packed[first].file.name} in its folder, and the others of its kind.",
+            )
+        if len(missing) == len(wanted):
+            what = f"names the {len(wanted)} data file(s) of {period}, and none of them is there, first"
+            fix = ", or, if that month is not wanted, remove its manifest, too."
+        else:
+            what, fix = f"names {len(missing)} data file(s) of {period} that are not there, first", "."
+        raise BillError(
+            f"{what} {wanted[missing[0]]}",
+            where=str(manifest),
+            fix=f"The copy of the export is not whole: copy it again, the manifest last{fix}",
+        )
+    return list({one.file: one for one in found.values() if one}.values())
+
+
+def _keys(manifest: Path) -> list[str]:
+    """The data files that a manifest names."""
     try:
         content = json.loads(manifest.read_text(encoding="utf-8-sig"))
         keys = content.get("dataFiles") or content.get("reportKeys") or []
-        keys = [k if isinstance(k, str) else k.get("key") or k.get("uri") or k["path"] for k in keys]
+        return [k if isinstance(k, str) else k.get("key") or k.get("uri") or k["path"] for k in keys]
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise BillError(
             f"is not a manifest that can be read ({error})", where=str(manifest), fix="Copy the export again."
         ) from None
-    if not keys:
-        raise BillError(
-            "names no data files (neither dataFiles nor reportKeys)", where=str(manifest), fix="Copy the export again."
-        )
-    here = {found.tail: found for found in files}
-    wanted = {_place(key)[2]: key for key in keys}
-    missing = [key for tail, key in wanted.items() if tail not in here]
-    if missing:
-        raise BillError(
-            f"names {len(missing)} data file(s) that are not there, first {missing[0]}",
-            where=str(manifest),
-            fix="The copy of the export is not whole: copy it again, the manifest last.",
-        )
-    return [here[tail] for tail in wanted]
+
+
+def _unpacked(tail: str) -> str:
+    """The name of a file when somebody has unpacked it where it lay."""
+    return tail.removesuffix(".zip").removesuffix(".gz")
 
 
 def _refuse_two_versions(period: str, files: list[_Found]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from finops_assets.adapters.folder import try_writing
 from finops_assets.core.bill_totals import bill_totals
-from finops_assets.core.doctor import Finding, addresses, bare, told, undelivered
+from finops_assets.core.doctor import Finding, addresses, bare, files_passed_over, told, undelivered
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.heartbeat import is_set
 from finops_assets.core.ports import Shown
@@ -86,6 +86,7 @@ class LocalPreflight:
         missing = missing_days(days, days[-1])
         if missing:
             yield Finding("bill", "warn", f"it has no charges on {in_words(missing)}", "See whether files are missing.")
+        yield from files_passed_over(self._warehouse.glance().passed_over)
 
     def _mail(self) -> Iterator[Finding]:
         settings = self._settings

@@ -22,7 +22,7 @@ from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal,
 from finops_assets.adapters.local.bill_files import BillFiles, find_bill
 from finops_assets.core import bill
 from finops_assets.core.bill import EARLIEST, LATEST
-from finops_assets.core.control_totals import control_totals, control_totals_sql, period_column
+from finops_assets.core.control_totals import NO_PERIOD, control_totals, control_totals_sql
 from finops_assets.core.drivers import as_sums
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import BillDescription, ControlTotal, DayPrint, Glance, SourceDay
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 131_072
+
+PLACED, PLACE = "placed_bill", "file_of_the_bill"
+"""A view of the bill in which each line has its file, and the column that names the file."""
+
+TIMES = ("VARCHAR", "TIMESTAMP", "DATE")
+"""How the types begin that can be read as a point in time."""
 
 TEXT = "'VARCHAR'"
 LONGEST_LINE, CSV_BUFFER = 2_097_152, 8_388_608
@@ -71,7 +77,7 @@ class DuckDBWarehouse:
         self._lock = threading.Lock()
         self._opened: tuple[str, _OpenBill] | None = None
         self._days: dict[tuple[str, date, date], dict[date, SourceDay]] = {}
-        self._controls: tuple[str, list[ControlTotal]] | None = None
+        self._totals: tuple[str, list[ControlTotal]] | None = None
 
     def describe(self) -> BillDescription:
         with self._open() as opened:
@@ -86,7 +92,7 @@ class DuckDBWarehouse:
 
     def glance(self) -> Glance:
         files = find_bill(self._path)
-        return Glance(files.snapshot, files.updated, files.in_place, files.periods)
+        return Glance(files.snapshot, files.updated, files.in_place, files.periods, files.passed_over)
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
         with self._open() as opened:
@@ -97,11 +103,10 @@ class DuckDBWarehouse:
 
     def control_totals(self) -> list[ControlTotal]:
         with self._open() as opened:
-            known = self._controls
-            if known is None or known[0] != opened.description.snapshot:
-                sql = control_totals_sql(opened.format, opened.control_columns, self._rules)
-                self._controls = known = opened.description.snapshot, control_totals(opened.rows(sql))
-            return list(known[1])
+            snapshot = opened.description.snapshot
+            if self._totals is None or self._totals[0] != snapshot:
+                self._totals = snapshot, opened.control_totals(self._rules)
+            return list(self._totals[1])
 
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         with self._open() as opened:
@@ -182,11 +187,9 @@ class _OpenBill:
         self._used = bill.used_columns(self.format, self.columns, rules)
         self._refuse_doubled()
         self.driver_columns = {n: type_ for n, type_ in self.columns.items() if n not in self._doubled}
-        self.control_columns = {
-            n: type_ for n, type_ in self.columns.items() if n in self._used or n not in self._doubled
-        }
-        more = (*bill.driver_columns(self.format, self.driver_columns, rules), period_column(self.control_columns))
-        read = [name for name in dict.fromkeys((*self._used, *more)) if name]
+        read = dict.fromkeys((*self._used, *bill.driver_columns(self.format, self.driver_columns, rules)))
+        if self._names_period():
+            read[self.format.period] = None
         self._select = ", ".join(f"{self._typed(n, *self._raw[n])} AS {_identifier(n)}" for n in read)
         with self.explained():
             self.create_bill_view(self.con)
@@ -214,12 +217,28 @@ class _OpenBill:
     def charges(self, rules: bill.Rules, start: date, end: date) -> str:
         return bill.charges_sql(self.format, self.columns, rules, start, end)
 
+    def control_totals(self, rules: bill.Rules) -> list[ControlTotal]:
+        """The control totals of all lines; the billing period is that of a line's file where no column names it."""
+        columns, view, otherwise = dict(self.columns), "bill", NO_PERIOD
+        if not self._names_period():
+            columns.pop(self.format.period, None)
+            if any(map(self.files.period_of, self.files.files)):
+                self._create_placed_view()
+                view, otherwise = PLACED, PLACE
+        rows = self.rows(control_totals_sql(self.format, columns, rules, view, otherwise))
+        return control_totals(rows, lambda file: self.files.period_of(Path(file)))
+
+    def _names_period(self) -> bool:
+        """Whether the bill has a column of the billing period that can be read as a time."""
+        name = self.format.period
+        return name in self._raw and name not in self._doubled and self._raw[name][1].startswith(TIMES)
+
     def rows(self, sql: str) -> list[tuple]:
         with self.explained():
             return self.con.execute(athena_to_duckdb(sql)).fetchall()
 
     def _source(self, files: Sequence[Path] = (), *, with_place: bool = False) -> str:
-        place = ", filename='file_of_the_bill'" if with_place else ""
+        place = f", filename='{PLACE}'" if with_place else ""
         if self.files.parquet:
             names = ", ".join(map(file_literal, files or self.files.files))
             return f"SELECT * FROM read_parquet([{names}], union_by_name=true, hive_partitioning=false{place})"
@@ -269,7 +288,7 @@ class _OpenBill:
                 )
 
     def _type(self, name: str, raw_type: str) -> str:
-        if name in self.format.timestamps:
+        if name in (*self.format.timestamps, self.format.period):
             return "TIMESTAMP"
         if name in self.format.costs and raw_type in ("VARCHAR", "DOUBLE", "FLOAT"):
             return MONEY_SQL
@@ -279,6 +298,8 @@ class _OpenBill:
         column = _identifier(raw_name)
         if name in self.format.timestamps:
             return _point_in_time(column, raw_type)
+        if name == self.format.period:  # it sorts lines, and loses none: a text that is no time is no reason to refuse
+            return _point_in_time(column, raw_type, cast="TRY_CAST")
         if name in self.format.costs:
             return _amount(column, raw_type)
         if name in self.format.quantities:
@@ -296,7 +317,7 @@ class _OpenBill:
         """Refuse a bill with lines that can be on no day, or with currencies that nobody chose from."""
         found = self.rows(bill.survey_sql(self.format))
         if not all(dated for _, _, dated in found):
-            undated = bill.undated(self.format)
+            undated = bill.undated(self.format.start)
             (lines,) = self.rows(f"SELECT COUNT(*) FROM bill WHERE {undated}")[0]
             raise BillError(
                 f"{lines} line(s) have no date that can be booked",
@@ -333,11 +354,15 @@ class _OpenBill:
 
     def _first(self, condition: str, column: str = "''") -> tuple | None:
         """The file of the first line that fulfils a condition, and one of its values."""
-        placed = f"SELECT {self._select}, file_of_the_bill FROM ({self._source(with_place=True)})"
-        with self.explained():
-            self.con.execute(f"CREATE OR REPLACE TEMP VIEW placed_bill AS {placed}")
-        found = self.rows(f"SELECT file_of_the_bill, {column} FROM placed_bill WHERE {condition} LIMIT 1")
+        self._create_placed_view()
+        found = self.rows(f"SELECT {PLACE}, {column} FROM {PLACED} WHERE {condition} LIMIT 1")
         return found[0] if found else None
+
+    def _create_placed_view(self) -> None:
+        """Make a view of the bill in which each line has its file."""
+        placed = f"SELECT {self._select}, {PLACE} FROM ({self._source(with_place=True)})"
+        with self.explained():
+            self.con.execute(f"CREATE OR REPLACE TEMP VIEW {PLACED} AS {placed}")
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -388,7 +413,7 @@ class _OpenBill:
             source = self._source(with_place=True)
             try:
                 row = self.con.execute(
-                    f"SELECT file_of_the_bill, CAST({column} AS VARCHAR) FROM ({source}) WHERE {bad} LIMIT 1"
+                    f"SELECT {PLACE}, CAST({column} AS VARCHAR) FROM ({source}) WHERE {bad} LIMIT 1"
                 ).fetchone()
             except duckdb.Error:
                 return None
@@ -425,12 +450,12 @@ NUMBERS = frozenset(
 )
 
 
-def _point_in_time(column: str, raw_type: str) -> str:
+def _point_in_time(column: str, raw_type: str, *, cast: str = "CAST") -> str:
     """A column as UTC: a zone is honoured, and a time without one is UTC, as AWS writes it."""
     text = f"NULLIF({column}, '')" if raw_type == "VARCHAR" else column
     if raw_type == "VARCHAR" or "TIME ZONE" in raw_type or "TIMESTAMPTZ" in raw_type:
-        return f"CAST(CAST({text} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS TIMESTAMP)"
-    return column if raw_type == "TIMESTAMP" else f"CAST({column} AS TIMESTAMP)"
+        return f"CAST({cast}({text} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS TIMESTAMP)"
+    return column if raw_type == "TIMESTAMP" else f"{cast}({column} AS TIMESTAMP)"
 
 
 def _amount(column: str, raw_type: str) -> str:

@@ -1,0 +1,105 @@
+"""How an export lies in its folders: the billing period that a path belongs to, and which names may be a bill's data.
+
+Only names are judged here; adapters list them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from finops_assets.core.ports import PassedOver
+
+PERIOD_FOLDER = re.compile(
+    r"(?:^|/)(?:BILLING_PERIOD=(\d{4})-(\d{2})|(\d{4})(\d{2})\d{2}-\d{8}|year=(\d{4})/month=(\d{1,2}))(?=/)"
+)
+"""Data Exports' `BILLING_PERIOD=2025-09`, legacy CUR's `20250901-20251001`, and with Athena `year=2025/month=9`."""
+
+OLDER = "older deliveries, which the manifest does not name"
+UNREAD = "not .parquet, .csv or .csv.gz"
+HIDDEN = "in a hidden folder, or with a name that begins with . or _"
+LINKED = "links to folders, which are not followed"
+EMPTY = "empty objects"
+
+DATA = re.compile(
+    r"\.(parquet|parq|pq|csv|tsv|psv|orc|avro|arrow|feather|xlsx|xlsm|xlsb|xls|ods|jsonl|ndjson)(\.|$)", re.IGNORECASE
+)
+PACKED = re.compile(r"\.(zip|gz|gzip|bz2|zst|xz|lz4|br|snappy|7z|rar|tar|tgz)$", re.IGNORECASE)
+NO_DATA = re.compile(r"\.(sql|json|yml|yaml|md|txt|crc|md5|sha1|sha256|asc|sig|html|pdf|log)$", re.IGNORECASE)
+"""What lies beside data: manifests, the statements that make tables, checksums, notes."""
+
+OF_TOOLS = frozenset((".finops", ".git", ".venv", "__pycache__", ".ipynb_checkpoints", "_delta_log"))
+"""Folders of programs, which nobody puts a bill into: the home's default is one of them."""
+
+
+def period_of(path: str) -> str:
+    """The billing period, `2025-09`, in whose folder a path lies; empty where it lies in none."""
+    matches = list(PERIOD_FOLDER.finditer(path))
+    return _month(matches[-1]) if matches else ""
+
+
+def _month(match: re.Match[str]) -> str:
+    year, month = (group for group in match.groups() if group)
+    return f"{year}-{int(month):02d}"
+
+
+def place(path: str) -> tuple[str, str, str, bool]:
+    """What a path says of an export.
+
+    Returns:
+        The export's folder; the billing period; the path from the period's folder on, which is the same in a bucket and
+        in a copy of it; and whether the layout may hold older versions of the period beside the current one.
+    """
+    matches = list(PERIOD_FOLDER.finditer(path))
+    if not matches:
+        return "", "", path, False
+    last = matches[-1]
+    export, tail = path[: last.start()].removesuffix("/data"), path[last.end() :].lstrip("/")
+    return export, _month(last), tail, not last.group(0).lstrip("/").startswith("year=")
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a folder or the file of a path has a name that begins with `.` or `_`."""
+    return any(part.startswith((".", "_")) for part in path.split("/"))
+
+
+def may_be_data(path: str) -> bool:
+    """Whether the name is that of a bill's data, in any form, so that people may think that it is read."""
+    *folders, name = path.split("/")
+    # macOS writes `._x` beside each x on a disk that is not its own.
+    if name.startswith("._") or OF_TOOLS.intersection(folders):
+        return False
+    return bool(DATA.search(name) or PACKED.search(name)) and not NO_DATA.search(name)
+
+
+def period_ids(files: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """An id for the files of each billing period, which changes when one of them does.
+
+    Args:
+        files: each file's path, and what changes when it is written anew.
+    """
+    of_period: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for path, version in files:
+        of_period[period_of(path)].append((path, version))
+    return {
+        period: hashlib.sha256(json.dumps(sorted(of_period[period])).encode()).hexdigest()[:16]
+        for period in sorted(of_period)
+    }
+
+
+def grouped(files: Iterable[tuple[str, str, int]]) -> tuple[PassedOver, ...]:
+    """Files that are not read by the reason why, each reason with the first of its files as the example.
+
+    Args:
+        files: the reason, the path and the size in bytes of each.
+    """
+    of_reason: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for reason, path, size in files:
+        of_reason[reason].append((path, size))
+    return tuple(
+        PassedOver(reason, len(found), sum(size for _, size in found), min(path for path, _ in found))
+        for reason, found in sorted(of_reason.items())
+    )
