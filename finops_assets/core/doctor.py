@@ -16,6 +16,7 @@ from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import money
 
 if TYPE_CHECKING:
+    from finops_assets.core.age import Age
     from finops_assets.core.inspection import Inspection
     from finops_assets.core.outbox import Outbox
     from finops_assets.core.ports import PublishedDay, Refused, Shown
@@ -87,6 +88,21 @@ def addresses(sender: str, recipients: Sequence[str]) -> Iterator[Finding]:
         yield Finding("addresses", "fail", "mail.recipients names nobody", "Write at least one address.")
     else:
         yield Finding("addresses", "ok", f"from {sender} to {', '.join(recipients)}")
+
+
+def how_old(age: Age | None) -> Iterator[Finding]:
+    """Whether the archive has the days up to yesterday, as far as they are due; nothing where it has none."""
+    if age is None:
+        return
+    if age.sentence:
+        yield Finding(
+            "age",
+            "warn",
+            age.sentence,
+            "See why there is no newer export, or point the settings at one; then run `finops backfill`.",
+        )
+    else:
+        yield Finding("age", "ok", f"data through {age.through}")
 
 
 def bare(given: Iterable[str], setting: str) -> list[str]:
