@@ -300,8 +300,10 @@ def status(every: bool, as_json: bool) -> None:
     rows = _status_rows(platform, inspection=inspection)
     if as_json:
         open_now = [{"kind": i.kind, "subject": i.subject, **vars(i.trouble)} for i in _incidents(platform)]
+        age = platform.age(_now())
         facts = {"platform": settings.platform, "home": str(settings.home), "summary": inspection.summary}
         facts |= {"coverage": inspection.coverage, "coverage_words": inspection.coverage_words}
+        facts |= age.as_record() if age else {}
         _print_json({**facts, "days": rows, "incidents": open_now})
         return
     if not rows:
@@ -321,6 +323,7 @@ def status(every: bool, as_json: bool) -> None:
         ],
         right={1, 2},
     )
+    _say_age(platform)
     click.echo(inspection.summary)
     click.echo(inspection.coverage_words)
     if inspection.gaps:
@@ -468,7 +471,7 @@ def observe(as_json: bool) -> None:
 @as_json
 def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool) -> None:
     """Look at everything that the settings use, then at one day from the bill to the inbox; mend nothing."""
-    from finops_assets.core.doctor import as_line, as_record, covered, verdict, walk
+    from finops_assets.core.doctor import as_line, as_record, covered, how_old, told, verdict, walk
     from finops_assets.core.settlement import Journal
 
     settings = _settings()
@@ -488,8 +491,9 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
 
     show(platform.preflight.check())
     show(platform.scoring().look())
-    if day is None and not any(finding.name == "bucket" and finding.state == "fail" for finding in findings):
-        day = max(platform.archive.days(), default=None)
+    if not any(finding.name == "bucket" and finding.state == "fail" for finding in findings):
+        show(told("age", how_old(platform.age(_now()))))
+        day = day or max(platform.archive.days(), default=None)
     if day:
         if not as_json:
             click.echo(f"\n{day}, from the bill to the inbox:")
@@ -505,6 +509,13 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         click.echo(f"\n{verdict(findings)}")
     if any(finding.state == "fail" for finding in findings):
         sys.exit(FAILED)
+
+
+def _say_age(platform: Platform) -> None:
+    """How old the data are, where they are not current."""
+    age = platform.age(_now())
+    if age and age.sentence:
+        click.echo(age.sentence)
 
 
 def _repair(platform: Platform, yes: bool, mail: bool, as_json: bool) -> None:
@@ -528,6 +539,7 @@ def _repair(platform: Platform, yes: bool, mail: bool, as_json: bool) -> None:
         if not yes:
             click.echo("Nothing was changed. `finops doctor --repair --yes` does it; `--mail` sends the digests too.")
     else:
+        _say_age(platform)
         click.echo(inspection.summary)
     if not as_json:
         click.echo(inspection.coverage_words)
@@ -544,7 +556,8 @@ def _span(of: Step) -> str:
 @as_json
 def gaps(weekly: bool, as_json: bool) -> None:
     """Which days are not whole, why, and the command that mends each; exits with 1 where there are any."""
-    inspection = _platform(_settings()).inspector().thorough(_now())
+    platform = _platform(_settings())
+    inspection = platform.inspector().thorough(_now())
     found = inspection.gaps
     if weekly:
         _show_counts(inspection.days[-35:], inspection.facts.read, as_json)
@@ -559,6 +572,7 @@ def gaps(weekly: bool, as_json: bool) -> None:
             ],
         )
     if not as_json:
+        _say_age(platform)
         click.echo(inspection.summary)
         click.echo(inspection.coverage_words)
     for unsure in (inspection.facts.unreadable, *inspection.unknown.values()):
@@ -790,7 +804,7 @@ def _settings() -> Settings:
 def _platform(settings: Settings) -> Platform:
     from finops_assets.platform import build_platform
 
-    return build_platform(settings)
+    return build_platform(settings, lambda: _now())
 
 
 def _platform_to_run(days: Sequence[date]) -> Platform:
@@ -886,7 +900,8 @@ def _run(
     from finops_assets.run import run_days
 
     _check_days(platform.settings, first, last)
-    outcome = run_days(platform, first, last, assets=assets, asked=asked, mail=mail, tell=_tell)
+    how = {"assets": assets, "asked": asked, "mail": mail, "tell": _tell}
+    outcome = run_days(platform, first, last, clock=lambda: _now(), **how)
     for message in outcome.errors:
         _complain(message)
     if outcome.errors:

@@ -101,12 +101,12 @@ def build_watch(
     drawing: Drawing | None = None,
 ) -> Watch:
     """What looks after a platform; the arguments are those of `build_definitions`."""
+    from finops_assets.core.age import deadline_by
     from finops_assets.core.incidents import Incidents
     from finops_assets.core.morning import Morning, Thresholds
     from finops_assets.core.settlement import Journal
     from finops_assets.core.state_notes import state_notes
     from finops_assets.core.watch import Watch
-    from finops_assets.defs.jobs import deadline_by
 
     settings, archive, outbox = platform.settings, platform.archive, platform.outbox
     journal = Journal(archive, settings.bill.stable_after)
@@ -130,6 +130,7 @@ def build_watch(
             journal,
             editions=mail.by_ou,
             notes=partial(state_notes, inspector),
+            age=platform.age,
         ),
         journal=journal,
         incidents=Incidents(

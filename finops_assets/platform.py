@@ -30,6 +30,7 @@ from finops_assets.settings import Settings, env_name
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.session import AwsSession
+    from finops_assets.core.age import Age
     from finops_assets.core.doctor import Preflight
     from finops_assets.core.inspection import Inspector
     from finops_assets.core.outbox import Outbox
@@ -69,6 +70,10 @@ class Platform:
     faces: Mapping[str, Face] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
+
+    def age(self, now: datetime) -> Age | None:
+        """How old the archive's data are at a time (aware, UTC); None where nothing is archived."""
+        return _age(self.settings, self.archive, now)
 
     def inspector(self) -> Inspector:
         """What tells the state of its days."""
@@ -176,6 +181,8 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
             max_cells=settings.dashboard.max_cells,
             settled=_settled(settings, archive),
             outlook=partial(outlook, archive),
+            age=partial(_age, settings, archive),
+            clock=clock,
         ),
         outbox=_outbox(settings, archive, None, clock),
         alerts=_alerts(settings, None),
@@ -272,6 +279,8 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
             max_cells=settings.dashboard.max_cells,
             settled=_settled(settings, archive),
             outlook=partial(outlook, archive),
+            age=partial(_age, settings, archive),
+            clock=clock,
         )
     return Platform(
         settings=settings,
@@ -310,6 +319,13 @@ def _noted(
 
 def _settled(settings: Settings, archive: Archive) -> Callable[[], Callable[[date], str]]:
     return lambda: Journal(archive, settings.bill.stable_after).settled()
+
+
+def _age(settings: Settings, archive: Archive, now: datetime) -> Age | None:
+    from finops_assets.core.age import age_of, deadline_by
+
+    deadline = deadline_by(settings.schedule.cron)
+    return age_of(archive.days(), first_day=settings.bill.first_day, now=now, deadline=deadline)
 
 
 def _rules(settings: Settings) -> Rules:

@@ -8,7 +8,7 @@ import re
 import shutil
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from hashlib import sha256
@@ -271,7 +271,7 @@ def test_missing_days_are_not_days_of_no_cost():
     assert MISSING[1].isoformat() not in data["days"]
     assert amounts_of(data)[data["days"].index(empty.isoformat())] == 0
     assert data["last"] == "2025-09-12"
-    assert data["tiles"][-1]["lines"][1:] == ["3 days missing: 21 Aug, 11 Sep, 12 Sep", "2 days behind Fri 12 Sep"]
+    assert data["tiles"][-1]["lines"][1:] == ["3 days missing: 21 Aug, 11 Sep to 12 Sep", "2 days behind Fri 12 Sep"]
 
 
 def test_the_headlines_are_the_exact_figures():
@@ -294,7 +294,7 @@ def test_the_headlines_are_the_exact_figures():
     assert average["value"] == money(summed(rows, start=date(2025, 8, 12)) / 28)
     assert average["lines"] == ["12 Aug to 10 Sep, 28 of 30 days"]
     assert through["value"] == "10 Sep 2025"
-    assert through["lines"] == ["78 days archived since Mon 23 Jun 2025", "2 days missing: 20 Aug, 21 Aug"]
+    assert through["lines"] == ["78 days archived since Mon 23 Jun 2025", "2 days missing: 20 Aug to 21 Aug"]
 
 
 def test_the_headlines_say_what_they_cannot_compare_and_what_is_scheduled():
@@ -721,6 +721,10 @@ def browser() -> Iterator:
         chromium.close()
 
 
+OPENED = datetime(2025, 9, 11, 8, tzinfo=UTC)
+"""When a page is opened: the morning after its last day."""
+
+
 class Opened:
     """A page in the browser, with what it complained of and asked for."""
 
@@ -736,6 +740,9 @@ class Opened:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
         self.page.on("request", lambda request: self.requests.append(request.url))
+
+        if context.get("java_script_enabled", True):
+            self.page.clock.set_fixed_time(OPENED)
 
     def go(self, state: str = "") -> None:
         self.page.goto("about:blank")

@@ -460,8 +460,10 @@ def test_an_ou_without_rows_has_an_edition_that_says_so() -> None:
 
 
 def test_a_late_edition_says_both() -> None:
-    made = figures(ou=PROD, late=Late(WED + DAY, 9))
-    assert subject(made) == ("[FinOps] 11 Sep 2025, Workloads/Prod only: no bill yet, 9 h late; data through 10 Sep")
+    made = figures(ou=PROD, late=Late(WED + DAY, "9 h late"))
+    assert subject(made) == (
+        "[FinOps] 11 Sep 2025, Workloads/Prod only: no bill yet, 9 h late; data through 10 Sep 2025"
+    )
 
 
 # --- hostile names

@@ -7,19 +7,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from click.testing import CliRunner
+from dagster._utils.schedules import cron_string_iterator
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from finops_assets.cli import main
 from finops_assets.core.cron import DAY, HOUR, MINUTE, MONTH, WEEKDAY, Cron, Field, parse_cron
 from finops_assets.core.errors import SettingsError
-from finops_assets.defs.private import cron_string_iterator
 from finops_assets.settings import Settings, env_name, load_settings
 
 CRON = ("schedule.cron", "schedule.checks_cron", "schedule.doctor_cron", "schedule.verify_cron")
@@ -124,16 +124,10 @@ EXPRESSIONS = st.tuples(*map(part, (MINUTE, HOUR, DAY, MONTH, WEEKDAY))).map(" "
 
 
 def times_after(cron: Cron, start: datetime) -> Iterator[datetime]:
-    """The times of an expression, day by day."""
-    for offset in count():
-        day = start.date() + timedelta(offset)
-        of_month, of_week = day.day in cron.days, day.isoweekday() % 7 in cron.weekdays
-        if day.month in cron.months and (of_month or of_week if cron.either else of_month and of_week):
-            for hour in sorted(cron.hours):
-                for minute in sorted(cron.minutes):
-                    at = datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
-                    if at > start:
-                        yield at
+    """The times of an expression after one, one by one."""
+    while True:
+        start = cron.next_from(start + timedelta(minutes=1))
+        yield start
 
 
 @given(EXPRESSIONS)
@@ -162,8 +156,17 @@ def test_what_is_accepted_is_what_dagster_takes_and_reads_alike(expression: str)
 def test_the_last_day_of_a_month_is_accepted() -> None:
     """As Dagster takes it."""
     assert load_settings({"FINOPS_SCHEDULE__EVIDENCE_CRON": "0 9 L * *"}).schedule.evidence_cron == "0 9 L * *"
-    start = datetime(2025, 2, 1, tzinfo=UTC).timestamp()
-    assert next(cron_string_iterator(start, "0 9 L * *", "UTC")) == datetime(2025, 2, 28, 9, tzinfo=UTC)
+    start = datetime(2025, 2, 1, tzinfo=UTC)
+    times = [datetime(2025, month, day, 9, tzinfo=UTC) for month, day in ((2, 28), (3, 31), (4, 30))]
+    assert list(islice(cron_string_iterator(start.timestamp(), "0 9 L * *", "UTC"), 3)) == times
+    assert list(islice(times_after(parse_cron("0 9 L * *"), start), 3)) == times
+
+
+def test_a_tick_at_the_very_moment_counts() -> None:
+    """A day's deadline at midnight is the end of the day."""
+    over = datetime(2025, 9, 11, tzinfo=UTC)
+    assert parse_cron("0 0 * * *").next_from(over) == over
+    assert parse_cron("0 7 * * *").next_from(over) == over + timedelta(hours=7)
 
 
 # --- addresses ----------------------------------------------------------------------------------------------------

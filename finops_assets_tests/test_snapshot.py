@@ -337,7 +337,7 @@ def test_the_fullest_day_is_two_pages() -> None:
         UNASSIGNED: history("999999999.99", 40)
     }
     moves = [Restatement(DAY - n * ONE, Decimal("-123456789.25"), Decimal("987654321.75")) for n in range(1, 30)]
-    late = Late(DAY + ONE, 31)
+    late = Late(DAY + ONE, "31 h late")
     figures = figures_of(costs, service=long, restated=moves, notes=[long] * 9, names={ALPHA: long}, late=late)
     episodes = tuple(episode(n, ou=long, service=long, reason=long, planned=long) for n in range(30))
     card = card_of(costs, {ALL: "1"}, episodes=episodes, notes=(long,))

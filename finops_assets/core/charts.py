@@ -37,10 +37,17 @@ DailyCost = Mapping[date, Mapping[str, Decimal]]
 """day -> series (an OU) -> cost; a day without an entry has no data, which is not the same as zero."""
 
 
-def short_day(day: date, *, weekday: bool = True) -> str:
-    """`Wed 10 Sep`, whatever the process's locale."""
+def short_day(day: date, *, weekday: bool = True, this_year: int | None = None) -> str:
+    """`Wed 10 Sep`, whatever the process's locale; with its year where that is not `this_year`, the reader's."""
     text = f"{day.day} {_MONTHS[day.month - 1]}"
+    if this_year is not None and day.year != this_year:
+        text += f" {day.year}"
     return f"{_WEEKDAYS[day.weekday()]} {text}" if weekday else text
+
+
+def full_day(day: date) -> str:
+    """`10 Sep 2025`."""
+    return f"{short_day(day, weekday=False)} {day.year}"
 
 
 def series_colours(costs: DailyCost, top: int = len(PALETTE)) -> dict[str, str]:
@@ -153,8 +160,9 @@ def daily_cost_spec(
         )
     if day in costs:
         layers.append(_day_label(costs, marks, days, x))
+    years = str(day.year) if oldest.year == day.year else f"{oldest.year}\u2013{day.year}"
     title: dict[str, Any] = {
-        "text": f"Daily cost by OU in {currency}, {basis}",
+        "text": f"Daily cost by OU in {currency}, {basis}, {years}",
         "anchor": "start",
         "frame": "bounds",
         "fontSize": 14,
@@ -437,6 +445,7 @@ def month_spec(
     if budget is not None:
         layers += _budget_layers(budget, money(score.budget), days, x)
     light = score.light if score.reason == score.light else f"{score.light}: {score.reason}"
+    (called,) = _short_labels([name or score.ou]).values()
     expected = "No forecast."
     if score.p50 is not None:
         band = f" ({money(score.p10)} to {money(score.p90)})" if score.p10 is not None and day < last else ""
@@ -449,7 +458,7 @@ def month_spec(
         "background": "white",
         "padding": {"left": 12, "right": 16, "top": 12, "bottom": 12},
         "title": {
-            "text": f"{next(iter(_short_labels([name or score.ou]).values()))}: month against budget and forecast",
+            "text": f"{called}: {_MONTHS[day.month - 1]} {day.year} against budget and forecast",
             "subtitle": [f"{SHAPES[score.light]} {light}", f"{expected} In {currency}, {basis}"],
             "subtitleColor": _MUTED,
             "subtitleFontSize": 12,

@@ -8,7 +8,9 @@ What has two readings is refused here.
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 
 EXAMPLE = "0 7 * * *"
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -88,6 +90,7 @@ class Cron:
         minutes, hours, days, months: those on which it fires; the last day of a month (L) is given as 28 to 31.
         weekdays: the same; Sunday is 0.
         either: a day of either `days` or `weekdays` is enough, as neither field is `*`; else it is one of both.
+        last_day: of `days`, only the last one of each month counts.
     """
 
     text: str
@@ -97,10 +100,32 @@ class Cron:
     months: frozenset[int]
     weekdays: frozenset[int]
     either: bool
+    last_day: bool = False
 
     @property
     def at_most_once_a_day(self) -> bool:
         return len(self.minutes) * len(self.hours) == 1
+
+    def next_from(self, start: datetime) -> datetime:
+        """The first time at or after `start`; its seconds are taken for zero, its time zone is kept."""
+        start = start.replace(second=0, microsecond=0)
+        times = [
+            time(hour, minute, tzinfo=start.tzinfo) for hour in sorted(self.hours) for minute in sorted(self.minutes)
+        ]
+        day = start.date()
+        while True:  # ends: `parse_cron` takes no expression whose days do not exist
+            if self._is_on(day):
+                for at in times:
+                    if (found := datetime.combine(day, at)) >= start:
+                        return found
+            day += timedelta(days=1)
+
+    def _is_on(self, day: date) -> bool:
+        if day.month not in self.months:
+            return False
+        of_month = day.day == monthrange(day.year, day.month)[1] if self.last_day else day.day in self.days
+        of_week = day.isoweekday() % 7 in self.weekdays
+        return of_month or of_week if self.either else of_month and of_week
 
 
 def parse_cron(expression: str) -> Cron:
@@ -113,11 +138,12 @@ def parse_cron(expression: str) -> Cron:
     if len(parts) != 5:
         raise ValueError(f"must be a cron expression of five fields, such as {EXAMPLE}")
     minutes, hours, months = MINUTE.parse(parts[0]), HOUR.parse(parts[1]), MONTH.parse(parts[3])
-    days = frozenset(range(28, 32)) if parts[2].upper() == "L" else DAY.parse(parts[2])
+    last_day = parts[2].upper() == "L"
+    days = frozenset(range(28, 32)) if last_day else DAY.parse(parts[2])
     weekdays = frozenset(day % 7 for day in WEEKDAY.parse(parts[4]))
     either = parts[2] != "*" and parts[4] != "*"
     if either and "*" in parts[2] + parts[4]:
         raise ValueError("cannot have a step of all (*/2) in the day of the month or the weekday while both are set")
     if min(days) > max(DAYS_IN_MONTH[month - 1] for month in months):
         raise ValueError(f"its day of the month cannot be {parts[2]}: no month of {parts[3]} has that day")
-    return Cron(" ".join(parts), minutes, hours, days, months, weekdays, either)
+    return Cron(" ".join(parts), minutes, hours, days, months, weekdays, either, last_day)

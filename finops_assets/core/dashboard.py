@@ -17,14 +17,16 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from finops_assets.core.age import Age, missing_words
 from finops_assets.core.anomalies import Episode
 from finops_assets.core.budgets import AMBER, GREEN, NONE, RED, SHAPES
-from finops_assets.core.charts import short_day
+from finops_assets.core.charts import full_day, short_day
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT, change, money, percent
 from finops_assets.core.ous import ALL
 from finops_assets.core.schemas import UNASSIGNED, day_path, scorecard_path
 from finops_assets.core.scorecard import Score, Scorecard
+from finops_assets.core.states import missing_days
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +36,6 @@ OTHER_ACCOUNTS = "(other accounts)"
 """The row into which the smallest accounts of an OU and service are folded when there are too many numbers."""
 
 AVERAGE_DAYS = 30
-_MISSING_NAMED = 3
 _MICRO = 1_000_000
 _PICO = 10**12
 
@@ -104,6 +105,8 @@ def dashboard_data(
     generated_for: date,
     max_cells: int,
     outlook: Outlook | None = None,
+    age: Age | None = None,
+    made: datetime | None = None,
 ) -> dict[str, Any]:
     """Everything the page shows, as a dict of JSON types.
 
@@ -119,13 +122,16 @@ def dashboard_data(
             never less than one row per OU and service, so that a very small limit may be exceeded.
         outlook: what is known beside the rows. It takes at most half of `max_cells`: earlier months give way first,
             then the oldest episodes; what is left out is told. Each OU of the newest scorecard stays.
+        age: how old the archive's data are, and how many days are missing: of the whole archive, not of the page alone.
+        made: when the page is made (aware, UTC); with `age`, it is shown, and the page counts on from it.
 
     Returns:
         `days` are the archived days (ISO), `last` the last day of the calendar; `scheduled` and `settlement` are
         aligned with `days`. `ou`, `service` and `account` list names, `keys` are triples of positions in them, and
         `amounts` holds for each key a list aligned with `days`: integers of 1e-6 of the currency. Each is within 1e-6
         of the exact amount, and so is the sum of any neighbouring keys of a day. What an OU's amounts of a day lack to
-        their exact sum is in `ou_rest`, in 1e-12. `tiles` are the headlines, as text. `outlook` is there if one was
+        their exact sum is in `ou_rest`, in 1e-12. `tiles` are the headlines, as text; `missing` is
+        the line of them that says how many days are missing. `outlook` is there if one was
         given: amounts as text, and as integers of 1e-6 where something is drawn.
 
     Raises:
@@ -143,7 +149,11 @@ def dashboard_data(
     found = [_coded(_names(rows.column(name))) for name in ("ou", "service", "linkedaccount")]
     ous, services, accounts = (names.to_pylist() for names, _ in found)
     units, picos = _split(rows.column("cost"))
-    told, cells = _outlook(outlook, rows, totals, currency, cost_basis, max_cells // 2) if outlook else ({}, 0)
+    this_year = made.year if made else None
+    told, cells = {}, 0
+    if outlook:
+        told, cells = _outlook(outlook, rows, totals, currency, cost_basis, max_cells // 2, this_year)
+    missing = age.missing_words if age else missing_words(missing_days((), totals, days[0], last), last.year)
     keys, key_of_row = _keys(tuple(codes for _, codes in found), (len(ous), len(services), len(accounts)))
     keys, key_of_row, folded = _fold(
         keys, key_of_row, units + picos / _PICO, other=len(accounts), most_keys=(max_cells - cells) // len(days)
@@ -155,7 +165,9 @@ def dashboard_data(
         "currency": currency,
         "cost_basis": cost_basis,
         "generated_for": generated_for.isoformat(),
-        "tiles": _tiles(totals, day_notes, last, currency, cost_basis),
+        "tiles": _tiles(totals, day_notes, last, currency, cost_basis, missing, this_year),
+        "missing": missing,
+        "age": age.for_page(made) | {"sentence": age.sentence} if age and made else None,
         "days": [day.isoformat() for day in days],
         "last": last.isoformat(),
         "scheduled": [round(day_notes[day].scheduled * _MICRO) for day in days],
@@ -295,15 +307,21 @@ def _amounts(
 
 
 def _tiles(
-    totals: Mapping[date, Decimal], day_notes: Mapping[date, DayNote], last: date, currency: str, cost_basis: str
+    totals: Mapping[date, Decimal],
+    day_notes: Mapping[date, DayNote],
+    last: date,
+    currency: str,
+    cost_basis: str,
+    missing: str,
+    this_year: int | None,
 ) -> list[dict[str, Any]]:
     """The headlines: label, value, unit, and the sentences under them."""
     first, newest = min(totals), max(totals)
     unit = f"{currency}, {cost_basis}"
     note = day_notes[newest]
     of_newest = [
-        _against(totals, newest, newest - timedelta(days=1), currency),
-        _against(totals, newest, newest - timedelta(days=7), currency),
+        _against(totals, newest, newest - timedelta(days=1), currency, this_year),
+        _against(totals, newest, newest - timedelta(days=7), currency, this_year),
     ]
     if note.scheduled:
         of_newest.append(f"Includes {money(note.scheduled, currency)} of scheduled charges")
@@ -312,10 +330,8 @@ def _tiles(
     month = [day for day in totals if (day.year, day.month) == (newest.year, newest.month)]
     recent = [day for day in totals if newest - timedelta(days=AVERAGE_DAYS) < day <= newest]
     average = sum((totals[day] for day in recent), Decimal()) / len(recent)
-    calendar = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    missing = [day for day in calendar if day not in totals]
     through = [f"{_count(len(totals), 'day')} archived since {short_day(first)} {first.year}"]
-    through.append(_missing(missing))
+    through.append(missing)
     if last > newest:
         through.append(f"{_count((last - newest).days, 'day')} behind {short_day(last)}")
     return [
@@ -329,13 +345,13 @@ def _tiles(
             "label": "Month to date",
             "value": money(sum((totals[day] for day in month), Decimal())),
             "unit": unit,
-            "lines": [_span(month, newest.replace(day=1), newest)],
+            "lines": [_span(month, newest.replace(day=1), newest, this_year)],
         },
         {
             "label": f"Average per day, last {AVERAGE_DAYS} days",
             "value": money(average),
             "unit": unit,
-            "lines": [_span(recent, newest - timedelta(days=AVERAGE_DAYS - 1), newest)],
+            "lines": [_span(recent, newest - timedelta(days=AVERAGE_DAYS - 1), newest, this_year)],
         },
         {
             "label": "Data through",
@@ -346,26 +362,21 @@ def _tiles(
     ]
 
 
-def _against(totals: Mapping[date, Decimal], day: date, before: date, currency: str) -> str:
+def _against(totals: Mapping[date, Decimal], day: date, before: date, currency: str, this_year: int | None) -> str:
+    words = short_day(before, this_year=this_year)
     if before not in totals:
-        return f"No data for {short_day(before)} to compare with"
+        return f"No data for {words} to compare with"
     now, then = totals[day], totals[before]
-    return f"{change(now - then, currency)} ({percent(now, then)}) vs {short_day(before)}"
+    return f"{change(now - then, currency)} ({percent(now, then)}) vs {words}"
 
 
-def _span(archived: list[date], start: date, end: date) -> str:
+def _span(archived: list[date], start: date, end: date, this_year: int | None) -> str:
     """`1 Sep to 10 Sep, 10 days`, or how many of the days there are."""
     calendar = (end - start).days + 1
     count = _count(calendar, "day") if len(archived) == calendar else f"{len(archived)} of {_count(calendar, 'day')}"
-    return f"{short_day(start, weekday=False)} to {short_day(end, weekday=False)}, {count}"
-
-
-def _missing(missing: list[date]) -> str:
-    if not missing:
-        return "No day missing"
-    named = ", ".join(short_day(day, weekday=False) for day in missing[:_MISSING_NAMED])
-    more = f" and {len(missing) - _MISSING_NAMED} more" if len(missing) > _MISSING_NAMED else ""
-    return f"{_count(len(missing), 'day')} missing: {named}{more}"
+    of_start = this_year if start.year != end.year else None  # else the year at the end stands for both
+    first, last = (short_day(d, weekday=False, this_year=y) for d, y in ((start, of_start), (end, this_year)))
+    return f"{first} to {last}, {count}"
 
 
 _SEVERITY = (RED, AMBER, GREEN, NONE)
@@ -380,6 +391,7 @@ def _outlook(
     currency: str,
     cost_basis: str,
     most_cells: int,
+    this_year: int | None,
 ) -> tuple[dict[str, Any], int]:
     """The page's `outlook`, and how many numbers it embeds."""
     newest, first = outlook.newest, min(totals)
@@ -400,7 +412,7 @@ def _outlook(
     episodes = episodes[:most_episodes]
     cells += 3 * len(episodes)
 
-    notices = _notices(newest, rows, totals)
+    notices = _notices(newest, rows, totals, this_year)
     if fewer_months > 0:
         notices.append(f"{_count(fewer_months, 'earlier month')} left out to keep this page small.")
     if left_out > 0:
@@ -454,22 +466,23 @@ def _earlier_months(outlook: Outlook, scores: Sequence[Score], first: date) -> l
     return found
 
 
-def _notices(newest: Scorecard, rows: pa.Table, totals: Mapping[date, Decimal]) -> list[str]:
+def _notices(newest: Scorecard, rows: pa.Table, totals: Mapping[date, Decimal], this_year: int | None) -> list[str]:
     """What a reader has to know before trusting the lights: that they are not of the newest day, or of other costs."""
     last, month = max(totals), newest.day.replace(day=1)
     notices = list(newest.notes)
     if newest.day < last:
         notices.append(
             f"Lights and forecasts are as of {short_day(newest.day)} {newest.day.year}: "
-            f"there is no scorecard of {short_day(last)} yet."
+            f"there is no scorecard of {short_day(last, this_year=this_year)} yet."
         )
     if min(totals) <= month:  # else the page does not hold the whole month
         sums = _month_sums(rows, month, newest.day)
         moved = [score.ou for score in newest.scores if abs(score.month_to_date - sums.get(score.ou, 0)) >= CENT / 2]
         if moved:
             notices.append(
-                f"Costs have changed since the lights of {short_day(newest.day)} were made: the month to date of "
-                f"{_count(len(moved), 'OU')} is not what the days below add up to. The next run mends it."
+                f"Costs have changed since the lights of {short_day(newest.day, this_year=this_year)} were made: "
+                f"the month to date of {_count(len(moved), 'OU')} is not what the days below add up to. "
+                "The next run mends it."
             )
     return notices
 
@@ -563,8 +576,16 @@ def render(data: Mapping[str, Any]) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["unbroken"] = _unbroken
     return environment.from_string(source).render(
-        data=data, json=_inline_json(data), policy=_policy(source), refresh=data.get("refresh", "")
+        data=data, json=_inline_json(data), policy=_policy(source), refresh=data.get("refresh", ""), made=_made(data)
     )
+
+
+def _made(data: Mapping[str, Any]) -> str:
+    """`30 Nov 2026, 08:00 UTC`; empty where the page does not say when it was made."""
+    if not data["age"]:
+        return ""
+    made = datetime.fromisoformat(data["age"]["made"])
+    return f"{full_day(made.date())}, {made:%H:%M} UTC"
 
 
 def _unbroken(text: str) -> str:

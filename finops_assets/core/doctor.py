@@ -17,6 +17,7 @@ from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import money
 
 if TYPE_CHECKING:
+    from finops_assets.core.age import Age
     from finops_assets.core.inspection import Inspection
     from finops_assets.core.outbox import Outbox
     from finops_assets.core.ports import PassedOver, PublishedDay, Refused, Shown
@@ -107,6 +108,21 @@ def files_passed_over(passed_over: Sequence[PassedOver]) -> Iterator[Finding]:
         if may_be_missed
         else "",
     )
+
+
+def how_old(age: Age | None) -> Iterator[Finding]:
+    """Whether the archive has the days up to yesterday, as far as they are due; nothing where it has none."""
+    if age is None:
+        return
+    if age.sentence:
+        yield Finding(
+            "age",
+            "warn",
+            age.sentence,
+            "See why there is no newer export, or point the settings at one; then run `finops backfill`.",
+        )
+    else:
+        yield Finding("age", "ok", f"data through {age.through}")
 
 
 def bare(given: Iterable[str], setting: str) -> list[str]:

@@ -191,6 +191,12 @@ class Incidents:
         """
         self._break(kind, troubles, self._open_by_subject(kind))
 
+    def revise(self, kind: str, subject: str, trouble: Trouble) -> None:
+        """Note what is wrong with an open incident now, where its cause has changed since it was told; tells nobody."""
+        there = self._read(_open_path(kind, subject))
+        if there and there.told and there.trouble.cause != trouble.cause:
+            self._archive.put(there.open_path, _json(replace(there, trouble=trouble)))
+
     def heal(
         self,
         kind: str,

@@ -34,6 +34,7 @@ from finops_assets.core.state_notes import StateNotes
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from finops_assets.core.age import Age
     from finops_assets.core.anomalies import Episode
     from finops_assets.core.digest import Covered, DayFacts, Digest, DigestFigures, Late
     from finops_assets.core.outbox import Outbox, Stored
@@ -97,6 +98,7 @@ class Morning:
         editions: OU paths that somebody gets an edition of.
         notes: what the digest says of the platform's state. It is asked when a digest is made, after the run has
             refreshed the dashboard or failed to.
+        age: tells how old the archive's data are.
     """
 
     def __init__(
@@ -110,10 +112,11 @@ class Morning:
         journal: Journal | None = None,
         editions: Collection[str] = (),
         notes: Callable[[datetime], StateNotes] = lambda _: StateNotes(),
+        age: Callable[[datetime], Age | None] = lambda _: None,
     ) -> None:
         self._archive, self._outbox, self._prefix, self._links = archive, outbox, subject_prefix, links
         self._drawing, self._thresholds, self._journal = drawing or Drawing(), thresholds, journal
-        self._editions, self._look = tuple(editions), notes
+        self._editions, self._look, self.age = tuple(editions), notes, age
         self._noted: tuple[datetime, StateNotes] | None = None
         self._ahead: tuple[tuple, Future[_Rendered]] | None = None
 
@@ -133,7 +136,7 @@ class Morning:
         together = sorted({*days, *asked})
         beside = ThreadPoolExecutor(1)
         ahead = beside.submit(self._ahead_of_the_dashboard, together, there, revision, now)
-        self._ahead = _work(together, there, revision, now), ahead
+        self._ahead = self._work(together, there, revision, now), ahead
         beside.shutdown(wait=False)
 
     def send(
@@ -253,7 +256,7 @@ class Morning:
 
         Args:
             day: the day that is waited for.
-            now: counts how late it is, from the end of the day.
+            now: counts how late it is, from when the first day that is missing was due.
             written: when the newest export was written (UTC).
         """
         from finops_assets.core.digest import Late
@@ -263,8 +266,8 @@ class Morning:
         if through is None or (stored and not stored.late) or (stored is None and self._outbox.newest_revision(day)):
             return None
         if stored is None:
-            over = datetime.combine(day + timedelta(days=1), datetime.min.time(), now.tzinfo)
-            late = Late(day, int((now - over).total_seconds() // 3600), written)
+            age = self.age(now)
+            late = Late(day, age.late(now) if age else "", written)
             there = self._described(through)
             made = self._render([through], there, revision=1, now=now, late=late, notes=self.notes(now))
             says = {ou: {d: total for d, total in of.items() if d != through} for ou, of in made.says.items()}
@@ -317,13 +320,17 @@ class Morning:
         notes = self._look(now)
         self._noted = now, notes
         made = None
-        if ahead and not alone and ahead[0] == _work(days, there, revision, now):
+        if ahead and not alone and ahead[0] == self._work(days, there, revision, now):
             made = ahead[1].result()
         if made is None or made.notes != notes:
             made = self._render(days, there, revision=revision, now=now, notes=notes, alone=alone)
         # Before the digest is stored: a crash between the two would lose the note, as the retry finds the digest.
         self._outbox.cover(made.covers, by=there.day, revision=made.digest.revision)
         return self._stored(made, there.fingerprint, now)
+
+    def _work(self, days: Sequence[date], there: PublishedDay, revision: int, now: datetime) -> tuple:
+        """What a digest is made of: of the time, only the day counts, and how old the data are by then."""
+        return tuple(days), there.fingerprint, revision, now.date(), self.age(now)
 
     def notes(self, now: datetime) -> StateNotes:
         """What the digest says of the platform's state; of one that was made at this time, what it says."""
@@ -442,7 +449,7 @@ class Morning:
             notes.append(f"Not archived yet: {in_words(awaited)}. This mail speaks for it; no other one is sent.")
         covered = self._covered(sorted(set(covers).intersection(archived)))
         rows = self._archive.read([d for d in shown if d not in other])
-        today = now.date()
+        today, age = now.date(), self.age(now)
         settled = (self._journal or Journal(self._archive)).settled()
         card, before = read_scorecard(self._archive, there), self._mailed_before(there)
         about = {
@@ -452,10 +459,12 @@ class Morning:
             "cost_basis": there.cost_basis,
             "archive_path": there.path,
             "links": self._links,
-            "data_through": archived[-1],
+            "data_through": age.through if age else archived[-1],
             "covered": covered,
             "notes": [*notes, *(card.notes if card else ())],
             "late": late,
+            "age": age,
+            "this_year": today.year,
             "card": card,
             "news": _news(card, before),
             "lights_before": {score.ou: score.light for score in before.scores} if before else None,
@@ -514,11 +523,6 @@ def _news(card: Scorecard | None, before: Scorecard | None) -> list[Episode]:
 def _others(stored: Stored) -> tuple[date, ...]:
     """The days beside its own that a digest tells the totals of."""
     return tuple(day for day in stored.says if day != stored.day)
-
-
-def _work(days: Sequence[date], there: PublishedDay, revision: int, now: datetime) -> tuple:
-    """What a digest is made of: of the time, only the day counts."""
-    return tuple(days), there.fingerprint, revision, now.date()
 
 
 def _facts(day: PublishedDay, settled: str) -> DayFacts:

@@ -162,13 +162,6 @@ def in_words(days: Sequence[date]) -> str:
     return ", ".join(shown) + more
 
 
-def missing_days(there: Sequence[date], newest: date) -> list[date]:
-    """The days from the first that is there to `newest` that are not."""
-    if not there:
-        return []
-    return sorted(set(days_between(min(there), newest)) - set(there))
-
-
 def days_between(first: date, last: date) -> list[date]:
     """Every day from first to last."""
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]

@@ -141,7 +141,7 @@ def snapshot_data(
         "ous": ous,
         "services": _services(figures, ROWS_SHOWN - len(ous["rows"])),
         "movers": _movers(figures, card),
-        "anomalies": _anomalies(card, names or {}),
+        "anomalies": _anomalies(figures, card, names or {}),
         "restated": _restated(figures),
         "unassigned": _unassigned(figures),
         "method": _method(figures, card, through),
@@ -208,9 +208,10 @@ def _for_the_page(svg: str) -> str:
 
 def _warnings(figures: DigestFigures, card: Scorecard | None) -> list[str]:
     """What must be known before any number is read."""
-    said = [late_words(figures), *figures.notes, *(card.notes if card else ())]
+    said = [late_words(figures) or figures.age_sentence, *figures.notes, *(card.notes if card else ())]
     if figures.month.missing:
-        said.append(f"There is no data for {days_words(figures.month.missing)}: the month to date is without them.")
+        days = days_words(figures.month.missing, figures.this_year)
+        said.append(f"There is no data for {days}: the month to date is without them.")
     shown = [tidy(sentence, _PARAGRAPH) for sentence in said if sentence]
     left = len(shown) - WARNINGS_SHOWN
     return shown if left <= 0 else [*shown[:WARNINGS_SHOWN], f"The digest says {left} more."]
@@ -247,7 +248,7 @@ def _moved(now: Decimal, before: Decimal) -> str:
 def _day_card(figures: DigestFigures, card: Scorecard | None) -> dict[str, Any]:
     details = []
     for against in (figures.last_week, figures.day_before):
-        on = f"on {short_day(against.day)}"
+        on = f"on {figures.short_day(against.day)}"
         if against.total is None:
             details.append((f"no data to compare {on}", "flat"))
         else:
@@ -255,16 +256,18 @@ def _day_card(figures: DigestFigures, card: Scorecard | None) -> dict[str, Any]:
             details.append((f"{_moved(figures.total, against.total)} {on}", tone))
     if card and card.whole.low is not None and card.whole.high is not None:
         details.append((f"expected {money(card.whole.low)} to {money(card.whole.high)}", "flat"))
-    return _card(f"{short_day(figures.day)}, {tidy(figures.currency)}", money(figures.total), details)
+    return _card(f"{figures.short_day(figures.day)}, {tidy(figures.currency)}", money(figures.total), details)
 
 
 def _month_card(figures: DigestFigures, card: Scorecard | None) -> dict[str, Any]:
     month = figures.month
-    label = f"Month to date, {stretch_words(month.first, month.last)}, {tidy(figures.currency)}"
+    label = f"Month to date, {stretch_words(month.first, month.last, figures.this_year)}, {tidy(figures.currency)}"
     total = card.whole.month_to_date if card else month.total
     details = []
     if month.before is not None:
-        same_days = stretch_words(month.before_first, month.before_first + (month.last - month.first))
+        same_days = stretch_words(
+            month.before_first, month.before_first + (month.last - month.first), figures.this_year
+        )
         details.append((f"{percent_words(total, month.before)} on {same_days} ({money(month.before)})", "flat"))
     whole = card.whole if card else None
     if whole and whole.budget is not None:
@@ -278,7 +281,7 @@ def _month_card(figures: DigestFigures, card: Scorecard | None) -> dict[str, Any
 
 
 def _forecast_card(figures: DigestFigures, card: Scorecard | None) -> dict[str, Any]:
-    end = short_day(month_end(figures.day), weekday=False)
+    end = figures.short_day(month_end(figures.day), weekday=False)
     label = f"Forecast for the month to {end}, {tidy(figures.currency)}"
     if card is None:
         return _card(label, "not made", [("there is no scorecard of the day", "flat")])
@@ -298,7 +301,7 @@ def _forecast_card(figures: DigestFigures, card: Scorecard | None) -> dict[str, 
         details.append((f"{money(abs(left))} {'under' if left >= 0 else 'over'} the budget", "flat"))
         if whole.passed:
             was = "passed" if whole.passed <= figures.day else "will be passed"
-            details.append((f"it {was} on {short_day(whole.passed, weekday=False)}", "flat"))
+            details.append((f"it {was} on {figures.short_day(whole.passed, weekday=False)}", "flat"))
     return _card(label, money(whole.p50), details, whole.light)
 
 
@@ -330,9 +333,9 @@ def _ous(figures: DigestFigures, card: Scorecard | None) -> dict[str, Any]:
         "title": "OUs against their budgets" if planned else "Cost by OU",
         "note": f"In {tidy(figures.currency)}; {'; '.join(notes)}.",
         "columns": list(columns),
-        "rows": [{"name": _path(s.ou), "cells": cells(s)} for s in shown],
+        "rows": [{"name": _path(s.ou), "cells": cells(figures, s)} for s in shown],
         "rest": _rest(scores[len(shown) :], shown, card.whole),
-        "total": {"name": "All OUs", "cells": cells(card.whole)},
+        "total": {"name": "All OUs", "cells": cells(figures, card.whole)},
     }
 
 
@@ -346,7 +349,7 @@ _BUDGET_COLUMNS = ("OU", "Light", "Day", "Month to date", "Budget", "Forecast", 
 _COST_COLUMNS = ("OU", "Day", "Expected", "Month to date", "Forecast", "80 % band")
 
 
-def _budget_cells(score: Score) -> list[str]:
+def _budget_cells(figures: DigestFigures, score: Score) -> list[str]:
     return [
         score.light,
         money(score.cost),
@@ -354,11 +357,11 @@ def _budget_cells(score: Score) -> list[str]:
         _amount(score.budget),
         _amount(score.p50),
         _share(score.share),
-        DASH if score.passed is None else short_day(score.passed, weekday=False),
+        DASH if score.passed is None else figures.short_day(score.passed, weekday=False),
     ]
 
 
-def _cost_cells(score: Score) -> list[str]:
+def _cost_cells(_: DigestFigures, score: Score) -> list[str]:
     return [
         money(score.cost),
         _band(score.low, score.high),
@@ -399,7 +402,7 @@ def _ous_without_scorecard(figures: DigestFigures) -> dict[str, Any]:
 
     ranking = figures.ous
     lines = [*ranking.lines, *([ranking.rest] if ranking.rest else [])]
-    against = [short_day(a.day, weekday=False) for a in (figures.last_week, figures.day_before)]
+    against = [figures.short_day(a.day, weekday=False) for a in (figures.last_week, figures.day_before)]
     return {
         "title": "Cost by OU",
         "note": f"In {tidy(figures.currency)}; there is no scorecard of the day: no budgets, no forecasts.",
@@ -446,8 +449,8 @@ def _services(figures: DigestFigures, room: int) -> dict[str, Any] | None:
         rows.append(row("Other services", sum((line.cost for line in others), Decimal()), summed))
     return {
         "title": "Services",
-        "note": f"In {tidy(figures.currency)}, {short_day(figures.day)}.",
-        "columns": ["Service", "Day", "Share", *(f"on {short_day(a.day)}" for a in against)],
+        "note": f"In {tidy(figures.currency)}, {figures.short_day(figures.day)}.",
+        "columns": ["Service", "Day", "Share", *(f"on {figures.short_day(a.day)}" for a in against)],
         "rows": rows,
     }
 
@@ -464,7 +467,7 @@ def _movers(figures: DigestFigures, card: Scorecard | None) -> dict[str, Any]:
     movers = sorted((*figures.movers_up, *figures.movers_down), key=lambda m: -abs(m.delta))
     least = abs(figures.total) * SMALL
     shown = [m for n, m in enumerate(movers[:MOVERS_SHOWN]) if n < MOVERS_KEPT or abs(m.delta) >= least]
-    base = short_day(against.day)
+    base = figures.short_day(against.day)
     before, now = against.total, figures.total
     drivers = _drivers(figures, card)
     rows = [_mover_row(mover, drivers) for mover in shown]
@@ -477,8 +480,8 @@ def _movers(figures: DigestFigures, card: Scorecard | None) -> dict[str, Any]:
     why = words(summed(drivers, ALL), "") if drivers else ""
     return {
         "title": title,
-        "note": f"In {tidy(figures.currency)}, {short_day(figures.day)} against {base}, {against.words}.",
-        "columns": ["Service, account and OU", base, short_day(figures.day), "Change", "in %"],
+        "note": f"In {tidy(figures.currency)}, {figures.short_day(figures.day)} against {base}, {against.words}.",
+        "columns": ["Service, account and OU", base, figures.short_day(figures.day), "Change", "in %"],
         "rows": rows,
         "total": ["All OUs", *(total[key] for key in ("before", "now", "delta", "percent"))],
         "rest": f"All OUs: {why}." if why else "",
@@ -520,7 +523,7 @@ def _reason(drivers: Drivers | None, mover: Mover) -> str:
     return next((words(d.effects, "") for d in drivers.drivers if (d.ou, d.service, d.account) == key), "")
 
 
-def _anomalies(card: Scorecard | None, names: Mapping[str, str]) -> dict[str, Any]:
+def _anomalies(figures: DigestFigures, card: Scorecard | None, names: Mapping[str, str]) -> dict[str, Any]:
     episodes = card.episodes if card else ()
     lasting = sorted(
         episodes, key=lambda e: e.state in (CLOSED, WITHDRAWN)
@@ -531,15 +534,15 @@ def _anomalies(card: Scorecard | None, names: Mapping[str, str]) -> dict[str, An
         "title": "Anomalies",
         "note": f"In {tidy(card.currency)}, the days of an episode together." if shown else "",
         "columns": ["State", "What", "Expected", "Actual", "Impact"],
-        "rows": [_episode_row(episode, names) for episode in shown],
+        "rows": [_episode_row(figures, episode, names) for episode in shown],
         "rest": f"{len(left)} more, {change(more)} together." if left else "",
         "none": "No anomaly in the last weeks." if card else "There is no scorecard of the day: none was looked for.",
     }
 
 
-def _episode_row(episode: Episode, names: Mapping[str, str]) -> dict[str, str]:
+def _episode_row(figures: DigestFigures, episode: Episode, names: Mapping[str, str]) -> dict[str, str]:
     account = tidy(names.get(episode.account, "") or episode.account, 60)
-    days = stretch_words(episode.first, episode.last)
+    days = stretch_words(episode.first, episode.last, figures.this_year)
     return {
         "state": episode.state,
         "id": tidy(episode.id, 20),
@@ -564,7 +567,8 @@ def _restated(figures: DigestFigures) -> dict[str, Any]:
         "title": "Changed since the last mail",
         "columns": ["Day", "Was told", "Is now", "Change"],
         "rows": [
-            {"day": short_day(m.day), "old": money(m.old), "new": money(m.new), "delta": change(m.delta)} for m in shown
+            {"day": figures.short_day(m.day), "old": money(m.old), "new": money(m.new), "delta": change(m.delta)}
+            for m in shown
         ],
         "rest": f"{len(left)} more days, {change(more)} together." if left else "",
         "none": "No day that was told has changed.",
@@ -640,7 +644,8 @@ def _alts(figures: DigestFigures, card: Scorecard | None) -> dict[str, str]:
     return {
         "month": f"{month}.",
         "daily": (
-            f"Chart: daily cost by OU, {stretch_words(min(totals), figures.day)}, in {currency}. "
-            f"Highest {short_day(high)}: {money(totals[high])}. Lowest {short_day(low)}: {money(totals[low])}."
+            f"Chart: daily cost by OU, {stretch_words(min(totals), figures.day, figures.this_year)}, in {currency}. "
+            f"Highest {figures.short_day(high)}: {money(totals[high])}. "
+            f"Lowest {figures.short_day(low)}: {money(totals[low])}."
         ),
     }

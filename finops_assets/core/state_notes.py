@@ -36,5 +36,5 @@ def state_notes(inspector: Inspector, now: datetime) -> StateNotes:
     except FinopsError as error:
         return StateNotes(UNKNOWN_DASHBOARD, f"it is not known whether all days are whole: {error.what}")
     board = look.dashboard
-    sentence = UNKNOWN_DASHBOARD if board.unknown else dashboard_words(board.newest, board.outdated)
+    sentence = UNKNOWN_DASHBOARD if board.unknown else dashboard_words(board.newest, board.outdated, now.year)
     return StateNotes(sentence, look.summary_for_readers, look.coverage_words)

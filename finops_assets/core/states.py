@@ -287,6 +287,12 @@ def expected_days(covered: Collection[date], archived: Collection[date], first: 
     return days_between(min(known, default=yesterday), yesterday)
 
 
+def missing_days(covered: Collection[date], archived: Collection[date], first: date, yesterday: date) -> list[date]:
+    """The expected days, ascending, that are not archived; none where no day is known."""
+    known = any(first <= day <= yesterday for day in (*covered, *archived))
+    return [day for day in expected_days(covered, archived, first, yesterday) if day not in archived] if known else []
+
+
 def stretches(days: Iterable[date]) -> list[tuple[date, date]]:
     """Contiguous stretches as (first, last): a run each."""
     return [(stretch[0], stretch[-1]) for stretch in contiguous(sorted(set(days)))]

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core import losses, states
+from finops_assets.core.age import Age, age_of
 from finops_assets.core.compared import is_being_written
 from finops_assets.core.errors import BeingWrittenError, FinopsError
 from finops_assets.core.incidents import Incident, Incidents, Trouble
@@ -175,6 +176,10 @@ class Watch:
         """The state of every day from the first that is archived to yesterday, without a query: `Inspector.cheap`."""
         return self.inspector.cheap(now, asked, in_bill)
 
+    def age(self, now: datetime) -> Age | None:
+        """How old the archive's data are; None where nothing is archived."""
+        return age_of(self._archive.days(), first_day=self._first_day, now=now, deadline=self.deadline)
+
     def due_day(self, now: datetime) -> date:
         """The newest day whose deadline is past."""
         yesterday = now.date() - timedelta(days=1)
@@ -275,11 +280,14 @@ class Watch:
             return
         tried = "the bill is looked at every minute, and the day is run when it is there"
         written = self._warehouse.glance().updated
-        sent = self.morning.send_late(day, now, written)
-        if sent:
-            tried += f"; the digest went out with data through {max(d for d in self._archive.days() if d < day)}"
+        sent, age = self.morning.send_late(day, now, written), self.age(now)
+        if sent and age:
+            tried += f"; the digest went out with data through {age.through}"
         mend = f"see why the export is late (`finops doctor`); a run by hand: finops run --date {day}"
-        self.incidents.break_("source_late", THE_BILL, Trouble(f"{day}: {cause}", tried, mend, run_id, str(day)))
+        old = f". {age.sentence}" if age else ""
+        trouble = Trouble(f"{day}: {cause}{old}", tried, mend, run_id, str(day))
+        self.incidents.break_("source_late", THE_BILL, trouble)
+        self.incidents.revise("source_late", THE_BILL, trouble)
 
     def done(self, days: Collection[date], now: datetime | None = None, *, shown: bool = True) -> None:
         """These days went through the chain, mail included: what was said of them is no longer so.

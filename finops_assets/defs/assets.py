@@ -456,7 +456,9 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             raise _refusal(FinopsError(f"the dashboard is not the archive: {fault}", fix="Materialize it again."))
         with _told(context):
             watch.incidents.heal("dashboard_failed", [THE_DASHBOARD])
-        yield dg.MaterializeResult(metadata=show.refresh(done), check_results=[show.passed(IS_CURRENT, days)])
+        yield dg.MaterializeResult(
+            metadata=show.refresh(done) | show.age(morning.age(clock())), check_results=[show.passed(IS_CURRENT, days)]
+        )
 
     @dg.asset(
         **by_day(
@@ -483,11 +485,13 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         days, now = _days(context), clock()
         with explained(context):
             done = morning.send(days, now, **_mail_request(context))
-            missing = pipeline.missing_days(archive.days(), clock().date() - timedelta(days=1))
+            age = morning.age(now)
             note_mails(archive, done.deliveries, now.date())
             notes = morning.notes(now)
         context.log.info("digest: %s", done)
-        numbers = {"DaysMissing": len(missing)} | ({"DayCost": float(done.stored.total)} if done.stored else {})
+        numbers = ({"DaysMissing": len(age.missing)} if age else {}) | (
+            {"DayCost": float(done.stored.total)} if done.stored else {}
+        )
         numbers |= {"DigestSent": 1} if done.deliveries else {}
         _measure(context, metrics, numbers | _run_seconds(context))
         with _told(context):
@@ -498,7 +502,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         with explained(context):
             pictures = morning.pictures(done.stored) if done.stored else {}
         shown: dict[str, Any] = {name: show.image(png) for name, png in pictures.items()}
-        shown |= {"days": notes.days, "every line of the bill": notes.coverage}
+        shown |= {"days": notes.days, "every line of the bill": notes.coverage, **show.age(age)}
         if notes.dashboard:
             shown["dashboard"] = notes.dashboard
         context.add_asset_metadata(shown, partition_key=str(days[-1]))

@@ -1,7 +1,7 @@
 """What is run, and when: the daily job, the checks of the morning, the check-up, the resending of a digest."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -15,8 +15,8 @@ from finops_assets.core.morning import Morning
 from finops_assets.core.outbox import Outbox
 from finops_assets.core.scoring import Scoring
 from finops_assets.core.watch import FRESHNESS, Watch
+from finops_assets.defs import metadata as show
 from finops_assets.defs.alerts import TOLD, give_sign_of_life, tell_of_failure
-from finops_assets.defs.private import cron_string_iterator
 from finops_assets.settings import Settings
 
 JOB, CHECKS_JOB, DOCTOR_JOB, RESEND_JOB = "daily_bill", "morning_checks", "check_up", "resend_digest"
@@ -31,16 +31,6 @@ PROMISES = {
     "every_line_is_in_a_day": "Every line of the bill is in an archived day, or there is a reason why it is in none.",
     "alerts_are_told": "Every open incident has reached the alert channel.",
 }
-
-
-def deadline_by(cron: str) -> Callable[[date], datetime]:
-    """When a day's digest is due: the first tick of the daily schedule after the day's end."""
-
-    def deadline(day: date) -> datetime:
-        over = datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)
-        return next(cron_string_iterator(over.timestamp(), cron, "UTC"))
-
-    return deadline
 
 
 def build_jobs(assets: Sequence[Any], settings: Settings) -> tuple[list[Any], list[dg.ScheduleDefinition]]:
@@ -112,13 +102,14 @@ def build_morning_checks() -> tuple[dg.AssetSpec, Any]:
         faults = watch.freshness(now)
         watch.not_fresh(faults, now)
         watch.incidents.heal("job_failed", [CHECKS_JOB])
+        metadata = {"day": str(watch.due_day(now)), **show.age(watch.age(now))}
         for name, fault in faults.items():
             yield dg.AssetCheckResult(
                 passed=not fault,
                 check_name=name,
                 severity=dg.AssetCheckSeverity.ERROR,
                 description=fault or None,
-                metadata={"day": str(watch.due_day(now))},
+                metadata=metadata,
             )
         if any(faults.values()):
             broken = "; ".join(f"{name}: {fault}" for name, fault in faults.items() if fault)

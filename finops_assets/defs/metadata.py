@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from finops_assets.core.age import Age
 from finops_assets.core.budgets import RED, SHAPES
 from finops_assets.core.money import money, plain
 from finops_assets.core.morning import Snapshot
@@ -232,6 +233,14 @@ def snapshot(made: Snapshot) -> dict[str, Any]:
         "size (bytes)": made.size_bytes,
         "changed by this run": made.changed,
     }
+
+
+def age(of: Age | None) -> dict[str, Any]:
+    """Through which day the data are and how many are missing, and how old that is where they are not current."""
+    if of is None:
+        return {}
+    facts: dict[str, Any] = {"data through": str(of.through), "days missing": len(of.missing)}
+    return facts | ({"age": of.sentence} if of.sentence else {})
 
 
 def refresh(done: Refresh) -> dict[str, Any]:

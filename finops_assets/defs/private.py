@@ -50,8 +50,6 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 # The type of a storage's and a launcher's entry in dagster.yaml. Goes with the subclasses that take one.
 from dagster._serdes import ConfigurableClassData
 
-# The ticks of a cron expression. Goes when Dagster exports it, or with a cron library that is one of our dependencies.
-from dagster._utils.schedules import cron_string_iterator
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -85,7 +83,6 @@ __all__ = [
     "StepMaterializationData",
     "WorkerStatus",
     "all_daemons_live",
-    "cron_string_iterator",
 ]
 
 

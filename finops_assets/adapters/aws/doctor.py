@@ -263,8 +263,9 @@ class AwsPreflight:
         yield Finding("tables", "ok", f"{wanted['Name']} is as agreed")
 
     def _partitions(self) -> Iterator[Finding]:
-        from finops_assets.core.pipeline import in_words, missing_days
+        from finops_assets.core.pipeline import in_words
         from finops_assets.core.schemas import day_location
+        from finops_assets.core.states import missing_days
 
         doubles, there = self._catalog.doubles(), self._catalog.registered()
         if not there and not doubles:
@@ -291,7 +292,7 @@ class AwsPreflight:
                 f"{in_words(astray)} registered elsewhere, first at {there[astray[0]]}",
                 f"{_run(astray[0], astray[-1])} registers it at {place}{day_location(astray[0])}.",
             )
-        gaps = missing_days(list(there), max(there)) if there else []
+        gaps = missing_days((), there, min(there), max(there))
         if gaps:
             yield Finding("partitions", "warn", f"{in_words(gaps)} missing between others", _run(gaps[0], gaps[-1]))
         if good:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+from finops_assets.core.age import Age
 from finops_assets.core.dashboard import DayNote, Outlook, dashboard_data, render
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.pipeline import account_names, in_words
@@ -36,6 +38,8 @@ class DashboardPage:
         outlook: gives what is known of the page's days beside their rows: lights, budgets, forecasts, restatements,
             anomalies. It is called once a refresh with the days, in order. None: there is no scorecard of these days,
             and the page has no lights; so by default.
+        age: tells how old the archive's data are at a time; without it, the page does not say when it was made.
+        clock: the time (aware, UTC).
     """
 
     def __init__(
@@ -48,7 +52,10 @@ class DashboardPage:
         max_cells: int,
         settled: Settled | None = None,
         outlook: ReadOutlook | None = None,
+        age: Callable[[datetime], Age | None] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._age, self._clock = age, clock
         self._archive, self._write, self._location = archive, write, location
         self._days, self._max_cells, self._settled, self._outlook = days, max_cells, settled, outlook
 
@@ -78,6 +85,7 @@ class DashboardPage:
         currency = _the_one("currency", {day: found.currency for day, found in archived.items()})
         cost_basis = _the_one("cost basis", {day: found.cost_basis for day, found in archived.items()})
         rows = self._archive.read(days)
+        now = self._clock()
         data = dashboard_data(
             rows,
             self._notes(archived),
@@ -87,6 +95,8 @@ class DashboardPage:
             generated_for=days[-1],
             max_cells=self._max_cells,
             outlook=self._outlook(days) if self._outlook else None,
+            age=self._age(now) if self._age else None,
+            made=now,
         )
         page = render({**data, "refresh": refresh_id}).encode()
         self._write(page)
@@ -122,7 +132,7 @@ class DashboardPage:
 
 
 class DashboardFile(DashboardPage):
-    """The page as a file; its folder is made if it is not there."""
+    """The page as a file; its folder is made if it is not there. `known` is as for DashboardPage."""
 
     def __init__(
         self,
@@ -131,11 +141,9 @@ class DashboardFile(DashboardPage):
         *,
         days: int,
         max_cells: int,
-        settled: Settled | None = None,
-        outlook: ReadOutlook | None = None,
+        **known: Any,
     ) -> None:
-        write = partial(_write_file, path)
-        super().__init__(archive, write, str(path), days=days, max_cells=max_cells, settled=settled, outlook=outlook)
+        super().__init__(archive, partial(_write_file, path), str(path), days=days, max_cells=max_cells, **known)
 
 
 def _write_file(path: Path, page: bytes) -> None:

@@ -71,7 +71,8 @@ class LocalPreflight:
         return page_shown(file.read_bytes(), str(file), datetime.fromtimestamp(file.stat().st_mtime, UTC))
 
     def _bill(self) -> Iterator[Finding]:
-        from finops_assets.core.pipeline import in_words, missing_days
+        from finops_assets.core.pipeline import in_words
+        from finops_assets.core.states import missing_days
 
         bill, days = self._warehouse.describe(), list(bill_totals(self._warehouse.control_totals()).days)
         if not days:
@@ -83,7 +84,7 @@ class LocalPreflight:
             f"{bill.path}: {bill.format}, {bill.files} file(s), {bill.size_bytes / MEGABYTE:,.1f} MB, "
             f"{len(days)} day(s) from {days[0]} to {days[-1]}; cost bases {', '.join(bill.cost_bases)}",
         )
-        missing = missing_days(days, days[-1])
+        missing = missing_days((), days, days[0], days[-1])
         if missing:
             yield Finding("bill", "warn", f"it has no charges on {in_words(missing)}", "See whether files are missing.")
         yield from files_passed_over(self._warehouse.glance().passed_over)

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.core.charts import daily_cost_spec
+from finops_assets.core.charts import daily_cost_spec, short_day
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT
 from finops_assets.core.ous import within
@@ -16,6 +16,7 @@ from finops_assets.core.ous import within
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from finops_assets.core.age import Age
     from finops_assets.core.anomalies import Episode
     from finops_assets.core.charts import DailyCost
     from finops_assets.core.restatements import Restatement
@@ -115,12 +116,12 @@ class Late:
 
     Attributes:
         day: the day that is waited for.
-        hours: since it was over.
+        by: how late, as `Age.late` says it.
         written: when the newest export was written (UTC), where that is known.
     """
 
     day: date
-    hours: int
+    by: str
     written: datetime | None = None
 
 
@@ -192,6 +193,8 @@ class DigestFigures:
         causes_up, causes_down: the same by OU and service, whatever the account: what explains a day in a sentence.
         restated: days whose mailed total has changed since, as it was told and as it is.
         late: the day that this digest goes out in place of, if its bill is late; every figure is of `day`.
+        age: how old the archive's data are; None where that is not known.
+        this_year: the reader's year: dates of other years are shown with theirs.
         movers_against: the day that the movers are compared with; None where there is none.
         rows: the day's rows, sorted by OU, service and account: what the CSV holds.
         ou: the OU that an edition is of, with what lies below it; empty for the whole bill.
@@ -228,6 +231,8 @@ class DigestFigures:
     notes: tuple[str, ...]
     restated: tuple[Restatement, ...] = ()
     late: Late | None = None
+    age: Age | None = None
+    this_year: int | None = None
     ou: str = ""
     card: Scorecard | None = None
     news: tuple[Episode, ...] = ()
@@ -249,6 +254,15 @@ class DigestFigures:
     def against(self) -> Against | None:
         """The day that headlines compare with: the same weekday last week, else the day before, else none."""
         return next((a for a in (self.last_week, self.day_before) if a.total is not None), None)
+
+    @property
+    def age_sentence(self) -> str:
+        """How old the archive's data are; empty where they are current, or where that is not known."""
+        return self.age.sentence if self.age else ""
+
+    def short_day(self, day: date, *, weekday: bool = True) -> str:
+        """A day as its reader needs it: with its year where that is not theirs."""
+        return short_day(day, weekday=weekday, this_year=self.this_year)
 
 
 @dataclass(frozen=True)
@@ -288,6 +302,8 @@ def digest_figures(
     notes: Iterable[str] = (),
     restated: Iterable[Restatement] = (),
     late: Late | None = None,
+    age: Age | None = None,
+    this_year: int | None = None,
     top: int = TOP,
     ou: str = "",
     card: Scorecard | None = None,
@@ -315,6 +331,8 @@ def digest_figures(
         notes: sentences to put under the headline.
         restated: days whose mailed total has changed since.
         late: the day whose bill has not arrived, where this one is shown in its place.
+        age: how old the archive's data are.
+        this_year: the reader's year; without it, no date in a label has its year.
         top: OUs and services to name.
         ou: the path of the OU to make an edition of. One that has no rows is an edition of zeros that says so.
         card: the day's scorecard, of the whole. One that is not of these figures is left out, and a note says so.
@@ -397,6 +415,8 @@ def digest_figures(
         notes=tuple(notes),
         restated=tuple(restated),
         late=late,
+        age=age,
+        this_year=this_year,
         ou=ou,
         card=card,
         news=tuple(news) if card else (),

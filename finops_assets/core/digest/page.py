@@ -21,7 +21,6 @@ from finops_assets.core.digest.figures import (
     DigestFigures,
     Line,
     Mover,
-    OwnCost,
     Ranking,
     basis_words,
     scheduled_lines,
@@ -138,7 +137,7 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
     through = figures.data_through
     return {
         "day": f"{short_day(figures.day)} {figures.day.year}",
-        "day_short": short_day(figures.day),
+        "day_short": figures.short_day(figures.day),
         "revision": revision,
         "total": money(figures.total),
         "currency": currency,
@@ -150,23 +149,24 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "matters": matters(figures),
         "headline": headline(figures),
         "late": late_words(figures),
+        "age": "" if figures.late else figures.age_sentence,
         "notes": [tidy(note, 600) for note in (*filter(None, [dashboard]), *figures.notes)],
-        "restated": [_restated_row(restated) for restated in figures.restated],
+        "restated": [_restated_row(figures, restated) for restated in figures.restated],
         "covered": _covered_words(figures),
         "cards": [*(_day_card(figures, a) for a in days_compared), _month_card(figures)],
         "chart_words": _chart_words(figures),
-        "compared": [(short_day(a.day), a.words) for a in _columns_of(figures)],
-        "no_data": " and ".join(short_day(a.day) for a in days_compared if not a.has_rows),
+        "compared": [(figures.short_day(a.day), a.words) for a in _columns_of(figures)],
+        "no_data": " and ".join(figures.short_day(a.day) for a in days_compared if not a.has_rows),
         "ous": _table(figures, figures.ous, colours),
         "services": _table(figures, figures.services, {}),
         "all": _row(figures, Line("All", figures.total, figures.last_week.total, figures.day_before.total), ""),
-        "movers_against": f"{short_day(against.day)}, {against.words}" if against else "",
+        "movers_against": f"{figures.short_day(against.day)}, {against.words}" if against else "",
         "movers": [
             ("Rose most", _mover_rows(figures, figures.movers_up)),
             ("Fell most", _mover_rows(figures, figures.movers_down)),
         ],
         **card_view(figures),
-        "own_cost": _own_cost_words(figures.own_cost),
+        "own_cost": _own_cost_words(figures),
         "left_open": [tidy(sentence, 300) for sentence in figures.left_open],
         "scheduled_note": scheduled_note(figures),
         "scheduled": [(words, money(cost)) for words, cost in scheduled_lines(facts)],
@@ -194,18 +194,19 @@ def _covered_words(figures: DigestFigures) -> str:
     if covered is None:
         return ""
     earlier = "1 earlier day" if covered.days == 1 else f"{covered.days} earlier days"
-    words = f"This mail also covers {earlier}, {stretch_words(covered.first, covered.last)} {covered.last.year}"
+    words = f"This mail also covers {earlier}, {stretch_words(covered.first, covered.last, 0)}"
     if covered.total is not None:
         words += f": {money(covered.total, tidy(figures.currency))} ({basis_words(figures.cost_basis)}) in total"
     return f"{words}. No other mail is sent for them."
 
 
-def _own_cost_words(own: OwnCost | None) -> str:
+def _own_cost_words(figures: DigestFigures) -> str:
+    own = figures.own_cost
     if own is None:
         return ""
     lines = "; ".join(f"{tidy(words)}: {_small(usd)}" for words, usd in own.lines)
     how = f" ({tidy(own.how, 300)})" if own.how else ""
-    return f"{_small(own.total)} USD on {short_day(own.day)}{f': {lines}' if lines else ''}{how}"
+    return f"{_small(own.total)} USD on {figures.short_day(own.day)}{f': {lines}' if lines else ''}{how}"
 
 
 def _small(usd: Decimal) -> str:
@@ -213,9 +214,9 @@ def _small(usd: Decimal) -> str:
     return money(usd) if usd >= 1 or not usd else f"{usd:.4f}" if usd >= Decimal("0.0001") else "<0.0001"
 
 
-def _restated_row(restated: Restatement) -> dict[str, str]:
+def _restated_row(figures: DigestFigures, restated: Restatement) -> dict[str, str]:
     moved = _change(restated.new, restated.old)
-    return {**moved, "day": short_day(restated.day), "old": money(restated.old), "new": money(restated.new)}
+    return {**moved, "day": figures.short_day(restated.day), "old": money(restated.old), "new": money(restated.new)}
 
 
 def _change(now: Decimal, before: Decimal | None) -> dict[str, str] | None:
@@ -234,9 +235,9 @@ def _change(now: Decimal, before: Decimal | None) -> dict[str, str] | None:
 
 
 def _day_card(figures: DigestFigures, against: Against) -> dict[str, Any]:
-    label = f"{short_day(against.day)}, {against.words}"
+    label = f"{figures.short_day(against.day)}, {against.words}"
     if against.total is None:
-        return _card(label, "no data", [f"for {short_day(against.day)}"])
+        return _card(label, "no data", [f"for {figures.short_day(against.day)}"])
     moved = _change(figures.total, against.total)
     details = [f"{moved['amount']} on {money(against.total)}"]
     if against.facts and (figures.facts.scheduled or against.facts.scheduled):
@@ -246,16 +247,20 @@ def _day_card(figures: DigestFigures, against: Against) -> dict[str, Any]:
 
 def _month_card(figures: DigestFigures) -> dict[str, Any]:
     month, score = figures.month, figures.score
-    details = [f"without {days_words(month.missing)}: no data"] if month.missing else []
+    details = [f"without {days_words(month.missing, figures.this_year)}: no data"] if month.missing else []
     if score and score.budget is not None:
         of = "" if score.budget <= 0 else f"{month.total / score.budget * 100:.0f} % "
         details.append(f"{of}of budget {money(score.budget)}")
     if score and score.p50 is not None:
         details.append(f"{money(score.p50)} expected")
     if month.before is not None:
-        same_days = stretch_words(month.before_first, month.before_first + (month.last - month.first))
+        same_days = stretch_words(
+            month.before_first, month.before_first + (month.last - month.first), figures.this_year
+        )
         details.append(f"{percent_words(month.total, month.before)} on {same_days} ({money(month.before)})")
-    return _card(f"Month to date, {stretch_words(month.first, month.last)}", money(month.total), details)
+    return _card(
+        f"Month to date, {stretch_words(month.first, month.last, figures.this_year)}", money(month.total), details
+    )
 
 
 def _card(label: str, big: str, details: Sequence[str], arrow: str = "", tone: str = "flat") -> dict[str, Any]:
@@ -268,10 +273,12 @@ def _chart_words(figures: DigestFigures) -> str:
     low, high = min(totals, key=totals.get), max(totals, key=totals.get)
     first = min(totals)
     mean = sum(totals.values(), Decimal()) / len(totals)
+    days = stretch_words(first, figures.day, figures.this_year)
     return (
-        f"Chart: daily cost by OU, {stretch_words(first, figures.day)}, in {tidy(figures.currency)}. "
-        f"{short_day(figures.day)}: {money(figures.total)}. Highest {short_day(high)}: {money(totals[high])}. "
-        f"Lowest {short_day(low)}: {money(totals[low])}. Average of {len(totals)} days: {money(mean)}."
+        f"Chart: daily cost by OU, {days}, in {tidy(figures.currency)}. "
+        f"{figures.short_day(figures.day)}: {money(figures.total)}. "
+        f"Highest {figures.short_day(high)}: {money(totals[high])}. "
+        f"Lowest {figures.short_day(low)}: {money(totals[low])}. Average of {len(totals)} days: {money(mean)}."
     )
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.anomalies import CLOSED, DRIFT, DROP, GROWING, NEW, OPEN, PLANNED, RISE, VANISHED, WITHDRAWN
 from finops_assets.core.budgets import AMBER, NONE, RED, SHAPES
-from finops_assets.core.charts import short_day
 from finops_assets.core.digest.figures import DigestFigures, Mover
 from finops_assets.core.digest.words import headline, percent_words, stretch_words, tidy
 from finops_assets.core.drivers import EFFECTS
@@ -76,7 +75,7 @@ def _passing(figures: DigestFigures, score: Score) -> str:
     if score.budget is None:
         return tidy(score.reason, 200)
     currency = tidy(figures.currency)
-    on = f" on {short_day(score.passed)}" if score.passed else ""
+    on = f" on {figures.short_day(score.passed)}" if score.passed else ""
     share = "" if score.share is None else f" ({share_words(score.share)} of it)"
     expected = "" if score.p50 is None else f"{money(score.p50, currency)} expected by the month's end"
     if score.month_to_date > score.budget:
@@ -96,7 +95,7 @@ def _anomaly_words(figures: DigestFigures) -> str:
     words = (
         f"{begun}: {what(first, figures.names)} {kind}, {money(first.actual, currency)} instead of "
         f"{money(first.expected)} on "
-        f"{stretch_words(first.first, first.last)} ({change(first.impact, currency)})"
+        f"{stretch_words(first.first, first.last, figures.this_year)} ({change(first.impact, currency)})"
     )
     others = found[1:]
     if not others:
@@ -244,7 +243,7 @@ def _when(score: Score, figures: DigestFigures) -> str:
         return tidy(score.reason, 200)
     if score.passed is None:
         return "may be passed" if score.p90 is not None and score.p90 > (score.budget or 0) else ""
-    return f"{'passed' if score.passed <= figures.day else 'passes its budget'} on {short_day(score.passed)}"
+    return f"{'passed' if score.passed <= figures.day else 'passes its budget'} on {figures.short_day(score.passed)}"
 
 
 def _light(score: Score) -> dict[str, str]:
@@ -295,7 +294,7 @@ def month_words(figures: DigestFigures) -> str:
     """The chart of the month for those who do not see it."""
     score, currency = figures.score, tidy(figures.currency)
     month = MONTHS[figures.day.month - 1]
-    words = f"Chart: {month} against budget and forecast. To {short_day(figures.day)}: "
+    words = f"Chart: {month} against budget and forecast. To {figures.short_day(figures.day)}: "
     words += money(score.month_to_date, currency)
     words += "" if score.budget is None else f" of a budget of {money(score.budget)}"
     if score.p50 is not None:
@@ -321,13 +320,13 @@ def _anomalies_view(figures: DigestFigures) -> dict[str, Any]:
     shown, others = all_[:ANOMALIES_SHOWN], [episode for episode, _ in all_[ANOMALIES_SHOWN:]]
     impact = change(sum((episode.impact for episode in others), Decimal()), tidy(figures.currency))
     return {
-        "anomalies": [_anomaly_row(episode, news, figures.names) for episode, news in shown],
+        "anomalies": [_anomaly_row(figures, episode, news) for episode, news in shown],
         "anomalies_others": f"and {len(others)} more, {impact} together" if others else "",
     }
 
 
-def _anomaly_row(episode: Episode, news: bool, names: Mapping[str, str]) -> dict[str, str]:
-    days = stretch_words(episode.first, episode.last)
+def _anomaly_row(figures: DigestFigures, episode: Episode, news: bool) -> dict[str, str]:
+    days, names = stretch_words(episode.first, episode.last, figures.this_year), figures.names
     state = {
         OPEN: "New" if news else "Open",
         GROWING: "Growing" if news else "Open",
