@@ -108,11 +108,13 @@ def content_hash(rows: pa.Table) -> str:
     4. every `dailycost`, as little-endian IEEE 754 doubles of 8 bytes.
 
     Args:
-        rows: at least one, in the OU_BREAKDOWN schema, without nulls.
+        rows: in the OU_BREAKDOWN schema, without nulls. Of none, there is only the first part.
     """
     import pyarrow.compute as pc
 
     sha256 = hashlib.sha256(rows.num_rows.to_bytes(8, "little"))
+    if not rows.num_rows:
+        return sha256.hexdigest()
     for name in TEXT_COLUMNS:
         column = rows.column(name).combine_chunks()
         sha256.update(_values(pc.binary_length(column), 4))
@@ -201,6 +203,11 @@ def damaged(day: date, fault: str) -> DamagedError:
     return DamagedError(fault, where=day_path(day), fix=f"Run `finops run --date {day}`.")
 
 
+def is_empty_day(footer: Mapping[str, str]) -> bool:
+    """Whether the bill had no line on the day, by what the day's object says of itself."""
+    return footer.get("source_lines") == "0" and not Decimal(footer["total"])
+
+
 def _footer(schema: pa.Schema, day: date) -> dict[str, str]:
     entries = schema.metadata or {}
     try:
@@ -227,8 +234,10 @@ def _fault(rows: pa.Table, footer: Mapping[str, str], day: date) -> str:
         return f"is of {footer['day']}"
     if not rows.schema.equals(OU_BREAKDOWN):
         return f"has the columns {', '.join(f'{f.name} {f.type}' for f in rows.schema)}"
-    if not rows.num_rows or rows.num_rows != int(footer["rows"]):
+    if rows.num_rows != int(footer["rows"]):
         return f"has {rows.num_rows:,} rows, and says {int(footer['rows']):,}"
+    if not rows.num_rows:
+        return "" if is_empty_day(footer) else "has no row, and does not say that the bill has none"
     try:
         rows.validate(full=True)  # text that is no UTF-8 would raise where it is first shown
     except pa.ArrowInvalid as error:
