@@ -108,6 +108,7 @@ def daily_cost_spec(
                     "type": "quantitative",
                     "stack": "zero",
                     "title": None,
+                    "scale": _cost_scale(bars),
                     "axis": _cost_axis(bars),
                 },
                 "order": {"field": "rank", "type": "quantitative"},
@@ -334,6 +335,11 @@ def _cost_axis(bars: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _cost_scale(bars: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of costs that are all 0, one that has 0 at the bottom: Vega would put it in the middle."""
+    return {} if any(bar["cost"] for bar in bars) else {"domain": [0, 1]}
+
+
 def _axis_format(bars: Sequence[Mapping[str, Any]]) -> str:
     largest = max((abs(bar["cost"]) for bar in bars), default=0)
     if largest >= 10_000:
@@ -423,6 +429,9 @@ def month_spec(
         "field": "cost",
         "type": "quantitative",
         "title": None,
+        "scale": _cost_scale(
+            [*bars, *({"cost": float(cost)} for cost in (score.budget, score.p50, score.p90) if cost)]
+        ),
         "axis": _cost_axis([*bars, {"cost": budget or 0.0}]),
     }
     layers: list[dict[str, Any]] = [

@@ -22,7 +22,7 @@ from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.money import money
 from finops_assets.core.outbox import UNMAILED
 from finops_assets.core.own_cost import own_cost
-from finops_assets.core.pipeline import account_names, in_words, put_if_other
+from finops_assets.core.pipeline import account_names, comparable, in_unit_of_costs, in_words, put_if_other
 from finops_assets.core.ports import Archive, Delivery, PublishedDay
 from finops_assets.core.restatements import Restatement
 from finops_assets.core.schemas import day_path
@@ -442,13 +442,15 @@ class Morning:
         shown = [d for d in archived if (day - d).days < digest.CHART_DAYS or d >= day.replace(day=1)]
         month_before = (day.replace(day=1) - timedelta(days=1)).replace(day=1)
         facts = {d: self._described(d) for d in archived if d >= min(month_before, shown[0])}
-        other = [d for d, f in facts.items() if (f.currency, f.cost_basis) != (there.currency, there.cost_basis)]
+        there = in_unit_of_costs(there, facts.values())
+        other = [d for d, f in facts.items() if not comparable(f, there)]
         notes = [f"{in_words(other)} archived in another currency or cost basis: not compared."] if other else []
         facts = {d: f for d, f in facts.items() if d not in other}
         if awaited := sorted(set(covers).difference(archived)):
             notes.append(f"Not archived yet: {in_words(awaited)}. This mail speaks for it; no other one is sent.")
         covered = self._covered(sorted(set(covers).intersection(archived)))
-        rows = self._archive.read([d for d in shown if d not in other])
+        shown = [d for d in shown if d not in other]
+        rows = self._archive.read(shown)
         today, age = now.date(), self.age(now)
         settled = (self._journal or Journal(self._archive)).settled()
         card, before = read_scorecard(self._archive, there), self._mailed_before(there)
@@ -472,18 +474,18 @@ class Morning:
         }
 
         def of(ou: str) -> DigestFigures:
-            moves = self._edition_moves(ou, rows, now) if ou else self.moves(now, archived=facts)
+            moves = self._edition_moves(ou, rows, shown, now) if ou else self.moves(now, archived=facts)
             told = [m for m in moves if m.exceeds(self._thresholds.tell_percent, self._thresholds.amount)]
             return digest.digest_figures(rows, day, ou=ou, restated=told, **about)
 
         return of
 
-    def _edition_moves(self, ou: str, rows: pa.Table, now: datetime) -> list[Restatement]:
+    def _edition_moves(self, ou: str, rows: pa.Table, shown: Sequence[date], now: datetime) -> list[Restatement]:
         """Days whose subtotal is another than the readers of an OU's edition last heard, of those that are shown."""
         from finops_assets.core.digest.edition import subtotals
 
         told, oldest = self._outbox.told(ou), first_open_day(now.date())
-        sums = subtotals(rows, ou)
+        sums = subtotals(rows, ou, shown)
         return [
             Restatement(day, told[day], sums[day])
             for day in sorted(told.keys() & sums.keys())
@@ -533,6 +535,7 @@ def _facts(day: PublishedDay, settled: str) -> DayFacts:
         total=day.total,
         scheduled=Decimal(said["scheduled"]),
         settlement=settled,
+        empty=not day.rows,
         by_category={name: Decimal(total) for name, total in json.loads(said["by_category"]).items()},
         left_out=tuple(
             f"{lines} line(s), {money(Decimal(total), day.currency)}: {reason}"

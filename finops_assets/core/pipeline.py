@@ -9,7 +9,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -303,6 +303,7 @@ def comparable_rows(
     """The archived rows up to a day (the newest by default), at most so many days; the days; and that day.
 
     Days that are not archived, or that are in another currency or on another cost basis than the newest, are not there.
+    A day without rows has no amount in any currency: it is there, at 0, whatever its object says of it.
 
     Raises:
         ArchiveError: nothing is archived up to that day.
@@ -313,10 +314,31 @@ def comparable_rows(
         raise ArchiveError("nothing is archived", where=day_path(day) if day else "", fix="Run a day: `finops run`.")
     span = [found for found in there if (newest.day - found).days < days]
     with ThreadPoolExecutor(WRITERS) as readers:
-        described = list(readers.map(archive.describe, span))
-    unit = newest.currency, newest.cost_basis
-    same = {found.day: found for found in described if found and (found.currency, found.cost_basis) == unit}
+        described = [found for found in readers.map(archive.describe, span) if found]
+    newest = in_unit_of_costs(newest, described)
+    same = {found.day: found for found in described if comparable(found, newest)}
     return archive.read(list(same)), same, newest
+
+
+def in_unit_of_costs(day: PublishedDay, days: Iterable[PublishedDay]) -> PublishedDay:
+    """The day; one without rows takes currency and cost basis from the newest of these days that has rows."""
+    if day.rows:
+        return day
+    with_rows = max((other for other in days if other.rows and other.day <= day.day), key=_of_day, default=day)
+    return replace(day, currency=with_rows.currency, cost_basis=with_rows.cost_basis)
+
+
+def _of_day(day: PublishedDay) -> date:
+    return day.day
+
+
+def comparable(day: PublishedDay, other: PublishedDay) -> bool:
+    """Whether the amounts of two days are in the same currency and on the same cost basis, or one has no amounts."""
+    return not day.rows or not other.rows or _unit(day) == _unit(other)
+
+
+def _unit(day: PublishedDay) -> tuple[str, str]:
+    return day.currency, day.cost_basis
 
 
 def costs_by_ou(rows: pa.Table, days: Iterable[date]) -> dict[str, dict[date, Decimal]]:

@@ -20,7 +20,7 @@ from finops_assets.core.forecast import HISTORY as FORECAST_HISTORY
 from finops_assets.core.forecast import forecasts_by_day
 from finops_assets.core.money import money
 from finops_assets.core.notes import read_note
-from finops_assets.core.ous import lineage
+from finops_assets.core.ous import ALL, lineage
 from finops_assets.core.pipeline import (
     WRITERS,
     account_names,
@@ -279,10 +279,11 @@ class Scoring:
         findings: Findings,
     ) -> dict[date, Scorecard]:
         costs = costs_by_ou(rows, span)
-        rolled = rolled_up(costs)
+        # The whole is there on every day: of days without any row, it cost nothing.
+        rolled = {ALL: dict.fromkeys(span, Decimal()), **rolled_up(costs)}
         settled = self._journal.settled()
         cards = {}
-        since = {ou: min((day for day, cost in of.items() if cost), default=None) for ou, of in rolled.items()}
+        since = _first_days(rows)
         expected = forecasts_by_day(rolled, days)
         for day in days:
             lines = month_lines(
@@ -297,7 +298,7 @@ class Scoring:
                 scores=tuple(
                     _score(line, rolled, costs, day, findings, episodes, settled(day))
                     for line in lines
-                    if line.budget is not None or ((first := since.get(line.ou)) and first <= day)
+                    if line.ou == ALL or line.budget is not None or since.get(line.ou, date.max) <= day
                 ),
                 episodes=episodes,
                 error=whole.error,
@@ -366,6 +367,15 @@ def _by_key(rows: pa.Table) -> dict[Key, dict[date, Decimal]]:
         of_key = costs.setdefault((ou or "", service or "", account or ""), {})
         of_key[day] = of_key.get(day, Decimal()) + cost
     return costs
+
+
+def _first_days(rows: pa.Table) -> dict[str, date]:
+    """The first day on which each OU, or one below it, has a row, whatever the row costs."""
+    since: dict[str, date] = {}
+    for row in rows.group_by("ou").aggregate([("billingdate", "min")]).to_pylist():
+        for ou in lineage(row["ou"]):
+            since[ou] = min(row["billingdate_min"], since.get(ou, date.max))
+    return since
 
 
 def _picture(card: Scorecard, rows: pa.Table) -> dict[str, Any]:

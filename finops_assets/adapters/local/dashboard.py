@@ -82,8 +82,10 @@ class DashboardPage:
                 "there is nothing to show, no day is archived", where=self._location, fix="Run a day: `finops run`."
             )
         archived = {day: self._describe(day) for day in days}
-        currency = _the_one("currency", {day: found.currency for day, found in archived.items()})
-        cost_basis = _the_one("cost basis", {day: found.cost_basis for day, found in archived.items()})
+        # A day without rows adds nothing up: what its object says of currency and cost basis does not matter.
+        with_rows = {day: found for day, found in archived.items() if found.rows} or {days[-1]: archived[days[-1]]}
+        currency = _the_one("currency", {day: found.currency for day, found in with_rows.items()})
+        cost_basis = _the_one("cost basis", {day: found.cost_basis for day, found in with_rows.items()})
         rows = self._archive.read(days)
         now = self._clock()
         data = dashboard_data(

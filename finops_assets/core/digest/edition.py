@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -24,20 +24,20 @@ def subtree(rows: pa.Table, ou: str) -> pa.Table:
     return rows.filter(pc.or_(pc.equal(rows["ou"], ou), pc.starts_with(rows["ou"], pattern=f"{ou}/")))
 
 
-def subtotals(rows: pa.Table, ou: str) -> dict[date, Decimal]:
-    """The OU's exact cost on each day that has rows of anybody; rows as `digest_figures` takes them."""
+def subtotals(rows: pa.Table, ou: str, days: Iterable[date]) -> dict[date, Decimal]:
+    """The OU's exact cost on each of these days, of rows as `digest_figures` takes them."""
     sums = subtree(rows, ou).group_by("billingdate").aggregate([("cost", "sum")])
     found = dict(zip(sums["billingdate"].to_pylist(), sums["cost_sum"].to_pylist(), strict=True))
-    return {day: found.get(day, Decimal()) for day in sorted(rows["billingdate"].unique().to_pylist())}
+    return {day: found.get(day, Decimal()) for day in sorted(days)}
 
 
 def facts(rows: pa.Table, whole: Mapping[date, DayFacts], there: Collection[date]) -> dict[date, DayFacts]:
-    """The facts of each day that has rows: the subtotal, and the settlement, which is the whole bill's.
+    """The facts of each of these days: the subtotal, and the settlement, which is the whole bill's.
 
     Args:
         rows: the OU's.
         whole: the facts of whole days.
-        there: days that have rows of anybody.
+        there: days that have rows of anybody, or are archived without any.
     """
     sums = rows.group_by("billingdate").aggregate([("cost", "sum")])
     found = dict(zip(sums["billingdate"].to_pylist(), sums["cost_sum"].to_pylist(), strict=True))

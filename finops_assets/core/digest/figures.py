@@ -67,6 +67,7 @@ class DayFacts:
         settlement: `provisional`, `stable` or `closed`.
         by_category: charge category -> exact cost; sums to the total; empty where the bill has no categories.
         left_out: a sentence for each setting that leaves lines out, with their number and amount.
+        empty: the day is archived and has no rows: the bill has no charges on it.
     """
 
     total: Decimal
@@ -74,6 +75,7 @@ class DayFacts:
     settlement: str = "provisional"
     by_category: Mapping[str, Decimal] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    empty: bool = False
 
     @property
     def usage(self) -> Decimal:
@@ -322,7 +324,7 @@ def digest_figures(
             it, best 35 of them and at least from the 1st of the month; later days are ignored.
         day: the digest's day (UTC).
         days: facts of the day, and of as many days before it as are known; a day that has facts but no rows counts in
-            totals and month to date.
+            totals and month to date, and one that is `empty` is compared with too: it cost nothing.
         names: account id -> name.
         archive_path: where the day's object is; its place in the archive by default.
         links: label -> URL or path, e.g. of the dashboard.
@@ -341,7 +343,8 @@ def digest_figures(
         own_cost: what the platform itself cost; not shown in editions.
 
     Raises:
-        ArchiveError: the day has no rows or no facts, or rows and facts of a day differ by half a cent or more.
+        ArchiveError: the day has no rows and is not empty, or has no facts; or rows and facts of a day differ by half a
+            cent or more.
     """
     import pyarrow.compute as pc
 
@@ -350,6 +353,7 @@ def digest_figures(
 
     rows = _prepared(rows)
     there = {d for d in rows["billingdate"].unique().to_pylist() if d <= day}
+    there |= {d for d, facts in days.items() if facts.empty and d <= day}
     if day not in there or day not in days:
         raise ArchiveError(
             "there are no rows to make a digest of" if day not in there else "the archive says nothing of the day",

@@ -267,7 +267,7 @@ def _against_words(figures: DigestFigures, score: Score) -> dict[str, str] | Non
     return {
         "percent": percent_words(score.cost, before),
         "arrow": "" if abs(delta) < CENT / 2 else "▲" if delta > 0 else "▼",
-        "tone": "flat" if abs(delta) < abs(before) / 20 else "up" if delta > 0 else "down",
+        "tone": "flat" if abs(delta) < max(abs(before) / 20, CENT / 2) else "up" if delta > 0 else "down",
     }
 
 

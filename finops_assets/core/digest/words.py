@@ -72,6 +72,8 @@ def headline(figures: DigestFigures) -> str:
         if causes and abs(causes[0].delta) >= LEVEL * against.total:
             sentence += f"; the largest single move is {_cause_words(figures, causes[0])}"
         return sentence + "."
+    if not delta:
+        return f"Unchanged: {money(figures.total, currency)}, as {on}."
     sentence = f"{change(delta, currency)} {on}"
     if against.total > 0:
         moved = percent_words(figures.total, against.total).lstrip("+-")
