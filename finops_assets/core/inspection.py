@@ -274,7 +274,7 @@ class Inspector:
         """
         yesterday = now.date() - timedelta(days=1)
         written = self._archive.written()
-        bill = self._bill_of(days, yesterday)
+        bill = self._bill_of(days, yesterday, written)
         expected = list(days) if days is not None else expected_days(bill.covered, written, self._first_day, yesterday)
         there = [day for day in written if days is None or day in set(days)]
         described, damaged = described_days(self._archive, there, prove=True)
@@ -305,7 +305,7 @@ class Inspector:
             coverage=None if days else self._coverage(bill.totals, as_archived, facts, bill.glance, yesterday),
         )
 
-    def _bill_of(self, days: Sequence[date] | None, yesterday: date) -> _OfBill:
+    def _bill_of(self, days: Sequence[date] | None, yesterday: date, written: Collection[date]) -> _OfBill:
         """What the bill says of the days, which it has, and why it cannot be read where it cannot."""
         try:
             glance = self._warehouse.glance()
@@ -319,7 +319,8 @@ class Inspector:
             if days is not None and set(days) <= prints.keys():
                 return _OfBill(prints, prints.keys(), glance=glance)
             totals = bill_totals(self._warehouse.control_totals())
-            wanted = days or days_between(min((first, *totals.days)), last)
+            begins = min((day for day in totals.days if first <= day <= last), default=None)
+            wanted = days or sorted({*written, *(days_between(begins, last) if begins else ())})
             covered = self._has(totals, glance, yesterday, wanted)
             if accounts is not None:
                 empty = {d: EMPTY for d in wanted if first <= d <= last and totals.is_empty(d, yesterday)}
