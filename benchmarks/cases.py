@@ -1,6 +1,6 @@
 """What is measured, each in a process of its own: ours, the floors under it, and the plain way beside it.
 
-Run as `python -m benchmarks.cases NAME ARGUMENTS`; prints seconds, peak memory and notes as JSON.
+Run as `python -m benchmarks.cases NAME ARGUMENTS`; prints seconds, CPU seconds, peak memory and notes as JSON.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def _import_engines() -> None:
 
 @contextmanager
 def _timed(result: dict) -> Any:
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     yield
-    result["seconds"] = time.perf_counter() - started
+    result["seconds"], result["cpu_seconds"] = time.perf_counter() - started, time.process_time() - cpu
 
 
 def ours(folder: str) -> dict:
@@ -106,6 +106,35 @@ def work(folder: str) -> dict:
             morning = Morning(platform.archive, platform.outbox, "[FinOps]", platform.links, drawing)
             morning.send(DAYS, datetime.now(UTC))
         result["total"] = str(sum(p.total for p in done.published.values()))
+    return result
+
+
+def control_totals(folder: str) -> dict:
+    """The control totals of the whole bill, as a refresh takes them: the bill is open, as a sensor's or a run's is."""
+    _import_engines()
+    result: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as home:
+        warehouse = _platform(folder, home).warehouse
+        started = time.perf_counter()
+        warehouse.describe()
+        result["opening_seconds"] = time.perf_counter() - started
+        with _timed(result):
+            totals = warehouse.control_totals()
+        result["total"], result["lines"] = str(sum(t.total for t in totals)), sum(t.lines for t in totals)
+    return result
+
+
+def reading(folder: str) -> dict:
+    """What the backfill reads of the bill: each day's own total, then the breakdown's rows, thrown away."""
+    _import_engines()
+    result: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as home:
+        platform = _platform(folder, home)
+        accounts = platform.accounts.load().table
+        with _timed(result):
+            days = platform.warehouse.source_days(DAYS[0], DAYS[-1])
+            result["rows"] = sum(b.num_rows for b in platform.warehouse.breakdown(DAYS[0], DAYS[-1], accounts))
+        result["total"] = str(sum(day.total for day in days.values()))
     return result
 
 
@@ -188,12 +217,13 @@ def pandas_pipeline(folder: str, columns: str = "all") -> dict:
     return result
 
 
-CASES = {f.__name__: f for f in (ours, work, duckdb_query, dagster_recording, pandas_pipeline)}
+CASES = {f.__name__: f for f in (ours, work, reading, control_totals, duckdb_query, dagster_recording, pandas_pipeline)}
 
 
 def main() -> None:
     name, *arguments = sys.argv[1:]
     result = CASES[name](*arguments)
+    result["process_cpu_seconds"] = time.process_time()
     result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(result))
 

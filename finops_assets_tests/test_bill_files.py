@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import threading
+import zipfile
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -31,8 +35,10 @@ from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 from finops_assets.core.accounts import Membership
 from finops_assets.core.bill import Rules
 from finops_assets.core.errors import BillError
+from finops_assets.core.ports import PassedOver
 from finops_assets.settings import WarehouseSettings
 
+FILE = "focus-00001.snappy.parquet"
 OCTOBER = at(DAY + timedelta(days=30))
 
 
@@ -185,7 +191,14 @@ def test_two_exports_in_one_folder_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        ({"dataFiles": ["s3://b/focus/data/BILLING_PERIOD=2025-09/gone.parquet"]}, "1 data file.* first s3://b.*gone"),
+        (
+            {"dataFiles": [f"s3://b/focus/data/BILLING_PERIOD=2025-09/{name}" for name in ("gone.parquet", FILE)]},
+            "1 data file.* of 2025-09 that are not there, first s3://b.*gone",
+        ),
+        (
+            {"dataFiles": ["s3://b/focus/data/BILLING_PERIOD=2025-09/gone.parquet"]},
+            "the 1 data file.* of 2025-09, and none of them is there, first s3://b.*gone",
+        ),
         ({"dataFiles": []}, "names no data files"),
         ({"columns": []}, "names no data files"),
         ({"dataFiles": [{"name": "x"}]}, "is not a manifest that can be read"),
@@ -199,6 +212,172 @@ def test_a_manifest_that_does_not_fit_is_refused(tmp_path: Path, manifest: objec
     write_json(file, manifest)
     with pytest.raises(BillError, match=f"{file}: .*{message}.* again"):
         find_bill(str(tmp_path))
+
+
+def two_months(root: Path) -> Path:
+    """A Data Export of September and October."""
+    write_data_export(root, [line(1)])
+    return write_data_export(root, [line(2, start=OCTOBER)], period="2025-10")
+
+
+def legacy_for_athena(root: Path) -> Path:
+    """The manifest of September in a legacy CUR for Athena, whose data are elsewhere."""
+    write_rows(root / "hourly/year=2025/month=10/hourly-00001.snappy.parquet", rows_of([line(2)], "focus"))
+    name = "cur/hourly/hourly/year=2025/month=9/hourly-00001.snappy.parquet"
+    write_json(root / "20250901-20251001" / "hourly-Manifest.json", {"reportKeys": [name]})
+    return root
+
+
+def without(make: Callable[[Path], Path], *names: str) -> Callable[[Path], Path]:
+    """A bill that lacks the files, or all of a folder."""
+
+    def spoil(root: Path) -> Path:
+        make(root)
+        for name in names:
+            shutil.rmtree(root / name) if (root / name).is_dir() else (root / name).unlink()
+        return root
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        without(two_months, "data/BILLING_PERIOD=2025-09"),
+        without(two_months, f"data/BILLING_PERIOD=2025-09/{FILE}"),
+        without(two_months, "data"),
+        without(lambda root: write_data_export(root, [line(1)], version="20250911T060000Z-a"), "data"),
+        without(lambda root: write_legacy(root, "new", 7, current=True), "20250901-20251001/new/hourly-00001.csv.gz"),
+        legacy_for_athena,
+    ],
+    ids=["no folder", "empty folder", "no month", "versions", "legacy CUR", "legacy CUR for Athena"],
+)
+def test_a_month_of_which_nothing_but_the_manifest_is_there_is_refused(
+    tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
+    """A copy without a month's files is not the bill: the month and the manifest are named, in every layout."""
+    with pytest.raises(BillError, match=r"names the 1 data file.* of 2025-09, and none of them is there") as refused:
+        find_bill(str(make(tmp_path / "focus")))
+    assert refused.value.where.endswith("anifest.json")
+    assert re.search("2025-?09", refused.value.where)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        without(two_months, "data/BILLING_PERIOD=2025-09", "metadata/BILLING_PERIOD=2025-09"),
+        without(two_months, "data/BILLING_PERIOD=2025-09", "metadata"),
+    ],
+    ids=["with its manifest", "no manifest at all"],
+)
+def test_a_month_that_was_removed_with_its_manifest_is_not_asked_for(
+    tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
+    """Whoever keeps a part of the bill removes months whole; nothing is said of them."""
+    assert open_bill(make(tmp_path / "focus")).coverage() == [OCTOBER.date()]
+
+
+def test_a_month_whose_manifest_names_nothing_and_has_nothing_is_empty(tmp_path: Path) -> None:
+    """A month that has just begun has no charges yet."""
+    two_months(tmp_path)
+    write_json(tmp_path / "metadata" / "BILLING_PERIOD=2025-11" / "focus-Manifest.json", {"dataFiles": []})
+    assert open_bill(tmp_path).coverage() == [DAY, OCTOBER.date()]
+
+
+def test_redshifts_list_is_no_manifest_of_the_bill(tmp_path: Path) -> None:
+    """A legacy CUR for Redshift has another list of the same files, newer than the manifest: it does not count."""
+    write_legacy(tmp_path, "new", 7, current=True)
+    entries = {"entries": [{"url": "s3://b/cur/hourly/20250901-20251001/new/hourly-00001.csv.gz", "mandatory": True}]}
+    write_json(tmp_path / "20250901-20251001" / "hourly-RedshiftManifest.json", entries)
+    assert source_day(tmp_path).total == 7
+
+
+def zipped_month(root: Path) -> Path:
+    """September of a legacy CUR as AWS packs it for spreadsheets."""
+    write_rows(root / "hourly-00001.csv", rows_of([line(7)], "cur"))
+    folder = root / "20250901-20251001" / "new"
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / "hourly-00001.csv.zip", "w") as packed:
+        packed.write(root / "hourly-00001.csv", "hourly-00001.csv")
+    (root / "hourly-00001.csv").unlink()
+    name = "cur/hourly/20250901-20251001/new/hourly-00001.csv.zip"
+    write_json(root / "20250901-20251001" / "hourly-Manifest.json", {"reportKeys": [name]})
+    return root
+
+
+def test_a_month_that_is_packed_is_refused_until_it_is_unpacked(tmp_path: Path) -> None:
+    """The file that cannot be read is named; unpacked where it lies, it is the file that the manifest names."""
+    root = zipped_month(tmp_path / "hourly")
+    with pytest.raises(BillError, match=r"of 2025-09 that cannot be read.*Unpack hourly-00001.csv.zip in its folder"):
+        find_bill(str(root))
+    folder = root / "20250901-20251001" / "new"
+    with zipfile.ZipFile(folder / "hourly-00001.csv.zip") as packed:
+        packed.extractall(folder)
+    assert source_day(root).total == 7
+
+
+# --- files beside the bill that are not read ----------------------------------------------------------------------
+
+UNREAD = "not .parquet, .csv or .csv.gz"
+HIDDEN = "in a hidden folder, or with a name that begins with . or _"
+OLDER = "older deliveries, which the manifest does not name"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        *((name, UNREAD) for name in ("a.csv.zip", "a.ZIP", "a.csv.bz2", "a.csv.zst", "a.tsv", "a.xlsx", "a.orc")),
+        *((name, UNREAD) for name in ("a.gz", "a.pq", "a.parq", "a.csv.bak", "a.parquet.part", "deep/er/a.tsv.gz")),
+        *((name, HIDDEN) for name in (".a.csv", "_a.parquet", "_old/a.csv", "x/.y/a.csv.gz", "_a.zip")),
+        *((name, "") for name in ("README", "README.md", "a.sql", "a.yml", "manifest.json", "notes.txt", "a.csv.md5")),
+        *((name, "") for name in ("_SUCCESS", ".DS_Store", "._a.csv", ".a.parquet.crc", ".git/a.zip", ".finops/a.csv")),
+        *((name, "") for name in ("_delta_log/1.checkpoint.parquet", "cost_and_usage_data_status/a.parquet")),
+    ],
+)
+def test_what_may_be_the_bill_and_is_not_read_is_told(tmp_path: Path, name: str, reason: str) -> None:
+    """By its name it could be a part of the bill; notes, manifests and what programs keep are not told."""
+    make_bill(tmp_path, [line(1)])
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(b"12345")
+    expected = (PassedOver(reason, 1, 5, name),) if reason else ()
+    assert find_bill(str(tmp_path)).passed_over == expected
+
+
+def test_parquet_without_an_ending_is_told(tmp_path: Path) -> None:
+    """Athena's UNLOAD names its files without one: the first bytes say what it is."""
+    bill = make_bill(tmp_path, [line(1)])
+    (tmp_path / "part-00000").write_bytes(bill.read_bytes())
+    (tmp_path / "LICENSE").write_bytes(b"no Parquet")
+    [passed_over] = find_bill(str(tmp_path)).passed_over
+    assert (passed_over.reason, passed_over.files, passed_over.example) == (UNREAD, 1, "part-00000")
+
+
+def test_files_that_the_manifest_does_not_name_are_told(tmp_path: Path) -> None:
+    """Older versions that an export keeps are counted, with their size and the first of them."""
+    versions = [f"202509{day}T060000Z-a" for day in (11, 12, 13)]
+    for version in versions:
+        write_data_export(tmp_path, [line(1)], version=version)
+    names = [f"data/BILLING_PERIOD=2025-09/{version}/{FILE}" for version in versions]
+    size = sum((tmp_path / name).stat().st_size for name in names[:2])
+    assert find_bill(str(tmp_path)).passed_over == (PassedOver(OLDER, 2, size, names[0]),)
+
+
+def test_a_link_to_a_folder_is_told(tmp_path: Path) -> None:
+    """What lies behind it is not read; a link to a file is."""
+    make_bill(tmp_path / "bill", [line(1)])
+    elsewhere = make_bill(tmp_path / "elsewhere", [line(2)])
+    (tmp_path / "bill" / "2025-10").symlink_to(elsewhere.parent)
+    (tmp_path / "bill" / "more.parquet").symlink_to(elsewhere)
+    expected = (PassedOver("links to folders, which are not followed", 1, 0, "2025-10"),)
+    assert find_bill(str(tmp_path / "bill")).passed_over == expected
+    assert source_day(tmp_path / "bill").total == 3
+
+
+def test_a_bill_that_is_one_file_passes_over_nothing(tmp_path: Path) -> None:
+    """What lies beside a file that is named is nobody's business."""
+    bill = make_bill(tmp_path, [line(1)])
+    (tmp_path / "a.zip").write_bytes(b"12345")
+    assert find_bill(str(bill)).passed_over == ()
 
 
 def test_a_manifest_cut_in_the_middle_is_refused(tmp_path: Path) -> None:

@@ -341,6 +341,24 @@ def test_a_healthy_machine_has_nothing_to_mend(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists(), "looking makes no home"
 
 
+def test_files_beside_the_bill_are_one_line_with_an_example(tmp_path: Path) -> None:
+    """A file that may be a part of the bill is warned of, with what to do; hidden files alone are said, no more."""
+    make_bill(tmp_path / "bill", [line("12.50")])
+    for name in ("_old.parquet", "10.csv.zip", "11.csv.zip"):
+        (tmp_path / "bill" / name).write_bytes(b"x" * 600_000)
+    warned = the(local(tmp_path), "files passed over", "warn")
+    assert "2 file(s), 1.2 MB: not .parquet, .csv or .csv.gz, such as 10.csv.zip" in warned.detail
+    assert "such as _old.parquet" in warned.detail
+    assert "Unpack" in warned.fix
+    for name in ("10.csv.zip", "11.csv.zip"):
+        (tmp_path / "bill" / name).unlink()
+    said = the(local(tmp_path), "files passed over", "ok")
+    assert "1 file(s), 0.6 MB" in said.detail
+    assert len(said.name) <= NAME_WIDTH
+    (tmp_path / "bill" / "_old.parquet").unlink()
+    assert "files passed over" not in {finding.name for finding in local(tmp_path)}
+
+
 def a_file(folder: Path) -> str:
     (folder / "file").write_text("")
     return str(folder / "file" / "home")
@@ -647,6 +665,14 @@ def test_the_lines_say_what_was_found_in_numbers(account: Account) -> None:
     assert "1 confirmed" in said["alerts"]
     assert "ses:SendRawEmail" in said["not tried"]
     assert "AWS_SECRET_ACCESS_KEY" not in "".join(said.values())
+
+
+def test_objects_that_athena_passes_over_are_told(account: Account) -> None:
+    """A hidden object in the bill's place is one line with an example."""
+    account.s3.put_object(Bucket=BILLING, Key="cur2/BILLING_PERIOD=2025-09/_old.parquet", Body=b"PAR1")
+    said = the(account.doctor(), "files passed over", "ok").detail
+    assert "1 file(s), 0.0 MB" in said
+    assert "such as BILLING_PERIOD=2025-09/_old.parquet" in said
 
 
 def test_a_new_account_is_told_what_the_first_run_makes(account: Account) -> None:
