@@ -147,6 +147,7 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "matters": matters(figures),
         "headline": headline(figures),
         "late": late_words(figures),
+        "questions": _questions_view(figures),
         "notes": [tidy(note, 600) for note in (*filter(None, [dashboard]), *figures.notes)],
         "restated": [_restated_row(restated) for restated in figures.restated],
         "covered": _covered_words(figures),
@@ -180,6 +181,15 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "csv_rows": f"{figures.rows.num_rows:,}",
         "csv_sum": plain(sum(figures.rows["cost"].to_pylist(), Decimal())),
     }
+
+
+def _questions_view(figures: DigestFigures) -> list[tuple[str, str, str]]:
+    """Each question, what to do about it, and the line that answers it; editions give no amount of the whole away."""
+    from finops_assets.core.doubling import ANSWER_WORDS, question_words
+
+    asked = figures.card.questions if figures.card else ()
+    currency = tidy(figures.currency)
+    return [(question_words(each, currency, amounts=not figures.ou), ANSWER_WORDS, each.answer) for each in asked]
 
 
 def _columns_of(figures: DigestFigures) -> list[Against]:
