@@ -205,12 +205,7 @@ def judge(
     if not archived or not costs:
         return findings
     table = findings.table = _table(costs, set(archived), calendar, float(floor))
-    judged = deviations(table.values, calendar, share=share, floor=float(floor))
-    findings.doubled = tuple(_doubled(table, judged, findings))
-    if findings.doubled:
-        table.values[:, [findings.column(found.day) for found in findings.doubled]] = float("nan")
-        judged = deviations(table.values, calendar, share=share, floor=float(floor))
-    findings.judged = judged
+    findings.judged = judged = _judged_without_doubled(table, findings, float(floor))
     _leave_out(table, judged, findings, restated or {})
     findings.runs = _Walk(table, judged, share, float(floor)).runs()
     return findings
@@ -221,8 +216,10 @@ class Findings:
     """What `judge` found: ask it for the episodes as of a day, and for an OU's band on a day.
 
     Attributes:
-        archived, settled: the days that were judged, and those of them on which a drop is told; ascending.
-        doubled: days that cost twice what was expected, all over; they are judged by nothing, as if they were holes.
+        archived: the days, ascending.
+        settled: those on which a drop is told.
+        doubled: days that cost twice what was expected, all over, and that no event explains. They are not judged, and
+            other days are judged as if these had cost what was expected.
     """
 
     currency: str
@@ -245,8 +242,28 @@ class Findings:
     def newest(self, as_of: date, *, rises: bool) -> date | None:
         """The newest day up to `as_of` on which a rise, or a drop, can be told."""
         days = self.archived if rises else self.settled
+        doubled = {found.day for found in self.doubled}
         at = bisect_right(days, as_of)
+        while at and days[at - 1] in doubled:
+            at -= 1
         return days[at - 1] if at else None
+
+    def not_judged(self, as_of: date, back: int) -> tuple[date, ...]:
+        """The holes and doubled days among so many days up to `as_of`; none while the history is too short to judge."""
+        if self.table is None or not self.archived:
+            return ()
+        column = self.column(as_of)
+        whole = self.table.row((ALL, "", ""), column)
+        if whole is None or math.isnan(self.judged.expected[whole, column]):
+            return ()
+        judged = set(self.archived) - {found.day for found in self.doubled}
+        return tuple(day for day in self.calendar if day <= as_of < day + timedelta(days=back) and day not in judged)
+
+    def was_found_on(self, episode: Episode, days: Collection[date]) -> bool:
+        """Whether one of these days was itself an anomaly that the episode is made of."""
+        columns = {self.column(day) for day in days if episode.first <= day <= episode.last}
+        sign = 1 if episode.rises else -1
+        return any(columns.intersection(run.hits) for run in self.runs if (run.key, run.sign) == (episode.key, sign))
 
     def episodes(self, as_of: date, recent: int = RECENT) -> tuple[Episode, ...]:
         """The episodes as they stood on a day, the newest and largest first.
@@ -524,6 +541,36 @@ def _epochs(moves: Mapping[str, list[tuple[int, str]]]) -> Iterator[tuple[int, d
         yield at, dict(owners), touched
 
 
+def _judged_without_doubled(table: _Table, findings: Findings, floor: float) -> Deviations:
+    """How far each day is off, once the doubled days are found and count as what was expected of them.
+
+    A pass finds the doubled days that the median still tells apart, two weeks of a stretch; the days after those show
+    when these are put right. Of the table, doubled days are taken out.
+    """
+
+    def judge_again(values: np.ndarray) -> Deviations:
+        return deviations(values, findings.calendar, share=findings.share, floor=floor)
+
+    judged = judge_again(table.values)
+    doubled: dict[int, Doubled] = {}
+    while True:
+        found = {findings.column(each.day): each for each in _doubled(table, judged, findings)}
+        is_complete = found.keys() <= doubled.keys()
+        doubled |= found
+        if is_complete:
+            break
+        once = table.values.copy()
+        for column, each in doubled.items():
+            once[:, column] *= float(each.expected / each.actual)
+        judged = judge_again(once)
+    if doubled:
+        findings.doubled = tuple(doubled[column] for column in sorted(doubled))
+        table.values[:, list(doubled)] = float("nan")
+        for flags in (judged.rise, judged.drop, judged.drift, judged.new):
+            flags[:, list(doubled)] = False
+    return judged
+
+
 def _doubled(table: _Table, judged: Deviations, findings: Findings) -> Iterator[Doubled]:
     import numpy as np
 
@@ -539,8 +586,9 @@ def _doubled(table: _Table, judged: Deviations, findings: Findings) -> Iterator[
         row = table.row((ALL, "", ""), column)
         usual = float(judged.expected[row, column])
         actual = findings._exact(row, column)
-        if not math.isnan(usual):
-            yield Doubled(findings.calendar[column], _cents(usual), actual)
+        day = findings.calendar[column]
+        if not math.isnan(usual) and not planned(findings.events, ALL, "", day, day):
+            yield Doubled(day, _cents(usual), actual)
 
 
 def _leave_out(

@@ -21,6 +21,7 @@ from finops_assets.core.age import Age, missing_words
 from finops_assets.core.anomalies import Episode
 from finops_assets.core.budgets import AMBER, GREEN, NONE, RED, SHAPES
 from finops_assets.core.charts import full_day, short_day
+from finops_assets.core.doubling import ANSWER_WORDS, question_words
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT, change, money, percent
 from finops_assets.core.ous import ALL
@@ -422,6 +423,7 @@ def _outlook(
         "day": newest.day.isoformat(),
         "all": ALL,
         "shapes": dict(SHAPES),
+        "questions": [[question_words(each, currency), ANSWER_WORDS, each.answer] for each in newest.questions],
         "notices": notices,
         "error": "" if newest.error is None else f"{newest.error:.1%}".replace("%", " %"),
         "why_no_forecast": newest.why_no_forecast,

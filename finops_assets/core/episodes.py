@@ -1,7 +1,8 @@
 """The ledger of episodes: which anomalies were told, so that each is told once, again if it doubles, and taken back.
 
 One object of the archive, `anomalies/episodes.json`. What is told depends on it and on the findings alone: the same
-run twice tells once, and a run about a past day changes nothing.
+run twice tells once, and a run about a past day changes nothing. The days that could not be judged are kept in it, too:
+what is found on one of them once it is archived is told then, as found late.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ GROWN = 2
 WORSE = 1.25
 """Times of the share that it was off, by which it must be off too: a service that is gone is gone on weekdays too."""
 
+LATE = 62
+"""Days back in which a hole that is filled is told of: two months, which AWS may still change. An older one is history
+that is read for the first time."""
+
+FOUND_LATE = "; found late, as not all of its days could be judged at first"
+
 KEPT = 400
 """Days after its last that an episode stays in the ledger: a year's episodes can be looked up."""
 
@@ -52,6 +59,7 @@ class Told:
         times: how often it was told; 0 for what is only remembered.
         peak, worst: of the episode when it was last told; what has to grow for it to be told again.
         on: the day whose run told it last; None where none did.
+        late: it was found on days that were archived late, and told as that.
     """
 
     episode: Episode
@@ -59,15 +67,23 @@ class Told:
     peak: Decimal = Decimal()
     worst: float = 0.0
     on: date | None = None
+    late: bool = False
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """All that is remembered; `rises` and `drops` are the newest days that either was looked for on."""
+    """All that is remembered.
+
+    Attributes:
+        rises, drops: the newest days that either was looked for on.
+        told: the episodes.
+        missing: days up to the newest that neither was looked for on, as they were not archived, or doubled.
+    """
 
     rises: date | None = None
     drops: date | None = None
     told: tuple[Told, ...] = ()
+    missing: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,7 +111,9 @@ def reconcile(ledger: Ledger, findings: Findings, as_of: date) -> Reconciled:
     An episode is told if a day of it could not be judged before: a history that is read for the first time is not
     told, only what its newest days are part of. As of a day before the ledger's, nothing is told and nothing changes.
     """
-    now = findings.episodes(as_of)
+    missing = findings.not_judged(as_of, LATE)
+    filled = set(ledger.missing) - set(missing)
+    now = _reported(findings, as_of, filled)
     rises, drops = findings.newest(as_of, rises=True), findings.newest(as_of, rises=False)
     if rises is None or (ledger.rises and as_of < ledger.rises):
         return Reconciled(ledger, current=now)
@@ -106,17 +124,18 @@ def reconcile(ledger: Ledger, findings: Findings, as_of: date) -> Reconciled:
     for found in now:
         before = _before(found, [told for told in ledger.told if told.episode.id not in seen], ids)
         told = before or Told(found)
-        episode = replace(found, id=told.episode.id)
-        doubled = told.times > 0 and _has_grown(told, episode)
+        doubled = told.times > 0 and _has_grown(told, found)
+        is_new = found.last >= unseen[found.rises] and (before is None or found.last > before.episode.last)
+        # An episode that was told as over, and goes on in days that were filled since, is told once more.
+        goes_on = told.times > 0 and told.episode.state == CLOSED and found.last > told.episode.last and not told.late
+        is_late = (not told.times or goes_on) and findings.was_found_on(found, filled)
+        late = told.late or is_late
+        episode = replace(found, id=told.episode.id, reason=found.reason + (FOUND_LATE if late else ""))
         if episode.state == PLANNED:
             entry = replace(told, episode=episode)
-        elif doubled or (
-            not told.times
-            and episode.last >= unseen[episode.rises]
-            and (before is None or episode.last > before.episode.last)
-        ):
+        elif doubled or is_late or (not told.times and is_new):
             episode = replace(episode, state=GROWING if doubled and episode.state == OPEN else episode.state)
-            entry = Told(episode, told.times + 1, episode.peak, episode.worst, as_of)
+            entry = Told(episode, told.times + 1, episode.peak, episode.worst, as_of, late)
             alerts.append(episode)
         else:
             if told.times > 1 and episode.state == OPEN:
@@ -144,9 +163,22 @@ def reconcile(ledger: Ledger, findings: Findings, as_of: date) -> Reconciled:
     ]
     current.sort(key=lambda found: (-found.last.toordinal(), -abs(found.impact), found.id))
     after = Ledger(
-        max(filter(None, (rises, ledger.rises))), max(filter(None, (drops, ledger.drops)), default=None), tuple(kept)
+        max(filter(None, (rises, ledger.rises))),
+        max(filter(None, (drops, ledger.drops)), default=None),
+        tuple(kept),
+        missing,
     )
     return Reconciled(after, tuple(alerts), tuple(closed), tuple(withdrawn), tuple(current))
+
+
+def _reported(findings: Findings, as_of: date, filled: Collection[date]) -> tuple[Episode, ...]:
+    """The recent episodes, and older ones that were found on days that have been filled."""
+    if not filled:
+        return findings.episodes(as_of)
+    found = findings.episodes(as_of, max(RECENT, (as_of - min(filled)).days))
+    return tuple(
+        each for each in found if each.last >= as_of - timedelta(days=RECENT) or findings.was_found_on(each, filled)
+    )
 
 
 def _has_grown(told: Told, episode: Episode) -> bool:
@@ -224,7 +256,12 @@ def read_ledger(data: bytes | None) -> Ledger:
         facts = json.loads(data)
         if facts["version"] != 1:
             raise ValueError(f"version {facts['version']}")
-        return Ledger(_day(facts["rises"]), _day(facts["drops"]), tuple(_told(told) for told in facts["told"]))
+        return Ledger(
+            _day(facts["rises"]),
+            _day(facts["drops"]),
+            tuple(_told(told) for told in facts["told"]),
+            tuple(map(date.fromisoformat, facts.get("missing", ()))),  # of a ledger before it was kept: none
+        )
 
 
 def _day(text: str | None) -> date | None:
@@ -240,13 +277,19 @@ def _told(facts: dict) -> Told:
     if episode["state"] not in STATES or episode.keys() != {name.name for name in fields(Episode)}:
         raise ValueError(f"episode {episode.get('id')}")
     return Told(
-        Episode(**episode), int(facts["times"]), Decimal(facts["peak"]), float(facts["worst"]), _day(facts["on"])
+        Episode(**episode),
+        int(facts["times"]),
+        Decimal(facts["peak"]),
+        float(facts["worst"]),
+        _day(facts["on"]),
+        bool(facts.get("late", False)),
     )
 
 
 def write_ledger(ledger: Ledger) -> bytes:
     """The ledger as the bytes of its object: the same ones for the same ledger."""
     facts = {"version": 1, "rises": ledger.rises, "drops": ledger.drops, "told": _facts(ledger.told)}
+    facts["missing"] = ledger.missing
     return (json.dumps(facts, ensure_ascii=False, indent=1, default=_text) + "\n").encode()
 
 

@@ -61,6 +61,9 @@ KINDS = {
     "evidence_failed": Kind("a month has no evidence", "the evidence is made", "A month has no evidence"),
     "refused": Kind("a recipient does not get the digest", "the recipient can be reached", "A mail bounced"),
     "anomaly": Kind("a cost that nobody expected", "an anomaly was withdrawn", "A cost that nobody expected"),
+    "doubled": Kind(
+        "the bill has doubled everywhere", "the doubled bill is mended or answered", "The bill has doubled everywhere"
+    ),
     "unassigned": Kind("too much cost has no OU", "the cost has its OUs", "Too much cost is Unassigned"),
     "doctor": Kind("the morning's check-up found a fault", "the check-up finds nothing", "The check-up found a fault"),
 }

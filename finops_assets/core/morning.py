@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core import restatements
+from finops_assets.core.anomalies import CLOSED
 from finops_assets.core.drawing import Drawing
 from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.money import money
@@ -64,7 +65,8 @@ class _Rendered:
     """A digest with its editions and the executives' PDF, and the earlier days that it speaks for.
 
     `says` is each day's total that the readers learn from it, by the OU of their edition; the whole's by an empty name.
-    `notes` is what it says of the platform's state.
+    `totals` are those of the days that it covers, in the same way. `notes` is what it says of the platform's state.
+    `anomalies` are the ids of those that it knows of, and how each stands.
     """
 
     digest: Digest
@@ -73,6 +75,8 @@ class _Rendered:
     says: Mapping[str, Mapping[date, Decimal]]
     covers: Sequence[date]
     notes: StateNotes
+    totals: Mapping[str, Mapping[date, Decimal]]
+    anomalies: Mapping[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -208,11 +212,16 @@ class Morning:
         if not moved:
             return None
         day = moved[-1]
-        there, stored, revision = self._described(day), self._outbox.latest(day), self._outbox.newest_revision(day)
-        if not revision:
-            return None
-        if stored is None or stored.fingerprint != there.fingerprint:
-            stored = self._make([day], there, revision + 1, now)
+        there, revision = self._described(day), self._outbox.newest_revision(day)
+        told = there.total
+        if not revision:  # its readers know it from the mail that covers it
+            covered_by = self._outbox.mailed(day).covered_by
+            if covered_by is None or not (revision := self._outbox.newest_revision(covered_by)):
+                return None
+            there = self._described(covered_by)
+        stored = self._outbox.latest(there.day)
+        if stored is None or stored.fingerprint != there.fingerprint or _known_from(stored).get(day) != told:
+            stored = self._make([there.day], there, revision + 1, now)
         return self._delivered(days[-1], stored)
 
     def refresh(self, day: date, now: datetime) -> Sent:
@@ -299,7 +308,7 @@ class Morning:
                 there = archived.get(day)
             elif day >= oldest or day in changed:
                 there = self._archive.describe(day)
-            if there and units and (there.currency, there.cost_basis) not in units:
+            if there and there.rows and units and (there.currency, there.cost_basis) not in units:
                 there = None
             if there and there.total != told[day]:
                 found.append(Restatement(day, told[day], there.total))
@@ -355,6 +364,8 @@ class Morning:
             editions=made.editions,
             editions_say={ou: says for ou, says in made.says.items() if ou},
             pdf=made.pdf,
+            covers=made.totals,
+            anomalies=made.anomalies,
         )
 
     def snapshot(self, day: date, now: datetime) -> Snapshot:
@@ -429,7 +440,27 @@ class Morning:
         made = {ou: rendered(of) for ou, of in figures.items()}
         says = {ou: {move.day: move.new for move in of.restated} | {of.day: of.total} for ou, of in figures.items()}
         pdf = b"" if late else self._pdf(figures[""], revision)
-        return _Rendered(made.pop(""), made, pdf, says, covers, notes)
+        card = figures[""].card
+        return _Rendered(
+            digest=made.pop(""),
+            editions=made,
+            pdf=pdf,
+            says=says,
+            covers=covers,
+            notes=notes,
+            totals=self._totals(covers),
+            anomalies={episode.id: _standing(episode) for episode in card.episodes} if card else None,
+        )
+
+    def _totals(self, days: Sequence[date]) -> dict[str, dict[date, Decimal]]:
+        """What these days cost now, those that are archived: the whole by an empty name, and the OU of each edition."""
+        from finops_assets.core.digest.edition import subtotals
+
+        there = {day: found.total for day in days if (found := self._archive.describe(day))}
+        if not there:
+            return {}
+        rows = self._archive.read(list(there)) if self._editions else None
+        return {"": there} | {ou: subtotals(rows, ou, there) for ou in self._editions}
 
     def _figures(
         self, there: PublishedDay, now: datetime, *, covers: Sequence[date] = (), late: Late | None = None
@@ -453,7 +484,8 @@ class Morning:
         rows = self._archive.read(shown)
         today, age = now.date(), self.age(now)
         settled = (self._journal or Journal(self._archive)).settled()
-        card, before = read_scorecard(self._archive, there), self._mailed_before(there)
+        card = read_scorecard(self._archive, there)
+        before, known = self._mailed_before(there)
         about = {
             "days": {d: _facts(f, settled(d)) for d, f in facts.items()},
             "names": account_names(self._archive),
@@ -468,7 +500,7 @@ class Morning:
             "age": age,
             "this_year": today.year,
             "card": card,
-            "news": _news(card, before),
+            "news": _news(card, before, known),
             "lights_before": {score.ou: score.light for score in before.scores} if before else None,
             "own_cost": own_cost(self._archive, today - timedelta(days=1)),
         }
@@ -492,10 +524,16 @@ class Morning:
             if day >= oldest and told[day] != sums[day]
         ]
 
-    def _mailed_before(self, there: PublishedDay) -> Scorecard | None:
-        """The scorecard of the last day before this one whose digest went out; None where there is none."""
+    def _mailed_before(self, there: PublishedDay) -> tuple[Scorecard | None, Mapping[str, str] | None]:
+        """Of the last day before this one whose digest went out: its scorecard, and what its readers know of anomalies.
+
+        The scorecard may have been made again since, with anomalies that were found late.
+        """
         _, heard = self._heard(there.day)
-        return read_scorecard(self._archive, self._described(heard)) if heard else None
+        if heard is None:
+            return None, None
+        stored = self._outbox.latest(heard)
+        return read_scorecard(self._archive, self._described(heard)), stored.anomalies if stored else None
 
     def _described(self, day: date) -> PublishedDay:
         there = self._archive.describe(day)
@@ -512,14 +550,31 @@ class Morning:
         return Covered(days[0], days[-1], len(days), total)
 
 
-def _news(card: Scorecard | None, before: Scorecard | None) -> list[Episode]:
-    """The anomalies of a day that its readers have not heard of yet, as they stand: new ones, and changed ones."""
+def _news(card: Scorecard | None, before: Scorecard | None, known: Mapping[str, str] | None) -> list[Episode]:
+    """The anomalies of a day that its readers have not heard of yet, as they stand: new ones, and changed ones.
+
+    Args:
+        card: of the day.
+        before: of the day of the last mail, as it is now.
+        known: what the last mail knew of; None where that was not kept, and `before` stands for it.
+    """
     if card is None:
         return []
-    if before is None:
+    if before is None and known is None:
         return [episode for episode in card.episodes if episode.first <= card.day <= episode.last]
-    heard = {episode.id: episode.state for episode in before.episodes}
-    return [episode for episode in card.episodes if heard.get(episode.id) != episode.state]
+    if known is None:
+        known = {episode.id: _standing(episode) for episode in before.episodes}
+    return [episode for episode in card.episodes if known.get(episode.id) != _standing(episode)]
+
+
+def _standing(episode: Episode) -> str:
+    """How an anomaly stands: its state; of one that is over also when it ended, as late days may make it longer."""
+    return f"{episode.state} {episode.last}" if episode.state == CLOSED else episode.state
+
+
+def _known_from(stored: Stored) -> Mapping[date, Decimal]:
+    """Each day's total that the readers know from a digest."""
+    return {**stored.covers, **stored.says}
 
 
 def _others(stored: Stored) -> tuple[date, ...]:

@@ -11,7 +11,8 @@ What was done is in the archive, as small objects under `digests/`; nothing is r
     digests/2025-09-10/r1/sent.json                              written when all recipients have theirs
     digests/2025-09-10/r1/resends/<address hash>-<n>.json        sent again on request
     digests/2025-09-10/r1/late                                   there if it went out in place of a day without a bill
-    digests/_told.json                                           each day's total as recipients last heard it
+    digests/_told.json                                           each day's total as recipients last heard it, of days
+                                                                 that a mail covers too: as it was when it was made
     digests/_told_by_ou.json                                     the same for the readers of each edition
     digests/_covered/<first>_<last>_by_<day>_r1.json             days that another day's mail speaks for
 
@@ -81,21 +82,25 @@ class Part:
 class Edition:
     """One OU's part of a digest; its parts are below the digest's `editions/<OU hash>/`.
 
-    `total` is the exact subtotal, `says` every day's subtotal that its readers know from it.
+    `total` is the exact subtotal, `says` every day's subtotal that its readers know from it, `covers` those of the days
+    that it speaks for.
     """
 
     subject: str
     total: Decimal
     csv_name: str
     says: Mapping[date, Decimal] = field(default_factory=dict)
+    covers: Mapping[date, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Stored:
     """A digest in the archive, as its manifest describes it; `total` is exact, `fingerprint` is the day's data.
 
-    `says` is every day's total that its readers know from it; `late` that the day's bill was not there; `parts` has the
-    editions' too, by their paths below the digest's; `editions` are by OU.
+    `says` is every day's total that its readers know from it; `covers` is the total, as it was then, of each day that
+    it speaks for; `late` that the day's bill was not there; `parts` has the editions' too, by their paths below the
+    digest's; `editions` are by OU. `anomalies` are the ids of those that its readers know of, and how each stood; None
+    where that was not kept.
     """
 
     day: date
@@ -112,6 +117,8 @@ class Stored:
     says: Mapping[date, Decimal] = field(default_factory=dict)
     late: bool = False
     editions: Mapping[str, Edition] = field(default_factory=dict)
+    covers: Mapping[date, Decimal] = field(default_factory=dict)
+    anomalies: Mapping[str, str] | None = None
 
     @property
     def path(self) -> str:
@@ -234,6 +241,8 @@ class Outbox:
         editions: Mapping[str, Digest] | None = None,
         editions_say: Mapping[str, Mapping[date, Decimal]] | None = None,
         pdf: bytes = b"",
+        covers: Mapping[str, Mapping[date, Decimal]] | None = None,
+        anomalies: Mapping[str, str] | None = None,
     ) -> Stored:
         """Keep a digest. A revision that is there already, made of the same data, is left as it is and returned.
 
@@ -246,6 +255,8 @@ class Outbox:
             editions: OU path -> its edition of the digest.
             editions_say: OU path -> the subtotals that its readers learn; by default that of the day, or none if late.
             pdf: the executives' two pages; empty for none.
+            covers: the totals of the days that it speaks for, by the OU of an edition; the whole's by an empty name.
+            anomalies: the ids of those that its readers know of, and how each stands.
 
         Raises:
             ArchiveError: this revision is there already, made of other data.
@@ -261,7 +272,7 @@ class Outbox:
                     fix=f"Render revision {self.next_revision(digest.day, fingerprint)}.",
                 )
             return there
-        editions = editions or {}
+        editions, covers = editions or {}, covers or {}
         parts = _parts(digest) | ({PDF: pdf} if pdf else {})
         for ou, edition in editions.items():
             parts |= {_edition_folder(ou) + name: data for name, data in _parts(edition).items()}
@@ -286,9 +297,12 @@ class Outbox:
                     total=edition.total,
                     csv_name=edition.csv_name,
                     says=(editions_say or {}).get(ou, {} if late else {edition.day: edition.total}),
+                    covers=covers.get(ou, {}),
                 )
                 for ou, edition in editions.items()
             },
+            covers=covers.get("", {}),
+            anomalies=anomalies,
         )
         for name, data in parts.items():
             self._archive.put(folder + name, data)
@@ -437,9 +451,10 @@ class Outbox:
 
     def _finish(self, stored: Stored, posts: Sequence[_Post]) -> None:
         """Everybody has it: remember what they know from it, then that it is done."""
-        if stored.says:
-            self._write(TOLD, _newest({**self.told(), **stored.says}))
-        read = {post.ou: stored.editions[post.ou].says for post in posts if post.ou in stored.editions}
+        if stored.says or stored.covers:
+            self._write(TOLD, _newest({**self.told(), **stored.covers, **stored.says}))
+        editions = {post.ou: stored.editions[post.ou] for post in posts if post.ou in stored.editions}
+        read = {ou: {**edition.covers, **edition.says} for ou, edition in editions.items()}
         if any(read.values()):
             before = mail_records.told_by_ou(self._archive, TOLD_BY_OU)
             told = {ou: _newest({**before.get(ou, {}), **says}) for ou, says in read.items()}
@@ -863,9 +878,17 @@ def _parsed(path: str, data: bytes) -> Stored | None:
                 "rendered_at": datetime.fromisoformat(found["rendered_at"]),
                 "says": _totals(found.get("says", {})),
                 "editions": {
-                    ou: Edition(**of | {"total": Decimal(of["total"]), "says": _totals(of["says"])})
+                    ou: Edition(
+                        **of
+                        | {
+                            "total": Decimal(of["total"]),
+                            "says": _totals(of["says"]),
+                            "covers": _totals(of.get("covers", {})),
+                        }
+                    )
                     for ou, of in found.get("editions", {}).items()
                 },
+                "covers": _totals(found.get("covers", {})),
             }
         )
 
@@ -892,10 +915,21 @@ def _newest(told: Mapping[date, Decimal]) -> dict[str, str]:
 
 def _manifest(stored: Stored) -> dict[str, Any]:
     editions = {
-        ou: {**asdict(edition), "total": plain(edition.total), "says": _plain(edition.says)}
+        ou: {
+            **asdict(edition),
+            "total": plain(edition.total),
+            "says": _plain(edition.says),
+            "covers": _plain(edition.covers),
+        }
         for ou, edition in stored.editions.items()
     }
-    return {**asdict(stored), "total": plain(stored.total), "says": _plain(stored.says), "editions": editions}
+    return {
+        **asdict(stored),
+        "total": plain(stored.total),
+        "says": _plain(stored.says),
+        "editions": editions,
+        "covers": _plain(stored.covers),
+    }
 
 
 def _of(ou: str) -> dict[str, str]:

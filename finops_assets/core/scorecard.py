@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.anomalies import Episode
+from finops_assets.core.doubling import Question
 from finops_assets.core.drivers import Drivers
 from finops_assets.core.money import plain
 from finops_assets.core.notes import parsing, read_note
@@ -75,6 +76,7 @@ class Scorecard:
         why_no_forecast: why nothing is forecast for the whole; empty where something is.
         notes: what readers must know, e.g. that the budgets could not be read.
         fingerprint: of the archived rows of the day that it was made of.
+        questions: stretches of the last weeks on which the bill has doubled everywhere, ascending.
     """
 
     day: date
@@ -87,6 +89,7 @@ class Scorecard:
     why_no_forecast: str = ""
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
+    questions: tuple[Question, ...] = ()
 
     @property
     def by_ou(self) -> Mapping[str, Score]:
@@ -109,7 +112,8 @@ def to_parquet(card: Scorecard) -> bytes:
         "error": card.error,
         "why_no_forecast": card.why_no_forecast,
         "notes": card.notes,
-        "episodes": [_episode_facts(episode) for episode in card.episodes],
+        "episodes": [_facts(episode) for episode in card.episodes],
+        "questions": [_facts(question) for question in card.questions],
     }
     metadata = {"finops.scorecard": json.dumps(facts, ensure_ascii=False)}
     table = pa.Table.from_pylist([_row(card, score) for score in card.scores], OU_SCORECARD)
@@ -147,16 +151,21 @@ def _row(card: Scorecard, score: Score) -> dict[str, Any]:
     }
 
 
-def _episode_facts(episode: Episode) -> dict[str, Any]:
+def _facts(found: Episode | Question) -> dict[str, Any]:
     return {
         name: plain(value) if isinstance(value, Decimal) else value.isoformat() if isinstance(value, date) else value
-        for name, value in asdict(episode).items()
+        for name, value in asdict(found).items()
     }
+
+
+def _question(facts: Mapping[str, Any]) -> Question:
+    days = {name: date.fromisoformat(facts[name]) for name in ("first", "last", "newest")}
+    return Question(**days, days=facts["days"], **{name: Decimal(facts[name]) for name in ("expected", "actual")})
 
 
 def _episode(facts: Mapping[str, Any]) -> Episode:
     days = {name: date.fromisoformat(facts[name]) for name in ("first", "last")}
-    amounts = {name: Decimal(facts[name]) for name in ("expected", "actual")}
+    amounts = {name: Decimal(facts[name]) for name in ("expected", "actual", "peak")}
     return Episode(**{**facts, **days, **amounts})
 
 
@@ -205,6 +214,7 @@ def from_parquet(data: bytes, where: str) -> Scorecard:
             why_no_forecast=facts["why_no_forecast"],
             notes=tuple(facts["notes"]),
             fingerprint=facts["fingerprint"],
+            questions=tuple(map(_question, facts.get("questions", ()))),  # of a scorecard before they were: none
         )
 
 

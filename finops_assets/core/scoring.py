@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from finops_assets.core import drivers, scorecard
 from finops_assets.core.budgets import Budgets, Line, check_plan, month_lines, read_budgets, rolled_up
+from finops_assets.core.doubling import Question, questions
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.forecast import HISTORY as FORECAST_HISTORY
 from finops_assets.core.forecast import forecasts_by_day
@@ -68,7 +69,7 @@ class Scored:
 
     `wrong` is what was left out and why; `doubled` are days that look as if they were delivered twice, and why; `month`
     is the picture of the last day's month, as a spec; `reconciled` is what is to be told of the newest archived day,
-    and None where the run is of earlier ones.
+    and None where the run is of earlier ones; `questions` are then all stretches that have doubled everywhere.
     """
 
     cards: dict[date, Scorecard] = field(default_factory=dict)
@@ -76,6 +77,12 @@ class Scored:
     doubled: dict[date, str] = field(default_factory=dict)
     month: dict[str, Any] = field(default_factory=dict)
     reconciled: Reconciled | None = None
+    questions: tuple[Question, ...] = ()
+
+    @property
+    def currency(self) -> str:
+        """Of every amount of the newest day's scorecard."""
+        return self.cards[max(self.cards)].currency
 
 
 class Scoring:
@@ -178,7 +185,7 @@ class Scoring:
             # Its month, and what was unusual in it, may be others now; why it moved stays as it was told.
             along = self._scored([newest], now)
             self._keep(along.cards)
-            scored.reconciled = along.reconciled
+            scored.reconciled, scored.questions = along.reconciled, along.questions
         return scored
 
     def _scored(self, days: Sequence[date], now: datetime) -> Scored:
@@ -196,6 +203,7 @@ class Scoring:
                 scored.month = _picture(scored.cards[newest.day], rows)
             if newest.day == self._archive.days()[-1]:
                 scored.reconciled = self._reconciled(findings, newest.day)
+                scored.questions = questions(findings.doubled, newest.day)
         if scored.reconciled:
             scored.cards[days[-1]] = _with_episodes(scored.cards[days[-1]], scored.reconciled.current)
         scored.wrong = tuple(dict.fromkeys(wrong))
@@ -305,6 +313,7 @@ class Scoring:
                 why_no_forecast=whole.why_not,
                 notes=plan.notes,
                 fingerprint=span[day].fingerprint,
+                questions=tuple(each for each in questions(findings.doubled, day) if each.is_asked),
             )
         return cards
 
@@ -391,7 +400,7 @@ def _doubled_words(found: Doubled, newest: PublishedDay) -> str:
     return (
         f"nearly everything costs {found.actual / found.expected:.1f} times what was expected "
         f"({money(found.actual, newest.currency)}, expected {money(found.expected, newest.currency)}): see whether the "
-        "export has a file twice"
+        "export has a file twice; if it is real, a line in events.csv says so"
     )
 
 

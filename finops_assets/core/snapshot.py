@@ -20,6 +20,7 @@ from finops_assets.core.budgets import AMBER, GREEN, NONE, RED
 from finops_assets.core.charts import daily_cost_spec, month_spec, short_day
 from finops_assets.core.digest.figures import LOUD, SETTLEMENTS, basis_words
 from finops_assets.core.digest.words import days_words, headline, late_words, percent_words, stretch_words, tidy
+from finops_assets.core.doubling import ANSWER_WORDS, question_words
 from finops_assets.core.drivers import summed, words
 from finops_assets.core.forecast import WINDOW, month_end
 from finops_assets.core.money import CENT, change, money
@@ -208,13 +209,17 @@ def _for_the_page(svg: str) -> str:
 
 def _warnings(figures: DigestFigures, card: Scorecard | None) -> list[str]:
     """What must be known before any number is read."""
-    said = [late_words(figures) or figures.age_sentence, *figures.notes, *(card.notes if card else ())]
+    asked = [question_words(each, tidy(figures.currency)) for each in (card.questions if card else ())][-1:]
+    if asked:
+        asked.append(f"{ANSWER_WORDS} {card.questions[-1].answer}")
+    said = [*asked, late_words(figures) or figures.age_sentence, *figures.notes, *(card.notes if card else ())]
     if figures.month.missing:
         days = days_words(figures.month.missing, figures.this_year)
         said.append(f"There is no data for {days}: the month to date is without them.")
     shown = [tidy(sentence, _PARAGRAPH) for sentence in said if sentence]
-    left = len(shown) - WARNINGS_SHOWN
-    return shown if left <= 0 else [*shown[:WARNINGS_SHOWN], f"The digest says {left} more."]
+    kept = WARNINGS_SHOWN + len(asked)
+    left = len(shown) - kept
+    return shown if left <= 0 else [*shown[:kept], f"The digest says {left} more."]
 
 
 # Cards

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from finops_assets.core import losses, states
 from finops_assets.core.age import Age, age_of
+from finops_assets.core.anomalies import CLOSED, PLANNED
 from finops_assets.core.compared import is_being_written
+from finops_assets.core.doubling import mend_words, question_words
 from finops_assets.core.errors import BeingWrittenError, FinopsError
 from finops_assets.core.incidents import Incident, Incidents, Trouble
 from finops_assets.core.money import change, money
@@ -23,6 +25,7 @@ from finops_assets.core.states import CANNOT_RUN, difference
 
 if TYPE_CHECKING:
     from finops_assets.core.anomalies import Episode
+    from finops_assets.core.doubling import Question
     from finops_assets.core.episodes import Reconciled
     from finops_assets.core.inspection import Inspection, Inspector
     from finops_assets.core.morning import Morning
@@ -307,6 +310,7 @@ class Watch:
 
     def restated(self, moves: Iterable[Restatement], currency: str) -> None:
         """Mailed days have moved far: say so until their readers have been told."""
+        troubles = {}
         for move in moves:
             cause = (
                 f"it was mailed with {money(move.old, currency)} and is {money(move.new, currency)} now "
@@ -315,8 +319,10 @@ class Watch:
             mend = (
                 f"finops query \"SELECT * FROM restatements WHERE billingdate = DATE '{move.day}'\" shows each change"
             )
-            trouble = Trouble(cause, "the day is archived anew; its digest is sent as a revision", mend)
-            self.incidents.break_("restated", str(move.day), trouble)
+            tried = "the day is archived anew; the digest that told it is sent as a revision"
+            troubles[str(move.day)] = Trouble(cause, tried, mend)
+        if troubles:
+            self.incidents.break_all("restated", troubles)
 
     def unassigned(self, day: date, percent: float, limit: float) -> None:
         """The newest day's share without an OU."""
@@ -336,15 +342,45 @@ class Watch:
             episode = told.episode
             if episode in found.alerts:
                 again = "; it was told before, and has doubled since" if told.times > 1 else ""
+                if again and told.late and episode.state == CLOSED:
+                    again = "; it was told before, and went on for longer"
                 trouble = Trouble(episode.reason + again, "", mend, about=_name(episode))
                 troubles[_subject(episode, told.times)] = trouble
         if troubles:
             self.incidents.break_all("anomaly", troubles)
-        for episodes, quietly in ((found.closed, True), (found.withdrawn, False)):
-            over = tuple(f"{episode.id}, " for episode in episodes)
-            there = [i.subject for i in self.incidents.open("anomaly") if f"{i.subject}, ".startswith(over)]
-            if over and there:
-                self.incidents.heal("anomaly", there, quietly=quietly)
+        open_now = self.incidents.open("anomaly")
+        # One that is over when it is first told is put away once it was; what could not be told stays until it is.
+        over = {told.episode.id for told in found.ledger.told if told.episode.state in (CLOSED, PLANNED)}
+        put_away = [i.subject for i in open_now if i.told and _episode_of(i.subject) in over]
+        self.incidents.heal("anomaly", put_away, quietly=True)
+        withdrawn = {episode.id for episode in found.withdrawn}
+        self.incidents.heal("anomaly", [i.subject for i in open_now if _episode_of(i.subject) in withdrawn])
+
+    def doubled(self, asked: Collection[Question], currency: str) -> None:
+        """Ask once about each stretch on which the bill has doubled everywhere, until it is mended or answered.
+
+        Args:
+            asked: every stretch that is known as of the newest day; one that was over long ago is asked no more.
+            currency: of its amounts.
+        """
+        open_now = [incident.subject for incident in self.incidents.open("doubled")]
+        known = {question: [s for s in open_now if question.is_near(date.fromisoformat(s))] for question in asked}
+        new = {
+            str(question.first): Trouble(
+                question_words(question, currency),
+                "the days are archived as the bill has them, and are judged by nothing else until this is answered",
+                mend_words(question),
+                about=str(question.first),
+            )
+            for question, subjects in known.items()
+            if question.is_asked and not subjects
+        }
+        if new:
+            self.incidents.break_all("doubled", new)
+        old = [subject for question, subjects in known.items() if not question.is_asked for subject in subjects]
+        self.incidents.heal("doubled", old, quietly=True)
+        there = {subject for subjects in known.values() for subject in subjects}
+        self.incidents.heal("doubled", [subject for subject in open_now if subject not in there])
 
     def recipients(self) -> None:
         """Who does not get the mail, as far as the mailer can tell."""
@@ -500,6 +536,11 @@ class Watch:
 def _subject(episode: Episode, times: int) -> str:
     """What an incident of an episode is called: each time that it is told is one."""
     return episode.id if times < 2 else f"{episode.id}, doubled {times - 1}"
+
+
+def _episode_of(subject: str) -> str:
+    """The id of the episode that an incident is about."""
+    return subject.split(", ")[0]
 
 
 def _name(episode: Episode) -> str:

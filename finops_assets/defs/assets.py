@@ -374,7 +374,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             "Each OU's day, month, budget, forecast, light and anomaly, as of the day: finops_db.ou_scorecard.",
             {
                 PLAN_IS_USED: "budgets.csv and events.csv can be used, and the bill says why the day moved.",
-                NOT_DOUBLED: "No day costs about twice what was expected, all over: that is a file delivered twice.",
+                NOT_DOUBLED: "No day costs about twice what was expected, all over: a file delivered twice, or real?",
             },
         ),
         deps=["athena_partition"],
@@ -395,6 +395,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
                 # Remembered only once it was told: what could not be noted is told by the next run.
                 with _told(context):
                     watch.anomalies(done.reconciled)
+                    watch.doubled(done.questions, done.currency)
                     scoring.remember(done)
             queries, last = show.queries(receipts()), done.cards[days[-1]]
             for day in days:

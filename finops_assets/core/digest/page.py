@@ -150,6 +150,7 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "headline": headline(figures),
         "late": late_words(figures),
         "age": "" if figures.late else figures.age_sentence,
+        "questions": _questions_view(figures),
         "notes": [tidy(note, 600) for note in (*filter(None, [dashboard]), *figures.notes)],
         "restated": [_restated_row(figures, restated) for restated in figures.restated],
         "covered": _covered_words(figures),
@@ -183,6 +184,15 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "csv_rows": f"{figures.rows.num_rows:,}",
         "csv_sum": plain(sum(figures.rows["cost"].to_pylist(), Decimal())),
     }
+
+
+def _questions_view(figures: DigestFigures) -> list[tuple[str, str, str]]:
+    """Each question, what to do about it, and the line that answers it; editions give no amount of the whole away."""
+    from finops_assets.core.doubling import ANSWER_WORDS, question_words
+
+    asked = figures.card.questions if figures.card else ()
+    currency = tidy(figures.currency)
+    return [(question_words(each, currency, amounts=not figures.ou), ANSWER_WORDS, each.answer) for each in asked]
 
 
 def _columns_of(figures: DigestFigures) -> list[Against]:
