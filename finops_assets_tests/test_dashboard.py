@@ -19,8 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from ages import CASES
 
 from finops_assets.adapters.local.dashboard import DASHBOARD_PATH, DashboardFile, DashboardPage
+from finops_assets.core.age import age_of, deadline_by
 from finops_assets.core.anomalies import Episode
 from finops_assets.core.budgets import ALL, Budgets, budget_lines
 from finops_assets.core.dashboard import (
@@ -1218,6 +1220,38 @@ def test_print_is_light_and_without_controls(open_page):
     for shown in ("#table", "#month-chart", "#lights", "#episodes"):
         assert view.page.locator(shown).is_visible()
     assert view.page.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(23, 33, 43)"
+
+
+@pytest.mark.browser
+def test_a_page_counts_its_age_when_it_is_opened(open_page):
+    """Made on the morning after its last day, it says later what the mail of that moment says, to the letter."""
+    for name, (archived, now, sentence, missing) in CASES.items():
+        last, moment = max(archived), datetime.fromisoformat(now).replace(tzinfo=UTC)
+        made = datetime(last.year, last.month, last.day, 8, tzinfo=UTC) + timedelta(days=1)
+        age = age_of(archived, first_day=date(2020, 1, 1), now=made, deadline=deadline_by("0 7 * * *"))
+        rows = [(day, "Prod", "EC2", "1", Decimal(5)) for day in sorted(archived)]
+        data = page_data(rows, day_notes=notes_for(rows), generated_for=last, age=age, made=made)
+        view = open_page(rows, data=data)
+        view.page.clock.set_fixed_time(moment)
+        view.go()
+        assert view.page.locator("#age").is_visible() == bool(sentence), name
+        assert view.page.locator("#age").text_content() == sentence, name
+        assert view.page.locator("#missing").text_content() == missing, name
+        assert f"made {made.day} {made:%b} {made.year}, 08:00 UTC" in view.text("header").replace(
+            "\N{NO-BREAK SPACE}", " "
+        )
+
+
+@pytest.mark.browser
+def test_a_page_of_another_year_names_it(open_page):
+    """On the axis, in the table of days and in the lists; of this year, dates are short."""
+    rows = sample_rows()
+    view = open_page(rows, outlook=sample_outlook(rows), state="#range=7&view=days")
+    assert "2025" not in view.text("#chart") + view.text("#episodes")
+    view.page.clock.set_fixed_time(datetime(2027, 1, 2, 8, tzinfo=UTC))
+    view.go("#range=7&view=days")
+    assert "USD, billed, 2025" in view.text("#chart")
+    assert "8 Sep to 10 Sep 2025" in view.text("#episodes")
 
 
 @pytest.mark.browser

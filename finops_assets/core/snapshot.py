@@ -287,7 +287,7 @@ def _month_card(figures: DigestFigures, card: Scorecard | None) -> dict[str, Any
 
 def _forecast_card(figures: DigestFigures, card: Scorecard | None) -> dict[str, Any]:
     end = figures.short_day(month_end(figures.day), weekday=False)
-    label = f"Forecast for the month to {end}, {tidy(figures.currency)}"
+    label = f"Month's forecast to {end}, {tidy(figures.currency)}"
     if card is None:
         return _card(label, "not made", [("there is no scorecard of the day", "flat")])
     whole = card.whole

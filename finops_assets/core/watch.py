@@ -287,8 +287,8 @@ class Watch:
         if sent and age:
             tried += f"; the digest went out with data through {age.through}"
         mend = f"see why the export is late (`finops doctor`); a run by hand: finops run --date {day}"
-        old = f". {age.sentence}" if age else ""
-        trouble = Trouble(f"{day}: {cause}{old}", tried, mend, run_id, str(day))
+        old = f" {age.sentence}" if age else ""
+        trouble = Trouble(f"{day}: {cause.rstrip('.')}.{old}", tried, mend, run_id, str(day))
         self.incidents.break_("source_late", THE_BILL, trouble)
         self.incidents.revise("source_late", THE_BILL, trouble)
 

@@ -244,7 +244,8 @@ def _summary(tiles: Sequence[str], unit: str, amber: float) -> dict[str, Any]:
             _text_box(
                 "heading",
                 f"Amounts in {unit}. {', '.join(light_shown(light) for light in (GREEN, AMBER, RED, NONE))}. "
-                "Tiles: share of the month's budget that is expected to be spent. Click a tile or an OU to open it.",
+                "Tiles: share of the month's budget that is expected to be spent. Click a tile or an OU to open it. "
+                "The table of OUs says through which day the data are.",
             )
         ],
         "Visuals": [*(_tile(ou, amber) for ou in tiles), _budget_and_forecast(unit), _shares(), _ous(unit)],
@@ -444,6 +445,7 @@ def _ous(unit: str) -> dict[str, Any]:
     columns = {
         "ou": ("OU", None),
         "lightshown": ("Light", None),
+        "billingdate": ("Data through", _DAY),
         "lightreason": ("Why", None),
         "daycost": ("Day", _MONEY),
         "monthtodate": ("Month to date", _MONEY),
@@ -455,7 +457,6 @@ def _ous(unit: str) -> dict[str, Any]:
         "budgetpassed": ("Budget passed", _DAY),
         "anomalyreason": ("Anomaly", None),
         "settlement": ("Settlement", None),
-        "billingdate": ("Day of", _DAY),
         "currency": ("Currency", None),
         "costbasis": ("Cost basis", None),
     }
