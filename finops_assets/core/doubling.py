@@ -103,8 +103,8 @@ def question_words(question: Question, currency: str, *, amounts: bool = True) -
 
 
 ANSWER_WORDS = (
-    "If a file is there twice, remove it: the days are run again. If it is real, write this line into events.csv (setting "
-    "anomalies.events):"
+    "If a file is there twice, remove it: the days are run again. If it is real, write this line into events.csv "
+    "(setting anomalies.events):"
 )
 """What a person does about it; `Question.answer`, the exact line, follows."""
 
