@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from finops_assets.core.anomalies import (
     RISE,
     VANISHED,
     WITHDRAWN,
+    Doubled,
     Episode,
     Findings,
     Key,
@@ -27,9 +29,10 @@ from finops_assets.core.anomalies import (
     largest,
     shared,
 )
-from finops_assets.core.episodes import Ledger, Reconciled, read_ledger, reconcile, write_ledger
+from finops_assets.core.doubling import questions
+from finops_assets.core.episodes import FOUND_LATE, Ledger, Reconciled, read_ledger, reconcile, write_ledger
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.events import Event
+from finops_assets.core.events import Event, read_events
 
 LAST = date(2025, 9, 25)
 DAYS = [LAST - timedelta(days=n) for n in reversed(range(150))]
@@ -200,6 +203,119 @@ def test_what_came_and_went_while_no_run_was_made_is_still_told() -> None:
     before, after = mornings(costs, [day(4), day(0)])
     assert before.alerts == ()
     assert [(found.first, found.state) for found in after.alerts] == [(day(2), CLOSED)]
+
+
+HOLE = [day(n) for n in range(19, 11, -1)]
+
+
+def late(costs: Costs, *archived: Collection[date]) -> list[Reconciled]:
+    """Looks at the newest day, each with the days that are archived by then."""
+    made, ledger = [], None
+    for days in archived:
+        done = reconcile(read_ledger(ledger), judged(costs, days=days), LAST)
+        ledger = write_ledger(done.ledger)
+        made.append(done)
+    return made
+
+
+def test_a_rise_in_a_hole_that_is_filled_is_told_once_as_found_late() -> None:
+    """Eight days are archived at once, two weeks late, one service 84 % dearer: one alert, and none on later looks."""
+    costs = scale({SHOP_EC2: bill()[SHOP_EC2]}, "1.84", HOLE) | {k: v for k, v in bill().items() if k != SHOP_EC2}
+    without = [of for of in DAYS if of not in HOLE]
+    before, filled, again = late(costs, without, DAYS, DAYS)
+    assert (before.alerts, before.ledger.missing) == ((), tuple(HOLE))
+    (found,) = filled.alerts
+    assert (found.key, found.state, found.first) == (SHOP_EC2, CLOSED, HOLE[0])
+    assert found.reason.endswith(FOUND_LATE)
+    assert (again.alerts, again.ledger.missing) == ((), ())
+    assert again.current[0].reason.endswith(FOUND_LATE), "it is called so as long as it is shown"
+
+
+def test_a_hole_that_is_filled_day_by_day_is_told_once() -> None:
+    """Each run brings one of the days: the first that is odd tells, the others make the same episode longer."""
+    costs = add(bill(), SHOP_EC2, 900, HOLE)
+    without = [of for of in DAYS if of not in HOLE]
+    looks = [[*without, *HOLE[:n]] for n in range(9)]
+    runs = late(costs, *looks)
+    assert [len(run.alerts) for run in runs] == [0, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert [(told.times, told.episode.first) for told in runs[-1].ledger.told] == [(1, HOLE[0])]
+
+
+def test_an_episode_that_went_on_in_a_hole_is_told_once_more() -> None:
+    """Told on its day, over, and then the days after it turn out to be as dear: told again, as found late."""
+    costs = add(bill(), SHOP_EC2, 900, [HOLE[0] - timedelta(days=1), *HOLE])
+    ledger = reconcile(Ledger(), judged(costs, HOLE[0] - timedelta(days=1)), HOLE[0] - timedelta(days=1)).ledger
+    over = reconcile(ledger, judged(costs, days=[of for of in DAYS if of not in HOLE]), LAST)
+    assert [found.state for found in over.closed] == [CLOSED]
+    filled = reconcile(over.ledger, judged(costs), LAST)
+    assert [(found.last, found.reason.endswith(FOUND_LATE)) for found in filled.alerts] == [(HOLE[-1], True)]
+    assert reconcile(filled.ledger, judged(costs), LAST).alerts == ()
+
+
+def test_a_hole_that_is_filled_as_usual_tells_nothing() -> None:
+    """Late days at the usual cost are no news, and no holes any more."""
+    before, filled = late(bill(), [of for of in DAYS if of not in HOLE], DAYS)
+    assert (before.ledger.missing, filled.ledger.missing) == (tuple(HOLE), ())
+    assert filled.alerts == ()
+
+
+def test_a_history_that_is_archived_afterwards_is_no_hole() -> None:
+    """A first run of two days, and then a backfill of the months before: none of their anomalies is told."""
+    costs = add(bill(), SHOP_EC2, 900, [day(9), day(8)])
+    first, filled = late(costs, [day(40), day(0)], DAYS)
+    assert (first.ledger.missing, first.alerts, filled.alerts) == ((), (), ())
+
+
+def test_a_ledger_from_before_holes_were_kept_is_read() -> None:
+    """It has none, and its episodes were found in time."""
+    facts = json.loads(write_ledger(reconcile(Ledger(), judged(add(bill(), SHOP_EC2, 900, [day(0)])), LAST).ledger))
+    del facts["missing"], facts["told"][0]["late"]
+    ledger = read_ledger(json.dumps(facts).encode())
+    assert (ledger.missing, ledger.told[0].late) == ((), False)
+
+
+@pytest.mark.parametrize("long", [1, 20, 40])
+def test_each_day_of_a_stretch_that_has_doubled_is_found(long: int) -> None:
+    """However long it lasts: the doubled days do not become what is expected, and the days after it are no drop."""
+    days = [day(n) for n in range(long + 1, 1, -1)]
+    findings = judged(scale(bill(), "2", days))
+    assert [found.day for found in findings.doubled] == [of for of in days if of.day != 1 or of in findings.archived]
+    (question,) = questions(findings.doubled, LAST)
+    assert (question.first, question.last, question.days) == (days[0], day(2), long)
+    assert 1.8 < question.times < 2.2
+    assert question.answer == f"{days[0]},{day(2)},All,,the cost is real"
+    assert findings.episodes(LAST) == ()
+
+
+def test_a_doubled_day_is_judged_as_of_itself() -> None:
+    """Days that come later change nothing: a backfill finds the same days as the mornings did."""
+    costs = scale(bill(), "2", [day(n) for n in range(20)])
+    then = {found.day for found in judged(costs, day(10)).doubled}
+    assert then == {found.day for found in judged(costs).doubled if found.day <= day(10)}
+
+
+def test_an_event_over_all_answers_and_one_of_an_ou_does_not() -> None:
+    """The doubled days of the event are judged as any: planned episodes; an OU's event explains no doubled bill."""
+    costs = scale(bill(), "2", [day(1), day(0)])
+    (question,) = questions(judged(costs).doubled, LAST)
+    assert question.answer == f"{day(1)},{LAST + timedelta(days=28)},All,,the cost is real"
+    (event,) = read_events(f"first,last,ou,service,what\n{question.answer}\n".encode(), "events.csv")
+    answered = judged(costs, events=[event])
+    assert answered.doubled == ()
+    assert {found.state for found in answered.episodes(LAST)} == {PLANNED}
+    assert len(judged(costs, events=[Event(day(9), LAST, "Work", "", "A sale")]).doubled) == 2
+
+
+def test_stretches_are_questions_of_their_own_and_are_asked_for_four_weeks() -> None:
+    """Two stretches a week apart are two; one that ended 29 days ago is not asked any more."""
+    doubled = [Doubled(day(n), Decimal(100), Decimal(200)) for n in (40, 29, 12, 11)]
+    found = questions(doubled, LAST)
+    assert [(each.first, each.last, each.is_asked) for each in found] == [
+        (day(40), day(40), False),
+        (day(29), day(29), False),
+        (day(12), day(11), True),
+    ]
+    assert questions(doubled, day(12))[-1].actual == 200
 
 
 def test_a_run_about_a_past_day_tells_nothing_and_changes_nothing() -> None:

@@ -531,28 +531,34 @@ def test_a_mail_bounced(begin: Callable[..., Home]) -> None:
     desk.hears(desk.alert, clear=True)
 
 
-def test_a_cost_that_nobody_expected(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told with its id; AWS's correction takes it back with a word; what is planned is told no more."""
-    day, home = date(2025, 9, 17), tmp_path / "home"
-    first, before, morning = (day + timedelta(days=n) for n in (-42, -1, 1))
-    events = tmp_path / "events.csv"
+def home_with_history(page: Page, day: date, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Home, Path]:
+    """A home with the six weeks before a day, in the morning after it, and its events.csv, which plans nothing."""
+    home, first = folder / "home", day - timedelta(days=42)
+    events = folder / "events.csv"
     events.write_text("first,last,ou,service,what\n", encoding="utf-8")
-    settings = {**PEOPLE, "anomalies.events": str(events)}
-    sim = Simulation(home, first, day, settings, draw=lambda _: b"")
+    sim = Simulation(home, first, day, {**PEOPLE, "anomalies.events": str(events)}, draw=lambda _: b"")
     tell_time(monkeypatch, lambda: sim.now)
     environ = {"HOME": home, "BILL__PATH": sim.bill, "BILL__FIRST_DAY": first, "ACCOUNTS__PATH": sim.accounts}
     environ |= {"MAIL__RECIPIENTS": PEOPLE["mail.recipients"], "ANOMALIES__EVENTS": events}
     desk = Home(
         page=page,
         environ={f"FINOPS_{name}": str(value) for name, value in environ.items()},
-        values={"DAY": day},
+        values={"DAY": day, "FIRST": day, "LAST": day},
         sim=sim,
     )
     sim.at(day, "02:00")
-    sim.deliver(before)
-    sim.launch("a backfill", [sim.request(first, before)])
-    known = len(desk.alerts)
-    sim.at(morning, "02:00")
+    sim.deliver(day - timedelta(days=1))
+    sim.launch("a backfill", [sim.request(first, day - timedelta(days=1))])
+    sim.at(day + timedelta(days=1), "02:00")
+    return desk, events
+
+
+def test_a_cost_that_nobody_expected(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told with its id; AWS's correction takes it back with a word; what is planned is told no more."""
+    day = date(2025, 9, 17)
+    first, morning = day - timedelta(days=42), day + timedelta(days=1)
+    desk, events = home_with_history(page, day, tmp_path, monkeypatch)
+    sim, known = desk.sim, len(desk.alerts)
     sim.deliver(day, {day: 1.5})
     sim.sensors()
     (alert,) = desk.alerts[known:]
@@ -573,6 +579,38 @@ def test_a_cost_that_nobody_expected(page: Page, tmp_path: Path, monkeypatch: py
     events.write_text(f"first,last,ou,service,what\n{first},{morning},All,,a rebuild\n", encoding="utf-8")
     desk.types("finops run --date $DAY")
     desk.sees("No anomaly goes on", desk.types("finops anomalies"))
+    sim.close()
+
+
+def test_the_bill_has_doubled_everywhere(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked once, by alert and digest; the bill mended and run by hand ends it, and so does the line it names."""
+    day = date(2025, 9, 17)
+    desk, events = home_with_history(page, day, tmp_path, monkeypatch)
+
+    def answered() -> list[tuple[str, str]]:
+        return [each for each in desk.alerts if "the doubled bill is mended or answered" in each[0]]
+
+    sim, known = desk.sim, len(desk.alerts)
+    sim.deliver(day, {day: 2.0})
+    sim.sensors()
+    (alert,) = desk.alerts[known:]
+    text = desk.hears(alert)
+    assert "no_day_twice_as_dear" in desk.red
+    assert sim.mails()[-1].get_body(("plain",)).get_content().startswith("PLEASE ANSWER. ")
+
+    sim.at(day + timedelta(days=1), "09:00")
+    sim.deliver(day)
+    desk.types("finops backfill $FIRST $LAST")
+    assert desk.hears(answered()[-1], clear=True)
+
+    sim.at(day + timedelta(days=1), "10:00")
+    sim.deliver(day, {day: 2.0})
+    sim.sensors()
+    line = next(line for line in text.splitlines() if ",All,," in line).rpartition("(anomalies.events): ")[2]
+    with events.open("a", encoding="utf-8") as calendar:
+        calendar.write(f"{line}\n")
+    desk.types("finops run --date $DAY")
+    assert len(answered()) == 2
     sim.close()
 
 

@@ -205,17 +205,6 @@ def test_a_rise_in_days_that_were_archived_late_is_told_once_and_in_the_next_dig
     assert FOUND_LATE[2:] not in " ".join(text_to(holed).split()), "it was told yesterday"
 
 
-def test_a_hole_that_is_filled_as_usual_tells_nothing(holed: Simulation) -> None:
-    """Nothing is found late in late days at the usual cost, and the ledger knows of no hole any more."""
-    assert set(HOLE) <= set(read_ledger(holed.platform.archive.get(LEDGER)).missing)
-    holed.at(day(2), "04:00")
-    holed.deliver(day(3))
-    run(holed, HOLE[0], HOLE[-1])
-    ledger = read_ledger(holed.platform.archive.get(LEDGER))
-    assert ledger.missing == ()
-    assert not [entry for entry in ledger.told if entry.late]
-
-
 def test_a_covered_day_that_moves_a_little_is_told_in_the_next_digest(sim: Simulation) -> None:
     """It had no mail of its own: the total that the covering mail was made with is what it is compared with."""
     was = sim.platform.archive.describe(day(6)).total

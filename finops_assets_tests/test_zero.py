@@ -12,6 +12,8 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 import pytest
+from on_aws import make_ready, platform_on
+from on_aws import run as run_on_aws
 
 from finops_assets.core.breakdown import fingerprint
 from finops_assets.core.budgets import GREEN
@@ -20,7 +22,10 @@ from finops_assets.core.ports import DayRows
 from finops_assets.core.schemas import MONEY, OU_BREAKDOWN
 from finops_assets.core.scoring import read as read_scorecard
 from finops_assets.core.snapshot import snapshot_path
-from finops_assets.simulation import Simulation
+from finops_assets.sample_bill import write_sample_bill
+from finops_assets.sample_bill.exports import write_export
+from finops_assets.simulation import Simulation, part_of, read_export
+from finops_assets_tests.aws import StandIn
 
 LAST = date(2025, 9, 17)
 FIRST = date(2025, 9, 1)
@@ -185,3 +190,18 @@ def test_a_bill_of_empty_days_alone_is_shown(home: Path) -> None:
     assert [score.ou for score in card.scores] == [ALL, "Workloads", "Workloads/Prod"]
     assert card.whole.cost == 0
     sim.close()
+
+
+def test_a_bill_that_has_cost_nothing_yet_goes_through_on_aws(aws: StandIn, tmp_path: Path) -> None:
+    """The same on Athena, S3, Glue, QuickSight and SES: archived, read back, scored and mailed with 0.00."""
+    sample = write_sample_bill(tmp_path / "sample", LAST, 3)
+    lines = part_of(read_export(sample.focus), LAST, dict.fromkeys(DAYS, 0.0))
+    write_export(tmp_path / "bill", "focus", "FOCUS_1_2_AWS", lines, "BillingPeriodStart")
+    make_ready(aws, tmp_path / "bill" / "focus", accounts=sample.accounts)
+    platform = platform_on(aws, tmp_path / "home")
+    assert run_on_aws(platform, DAYS[-2], LAST).errors == ()
+    card = read_scorecard(platform.archive, platform.archive.describe(LAST))
+    assert (card.whole.ou, card.whole.cost, len(card.scores) > 10) == (ALL, 0, True)
+    assert {str(mail.message["Subject"]) for mail in aws.mail.sent} == {
+        "[FinOps] 17 Sep 2025: 0.00 USD (0.0 % on Tue 16 Sep), provisional"
+    }

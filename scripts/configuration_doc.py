@@ -38,9 +38,11 @@ recipients = ["finops@example.com", "cfo@example.com"]
 ```
 
 The bill is one export: one file, or one folder (two exports in it are refused, as charges would count twice). Where an
-export keeps older versions of a month, its manifests say which files count. Every line must have a date, a currency and
-a cost; currencies are checked over the whole bill. A CSV line may have 2 MB; account ids that a tool stored as numbers
-get their leading zeros back (12 digits).
+export keeps older versions of a month, its manifests say which files count, and each file that they name must be there:
+a month that is not wanted goes with its manifest. Files beside the bill that are not read (older versions, `.zip`,
+hidden ones, links to folders) are named by `finops doctor`. Every line must have a date, a currency and a cost;
+currencies are checked over the whole bill. A CSV line may have 2 MB; account ids that a tool stored as numbers get
+their leading zeros back (12 digits).
 
 `accounts.csv` has the columns `account_id`, `account_name`, `ou_path` and, if you like, `valid_from` and `valid_to`
 (ISO dates, the second exclusive). An account that moves has a row for each OU; one that is not there is `Unassigned`:
