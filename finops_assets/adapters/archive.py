@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from finops_assets.adapters.duck import connect
+from finops_assets.adapters.duck import session
 from finops_assets.adapters.folder import FolderStore
 from finops_assets.adapters.versions import KeptVersions, Versions, content_version
 from finops_assets.core import proof
@@ -162,7 +162,7 @@ class ObjectArchive:
         rows = pa.concat_tables(tables) if tables else OU_BREAKDOWN.empty_table()
         # Arrow rounds some doubles to decimals one unit off in the twelfth place; DuckDB does not. In a connection of
         # its own: the one that DuckDB shares within a process refuses a second reader beside the first.
-        with closing(connect({})) as con:
+        with closing(session()) as con:
             con.register("day", rows)
             return con.sql(f"SELECT *, CAST(dailycost AS {MONEY_SQL}) AS cost FROM day").to_arrow_table()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,24 @@ def connect(config: Mapping[str, object]) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     return in_utc(duckdb.connect(":memory:", config=dict(config)))
+
+
+def session() -> duckdb.DuckDBPyConnection:
+    """A connection to an empty in-memory DuckDB that this process opens once and shares, for what it registers itself.
+
+    Opening a database takes 18 ms of CPU, a connection to one that is open none. Tables and views would be seen by all;
+    what is registered is seen by the connection alone.
+    """
+    return in_utc(_shared().cursor())
+
+
+@cache
+def _shared() -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    con = duckdb.connect(":memory:")
+    atexit.register(con.close)
+    return con
 
 
 def in_utc(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
