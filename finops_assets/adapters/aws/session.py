@@ -68,6 +68,7 @@ class AwsSession:
         self._lock = threading.RLock()
         self._sessions: dict[str, boto3.Session] = {}
         self._clients: dict[tuple[str, str, int], Any] = {}
+        self._stores: dict[str, S3Store] = {}
         self._account = ""
         self._provider: Any = None
 
@@ -115,7 +116,13 @@ class AwsSession:
             return self._clients[key]
 
     def store(self, bucket: str) -> S3Store:
-        """An object store on a bucket, with the same credentials as the clients."""
+        """The object store on a bucket, with the same credentials as the clients."""
+        with self._lock:
+            if bucket not in self._stores:
+                self._stores[bucket] = self._new_store(bucket)
+            return self._stores[bucket]
+
+    def _new_store(self, bucket: str) -> S3Store:
         from obstore.store import S3Store
 
         endpoint = self._endpoint or self.client("s3").meta.endpoint_url
