@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 RIVAL := $(VENV)-rival
 CHECKOV := $(VENV)-checkov
 
+# Where it is set, each of the many processes of the tests would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo dev aws-dev test lint terraform bench clean
 
 help:  ## Show this list
