@@ -137,12 +137,22 @@ def doubt_the_mail(folder: Path) -> None:
         file.unlink()
 
 
-def empty_the_bills_day_and_lose_the_object(folder: Path) -> None:
+def lose_the_bills_day_and_the_object(folder: Path) -> None:
+    lose_the_bills_day(folder)
+    lose(day_path)(folder)
+
+
+def empty_the_bills_day(folder: Path) -> None:
+    """The bill has no line of the day any more; it was compared, as the sensor does."""
+    lose_the_bills_day(folder)
+    build_watch(platform_of(folder), clock=lambda: NOW).news(NOW)
+
+
+def lose_the_bills_day(folder: Path) -> None:
     lines = [line("5.00", start=at(day)) for day in DAYS if day != MIDDLE]
     file = make_bill(folder / "bill", lines)
     for each in file.rglob("*") if file.is_dir() else [file]:
         os.utime(each, (WRITTEN.timestamp(), WRITTEN.timestamp()))
-    lose(day_path)(folder)
 
 
 def break_the_bill_and_lose_the_object(folder: Path) -> None:
@@ -153,7 +163,8 @@ def break_the_bill_and_lose_the_object(folder: Path) -> None:
 
 BROKEN: list[tuple[str, date, Callable[[Path], None], bool]] = [
     ("no object", MIDDLE, lose(day_path), True),
-    ("no object", MIDDLE, empty_the_bills_day_and_lose_the_object, True),
+    ("source has no such day", MIDDLE, lose_the_bills_day_and_the_object, True),
+    ("not as in the bill", MIDDLE, empty_the_bills_day, True),
     ("bill unreadable", MIDDLE, break_the_bill_and_lose_the_object, True),
     ("damaged object", MIDDLE, cut_the_object, True),
     ("damaged object", MIDDLE, alter_the_rows, False),

@@ -211,11 +211,11 @@ class Inspector:
             compared = compared if compared and compared.state == state else None
             question = f"{glance.snapshot} {in_words(absent) if written else 'nothing archived'}" if absent else ""
             if compared and compared.totals:
-                in_bill = self._has(compared.totals, glance, yesterday, days)
+                in_bill = self._has(compared.totals, glance, yesterday, written)
             elif absent and question != asked and is_being_written(glance, now):
                 question = asked  # it is asked once it is left alone
             elif absent and question != asked:
-                in_bill = self._has(bill_totals(self._warehouse.control_totals()), glance, yesterday, days)
+                in_bill = self._has(bill_totals(self._warehouse.control_totals()), glance, yesterday, written)
         except CANNOT_BE_READ as error:
             unreadable, in_bill, question, compared = str(error), (), "", None
         if not written:  # what nobody asked to keep is not begun by itself: only the bill's newest day
@@ -321,7 +321,7 @@ class Inspector:
             totals = bill_totals(self._warehouse.control_totals())
             begins = min((day for day in totals.days if first <= day <= last), default=None)
             wanted = days or sorted({*written, *(days_between(begins, last) if begins else ())})
-            covered = self._has(totals, glance, yesterday, wanted)
+            covered = self._has(totals, glance, yesterday, written)
             if accounts is not None:
                 empty = {d: EMPTY for d in wanted if first <= d <= last and totals.is_empty(d, yesterday)}
                 prints = dict(sorted((prints | empty).items()))
@@ -330,7 +330,7 @@ class Inspector:
             return _OfBill({}, self._covered_all_the_same(yesterday), unreadable=str(error))
 
     def _has(self, totals: BillTotals, glance: Glance, yesterday: date, days: Iterable[date]) -> list[date]:
-        """The days that the bill has whole: those with charges, and those of `days` that it has as empty ones."""
+        """The days that the bill has whole: those with charges, and archived ones of `days` that it has emptied."""
         empty = (day for day in days if totals.is_empty(day, yesterday))
         return self._delivered(sorted({*totals.days, *empty}), glance, yesterday)
 

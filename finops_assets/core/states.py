@@ -83,7 +83,7 @@ class Facts:
     """What each link knows of the days.
 
     Attributes:
-        covered: days that the bill has, as far as it was asked: with charges, or without, where it has later ones.
+        covered: days that the bill has, as far as it was asked: with charges, or archived and emptied since.
         prints: what the bill says of the days that it was compared on: rows, exact total, fingerprint.
         unreadable: why the bill cannot be read; empty where it can.
         archived: what the archive says of its days; None of one that is there and was not looked into.
@@ -396,7 +396,7 @@ def mend(cause: str, first: date, last: date) -> str:
     run = f"finops run --date {first}" if first == last else f"finops backfill {first} {last}"
     before = {
         LATE: "wait for the export",
-        NO_SUCH_DAY: "have AWS deliver the month again",
+        NO_SUCH_DAY: "have AWS deliver the month again, or make sure that nothing was charged",
         GONE: "have the export delivered again, or wait for a later day, with which this one is taken for empty",
         UNREADABLE: "mend the bill (`finops doctor` names its file)",
         "second object": "remove it",

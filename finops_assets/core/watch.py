@@ -158,7 +158,8 @@ class Watch:
         archived = {day: of for day, (_, of) in compared.archived.items() if day in prints}
         # What nobody asked to keep is not begun by itself: of an empty archive, the newest day only.
         first = min(there, default=max(prints, default=until))
-        new = tuple(day for day in prints if day not in there and day >= first)
+        # A hole in the bill is a person's to judge: one that was archived with rows is followed, another is told of.
+        new = tuple(day for day in prints if day not in there and day >= first and prints[day].rows)
         if not compared.comparable:  # without an account map; the next run publishes it, which is news again
             return News(state, new, (), ())
         # A day that is there and could not be described is damaged: a run of it writes it anew.
