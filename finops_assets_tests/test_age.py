@@ -23,6 +23,7 @@ import pytest
 from ages import CASES, SENTENCE, days
 from bills import at, line, make_bill
 from command import finops
+from on_aws import make_ready, on_aws
 
 from finops_assets.core.age import Age, age_of, deadline_by, span_words
 from finops_assets.core.charts import daily_cost_spec
@@ -32,7 +33,10 @@ from finops_assets.definitions import build_definitions, build_watch
 from finops_assets.defs.jobs import CHECKS_JOB, JOB
 from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from finops_assets.platform import Platform, build_platform
+from finops_assets.run import run_days
+from finops_assets.sample_bill import write_sample_bill
 from finops_assets.settings import load_settings
+from finops_assets_tests.aws import StandIn
 
 SEVEN = deadline_by("0 7 * * *")
 LAST = date(2024, 9, 30)
@@ -329,3 +333,25 @@ def test_what_an_open_incident_says_is_of_today(old: Home) -> None:
     assert "791 days are missing up to 30 Nov 2026" in incident.trouble.cause
     assert alert(old) == before
     assert incident.opened == NOW
+
+
+# --- on AWS -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_is_said_on_aws(aws: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digest, late digest, alert and metadata; QuickSight's own page has the day in its table of OUs."""
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    sample = write_sample_bill(tmp_path / "bill", LAST, 3)
+    make_ready(aws, sample.focus, accounts=sample.accounts)
+    platform = build_platform(load_settings(on_aws(aws, tmp_path / "home"), folder=tmp_path), lambda: NOW)
+    assert run_days(platform, LAST, LAST, clock=lambda: NOW).errors == ()
+    age = platform.age(NOW)
+    assert age is not None
+    assert age.sentence == SENTENCE
+    watch = build_watch(platform, clock=lambda: NOW)
+    watch.tend(watch.look(NOW), Attempts(15), (), NOW)
+    subjects = [str(mail.message["Subject"]).strip() for mail in aws.mail.sent]
+    assert any(each.startswith("[FinOps] 30 Sep 2024, 26 months old: ") for each in subjects)
+    assert "[FinOps] 29 Nov 2026: no bill yet, 25 months late; data through 30 Sep 2024" in subjects
+    assert all(SENTENCE in " ".join(text_of(mail.message).split()) for mail in aws.mail.sent)
+    assert [SENTENCE in incident.trouble.cause for incident in watch.incidents.open("source_late")] == [True]
