@@ -84,7 +84,7 @@ def test_a_backfill_is_one_of_everything_and_again_changes_nothing(
     assert run(platform, FIRST, LAST).errors == ()
     assert objects(aws, "ou-breakdowns/") == [day_path(day) for day in DAYS]
     assert objects(aws, "_staging/") == []
-    assert aws.calls.count("athena", "StartQueryExecution") <= 4
+    assert aws.calls.count("athena", "StartQueryExecution") <= 5  # one of them counts the lines of the whole bill
     assert aws.calls.count("glue", "BatchCreatePartition") == 1
     assert len(aws.quicksight.ingestions) == 1
     assert len(aws.mail.sent) == 3

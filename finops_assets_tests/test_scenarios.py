@@ -21,7 +21,7 @@ LAST = date(2025, 9, 12)
 # What is told of the story itself, in this order; the mornings before it are the same for all.
 STORIES = {
     "late-export": [
-        r"07:00  run of 2025-09-12 \(every_morning\): failed, .*2025-09-12 \(.*before it was over",
+        r"07:00  run of 2025-09-12 \(every_morning\): failed, .*before 2025-09-12 was over",
         r"07:00  alert: FinOps: the bill is late: 2025-09-12$",
         r"07:00  mail to finops@localhost: \[FinOps\] 12 Sep 2025: no bill yet; data through 11 Sep 2025$",
         r"07:30  the checks of the morning are red$",

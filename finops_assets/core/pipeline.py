@@ -131,7 +131,7 @@ def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complet
         covered = f"; it has {len(has)} day(s) from {has[0]} to {has[-1]}" if has else "; it has none at all"
     if not source:
         raise MissingDaysError(
-            f"the bill does not have {left_out_in_words(left_out)}{covered}",
+            f"{_has_none(left_out, updated)}{covered}",
             days=tuple(days),
             where=warehouse.describe().path,
             fix="Wait for the next export, point bill.path at one that has them, or run other days.",
@@ -140,6 +140,17 @@ def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complet
 
 
 NO_CHARGES = "it has no charges on it"
+
+
+def _has_none(left_out: Mapping[date, str], updated: datetime | None) -> str:
+    """That the bill has none of these days whole, and why."""
+    days, reasons = in_words(sorted(left_out)), set(left_out.values())
+    if reasons == {NO_CHARGES}:
+        return f"the bill has no charges on {days}"
+    if NO_CHARGES not in reasons:
+        part = "it has a part of the charges at most"
+        return f"the newest export was written {updated:%Y-%m-%d %H:%M} UTC, before {days} was over: {part}"
+    return f"the bill does not have {left_out_in_words(left_out)}"
 
 
 def _not_over(updated: datetime | None) -> str:
