@@ -269,8 +269,8 @@ class AnomaliesSettings(Section):
     )
     events: PathText = Field(
         "",
-        description="`events.csv`: first, last, ou, service, what; days whose cost is planned, which alert nobody; a "
-        "file, or `s3://bucket/key`. Empty: none.",
+        description="`events.csv`: first, last, ou, service, what; days whose cost is planned, which alert nobody; one "
+        "over `All` answers that a doubled bill is real; a file, or `s3://bucket/key`. Empty: none.",
     )
 
 

@@ -401,7 +401,7 @@ def test_the_bill_is_late(begin: Callable[..., Home]) -> None:
     desk.sim.deliver(DAY)
     desk.types("finops run --date $DAY")
     desk.hears(desk.alert, clear=True)
-    desk.sees("Sep 2025, revision 2", desk.mails[-1])
+    desk.sees("4 Sep 2025, revision 2", desk.mails[-1])
     assert desk.types("finops status").count(" sent") == len(desk.sim.platform.archive.days())
 
 
