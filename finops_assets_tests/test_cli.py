@@ -41,8 +41,8 @@ def own(bill: SampleBill, tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"[bill]\npath = '{bill.focus}'\nfirst_day = 2025-09-01\n[accounts]\npath = '{bill.accounts}'\n"
         "[mail]\nrecipients = ['a@example.com', 'b@example.com']\n"
     )
-    done = process("backfill", "--json", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    done = finops("backfill", "--json", cwd=folder)
+    assert done.exit_code == 0, done.stderr
     assert [day["day"] for day in json.loads(done.stdout)["days"]] == [str(FIRST + timedelta(i)) for i in range(5)]
     return folder
 

@@ -94,7 +94,7 @@ class Deployment:
             gone = [name for name, process in self.processes.items() if process.poll() not in (None, -signal.SIGKILL)]
             assert not gone, f"{gone} ended before {what}:\n{self.printed()}"
             assert time.monotonic() < deadline, f"waited in vain: {what}\n{self.printed()}"
-            time.sleep(0.25)
+            time.sleep(1)  # each look is a question to the webserver, which is busy for its time
         return found
 
     def printed(self) -> str:

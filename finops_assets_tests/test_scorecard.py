@@ -74,6 +74,19 @@ def sim(prepared: Path, tmp_path: Path) -> Iterator[Simulation]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def scored(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
+    """That morning after its run, for tests that only look."""
+    home = tmp_path_factory.mktemp("scored") / "home"
+    shutil.copytree(prepared, home)
+    made = begin(home)
+    made.at(LAST + timedelta(days=1), "05:00")
+    made.deliver(LAST)
+    run(made)
+    yield made
+    made.close()
+
+
 def run(sim: Simulation, day: date = LAST, last: date | None = None) -> None:
     sim.launch("the morning", [replace_key(sim.request(day, last or day), len(sim.ran))])
     assert sim.ran[-1].error == ""
@@ -103,15 +116,14 @@ def alerts(sim: Simulation) -> list[EmailMessage]:
     return found[1:]
 
 
-def test_every_ou_of_a_day_is_a_row_and_the_direct_costs_sum_to_the_bill(sim: Simulation) -> None:
+def test_every_ou_of_a_day_is_a_row_and_the_direct_costs_sum_to_the_bill(scored: Simulation) -> None:
     """Parents and the whole are rows too; what OUs cost by themselves adds up to the day's total, exactly."""
-    run(sim)
-    columns, rows = sim.platform.catalog.query(
+    columns, rows = scored.platform.catalog.query(
         f"SELECT * FROM ou_scorecard WHERE year = {LAST.year} AND month = {LAST.month} AND day = {LAST.day}"
     )
     assert columns == [*OU_SCORECARD.names, "year", "month", "day"]
     found = {row[1]: dict(zip(columns, row, strict=True)) for row in rows}
-    total = sim.platform.archive.describe(LAST).total
+    total = scored.platform.archive.describe(LAST).total
     assert sum(row["directcost"] for row in found.values()) == found["All"]["daycost"]
     assert abs(found["All"]["daycost"] - total) < Decimal("1e-9")
     below = [found[ou]["daycost"] for ou in found if ou.startswith("Workloads/")]
@@ -174,10 +186,9 @@ def test_an_alert_that_could_not_be_noted_is_told_by_the_next_run(
     assert len(alerts(sim)) == 1
 
 
-def test_lights_follow_the_plan(sim: Simulation) -> None:
+def test_lights_follow_the_plan(scored: Simulation) -> None:
     """Far under the budget is green, over it is red with the day on which it was passed, and a reason in words."""
-    run(sim)
-    scores = card_of(sim).by_ou
+    scores = card_of(scored).by_ou
     assert scores["Workloads/Prod"].light == GREEN
     assert scores["Sandbox"].light == RED
     assert scores["Sandbox"].passed.month == LAST.month
@@ -276,23 +287,21 @@ def test_a_day_twice_as_dear_all_over_is_a_check_and_no_anomaly(sim: Simulation)
     assert not [episode for episode in card_of(sim).episodes if episode.first == LAST]
 
 
-def test_what_moved_adds_up_to_the_change(sim: Simulation) -> None:
+def test_what_moved_adds_up_to_the_change(scored: Simulation) -> None:
     """The effects of all drivers sum to the difference of the two days, to the last digit of the bill."""
-    run(sim)
-    moved = card_of(sim).drivers
+    moved = card_of(scored).drivers
     assert moved.against == LAST - timedelta(days=7)
-    archive = sim.platform.archive
+    archive = scored.platform.archive
     change = archive.describe(LAST).total - archive.describe(moved.against).total
     assert sum(drivers.summed(moved, "All").values()) == change
     assert drivers.summed(moved, "All").keys() & {"volume", "coverage"}
 
 
-def test_a_scorecard_of_other_rows_is_none(sim: Simulation) -> None:
+def test_a_scorecard_of_other_rows_is_none(scored: Simulation) -> None:
     """A day that changed after it was scored has no scorecard until it is scored again: no light of other numbers."""
-    run(sim)
-    there = sim.platform.archive.describe(LAST)
-    assert read_whole(sim.platform.archive, there)
-    assert read_whole(sim.platform.archive, replace(there, fingerprint="another")) is None
+    there = scored.platform.archive.describe(LAST)
+    assert read_whole(scored.platform.archive, there)
+    assert read_whole(scored.platform.archive, replace(there, fingerprint="another")) is None
 
 
 def test_a_damaged_scorecard_says_so(sim: Simulation) -> None:
