@@ -706,7 +706,7 @@ def make(month: str, as_json: bool) -> None:
             fix="Set it to a day of that month or of an earlier one.",
         )
     before = read(platform.archive, month)
-    outcome = make_evidence(platform, month, tell=_tell)
+    outcome = make_evidence(platform, month, tell=_tell, clock=lambda: _now())
     there = read(platform.archive, month)
     for message in outcome.errors:
         _complain(message)
