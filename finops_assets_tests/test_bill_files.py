@@ -274,14 +274,14 @@ def test_a_month_that_was_removed_with_its_manifest_is_not_asked_for(
     tmp_path: Path, make: Callable[[Path], Path]
 ) -> None:
     """Whoever keeps a part of the bill removes months whole; nothing is said of them."""
-    assert open_bill(make(tmp_path / "focus")).coverage() == [OCTOBER.date()]
+    assert days_with_charges(open_bill(make(tmp_path / "focus"))) == [OCTOBER.date()]
 
 
 def test_a_month_whose_manifest_names_nothing_and_has_nothing_is_empty(tmp_path: Path) -> None:
     """A month that has just begun has no charges yet."""
     two_months(tmp_path)
     write_json(tmp_path / "metadata" / "BILLING_PERIOD=2025-11" / "focus-Manifest.json", {"dataFiles": []})
-    assert open_bill(tmp_path).coverage() == [DAY, OCTOBER.date()]
+    assert days_with_charges(open_bill(tmp_path)) == [DAY, OCTOBER.date()]
 
 
 def test_redshifts_list_is_no_manifest_of_the_bill(tmp_path: Path) -> None:

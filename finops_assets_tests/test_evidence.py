@@ -232,7 +232,7 @@ def test_the_same_objects_make_the_same_bytes(filled: Platform, archive: ObjectA
     for path in reversed(archive.list("")):
         if not path.startswith("evidence/"):
             other.put(path, archive.get(path))
-    asked = evidence.ask_bill(filled.inspector().bill, MONTH, NOW)
+    asked = evidence.ask_bill(filled.inspector(), MONTH, NOW)
     there, _ = evidence.make(other, MONTH, NOW + timedelta(days=1), settled, asked)
     assert other.get(there.bundle) == archive.get(V1)
 

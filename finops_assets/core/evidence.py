@@ -33,7 +33,7 @@ from finops_assets.core.restatements import RESTATEMENTS_PREFIX
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
 
 if TYPE_CHECKING:
-    from finops_assets.core.compared import BillComparison
+    from finops_assets.core.inspection import Inspector
     from finops_assets.core.ports import Archive, DayPrint
 
 BUNDLES, INDEX = "evidence/bundles/", "evidence/index/"
@@ -76,6 +76,7 @@ class AskedBill:
         written: when the newest of them was written (UTC); empty where that is not known.
         unknown: why it could not be asked; empty where it could.
         has_month: whether it has the month's billing period.
+        every_line: where every line of the whole bill is, in sentences.
     """
 
     prints: Mapping[date, DayPrint] = field(default_factory=dict)
@@ -83,6 +84,7 @@ class AskedBill:
     written: str = ""
     unknown: str = ""
     has_month: bool = True
+    every_line: str = ""
 
     @property
     def words(self) -> str:
@@ -102,6 +104,7 @@ class Evidence:
         days: a row a day, with COLUMNS.
         before: VERSION of each version before this one.
         asked: the export that the days were held against, or why none could be.
+        every_line: where every line of the whole bill was then: money that is in no day is named.
     """
 
     month: str
@@ -120,6 +123,7 @@ class Evidence:
     members: tuple[Member, ...]
     before: tuple[Mapping[str, Any], ...] = ()
     asked: str = ""
+    every_line: str = ""
 
     @property
     def faults(self) -> dict[date, str]:
@@ -181,11 +185,12 @@ def check_over(month: str, today: date) -> None:
 # --- making -------------------------------------------------------------------------------------------------------
 
 
-def ask_bill(comparison: BillComparison, month: str, now: datetime) -> AskedBill:
+def ask_bill(inspector: Inspector, month: str, now: datetime) -> AskedBill:
     """What the bill says of a month's days as it is now; one that cannot be read is no error, but certifies nothing."""
     days = days_of(month)
     try:
-        found = comparison.compare(now, days)
+        found = inspector.bill.compare(now, days)
+        every_line = inspector.cheap(now).coverage_words
     except FinopsError as error:
         return AskedBill(unknown=str(error))
     if not found.comparable:
@@ -193,7 +198,8 @@ def ask_bill(comparison: BillComparison, month: str, now: datetime) -> AskedBill
     has_month = found.totals is None or found.totals.has_month(days[0])
     written = f"{found.written:%Y-%m-%d %H:%M} UTC" if found.written else ""
     prints = {day: found.prints[day] for day in days if day in found.prints}
-    return AskedBill(prints, found.snapshot, written, "" if has_month else "it does not have the month", has_month)
+    unknown = "" if has_month else "it does not have the month"
+    return AskedBill(prints, found.snapshot, written, unknown, has_month, every_line)
 
 
 def make(archive: Archive, month: str, now: datetime, settled: Settled, asked: AskedBill) -> tuple[Evidence, bool]:
@@ -245,6 +251,7 @@ def make(archive: Archive, month: str, now: datetime, settled: Settled, asked: A
         members=members,
         before=(*there.before, {name: getattr(there, name) for name in VERSION}) if there else (),
         asked=asked.words,
+        every_line=asked.every_line,
     )
     index = json.dumps(asdict(made), default=plain, ensure_ascii=False, indent=1).encode()
     archive.put(_index(month), index)
@@ -374,6 +381,7 @@ Days missing:  {missing or "none"}
 Settlement:    {", ".join(f"{count} {name}" for name, count in facts["settlement"].items())}
 Total:         {total} {facts["currency"]} ({facts["cost_basis"]})
 Bill asked:    {asked.words}
+Every line:    {asked.every_line or "not known"}
 
 What is in it
   {DAYS}         a row a day: exact total, and whether it is the bill's own as that was when this was bundled; the

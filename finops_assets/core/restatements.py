@@ -1,12 +1,14 @@
 """The ledger of restatements: what each rewriting of a day has changed, row by row, as a queryable table.
 
-One small object a rewriting, `restatements/2025-09-10_<old>_<new>.parquet`, named after the fingerprints of the day
-before and after it: writing it again writes the same object. It is written before the day itself, so that no change
-can go unrecorded; what a killed run recorded and never published is replaced by the next rewriting of the same day.
+One small object a rewriting, `restatements/2025-09-10_<old>-<version>_<new>.parquet`, named after the fingerprints of
+the day before and after it, and the version that was replaced: writing it again writes the same object. It is written
+before the day itself, so that no change can go unrecorded; what a killed run recorded and never published is replaced
+by the next rewriting of the same version.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -76,7 +78,9 @@ def record(
     import pyarrow.parquet as pq
 
     rows = differences(archive.read([before.day]), after.rows)
-    name = f"{RESTATEMENTS_PREFIX}/{before.day}_{before.fingerprint[:16]}_"
+    # A day that comes back to what it was is another version of it: what was entered of the first one stays.
+    version = hashlib.sha256(before.version.encode()).hexdigest()[:8]
+    name = f"{RESTATEMENTS_PREFIX}/{before.day}_{before.fingerprint[:16]}-{version}_"
     path = f"{name}{after.fingerprint[:16]}.parquet"
     never_published = [other for other in archive.list(f"{RESTATEMENTS_PREFIX}/") if other.startswith(name)]
     if rows:

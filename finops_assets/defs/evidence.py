@@ -60,7 +60,7 @@ def build_evidence(settings: Settings, faces: Mapping[str, Face]) -> tuple[dg.As
         made, refused = {}, {}
         for month in context.partition_keys:
             try:
-                asked = evidence.ask_bill(watch.inspector.bill, month, now)
+                asked = evidence.ask_bill(watch.inspector, month, now)
                 made[month] = evidence.make(archive, month, now, journal.settled(), asked)
             except FinopsError as error:  # of many months, one that cannot be made does not hold up the others
                 refused[month] = error
@@ -116,6 +116,7 @@ def _facts(made: evidence.Evidence, changed: bool) -> dict[str, Any]:
         "days archived": made.days_archived,
         "days missing": in_words(missing) or "none",
         "bill asked": made.asked,
+        "every line of the bill": made.every_line,
         "settlement": ", ".join(f"{count} {name}" for name, count in made.settlement.items()),
         "version": made.version,
         "path": made.bundle,
