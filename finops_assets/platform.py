@@ -93,6 +93,7 @@ class Platform:
             complete_after=bill.complete_after_hours,
             cost_basis=bill.cost_basis,
             change_closed=bill.change_closed_days,
+            rules=repr(_rules(self.settings)),
         )
 
     def scoring(self) -> Scoring:

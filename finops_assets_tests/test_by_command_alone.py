@@ -26,8 +26,9 @@ def write(folder: Path, costs: Mapping[date, str], written: datetime) -> None:
     os.utime(file, (written.timestamp(), written.timestamp()))
 
 
-def typed(folder: Path, *words: str, now: datetime = MORNING) -> Result:
-    return finops(*words, cwd=folder, now=now, FINOPS_BILL__PATH=str(folder / "bill"), FINOPS_HOME=str(folder / "home"))
+def typed(folder: Path, *words: str, now: datetime = MORNING, **settings: str) -> Result:
+    places = {"FINOPS_BILL__PATH": str(folder / "bill"), "FINOPS_HOME": str(folder / "home")}
+    return finops(*words, cwd=folder, now=now, **places, **settings)
 
 
 def totals(folder: Path) -> dict[date, str]:
@@ -83,6 +84,18 @@ def test_the_mornings_run_finds_what_has_changed_and_what_is_missing(folder: Pat
     assert totals(folder) == {september(9): "9.5", september(10): "1", september(11): "11", september(12): "12"}
     assert "33.50 USD in 4 days of the archive, and nothing else." in done.stdout
     assert typed(folder, "gaps").exit_code == 0
+
+
+def test_another_cost_basis_makes_another_bill(tmp_path: Path) -> None:
+    """The files are as they were, and every day differs: what was compared on the old basis is no longer known."""
+    lines = [line("9", start=at(september(day)), extra={"EffectiveCost": 7}) for day in (11, 12)]
+    file = make_bill(tmp_path / "bill", lines)
+    os.utime(file, (MORNING.timestamp() - 3600, MORNING.timestamp() - 3600))
+    assert typed(tmp_path, "backfill").exit_code == 0
+    assert totals(tmp_path) == {september(11): "9", september(12): "9"}
+    done = typed(tmp_path, "run", FINOPS_BILL__COST_BASIS="effective")
+    assert done.exit_code == 0, done.stderr
+    assert totals(tmp_path) == {september(11): "7", september(12): "7"}
 
 
 def test_where_nothing_can_be_done_the_command_fails(folder: Path) -> None:

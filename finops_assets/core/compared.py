@@ -84,6 +84,14 @@ class Compared:
         if self.at.tzinfo is None:
             raise ValueError(f"at has no time zone: {self.at}")
 
+    def still_archived(self, written: Mapping[date, datetime]) -> dict[date, PublishedAs]:
+        """What the archive had of its days, of those whose object is still the one that was there then."""
+        return {
+            day: of
+            for day, (at, of) in self.archived.items()
+            if is_of(written, day, at) and of.lines is not None  # None in a note of an older release
+        }
+
     def closes(self, day: date) -> bool:
         """Whether the archive had the day as this bill does, which was written after AWS is done with it."""
         written = min(self.written or self.at, self.at)  # a file's time may lie in the future
@@ -98,10 +106,11 @@ class BillComparison:
     Args:
         warehouse: reads the bill.
         archive: holds the days, and the note of the last comparison.
+        rules: what the settings ask of the bill, as text: by others it is another bill.
     """
 
-    def __init__(self, warehouse: Warehouse, archive: Archive) -> None:
-        self._warehouse, self._archive = warehouse, archive
+    def __init__(self, warehouse: Warehouse, archive: Archive, rules: str = "") -> None:
+        self._warehouse, self._archive, self._rules = warehouse, archive, _short_hash(rules.encode())
 
     def compare(self, now: datetime, days: Sequence[date]) -> Compared:
         """What the bill says of these days (ascending), and what the archive has of them: asked once, and remembered.
@@ -184,11 +193,7 @@ class BillComparison:
     def _with_archive(self, found: Compared) -> Compared:
         """The comparison with what the archive says of its days now, which is remembered."""
         written = self._archive.written()
-        known = {
-            day: entry
-            for day, entry in found.archived.items()
-            if is_of(written, day, entry[0]) and entry[1].lines is not None
-        }
+        known = {day: found.archived[day] for day in found.still_archived(written)}
         described, _ = described_days(self._archive, [day for day in written if day not in known])
         known |= {day: (written[day].isoformat(), states.published_as(there)) for day, there in described.items()}
         found = replace(found, archived=dict(sorted(known.items())))
@@ -203,9 +208,8 @@ class BillComparison:
         self._archive.put(COMPARED_PATH, TypeAdapter(Compared).dump_json(compared))
 
     def state(self, glance: Glance) -> str:
-        """An id of the bill and of the account map that it is seen through."""
-        map_bytes = self._archive.get(ACCOUNT_MAP_PATH)
-        return f"{glance.snapshot}-{hashlib.sha256(map_bytes or b'').hexdigest()[:8]}"
+        """An id of the bill, of what the settings ask of it, and of the account map that it is seen through."""
+        return f"{glance.snapshot}-{self._rules}-{_short_hash(self._archive.get(ACCOUNT_MAP_PATH) or b'')}"
 
     def accounts(self) -> pa.Table | None:
         """The map that the bill is seen through: the published one; None before the first, and where it was damaged."""
@@ -224,14 +228,18 @@ def _keys(totals: BillTotals, glance: Glance, state: str, today: date) -> dict[d
     Of a day that AWS is done with, the account map alone changes nothing: it is compared when its files change.
     """
     everywhere = glance.periods.get("", "")
-    oldest, account_map = first_open_day(today), state.rpartition("-")[2]
+    oldest, (_, rules, account_map) = first_open_day(today), state.rsplit("-", 2)
     keys = {}
     for day, periods in totals.periods.items():
         files = [glance.periods.get(period, "") for period in periods]
         named = all(period and (of or everywhere) for period, of in zip(periods, files, strict=True))
         of = ",".join([everywhere, *map("=".join, zip(periods, files, strict=True))]) if named else glance.snapshot
-        keys[day] = f"{of} {account_map if day >= oldest else ''}"
+        keys[day] = f"{of} {rules} {account_map if day >= oldest else ''}"
     return keys
+
+
+def _short_hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:8]
 
 
 def _spans(days: Sequence[date]) -> list[tuple[date, date]]:

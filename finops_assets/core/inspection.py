@@ -23,7 +23,6 @@ from finops_assets.core.compared import (
     BillComparison,
     described_days,
     is_being_written,
-    is_of,
 )
 from finops_assets.core.coverage import coverage
 from finops_assets.core.errors import DamagedError, FinopsError
@@ -167,6 +166,7 @@ class Inspector:
         complete_after: bill.complete_after_hours.
         cost_basis: bill.cost_basis.
         change_closed: bill.change_closed_days.
+        rules: what the settings ask of the bill, as text.
     """
 
     def __init__(
@@ -182,11 +182,12 @@ class Inspector:
         complete_after: float = 0.0,
         cost_basis: str = "",
         change_closed: bool = True,
+        rules: str = "",
     ) -> None:
         self._warehouse, self._archive, self._catalog, self._outbox = warehouse, archive, catalog, outbox
         self._shown, self._first_day, self._complete_after = shown, first_day, complete_after
         self._known_damaged, self._cost_basis, self._change_closed = known_damaged, cost_basis, change_closed
-        self.bill = BillComparison(warehouse, archive)
+        self.bill = BillComparison(warehouse, archive, rules)
 
     # --- cheap ----------------------------------------------------------------------------------------------------
 
@@ -230,8 +231,7 @@ class Inspector:
         # Of a day that was written since, its own numbers are needed: to hold the bill or the dashboard against it.
         since_refresh = states.written_since(shown, written) if shown else []
         since = set(since_refresh) if shown and shown.totals and not behind else set()
-        known = {d: of for d, (at, of) in (compared.archived if compared else {}).items() if is_of(written, d, at)}
-        known = {day: of for day, of in known.items() if of.lines is not None}
+        known = compared.still_archived(written) if compared else {}
         since |= written.keys() - known.keys() if totals else set()
         described, damaged = described_days(self._archive, sorted(since))
         damaged |= {day: fault for day, fault in self._known_damaged().items() if day in written}

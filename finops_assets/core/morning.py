@@ -299,7 +299,7 @@ class Morning:
             days: of which days; of all by default.
             archived: what the archive says of open days; one in another currency or cost basis is none of them.
         """
-        units = {(there.currency, there.cost_basis) for there in (archived or {}).values()}
+        in_unit = next((there for there in (archived or {}).values() if there.rows), None)
         told, oldest, changed = self._outbox.told(), first_open_day(now.date()), restatements.days(self._archive)
         found = []
         for day in sorted(told.keys() if days is None else told.keys() & set(days)):
@@ -308,7 +308,7 @@ class Morning:
                 there = archived.get(day)
             elif day >= oldest or day in changed:
                 there = self._archive.describe(day)
-            if there and there.rows and units and (there.currency, there.cost_basis) not in units:
+            if there and in_unit and not comparable(there, in_unit):
                 there = None
             if there and there.total != told[day]:
                 found.append(Restatement(day, told[day], there.total))
