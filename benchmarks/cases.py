@@ -90,7 +90,7 @@ def work(folder: str) -> dict:
         platform = _platform(folder, home)
         with _timed(result), drawing_beside() as drawing:
             platform.archive.put(ACCOUNT_MAP_PATH, to_parquet(platform.accounts.load().table))
-            pipeline.find_days(platform.warehouse, DAYS)
+            pipeline.find_days(platform.warehouse, DAYS, datetime.now(UTC))
             done = pipeline.archive_days(
                 platform.warehouse,
                 platform.archive,

@@ -578,7 +578,7 @@ def gaps(weekly: bool, as_json: bool) -> None:
     for unsure in (inspection.facts.unreadable, *inspection.unknown.values()):
         if unsure and as_json:
             _complain(unsure)
-    uncovered = inspection.coverage is not None and inspection.coverage.faults
+    uncovered = inspection.coverage is not None and inspection.coverage.fault
     if found or uncovered or inspection.facts.unreadable or inspection.unknown:
         sys.exit(FAILED)
 

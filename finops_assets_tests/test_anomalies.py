@@ -287,6 +287,21 @@ def test_each_day_of_a_stretch_that_has_doubled_is_found(long: int) -> None:
     assert findings.episodes(LAST) == ()
 
 
+def test_a_short_history_that_a_restatement_doubles_is_found_by_what_it_cost_before() -> None:
+    """Ten days are too few to expect anything; each came to twice what it was archived with, as the ledger says."""
+    once = {key: {of: cost for of, cost in costs.items() if of > day(10)} for key, costs in bill().items()}
+    twice = {key: {of: 2 * cost for of, cost in costs.items()} for key, costs in once.items()}
+    changed = {day(n): {key: costs[day(n)] for key, costs in once.items()} for n in range(10)}
+    days = sorted({of for costs in once.values() for of in costs})
+    findings = judge(twice, days, currency="USD", floor=Decimal(20), restated=changed)
+    assert [found.day for found in findings.doubled] == days
+    assert {found.actual / found.expected for found in findings.doubled} == {Decimal(2)}
+    assert judge(twice, days, currency="USD", floor=Decimal(20)).doubled == ()
+    (key, *_) = changed[day(3)]
+    alone = {day(3): {key: changed[day(3)][key]}}
+    assert judge(once, days, currency="USD", floor=Decimal(20), restated=alone).doubled == ()
+
+
 def test_a_doubled_day_is_judged_as_of_itself() -> None:
     """Days that come later change nothing: a backfill finds the same days as the mornings did."""
     costs = scale(bill(), "2", [day(n) for n in range(20)])

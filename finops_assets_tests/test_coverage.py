@@ -114,6 +114,15 @@ def test_a_bill_that_is_all_archived_says_so() -> None:
     )
 
 
+def test_a_line_without_a_cost_is_a_fault_and_no_zero() -> None:
+    """It is named with its day; one of a day before bill.first_day is in no day anyway."""
+    nameless = ControlTotal("2025-09", september(10), "USD", "", 3, 1, Decimal("10.01"))
+    before = ControlTotal("2022-12", date(2022, 12, 31), "USD", "", 1, 1, Decimal())
+    found = of(bill_totals([nameless, before]), {september(10): archived(3, "10.01")})
+    assert found.fault == "1 line on 2025-09-10: no billed cost is named, which is not zero"
+    assert f"Without a cost: {found.fault}." in found.words
+
+
 @pytest.mark.parametrize(
     ("day", "empty", "lost", "why"),
     [

@@ -205,8 +205,9 @@ def judge(
     if not archived or not costs:
         return findings
     table = findings.table = _table(costs, set(archived), calendar, float(floor))
-    findings.judged = judged = _judged_without_doubled(table, findings, float(floor))
-    _leave_out(table, judged, findings, restated or {})
+    changed = {day: deltas for day, deltas in (restated or {}).items() if day in set(archived)}
+    findings.judged = judged = _judged_without_doubled(table, findings, float(floor), changed)
+    _leave_out(table, judged, findings, changed)
     findings.runs = _Walk(table, judged, share, float(floor)).runs()
     return findings
 
@@ -541,8 +542,12 @@ def _epochs(moves: Mapping[str, list[tuple[int, str]]]) -> Iterator[tuple[int, d
         yield at, dict(owners), touched
 
 
-def _judged_without_doubled(table: _Table, findings: Findings, floor: float) -> Deviations:
+def _judged_without_doubled(
+    table: _Table, findings: Findings, floor: float, restated: Mapping[date, Mapping[Key, Decimal]]
+) -> Deviations:
     """How far each day is off, once the doubled days are found and count as what was expected of them.
+
+    Where the history is too short to expect anything, what a restated day had before counts as expected.
 
     A pass finds the doubled days that the median still tells apart, two weeks of a stretch; the days after those show
     when these are put right. Of the table, doubled days are taken out.
@@ -552,9 +557,10 @@ def _judged_without_doubled(table: _Table, findings: Findings, floor: float) -> 
         return deviations(values, findings.calendar, share=findings.share, floor=floor)
 
     judged = judge_again(table.values)
+    before = _before(table, findings, restated)
     doubled: dict[int, Doubled] = {}
     while True:
-        found = {findings.column(each.day): each for each in _doubled(table, judged, findings)}
+        found = {findings.column(each.day): each for each in _doubled(table, judged, findings, before)}
         is_complete = found.keys() <= doubled.keys()
         doubled |= found
         if is_complete:
@@ -571,11 +577,31 @@ def _judged_without_doubled(table: _Table, findings: Findings, floor: float) -> 
     return judged
 
 
-def _doubled(table: _Table, judged: Deviations, findings: Findings) -> Iterator[Doubled]:
+def _before(
+    table: _Table, findings: Findings, restated: Mapping[date, Mapping[Key, Decimal]]
+) -> dict[int, tuple[np.ndarray, Decimal]]:
+    """What the rows of restated days, and these days in all, cost before: column -> (floats, exact total)."""
+    import numpy as np
+
+    before = {}
+    for day, deltas in restated.items():
+        column = findings.column(day)
+        off = [float(sum((deltas[key] for key in members if key in deltas), Decimal())) for members in table.members]
+        whole = findings._exact(table.row((ALL, "", ""), column), column) - sum(deltas.values(), Decimal())
+        before[column] = table.values[:, column] - np.array(off), whole
+    return before
+
+
+def _doubled(
+    table: _Table, judged: Deviations, findings: Findings, before: Mapping[int, tuple[np.ndarray, Decimal]]
+) -> Iterator[Doubled]:
     import numpy as np
 
     leaves = np.array([bool(key[1] and key[2]) for key in table.keys])
     expected = np.where(np.isfinite(table.values), judged.expected, np.nan)[leaves]
+    for column, (costs, _) in before.items():
+        if np.isnan(expected[:, column]).all():
+            expected[:, column] = costs[leaves]
     usable = np.isfinite(expected) & (expected > 0)
     with np.errstate(all="ignore"):
         times = table.values[leaves] / expected
@@ -585,10 +611,15 @@ def _doubled(table: _Table, judged: Deviations, findings: Findings) -> Iterator[
     for column in np.flatnonzero(found):
         row = table.row((ALL, "", ""), column)
         usual = float(judged.expected[row, column])
-        actual = findings._exact(row, column)
+        if not math.isnan(usual):
+            expected_in_all = _cents(usual)
+        elif column in before:
+            expected_in_all = before[column][1]
+        else:
+            continue
         day = findings.calendar[column]
-        if not math.isnan(usual) and not planned(findings.events, ALL, "", day, day):
-            yield Doubled(day, _cents(usual), actual)
+        if not planned(findings.events, ALL, "", day, day):
+            yield Doubled(day, expected_in_all, findings._exact(row, column))
 
 
 def _leave_out(

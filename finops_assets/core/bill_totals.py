@@ -41,7 +41,7 @@ class BillTotals:
         months: the billing periods that the bill has, `2025-09`.
         left_out: what settings leave out: reason -> currency -> lines and total.
         undated: lines that have no date.
-        without_cost: lines that count and have no cost: their days cannot be read.
+        without_cost: days that have lines that count and have no cost, and how many: such days cannot be archived.
         currency: the billing currency; empty where the bill does not name it.
     """
 
@@ -50,7 +50,7 @@ class BillTotals:
     months: frozenset[str] = frozenset()
     left_out: Mapping[str, Mapping[str, Amount]] = field(default_factory=dict)
     undated: Amount = Amount()
-    without_cost: int = 0
+    without_cost: Mapping[date, int] = field(default_factory=dict)
     currency: str = ""
 
     @property
@@ -83,7 +83,8 @@ def bill_totals(controls: Iterable[ControlTotal]) -> BillTotals:
     periods: dict[date, set[str]] = defaultdict(set)
     left_out: dict[str, dict[str, Amount]] = defaultdict(lambda: defaultdict(Amount))
     months: set[str] = set()
-    undated, without_cost, currencies = Amount(), 0, set()
+    without_cost: dict[date, int] = defaultdict(int)
+    undated, currencies = Amount(), set()
     for control in controls:
         amount = Amount(control.lines, control.total)
         months.add(control.period or (f"{control.day:%Y-%m}" if control.day else ""))
@@ -91,10 +92,10 @@ def bill_totals(controls: Iterable[ControlTotal]) -> BillTotals:
             left_out[control.left_out][control.currency] += amount
             continue
         currencies.add(control.currency)
-        without_cost += control.without_cost
         if control.day is None:
             undated += amount
         else:
+            without_cost[control.day] += control.without_cost
             days[control.day] += amount
             periods[control.day].add(control.period)
     return BillTotals(
@@ -103,6 +104,6 @@ def bill_totals(controls: Iterable[ControlTotal]) -> BillTotals:
         months=frozenset(months - {""}),
         left_out={reason: dict(of) for reason, of in sorted(left_out.items())},
         undated=undated,
-        without_cost=without_cost,
+        without_cost={day: lines for day, lines in sorted(without_cost.items()) if lines},
         currency=min(currencies, default=""),
     )

@@ -48,6 +48,7 @@ class Coverage:
         days: how many these are.
         parts: the rest, so that `bill` is `archived` and the sum of these.
         left_out: what settings leave out of the bill: (reason, currency, lines and total).
+        without_cost: lines among those of `bill` that have no cost, and their days from bill.first_day on.
         only_archived: days that the bill does not have any more, and what the archive has of them.
         passed_over: files beside the bill that are not read.
         currency, cost_basis: of all amounts but those that are left out.
@@ -60,6 +61,7 @@ class Coverage:
     left_out: tuple[tuple[str, str, Amount], ...]
     only_archived: tuple[tuple[date, ...], Amount]
     passed_over: tuple[PassedOver, ...]
+    without_cost: tuple[tuple[date, ...], int]
     currency: str
     cost_basis: str
 
@@ -78,6 +80,8 @@ class Coverage:
         ]
         if self.parts:
             told.append("Not in a day: " + "; ".join(map(self._part, self.parts)) + ".")
+        if self._without_cost:
+            told.append(f"Without a cost: {self._without_cost}.")
         if self.left_out:
             told.append(
                 "Left out by settings: "
@@ -98,8 +102,16 @@ class Coverage:
 
     @property
     def fault(self) -> str:
-        """The money that should be in a day and is not, in words; empty where there is none."""
-        return "; ".join(map(self._part, self.faults))
+        """What should be in a day and is not, or has no cost, in words; empty where there is nothing."""
+        told = [*map(self._part, self.faults), *([self._without_cost] if self._without_cost else [])]
+        return "; ".join(told)
+
+    @property
+    def _without_cost(self) -> str:
+        days, lines = self.without_cost
+        if not days:
+            return ""
+        return f"{_lines(lines)} on {in_words(days)}: no {self.cost_basis} cost is named, which is not zero"
 
     def _part(self, part: Part) -> str:
         on = f" on {in_words(part.days)}" if part.days else ""
@@ -177,6 +189,7 @@ def coverage(
             )
         else:
             gone[day] = amount
+    without_cost = {day: lines for day, lines in totals.without_cost.items() if day >= first_day}
     parts = [
         Part(reason, tuple(sorted(of)), sum(of.values(), Amount()), fault) for (reason, fault), of in reasons.items()
     ]
@@ -190,6 +203,7 @@ def coverage(
         left_out=tuple((why, unit, of) for why, by_unit in totals.left_out.items() for unit, of in by_unit.items()),
         only_archived=(tuple(sorted(gone)), sum(gone.values(), Amount())),
         passed_over=passed_over,
+        without_cost=(tuple(without_cost), sum(without_cost.values())),
         currency=totals.currency,
         cost_basis=cost_basis,
     )

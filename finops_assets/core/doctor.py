@@ -189,8 +189,8 @@ def covered(inspection: Inspection) -> Iterator[Finding]:
     if found is None:
         yield Finding("every line", "skip", inspection.coverage_words)
     else:
-        fix = "`finops doctor --repair` says what would mend it." if found.faults else ""
-        yield Finding("every line", "warn" if found.faults else "ok", found.words, fix)
+        fix = "`finops doctor --repair` says what would mend it." if found.fault else ""
+        yield Finding("every line", "warn" if found.fault else "ok", found.words, fix)
 
 
 def _again(day: date) -> str:
