@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ import pytest
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.session import AwsSession
+    from finops_assets.platform import Platform
     from finops_assets_tests.aws import StandIn
 
 
@@ -162,6 +163,29 @@ def drawn(request: pytest.FixtureRequest) -> Iterator[None]:
     DRAWN["now"] = "drawn" in request.keywords
     yield
     DRAWN["now"] = False
+
+
+@pytest.fixture(scope="module")
+def records_in_memory() -> Iterator[None]:
+    """Runs in this process keep Dagster's records in memory, one instance a home: a quarter of a run is their files."""
+    import dagster as dg
+
+    from finops_assets import observe, run
+
+    instances: dict[Path, dg.DagsterInstance] = {}
+
+    def of(platform: Platform) -> AbstractContextManager[dg.DagsterInstance]:
+        home = platform.settings.dagster_home
+        if home not in instances:
+            instances[home] = dg.DagsterInstance.ephemeral()
+        return nullcontext(instances[home])
+
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (run, observe):
+            patched.setattr(module, "_instance", of)
+        yield
+    for instance in instances.values():
+        instance.dispose()
 
 
 @pytest.fixture(scope="module")

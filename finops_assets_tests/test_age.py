@@ -38,6 +38,8 @@ from finops_assets.sample_bill import write_sample_bill
 from finops_assets.settings import load_settings
 from finops_assets_tests.aws import StandIn
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 SEVEN = deadline_by("0 7 * * *")
 LAST = date(2024, 9, 30)
 DAYS = [LAST - timedelta(days=n) for n in reversed(range(40))]

@@ -2,14 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import nullcontext
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 from bills import line, make_bill
 from command import finops
@@ -23,6 +20,8 @@ from finops_assets.sample_bill import SampleBill, write_sample_bill
 from finops_assets.settings import load_settings
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.bills import load_bill
+
+pytestmark = pytest.mark.usefixtures("records_in_memory")
 
 LAST = date(2025, 9, 30)
 FIRST = LAST - timedelta(days=9)
@@ -44,14 +43,6 @@ def aws(aws: StandIn, sample: SampleBill) -> StandIn:
     """An account in which everything is set up, and nothing has run yet."""
     make_ready(aws, sample.focus, accounts=sample.accounts)
     return aws
-
-
-@pytest.fixture(autouse=True, scope="module")
-def records_in_memory() -> Iterator[None]:
-    """Dagster's records of all runs in one instance that needs no files, which none of these tests looks into."""
-    with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
-        patched.setattr("finops_assets.run._instance", lambda _: nullcontext(instance))
-        yield
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from finops_assets.sample_bill import SampleBill, write_sample_bill
 from finops_assets.simulation import part_of, read_export
 from finops_assets_tests.aws import StandIn
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 BILL_BUCKET = "a-bill-bucket"
 LAST = date(2025, 9, 12)
 DAYS = [LAST - timedelta(days=5 - n) for n in range(6)]

@@ -15,6 +15,8 @@ from finops_assets.core.budgets import AMBER, GREEN, NONE, RED, BudgetError, Lin
 from finops_assets.core.forecast import LEAST, forecasts
 from finops_assets.simulation import Simulation
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 DAY = date(2025, 9, 20)
 WEEK = (100, 100, 100, 100, 100, 40, 40)
 

@@ -13,6 +13,8 @@ from bills import at, line, make_bill
 from click.testing import Result
 from command import finops
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 MORNING = datetime(2025, 9, 13, 7, tzinfo=UTC)
 
 

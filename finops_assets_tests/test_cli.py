@@ -15,6 +15,8 @@ from command import finops
 
 from finops_assets.sample_bill import SampleBill, write_sample_bill
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 FIRST, LAST = date(2025, 9, 1), date(2025, 9, 5)
 
 DEMO_NOW = datetime(2025, 9, 13, 7, tzinfo=UTC)

@@ -24,6 +24,8 @@ from finops_assets.core.ports import ControlTotal, PassedOver, Warehouse
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.bills import load_bill
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 NEXT = DAY + timedelta(days=1)
 LONG_AGO, FAR_AHEAD = date(1999, 12, 31), date(2999, 1, 1)
 SETTINGS = {"currency": "USD", "include_tax": False}

@@ -18,6 +18,8 @@ from finops_assets.core.settlement import closes, settlement
 from finops_assets.core.states import PublishedAs
 from finops_assets_tests.aws import StandIn
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 FIRST, YESTERDAY = date(2025, 9, 1), date(2025, 9, 30)
 
 

@@ -28,6 +28,8 @@ from finops_assets.sample_bill import SampleBill, write_sample_bill
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.bills import load_bill
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 WEEK_AGO = DAY - timedelta(days=7)
 MONTH = timedelta(days=30)
 OTHER, THIRD = "444455556666", "777788889999"

@@ -30,6 +30,8 @@ from finops_assets.core.states import NO_SCORECARD
 from finops_assets.simulation import Simulation
 from finops_assets_tests.test_incidents import Channel
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 FIRST, LAST = date(2025, 8, 28), date(2025, 9, 8)
 BEFORE, LOST = LAST - timedelta(days=1), FIRST + timedelta(days=2)
 SETTINGS = {"mail.recipients": "finance@example.com,cto@example.com", "mail.by_ou": {"Workloads": ["lead@example.com"]}}

@@ -39,6 +39,8 @@ from finops_assets.sample_bill import SampleBill, write_sample_bill
 from finops_assets.settings import load_settings
 from finops_assets.simulation import Simulation, part_of, read_export
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 LAST = date(2025, 9, 30)
 DAYS = [LAST - timedelta(days=n) for n in reversed(range(10))]
 DAY, NEWEST = DAYS[5], DAYS[9]

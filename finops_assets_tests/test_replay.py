@@ -26,6 +26,8 @@ from finops_assets.run import run_days
 from finops_assets.settings import load_settings
 from finops_assets_tests.aws import StandIn
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 Costs = Mapping[date, str]
 
 

@@ -20,6 +20,8 @@ from finops_assets.core.schemas import RESTORED_FROM, day_location, day_path
 from finops_assets.core.states import CAUSES, Facts, Gap, expected_days, state_of
 from finops_assets_tests.test_cli import DEMO_NOW, demo
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 __all__ = ["demo"]
 
 FIRST, LAST = date(2025, 9, 1), date(2025, 9, 6)

@@ -27,6 +27,8 @@ from finops_assets.sample_bill.exports import write_export
 from finops_assets.simulation import Simulation, part_of, read_export
 from finops_assets_tests.aws import StandIn
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 LAST = date(2025, 9, 17)
 FIRST = date(2025, 9, 1)
 DAYS = [FIRST + timedelta(days=n) for n in range(17)]
