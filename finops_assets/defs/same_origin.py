@@ -26,7 +26,7 @@ A request's *own origin* is the scheme, name and port at which it was made. It i
 
 *Of another origin* is a request whose Origin is not its own origin, or whose Sec-Fetch-Site is neither `same-origin`
 nor `none` (an address that was typed). A browser sends Origin with each POST, preflight and WebSocket of a foreign
-page, and no page can set it. A request with neither header comes from a program, or is a GET whose answer no page reads.
+page, and no page can set it. A request with neither header comes from a program, or reads what no page gets.
 """
 
 from __future__ import annotations
