@@ -779,12 +779,15 @@ def _evidence_words(there: Evidence) -> str:
 def dev(host: str, port: int) -> None:
     """Open the Dagster UI: webserver and daemon (schedule, backfills) on this machine."""
     from finops_assets.defs.instance import check_records
+    from finops_assets.defs.same_origin import public_origin
     from finops_assets.dev import run_dev
 
     settings = _settings()
+    public_origin(settings.alerts.dagster_url, "alerts.dagster_url")  # refused here, and not by a process of the UI
     check_records(settings.dagster_home, deployed=settings.platform == "aws")
     workspace = ["-w", "workspace.yaml"] if Path("workspace.yaml").is_file() else ["-m", "finops_assets.definitions"]
-    sys.exit(run_dev(settings.home, [sys.executable, "-m", "dagster", "dev", *workspace], host, port))
+    os.environ["DAGSTER_UI_URL"] = settings.alerts.dagster_url
+    sys.exit(run_dev(settings.home, [sys.executable, "-m", "finops_assets.defs.dagster_dev", *workspace], host, port))
 
 
 def _now() -> datetime:

@@ -284,7 +284,9 @@ class AlertsSettings(Section):
     )
     recipients: tuple[MailAddress, ...] = Field((), description="Addresses of `mail` (a comma-separated list).")
     dagster_url: str = Field(
-        "", description="Address of the Dagster UI, for links to runs. Empty: http://127.0.0.1:3000; none on AWS."
+        "",
+        description="Address at which people open the Dagster UI, for links to runs; `finops dev` answers to its name, "
+        "beside localhost. Empty: http://127.0.0.1:3000; no links on AWS.",
     )
     runbook_url: str = Field("docs/runbook.md", description="Where your people find the runbook, for links to it.")
     heartbeat_url: str = Field(

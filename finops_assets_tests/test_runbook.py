@@ -44,6 +44,7 @@ from finops_assets.core.states import CAUSES
 from finops_assets.core.watch import FRESHNESS, Attempts
 from finops_assets.definitions import build_watch
 from finops_assets.defs.evidence import JOB as EVIDENCE_JOB
+from finops_assets.defs.same_origin import SameOriginMiddleware, public_origin
 from finops_assets.dev import Holder, lock_home
 from finops_assets.platform import Platform
 from finops_assets.scenarios import bounce_report
@@ -950,6 +951,32 @@ def test_finops_dev_does_not_start(page: Page, tmp_path: Path) -> None:
         desk.sees("runs on this home since", desk.types("finops dev", code=1))
     finally:
         os.close(lock)
+
+
+def test_the_dagster_ui_does_not_answer(page: Page) -> None:
+    """By another name it says so in a sentence; with the name in the settings, or told to listen at, it answers."""
+
+    def sentence(public: str = "", listening_at: str = "127.0.0.1", **headers: str) -> str:
+        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "headers": pairs}
+        middleware = SameOriginMiddleware(webserver_is_not_asked, listening_at, public_origin(public, "url"))
+        refusal = middleware.refusal(scope)
+        return f"{refusal.sentence} ({refusal.status})" if refusal else ""
+
+    async def webserver_is_not_asked(*_: Any) -> None:
+        raise AssertionError("only whether it would be")
+
+    desk = Desk(page=page, environ={}, values={})
+    url, kind = re.search(r"`(https://\S+)`", page.text)[1], {"content-type": "application/json"}
+    proxied = kind | {"host": "finops.example.com"}
+    for words, headers in (
+        ("The Dagster UI does not answer to this host name", proxied),
+        ("this request comes from another one", kind | {"host": "localhost", "origin": "http://localhost:81"}),
+        ("takes application/json only", {"host": "localhost"}),
+    ):
+        desk.sees(words, sentence(**headers))
+        desk.sees(sentence(**headers)[-5:], sentence(**headers))
+    assert sentence(url, **proxied) == sentence(listening_at="finops.example.com", **proxied) == ""
 
 
 def test_the_daily_look(begin: Callable[..., Home]) -> None:

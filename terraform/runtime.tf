@@ -37,6 +37,7 @@ locals {
   } : {}
   launcher_environment = local.separate ? { DAGSTER_RUN_TASK_DEFINITION = aws_ecs_task_definition.run[0].arn } : {}
   code_environment     = merge(local.dagster_environment, local.environment)
+  ui_environment       = local.balanced ? { DAGSTER_UI_URL = "https://${var.ui.host}" } : {} # the one origin it answers
 
   containers = {
     code = {
@@ -46,7 +47,7 @@ locals {
     }
     webserver = {
       port        = 3000
-      environment = merge(local.dagster_environment, local.launcher_environment)
+      environment = merge(local.dagster_environment, local.launcher_environment, local.ui_environment)
       secrets     = local.database_secrets
     }
     daemon = {
@@ -478,7 +479,8 @@ resource "aws_ecs_service" "dagster" {
   # A task that starts before its policies are there fails, and the circuit breaker counts it.
   depends_on = [
     aws_iam_role_policy.execution, aws_iam_role_policy.dagster, aws_iam_role_policy.task, aws_iam_role_policy.tunnel,
-    aws_lb_listener_rule.ui, aws_lb_listener_rule.no_questions_in_addresses, aws_cloudwatch_log_group.dagster, aws_secretsmanager_secret_rotation.database,
+    aws_lb_listener_rule.ui, aws_lb_listener_rule.no_questions_in_addresses, aws_lb_listener_rule.no_foreign_requests, aws_lb_listener_rule.no_forms,
+    aws_cloudwatch_log_group.dagster, aws_secretsmanager_secret_rotation.database,
     aws_vpc_security_group_egress_rule.task_to_https, aws_vpc_security_group_egress_rule.task_to_database,
     aws_vpc_security_group_ingress_rule.database, aws_route_table_association.private,
   ]
@@ -583,8 +585,13 @@ resource "aws_lb_listener" "https" {
   }
 }
 
-# Dagster's webserver takes a GraphQL question, one that changes things too, from the address of a request: a link on any
-# page could start runs in the name of who follows it. The UI itself asks in the body, as JSON, which a foreign page cannot.
+# Requests of foreign pages. The webserver itself refuses them all (finops_assets/defs/same_origin.py); what a condition
+# can say is refused here too, before anything is forwarded. It cannot say "of another origin than ours": a WebSocket,
+# for which Chromium sends an Origin and no Sec-Fetch-Site, and a query under another spelling of the path are the
+# webserver's.
+
+# Dagster's webserver executes a GraphQL query, one that changes things too, from the address of a request: a link on any
+# page could start runs in the name of who follows it. The UI itself asks in the body, as JSON.
 resource "aws_lb_listener_rule" "no_questions_in_addresses" {
   count = local.balanced ? 1 : 0
 
@@ -613,11 +620,70 @@ resource "aws_lb_listener_rule" "no_questions_in_addresses" {
   }
 }
 
-resource "aws_lb_listener_rule" "ui" {
+# Scripts, images and the like of other origins, by what the browser says of them. A link that a tab opens passes.
+resource "aws_lb_listener_rule" "no_foreign_requests" {
   count = local.balanced ? 1 : 0
 
   listener_arn = aws_lb_listener.https[0].arn
   priority     = 2
+
+  condition {
+    http_header {
+      http_header_name = "Sec-Fetch-Site"
+      values           = ["cross-site", "same-site"]
+    }
+  }
+  condition {
+    http_header {
+      http_header_name = "Sec-Fetch-Mode"
+      values           = ["cors", "no-cors", "websocket"]
+    }
+  }
+  action {
+    type = "fixed-response"
+
+    fixed_response {
+      content_type = "text/plain"
+      message_body = "The UI answers its own pages only."
+      status_code  = "403"
+    }
+  }
+}
+
+# What a form sends, whatever follows the type: "text/plain; application/json" would pass for JSON with Dagster.
+resource "aws_lb_listener_rule" "no_forms" {
+  count = local.balanced ? 1 : 0
+
+  listener_arn = aws_lb_listener.https[0].arn
+  priority     = 3
+
+  condition {
+    http_request_method {
+      values = ["POST"]
+    }
+  }
+  condition {
+    http_header {
+      http_header_name = "Content-Type"
+      values           = ["text/plain*", "multipart/form-data*", "application/x-www-form-urlencoded*"]
+    }
+  }
+  action {
+    type = "fixed-response"
+
+    fixed_response {
+      content_type = "text/plain"
+      message_body = "The UI takes application/json only."
+      status_code  = "415"
+    }
+  }
+}
+
+resource "aws_lb_listener_rule" "ui" {
+  count = local.balanced ? 1 : 0
+
+  listener_arn = aws_lb_listener.https[0].arn
+  priority     = 4
 
   condition {
     host_header {

@@ -7,7 +7,9 @@ condition under which it goes. Names that Dagster exports are imported from `dag
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 # Tags of a run that say which partitions it is of. They go when Dagster exports the names; the tags themselves are
 # documented ("dagster/asset_partition_range_start").
@@ -53,6 +55,7 @@ from dagster._serdes import ConfigurableClassData
 
 if TYPE_CHECKING:
     import dagster as dg
+    from starlette.types import ASGIApp
 
     # The types of an executor's methods, for annotations alone. They go when Dagster exports them beside dg.Executor.
     from dagster._core.execution.context.system import PlanOrchestrationContext
@@ -83,6 +86,8 @@ __all__ = [
     "StepMaterializationData",
     "WorkerStatus",
     "all_daemons_live",
+    "run_dev_command",
+    "run_webserver",
 ]
 
 
@@ -94,3 +99,47 @@ def all_daemons_live(instance: dg.DagsterInstance, tolerance_seconds: float) -> 
     from dagster._daemon.controller import all_daemons_live as live  # slow to import; the health check alone needs it
 
     return live(instance, heartbeat_tolerance_seconds=tolerance_seconds)
+
+
+def run_webserver(wrap: Callable[[ASGIApp, str], ASGIApp]) -> None:
+    """Run the command `dagster-webserver` with this process's arguments, and serve its app wrapped.
+
+    Its command line makes the app by a function of its module, which is replaced; a release without that function does
+    not start. Goes when the command, or dagster.yaml, takes middleware.
+
+    Args:
+        wrap: gets the app and the host that the webserver listens at.
+    """
+    import click
+    from dagster_webserver import cli  # slow to import; webserver alone needs it
+
+    make_app = cli.create_app_from_workspace_process_context
+
+    def make_wrapped_app(*args: Any, **options: Any) -> ASGIApp:
+        return wrap(make_app(*args, **options), click.get_current_context().params["host"])
+
+    cli.create_app_from_workspace_process_context = make_wrapped_app
+    cli.main()
+
+
+def run_dev_command(webserver: str) -> None:
+    """Run the command `dagster dev` with this process's arguments, with another module as the webserver.
+
+    It starts `python -m dagster_webserver`, whatever is configured: the function that starts it is replaced. Goes when
+    `dagster dev` can be told which webserver to start, or when the webserver takes middleware by configuration.
+
+    Args:
+        webserver: module that takes the options of `dagster-webserver`.
+    """
+    from dagster._cli import dev
+
+    start = dev.open_ipc_subprocess
+    modules = {"dagster_webserver": webserver, "dagster._daemon": "dagster._daemon"}
+
+    def start_ours(command: list[str], **options: Any) -> Any:
+        if command[:2] != [sys.executable, "-m"] or command[2] not in modules:
+            raise RuntimeError(f"dagster dev starts a process that is not known: {command[:3]}")
+        return start([*command[:2], modules[command[2]], *command[3:]], **options)
+
+    dev.open_ipc_subprocess = start_ours
+    dev.dev_command(prog_name="dagster dev")

@@ -225,10 +225,33 @@ run "a_service_each_and_a_task_a_run" {
     error_message = "EC2 takes no apostrophe, among others, in a description; the provider does not look."
   }
 
-  # --- links
+  # --- foreign pages
   assert {
-    condition     = aws_lb_listener_rule.no_questions_in_addresses[0].priority < aws_lb_listener_rule.ui[0].priority && one(aws_lb_listener_rule.no_questions_in_addresses[0].action).fixed_response[0].status_code == "403"
-    error_message = "A GraphQL question in an address is refused before anything is forwarded."
+    condition = alltrue([
+      for rule in [aws_lb_listener_rule.no_questions_in_addresses[0], aws_lb_listener_rule.no_foreign_requests[0], aws_lb_listener_rule.no_forms[0]] :
+      rule.priority < aws_lb_listener_rule.ui[0].priority && one(rule.action).type == "fixed-response" && startswith(one(rule.action).fixed_response[0].status_code, "4")
+    ])
+    error_message = "A query in an address, a request of a foreign page and a form are refused before anything is forwarded."
+  }
+  assert {
+    condition = alltrue([
+      for rule in [aws_lb_listener_rule.no_foreign_requests[0], aws_lb_listener_rule.no_forms[0]] : length(flatten([
+        for each in rule.condition : concat(
+          flatten([for header in each.http_header : header.values]),
+          flatten([for method in each.http_request_method : method.values]),
+        )
+      ])) <= 5
+    ])
+    error_message = "A rule of a load balancer has five values at most; the provider does not look."
+  }
+  assert {
+    condition = alltrue([
+      for name, definition in aws_ecs_task_definition.service : alltrue([
+        for container in jsondecode(definition.container_definitions) :
+        contains(container.environment, { name = "DAGSTER_UI_URL", value = "https://finops.example.com" }) == (name == "webserver")
+      ])
+    ])
+    error_message = "The webserver, and nothing else, knows at which address it is opened: it answers no page of another one."
   }
 }
 
