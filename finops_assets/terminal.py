@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from finops_assets.core.text import columns_wide, shortened, shortened_inside, visible
+from finops_assets.core.text import columns_wide, sentence, shortened, shortened_inside, visible
 
 LONGEST_CELL = 500
 """Characters of a cell of a table; `--json` has all of them."""
@@ -45,7 +45,7 @@ def tell(line: str) -> None:
 
 def complain(text: str) -> None:
     """Print an error in one line on stderr."""
-    click.echo(click.style("error: ", fg="red", bold=True) + _line(" ".join(text.split())), err=True)
+    click.echo(click.style("error: ", fg="red", bold=True) + sentence(text), err=True)
 
 
 def print_exact(text: str) -> None:

@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 from finops_assets.core.errors import DamagedError, FinopsError
 from finops_assets.core.notes import json_note, read_note
-from finops_assets.core.text import tidy, tidy_lines
+from finops_assets.core.text import sentence, tidy, tidy_lines
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Alerts, Archive
@@ -267,7 +267,7 @@ class Incidents:
         """
         subject, text, number = self._words(incidents)
         text += (
-            f"\nThis alert could not be noted in the archive ({tidy_lines(str(reason))}). Until it can be, no "
+            f"\nThis alert could not be noted in the archive ({sentence(str(reason))}). Until it can be, no "
             "all-clear comes, and the same may be told again.\n"
         )
         try:
@@ -349,16 +349,16 @@ class Incidents:
 
     def _broken_words(self, incident: Incident) -> str:
         trouble = incident.trouble
-        lines = [f"{incident.subject}: {trouble.cause}", ""]
-        lines += [f"Tried: {trouble.tried}"] if trouble.tried else []
-        lines += [f"Mend it: {trouble.mend}"] if trouble.mend else []
+        lines = [f"{incident.subject}: {sentence(trouble.cause)}", ""]
+        lines += [f"Tried: {sentence(trouble.tried)}"] if trouble.tried else []
+        lines += [f"Mend it: {sentence(trouble.mend)}"] if trouble.mend else []
         lines += [f"Dagster run: {self._run_link(trouble.run_id)}"] if trouble.run_id else []
         return "\n".join([*lines, f"Since: {incident.opened:%Y-%m-%d %H:%M} UTC"]) + "\n"
 
     def _healed_words(self, incident: Incident) -> str:
         return (
             f"{incident.subject}: well again since {incident.healed:%Y-%m-%d %H:%M} UTC, "
-            f"broken since {incident.opened:%Y-%m-%d %H:%M} UTC.\nIt was: {incident.trouble.cause}\n"
+            f"broken since {incident.opened:%Y-%m-%d %H:%M} UTC.\nIt was: {sentence(incident.trouble.cause)}\n"
         )
 
     def _read(self, path: str) -> Incident | None:

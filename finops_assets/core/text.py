@@ -66,9 +66,14 @@ def tidy(text: str, limit: int = LONGEST_NAME) -> str:
     return shortened(" ".join(visible(text).split()), limit)
 
 
-def tidy_lines(text: str, limit: int = LONGEST_MESSAGE) -> str:
-    """A message of several lines, each harmless and at most `limit` characters."""
-    return "\n".join(shortened_inside(visible(line), limit) for line in re.split("\r\n|[\n\r]", text))
+def sentence(text: str) -> str:
+    """A message as one line of harmless text, cut inside."""
+    return shortened_inside(" ".join(visible(text).split()))
+
+
+def tidy_lines(text: str) -> str:
+    """A text of several lines, each harmless and cut inside."""
+    return "\n".join(shortened_inside(visible(line)) for line in re.split("\r\n|[\n\r]", text))
 
 
 def distinct(names: Iterable[str], limit: int = LONGEST_NAME) -> dict[str, str]:
@@ -107,13 +112,13 @@ def distinct_paths(paths: Iterable[str], limit: int = LONGEST_NAME) -> dict[str,
 _MARKUP = re.compile(r"[\\`*\[\]<>|~&]|(?<![^\W_])_|_(?![^\W_])|^[#+=-]|^\d+[.)](?=\s|$)")
 
 
-def markdown(text: str, limit: int = LONGEST_MESSAGE) -> str:
+def markdown(text: str) -> str:
     """One line of text that Markdown shows as it is: no markup, link, picture, HTML or table cell comes of it."""
 
     def escaped(found: re.Match[str]) -> str:
         return f"{found[0][:-1]}\\{found[0][-1]}"
 
-    return _MARKUP.sub(escaped, shortened_inside(" ".join(visible(text).split()), limit))
+    return _MARKUP.sub(escaped, sentence(text))
 
 
 def columns_wide(text: str) -> int:
