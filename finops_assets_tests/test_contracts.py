@@ -230,6 +230,8 @@ def test_people_may_ask_one_select(places: tuple[Archive, Catalog]) -> None:
     """A query over the registered days; anything that writes is refused before an engine sees it."""
     archive, catalog = places
     catalog.register([archive.publish(day_rows(DAY, "1", "2"), FACTS)])
+    with catalog.stream("SELECT COUNT(*) AS n FROM ou_breakdown") as result:
+        assert (list(result.columns), [list(rows) for rows in result.batches]) == (["n"], [[(2,)]])
     assert catalog.query("SELECT COUNT(*) AS n FROM ou_breakdown") == (["n"], [(2,)])
     with pytest.raises(FinopsError, match="only one SELECT"):
         catalog.query("DROP TABLE ou_breakdown")

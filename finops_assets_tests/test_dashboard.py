@@ -1307,3 +1307,14 @@ def test_without_javascript_the_headlines_still_stand(open_page):
     assert cell(rows, day=LAST) in view.text(".tiles")
     assert view.page.locator("noscript tr").nth(1).inner_text().split("\t")[:2] == [ALL, "■ red"]
     assert "need JavaScript" in view.text("noscript")
+
+
+@pytest.mark.browser
+def test_texts_without_end_do_not_make_the_page_wider(open_page):
+    """A name or a notice of 100,000 characters is cut and broken into lines."""
+    endless = "x" * 100_000
+    rows = [*sample_rows(3), (LAST, endless, endless, endless, Decimal(9000))]
+    newest = scorecard(rows, monthly={"All": 1, endless: 5}, notes=(endless,))
+    told = Outlook(newest, episodes=[episode(0, endless, endless, endless, reason=endless, planned=endless)])
+    view = open_page(rows, data={"account_name": [endless[:120]] * 20}, outlook=told)
+    assert view.page.evaluate("document.documentElement.scrollWidth") == 1400
