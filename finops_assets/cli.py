@@ -1,18 +1,18 @@
 """`finops`: the platform from a shell. The same Dagster runs, instance and code as the UI's.
 
-Exit codes: 0 done, 1 a run failed or something was found wrong, 2 wrong usage or settings.
+Exit codes: 0 done, 1 a run failed or something was found wrong, 2 wrong usage or settings, 128 and a signal's number
+where one ended it: 130 Ctrl-C, 143 SIGTERM, 141 nobody reads the output any more.
 Nothing heavy is imported before a command needs it, so that `finops --help` answers at once.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 import os
 import shutil
 import signal
 import sys
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +23,16 @@ import click
 from finops_assets import __version__
 from finops_assets.from_terraform import from_terraform
 from finops_assets.quicksight_cli import quicksight
+from finops_assets.terminal import (
+    OutputClosedError,
+    complain,
+    print_json,
+    print_json_rows,
+    print_rows,
+    print_table,
+    say,
+    tell,
+)
 from finops_assets.verify_cli import build as build_verify
 
 if TYPE_CHECKING:
@@ -38,7 +48,7 @@ if TYPE_CHECKING:
     from finops_assets.run import Outcome
     from finops_assets.settings import Settings
 
-FAILED, WRONG_USAGE = 1, 2
+FAILED, WRONG_USAGE, SIGNALLED = 1, 2, 128
 
 
 class Day(click.ParamType):
@@ -81,15 +91,31 @@ class _Shown(click.Group):
         # often as a long-lived one does costs it a tenth of its life.
         gc.set_threshold(100_000, 20, 20)
         # As Ctrl-C does: what is under way, such as a query that costs money, is stopped on the way out.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _terminated)
         try:
             return super().invoke(ctx)
         except SettingsError as error:
-            _complain(str(error))
+            complain(str(error))
             ctx.exit(WRONG_USAGE)
         except FinopsError as error:
-            _complain(str(error))
+            complain(str(error))
             ctx.exit(FAILED)
+        except KeyboardInterrupt as error:
+            number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
+            complain(f"stopped by {'SIGTERM' if number == signal.SIGTERM else 'Ctrl-C'}")
+            ctx.exit(SIGNALLED + number)
+        except OutputClosedError:
+            # What is still to be flushed at the end has no reader either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(SIGNALLED + signal.SIGPIPE)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM."""
+
+
+def _terminated(_: int, __: object) -> None:
+    raise _Terminated
 
 
 @click.group(cls=_Shown, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -117,7 +143,7 @@ def demo(days: int, scenario: str | None) -> None:
     require_home(settings)
     settings, sample, fresh = prepare_demo(settings, _yesterday(), days)
     if fresh:
-        _tell(f"Sample bill: {sample.first_day} to {sample.last_day} in {settings.sample_folder}")
+        tell(f"Sample bill: {sample.first_day} to {sample.last_day} in {settings.sample_folder}")
     result = _execute(_platform(settings), sample.first_day, sample.last_day)
     if not result:
         sys.exit(FAILED)
@@ -126,7 +152,7 @@ def demo(days: int, scenario: str | None) -> None:
     took = (_now() - started).total_seconds()
     total = sum((row["total"] for row in rows if row["archived"]), Decimal())
     finops = "finops" if shutil.which("finops") else os.path.relpath(sys.argv[0])
-    click.echo(
+    _say_block(
         f"""
 {len(rows)} days archived in {took:.0f} s, {_money(total)} {rows[-1]["currency"]} ({rows[-1]["cost_basis"]}).
 
@@ -151,14 +177,14 @@ def _play(scenario: str) -> None:
     if scenario not in SCENARIOS:
         if scenario != "list":
             raise click.UsageError(f"there is no story {scenario!r}; these are:\n{stories}")
-        click.echo(stories)
+        _say_block(stories)
         return
     settings = _settings()
     require_home(settings)
     home = settings.home / "scenarios" / scenario
-    click.echo(f"{SCENARIOS[scenario].__doc__}\n")
-    play(scenario, home, _yesterday(), click.echo)
-    click.echo(
+    say(SCENARIOS[scenario].__doc__ or "", "")
+    play(scenario, home, _yesterday(), _say_block)
+    _say_block(
         f"""
 Look at it:
   FINOPS_HOME={home} finops status
@@ -219,14 +245,14 @@ def backfill(first: date | None, last: date | None, resume: bool, mail: bool, as
     updated, totals = platform.warehouse.glance().updated, bill_totals(platform.warehouse.control_totals())
     known = [day for day in totals.days if bill.first_day <= day <= newest]
     if not known and not first:
-        _complain(f"the bill has no day from bill.first_day ({bill.first_day}) to yesterday ({newest})")
+        complain(f"the bill has no day from bill.first_day ({bill.first_day}) to yesterday ({newest})")
         sys.exit(FAILED)
     wanted = days_between(first, last) if first and last else days_between(known[0], known[-1])
     days, left_out = days_to_archive(totals, wanted, updated, _now(), bill.complete_after_hours)
     if left_out:
-        _tell(f"left out: {left_out_in_words(left_out)}")
+        tell(f"left out: {left_out_in_words(left_out)}")
     if not days:
-        _complain(f"the bill has none of these days whole: {in_words(wanted)}")
+        complain(f"the bill has none of these days whole: {in_words(wanted)}")
         sys.exit(FAILED)
     stretches = in_stretches(days)
     if resume and mail:
@@ -252,7 +278,7 @@ def _other_days(platform: Platform, day: date) -> list[date]:
         news = watch.news(now)
         look = watch.look(now)
     except FinopsError as error:  # the run itself meets it, and says so where it belongs
-        _tell(f"not looked for other days: {error}")
+        tell(f"not looked for other days: {error}")
         return []
     changed = {*news.new, *news.restated} if news else set()
     broken = {d for d, s in look.states.items() if s.cause not in ("", *CANNOT_RUN) and s.link not in (DASHBOARD, MAIL)}
@@ -264,7 +290,7 @@ def _tell_of_others(days: Sequence[date]) -> None:
     from finops_assets.core.pipeline import in_words
 
     if days:
-        _tell(f"left as they are, though the bill has them otherwise: {in_words(days)}; `finops run` runs them, too")
+        tell(f"left as they are, though the bill has them otherwise: {in_words(days)}; `finops run` runs them, too")
 
 
 def _resume(platform: Platform, stretches: list[tuple[date, date]], as_json: bool) -> None:
@@ -282,11 +308,11 @@ def _resume(platform: Platform, stretches: list[tuple[date, date]], as_json: boo
     ]
     if platform.outbox.mailed(wanted[-1]).state not in ("sent", "unknown"):
         left = sorted({*left, wanted[-1]})
-    _tell(f"{len(wanted) - len(left)} of {len(wanted)} days are whole already")
+    tell(f"{len(wanted) - len(left)} of {len(wanted)} days are whole already")
     if left:
         _finish(platform, states.stretches(left), as_json)
     elif as_json:
-        _print_json({"succeeded": True, "days": []})
+        print_json({"succeeded": True, "days": []})
 
 
 @main.command()
@@ -304,15 +330,15 @@ def status(every: bool, as_json: bool) -> None:
         facts = {"platform": settings.platform, "home": str(settings.home), "summary": inspection.summary}
         facts |= {"coverage": inspection.coverage, "coverage_words": inspection.coverage_words}
         facts |= age.as_record() if age else {}
-        _print_json({**facts, "days": rows, "incidents": open_now})
+        print_json({**facts, "days": rows, "incidents": open_now})
         return
     if not rows:
         on_aws = settings.platform == "aws"
         setting, place = ("bill.table", "") if on_aws else ("bill.path", f" in the home {settings.home.absolute()}")
-        click.echo(f"No day yet{place}. Run `finops demo`, or set {setting} and run `finops backfill`.")
+        say(f"No day yet{place}. Run `finops demo`, or set {setting} and run `finops backfill`.")
         return
     shown = rows if every else rows[-14:]
-    _print_table(
+    print_table(
         ("day", "rows", "total", "currency", "basis", "settlement", "archived", "registered", "mailed", "state"),
         [
             (
@@ -324,28 +350,38 @@ def status(every: bool, as_json: bool) -> None:
         right={1, 2},
     )
     _say_age(platform)
-    click.echo(inspection.summary)
-    click.echo(inspection.coverage_words)
+    say(inspection.summary)
+    say(inspection.coverage_words)
     if inspection.gaps:
-        click.echo("`finops gaps` names the command that mends each.")
+        say("`finops gaps` names the command that mends each.")
     for incident in _incidents(platform):
         told = f"NOBODY WAS TOLD: {incident.untold}" if incident.untold else "told"
         since = f"{incident.opened:%Y-%m-%d %H:%M} UTC"
-        click.echo(f"open since {since}: {incident.kind}, {incident.subject}: {incident.trouble.cause} ({told})")
+        say(f"open since {since}: {incident.kind}, {incident.subject}: {incident.trouble.cause} ({told})")
 
 
 @main.command()
 @click.argument("sql")
 @as_json
 def query(sql: str, as_json: bool) -> None:
-    """Run one SELECT (Athena's SQL) over ou_breakdown, account_ou_map and finops_daily_summary."""
+    """Run one SELECT (Athena's SQL) over the archive's tables; rows are printed as they come, in bounded memory.
+
+    The tables are ou_breakdown, ou_scorecard, account_ou_map, restatements and finops_daily_summary. No other file and
+    no address can be read.
+    """
+    from finops_assets.core.errors import FinopsError
+
     platform = _platform(_settings())
-    columns, rows = platform.catalog.query(sql)
-    if as_json:
-        _print_json([dict(zip(columns, row, strict=True)) for row in rows])
-    else:
-        right = {i for i in range(len(columns)) if any(isinstance(row[i], int | float | Decimal) for row in rows)}
-        _print_table(columns, [["" if v is None else v for v in row] for row in rows], right=right)
+    with platform.catalog.stream(sql) as result:
+        if not as_json:
+            print_rows(result.columns, result.batches)
+        elif doubled := sorted({name for name in result.columns if list(result.columns).count(name) > 1}):
+            raise FinopsError(
+                f"the query gives more than one column the name {doubled[0]}",
+                fix="Name them apart: `... AS other_name`.",
+            )
+        else:
+            print_json_rows(result.columns, result.batches)
 
 
 @main.command()
@@ -372,9 +408,9 @@ def resend(day: date, to: str | None, received: bool, refresh: bool, as_json: bo
         morning = build_watch(platform).morning
         deliveries = morning.resend(day, _now(), to=[to] if to else (), refresh=refresh)
     if as_json:
-        _print_json([{"recipient": d.recipient, "location": d.location} for d in deliveries])
+        print_json([{"recipient": d.recipient, "location": d.location} for d in deliveries])
     else:
-        _print_table(("recipient", "message"), [(d.recipient, d.location) for d in deliveries])
+        print_table(("recipient", "message"), [(d.recipient, d.location) for d in deliveries])
 
 
 @main.command()
@@ -406,12 +442,12 @@ def restore(day: date, version: str | None, as_json: bool) -> None:
     held = RESTORED_FROM in there.metadata
     if as_json:
         figures = {"rows": there.rows, "total": there.total, "currency": there.currency, "version": there.version}
-        _print_json({"succeeded": good, "day": day, "changed": there.changed, "held": held, **figures})
+        print_json({"succeeded": good, "day": day, "changed": there.changed, "held": held, **figures})
     else:
         done = f"restored from version {version}" if there.changed else f"is version {version} already: unchanged"
-        click.echo(f"{day} {done}, {_money(there.total)} {there.currency} ({there.cost_basis}). Nothing was mailed.")
+        say(f"{day} {done}, {_money(there.total)} {there.currency} ({there.cost_basis}). Nothing was mailed.")
         if held:
-            click.echo(f"It is held as it is until someone runs it by name: `finops run --date {day}`.")
+            say(f"It is held as it is until someone runs it by name: `finops run --date {day}`.")
     if not good:
         sys.exit(FAILED)
 
@@ -419,7 +455,7 @@ def restore(day: date, version: str | None, as_json: bool) -> None:
 def _show_versions(versions: Sequence[DayVersion], as_json: bool) -> None:
     if as_json:
         told = ("rows", "total", "fingerprint", "run_id", "settlement", "restored_from", "restored_at")
-        _print_json(
+        print_json(
             [
                 {"version": one.id, "written": one.written.isoformat(), "size": one.size_bytes, "current": one.current}
                 | {name: one.metadata[name] for name in told if name in one.metadata}
@@ -427,7 +463,7 @@ def _show_versions(versions: Sequence[DayVersion], as_json: bool) -> None:
             ]
         )
         return
-    _print_table(
+    print_table(
         ("version", "written (UTC)", "rows", "total", "settlement", "current"),
         [
             (
@@ -450,15 +486,15 @@ def observe(as_json: bool) -> None:
     done = observe_archive(_platform(_settings()))
     if as_json:
         unreadable = {str(day): why for day, why in done.unreadable.items()}
-        _print_json({"reported": done.reported, "known": done.known, "unreadable": unreadable})
+        print_json({"reported": done.reported, "known": done.known, "unreadable": unreadable})
     else:
-        _print_table(
+        print_table(
             ("asset", "known before", "reported"),
             [(name, done.known[name], number) for name, number in done.reported.items()],
             right={1, 2},
         )
     for why in done.unreadable.values():
-        _complain(why)
+        complain(why)
     if done.unreadable:
         sys.exit(FAILED)
 
@@ -487,7 +523,7 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         for finding in found:
             findings.append(finding)
             if not as_json:
-                click.echo(as_line(finding))
+                _say_block(as_line(finding))
 
     show(platform.preflight.check())
     show(platform.scoring().look())
@@ -496,7 +532,7 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         day = day or max(platform.archive.days(), default=None)
     if day:
         if not as_json:
-            click.echo(f"\n{day}, from the bill to the inbox:")
+            say("", f"{day}, from the bill to the inbox:")
         now = _now()
         inspection = platform.inspector().thorough(now, [day])
         outbox = platform.outbox
@@ -504,9 +540,9 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         show(walk(day, inspection, outbox=outbox, recipients=outbox.addresses, settled=settled))
     show(covered(platform.inspector().cheap(_now())))
     if as_json:
-        _print_json([as_record(finding) for finding in findings])
+        print_json([as_record(finding) for finding in findings])
     else:
-        click.echo(f"\n{verdict(findings)}")
+        say("", verdict(findings))
     if any(finding.state == "fail" for finding in findings):
         sys.exit(FAILED)
 
@@ -515,7 +551,7 @@ def _say_age(platform: Platform) -> None:
     """How old the data are, where they are not current."""
     age = platform.age(_now())
     if age and age.sentence:
-        click.echo(age.sentence)
+        say(age.sentence)
 
 
 def _repair(platform: Platform, yes: bool, mail: bool, as_json: bool) -> None:
@@ -532,17 +568,17 @@ def _repair(platform: Platform, yes: bool, mail: bool, as_json: bool) -> None:
         else:
             done.append("done" if _execute(platform, step.first, step.last, ASSETS[step.work]) else "FAILED")
     if as_json:
-        _print_json([{**vars(step), "done": how} for step, how in zip(steps, done, strict=True)])
+        print_json([{**vars(step), "done": how} for step, how in zip(steps, done, strict=True)])
     elif steps:
         rows = [(_span(step), step.work or "-", step.why, how) for step, how in zip(steps, done, strict=True)]
-        _print_table(("days", "work", "why", ""), rows)
+        print_table(("days", "work", "why", ""), rows)
         if not yes:
-            click.echo("Nothing was changed. `finops doctor --repair --yes` does it; `--mail` sends the digests too.")
+            say("Nothing was changed. `finops doctor --repair --yes` does it; `--mail` sends the digests too.")
     else:
         _say_age(platform)
-        click.echo(inspection.summary)
+        say(inspection.summary)
     if not as_json:
-        click.echo(inspection.coverage_words)
+        say(inspection.coverage_words)
     if any(how != "done" for how in done) or inspection.facts.unreadable or inspection.unknown:
         sys.exit(FAILED)
 
@@ -562,9 +598,9 @@ def gaps(weekly: bool, as_json: bool) -> None:
     if weekly:
         _show_counts(inspection.days[-35:], inspection.facts.read, as_json)
     elif as_json:
-        _print_json([vars(gap) for gap in found])
+        print_json([vars(gap) for gap in found])
     elif found:
-        _print_table(
+        print_table(
             ("days", "cause", "what", "mend"),
             [
                 (f"{gap.first}" + (f" to {gap.last}" if gap.last > gap.first else ""), gap.cause, gap.detail, gap.mend)
@@ -573,11 +609,11 @@ def gaps(weekly: bool, as_json: bool) -> None:
         )
     if not as_json:
         _say_age(platform)
-        click.echo(inspection.summary)
-        click.echo(inspection.coverage_words)
+        say(inspection.summary)
+        say(inspection.coverage_words)
     for unsure in (inspection.facts.unreadable, *inspection.unknown.values()):
         if unsure and as_json:
-            _complain(unsure)
+            complain(unsure)
     uncovered = inspection.coverage is not None and inspection.coverage.fault
     if found or uncovered or inspection.facts.unreadable or inspection.unknown:
         sys.exit(FAILED)
@@ -596,9 +632,9 @@ def _show_counts(days: Sequence[date], read: Mapping[date, CatalogDay], as_json:
         for day in days
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
-    _print_table(
+    print_table(
         ("year", "month", "day", "rows", "total", ""),
         [(*list(row.values())[:4], _money(row["total"]), "" if row["rows"] else "MISSING") for row in rows],
         right={0, 1, 2, 3, 4},
@@ -633,10 +669,10 @@ def budgets(day: date | None, as_json: bool) -> None:
         known=set(read_account_map(platform.archive)["ou"].to_pylist()),
     )
     if as_json:
-        _print_json([{**vars(line), "forecast": vars(line.forecast)} for line in lines])
+        print_json([{**vars(line), "forecast": vars(line.forecast)} for line in lines])
     else:
-        click.echo(f"{there.day:%B %Y} as of {there.day}, in {there.currency}, {there.cost_basis}")
-        _print_table(
+        say(f"{there.day:%B %Y} as of {there.day}, in {there.currency}, {there.cost_basis}")
+        print_table(
             ("", "OU", "budget", "so far", "expected", "80 % band", "light"),
             [
                 (
@@ -669,14 +705,14 @@ def anomalies(every: bool, as_json: bool) -> None:
     goes_on = [told for told in ledger.told if told.episode.state in (OPEN, GROWING)]
     shown = ledger.told if every else goes_on
     if as_json:
-        _print_json([{**vars(told.episode), "impact": told.episode.impact, "told": told.times} for told in shown])
+        print_json([{**vars(told.episode), "impact": told.episode.impact, "told": told.times} for told in shown])
     elif shown:
         for told in shown:
-            click.echo(f"{told.episode.id}  {told.episode.state}: {told.episode.reason}")
+            say(f"{told.episode.id}  {told.episode.state}: {told.episode.reason}")
             if told.episode.planned:
-                click.echo(f"          {told.episode.planned}")
+                say(f"          {told.episode.planned}")
     else:
-        click.echo("No anomaly goes on." + ("" if every else " --all shows those that are over."))
+        say("No anomaly goes on." + ("" if every else " --all shows those that are over."))
     if goes_on:
         sys.exit(FAILED)
 
@@ -706,16 +742,16 @@ def make(month: str, as_json: bool) -> None:
             fix="Set it to a day of that month or of an earlier one.",
         )
     before = read(platform.archive, month)
-    outcome = make_evidence(platform, month, tell=_tell, clock=lambda: _now())
+    outcome = make_evidence(platform, month, tell=tell, clock=lambda: _now())
     there = read(platform.archive, month)
     for message in outcome.errors:
-        _complain(message)
+        complain(message)
     if as_json:
-        _print_json({"succeeded": not outcome.errors, "changed": there != before, "evidence": there and asdict(there)})
+        print_json({"succeeded": not outcome.errors, "changed": there != before, "evidence": there and asdict(there)})
     elif not outcome.errors:
-        click.echo(f"{month}: {there.bundle}{'' if there != before else ', as it was'}, {_evidence_words(there)}")
+        say(f"{month}: {there.bundle}{'' if there != before else ', as it was'}, {_evidence_words(there)}")
         for why in dict.fromkeys(there.faults.values()):
-            _tell(f"not whole: {in_words([day for day, fault in there.faults.items() if fault == why])}, {why}")
+            tell(f"not whole: {in_words([day for day, fault in there.faults.items() if fault == why])}, {why}")
     if outcome.errors:
         sys.exit(FAILED)
 
@@ -732,15 +768,15 @@ def verify(month: str, as_json: bool) -> None:
     since = {"changed": done.changed, "new": done.new, "gone": done.gone}
     if as_json:
         facts = {"bundle": there.bundle, "sha256": there.sha256, "made_at": there.made_at}
-        _print_json({**facts, "verified": not done.fault, "damage": done.damage, "since": since})
+        print_json({**facts, "verified": not done.fault, "damage": done.damage, "since": since})
     else:
         if not done.fault:
-            click.echo(f"{there.bundle} is whole: {_evidence_words(there)}, made {there.made_at}")
+            say(f"{there.bundle} is whole: {_evidence_words(there)}, made {there.made_at}")
         for what, paths in since.items():
             for path in paths:
-                click.echo(f"{what} since: {path}")
+                say(f"{what} since: {path}")
         if not any(since.values()):
-            click.echo("The archive is as it was then.")
+            say("The archive is as it was then.")
     if done.fault:
         raise done.fault
 
@@ -753,9 +789,9 @@ def list_evidence(as_json: bool) -> None:
 
     found = read_all(_platform(_settings()).archive)
     if as_json:
-        _print_json([{k: v for k, v in vars(there).items() if k not in ("days", "members")} for there in found])
+        print_json([{k: v for k, v in vars(there).items() if k not in ("days", "members")} for there in found])
     else:
-        _print_table(
+        print_table(
             ("month", "version", "made", "days", "missing", "total", "currency", "basis", "bundle"),
             [
                 (
@@ -790,6 +826,11 @@ def dev(host: str, port: int) -> None:
     sys.exit(run_dev(settings.home, [sys.executable, "-m", "finops_assets.defs.dagster_dev", *workspace], host, port))
 
 
+def _say_block(text: str) -> None:
+    """Print text of our own that has several lines."""
+    say(*text.split("\n"))
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -822,7 +863,7 @@ def _platform_to_run(days: Sequence[date]) -> Platform:
     except ArchiveError as error:
         from finops_assets.run import tell_of_home
 
-        tell_of_home(settings, days, error, _tell)
+        tell_of_home(settings, days, error, tell)
         raise
 
 
@@ -850,19 +891,19 @@ def _finish(
     corrections = [o.digest for o in outcomes[:-1] if o.digest and o.digest["state"] == SENT]
     if as_json:
         facts = {"coverage": inspection.coverage, "left_out": {str(day): why for day, why in (left_out or {}).items()}}
-        _print_json({"succeeded": good, "days": wanted, "digest": digest, "corrections": corrections, **facts})
+        print_json({"succeeded": good, "days": wanted, "digest": digest, "corrections": corrections, **facts})
     elif good:
         total = sum((r["total"] for r in wanted), Decimal())
         days = f"{wanted[0]['day']}" + (f" to {wanted[-1]['day']}" if len(wanted) > 1 else "")
-        click.echo(f"{days}: {_money(total)} {wanted[-1]['currency']} ({wanted[-1]['cost_basis']}) archived")
-        click.echo(f"dashboard  {platform.places['dashboard']}")
+        say(f"{days}: {_money(total)} {wanted[-1]['currency']} ({wanted[-1]['cost_basis']}) archived")
+        say(f"dashboard  {platform.places['dashboard']}")
     if not as_json:
         for told in (*corrections, digest):
             if good or told["state"] in (SENT, SENT_IN_PART):
                 place = f"; {platform.places['digest']}" if told["state"] == SENT else ""
-                click.echo(f"digest     {told['words']}{place}")
+                say(f"digest     {told['words']}{place}")
         if good:
-            click.echo(f"bill       {inspection.coverage_words}")
+            say(f"bill       {inspection.coverage_words}")
     before_the_end()
     if not good:
         sys.exit(FAILED)
@@ -903,12 +944,12 @@ def _run(
     from finops_assets.run import run_days
 
     _check_days(platform.settings, first, last)
-    how = {"assets": assets, "asked": asked, "mail": mail, "tell": _tell}
+    how = {"assets": assets, "asked": asked, "mail": mail, "tell": tell}
     outcome = run_days(platform, first, last, clock=lambda: _now(), **how)
     for message in outcome.errors:
-        _complain(message)
+        complain(message)
     if outcome.errors:
-        _complain(f"run {outcome.run_id} failed; `finops dev` shows it")
+        complain(f"run {outcome.run_id} failed; `finops dev` shows it")
     return outcome
 
 
@@ -972,33 +1013,6 @@ def _money(amount: Decimal) -> str:
     from finops_assets.core.money import money
 
     return money(amount)
-
-
-def _print_json(value: Any) -> None:
-    from finops_assets.core.money import plain
-
-    def encode(item: Any) -> Any:
-        if is_dataclass(item):
-            return vars(item)
-        return plain(item) if isinstance(item, Decimal) else str(item)
-
-    click.echo(json.dumps(value, default=encode, indent=2, ensure_ascii=False))
-
-
-def _print_table(header: Any, rows: Any, right: Any = ()) -> None:
-    cells = [[str(value) for value in row] for row in (header, *rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    for row in cells:
-        parts = [v.rjust(w) if i in right else v.ljust(w) for i, (v, w) in enumerate(zip(row, widths, strict=True))]
-        click.echo("  ".join(parts).rstrip())
-
-
-def _tell(text: str) -> None:
-    click.echo(text, err=True)
-
-
-def _complain(text: str) -> None:
-    click.echo(click.style("error: ", fg="red", bold=True) + text, err=True)
 
 
 main.add_command(quicksight)

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from finops_assets.core.errors import SettingsError
+from finops_assets.terminal import print_exact, say
 
 COMMAND = "terraform -chdir=terraform output -json | finops settings from-terraform"
 OUTPUT = "settings"
@@ -193,7 +194,7 @@ def from_terraform(target: Path | None, only_print: bool, outputs: Any) -> None:
     """Write what Terraform made into finops.toml: terraform output -json | finops settings from-terraform."""
     values = typed(settings_in(outputs.read()))
     if only_print:
-        click.echo(written_into("", values), nl=False)
+        print_exact(written_into("", values).rstrip("\n"))
         return
     file = target or Path(os.environ.get("FINOPS_SETTINGS") or "finops.toml")
     before = file.read_text(encoding="utf-8-sig") if file.is_file() else ""
@@ -203,5 +204,5 @@ def from_terraform(target: Path | None, only_print: bool, outputs: Any) -> None:
         partial.write_text(after, encoding="utf-8")
         partial.replace(file)
     for name, value in values.items():
-        click.echo(f"{name} = {as_toml(value)}")
-    click.echo(f"{file}: {'written' if after != before else 'as it was'}, {len(values)} settings of Terraform's")
+        say(f"{name} = {as_toml(value)}")
+    say(f"{file}: {'written' if after != before else 'as it was'}, {len(values)} settings of Terraform's")

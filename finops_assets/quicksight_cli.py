@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
+
+from finops_assets.terminal import print_json, say, tell
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.quicksight import Plan
@@ -51,7 +52,7 @@ def deploy(
         session,
         settings.aws.quicksight_account,
         timeout_seconds=settings.aws.quicksight_timeout_seconds,
-        tell=lambda text: click.echo(text, err=True),
+        tell=tell,
     )
     done = deployment.deploy(plan)
     wanted = {"quicksight_data_set": board.BREAKDOWN, "quicksight_scorecard_data_set": board.SCORECARD}
@@ -59,18 +60,18 @@ def deploy(
     if as_json:
         resources = [{"kind": one.kind, "id": one.id, "how": one.how} for one in done]
         told = {"resources": resources, "dashboard": deployment.link, "secured": bool(plan.rules), "settings": wanted}
-        click.echo(json.dumps(told, indent=2))
+        print_json(told)
         return
     for one in done:
-        click.echo(f"{one.kind:<12}  {one.id:<22}  {one.how}")
-    click.echo(f"dashboard     {deployment.link}")
-    click.echo(f"seen by OU    {_secured(plan)}")
+        say(f"{one.kind:<12}  {one.id:<22}  {one.how}")
+    say(f"dashboard     {deployment.link}")
+    say(f"seen by OU    {_secured(plan)}")
     if not (owners or viewers):
-        click.echo("shared        with nobody now: --owner and --viewer name a group/NAME or user/NAME")
+        say("shared        with nobody now: --owner and --viewer name a group/NAME or user/NAME")
     if missing:
-        click.echo("\nSo that each day's run refreshes it, set\n\n[aws]")
+        say("", "So that each day's run refreshes it, set", "", "[aws]")
         for name, value in missing.items():
-            click.echo(f'{name} = "{value}"')
+            say(f'{name} = "{value}"')
 
 
 @quicksight.command()
@@ -86,7 +87,7 @@ def show(permissions: str | None) -> None:
     made = requests(_plan(settings, platform, permissions), session.region, account)
     hold_to_model(made, account)
     told = {f"{one.kind} {one.id}": one.body for one in made}
-    click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    print_json(told)
 
 
 def _plan(

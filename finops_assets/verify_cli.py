@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from finops_assets.terminal import print_json, say
+
 FAILED = 1
 
 
@@ -43,13 +45,13 @@ def build(day: click.ParamType, as_json: Any) -> click.Command:
         for verdict in verify_days(archive, days_between(first, last) if first and last else archive.days()):
             verdicts.append(verdict)
             if verdict.fault and not as_json:
-                click.echo(f"{verdict.day}  {verdict.path} {verdict.fault}")
-                click.echo(f"            Mend it: {verdict.mend}")
+                say(f"{verdict.day}  {verdict.path} {verdict.fault}")
+                say(f"            Mend it: {verdict.mend}")
         found = summary(verdicts)
         if as_json:
             _print_json(found)
         else:
-            click.echo(str(found) if verdicts else "No day is archived.")
+            say(str(found) if verdicts else "No day is archived.")
         if found.damaged:
             sys.exit(FAILED)
 
@@ -57,8 +59,6 @@ def build(day: click.ParamType, as_json: Any) -> click.Command:
 
 
 def _print_json(found: Any) -> None:
-    import json
-
     damaged = [{"day": str(v.day), "path": v.path, "fault": v.fault, "mend": v.mend} for v in found.damaged]
     facts = {"verified": not damaged, **vars(found), "damaged": damaged}
-    click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    print_json(facts)

@@ -62,6 +62,15 @@ def test_more_rows_than_a_page(aws: StandIn) -> None:
     assert aws.calls.count("athena", "GetQueryResults") == 3
 
 
+def test_a_page_is_fetched_when_its_rows_are_asked_for(aws: StandIn) -> None:
+    """The answer is never held whole: one call for each page, and none before."""
+    fifty = f"(VALUES {', '.join(f'({n})' for n in range(50))})"
+    sql = f"SELECT a.n * 50 + b.n AS n FROM {fifty} AS a(n) CROSS JOIN {fifty} AS b(n) ORDER BY 1"
+    result = client(aws).stream(sql, "a test")
+    found = [(len(batch), aws.calls.count("athena", "GetQueryResults")) for batch in result.batches]
+    assert (list(result.columns), found) == (["n"], [(999, 1), (1000, 2), (501, 3)])
+
+
 def test_a_receipt_says_what_the_query_took(aws: StandIn) -> None:
     """Bytes, seconds, an estimate of the price, once."""
     athena = client(aws, price_per_terabyte=5.0)

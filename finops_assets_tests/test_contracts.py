@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -28,7 +29,17 @@ from finops_assets.core import pipeline
 from finops_assets.core.accounts import to_parquet
 from finops_assets.core.breakdown import fingerprint
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.ports import Archive, Catalog, CatalogDay, DashboardData, DayRows, Mailer, PublishedDay, Refresh
+from finops_assets.core.ports import (
+    Archive,
+    Catalog,
+    CatalogDay,
+    DashboardData,
+    DayRows,
+    Mailer,
+    PublishedDay,
+    QueryResult,
+    Refresh,
+)
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, MONEY, OU_BREAKDOWN, day_location, day_path
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.bills import load_bill
@@ -181,12 +192,17 @@ class FakeCatalog:
         there = {d: self._archive.describe(d) for d in days if d in self._known}
         return {d: CatalogDay(d, self._known[d], f.rows, f.total, 0) for d, f in there.items() if f}
 
-    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    @contextmanager
+    def stream(self, sql: str) -> Iterator[QueryResult]:
         from finops_assets.adapters.statements import refuse_all_but_select
 
         refuse_all_but_select(sql)
         rows = sum(self._archive.describe(day).rows for day in self._known)
-        return ["n"], [(rows,)]
+        yield QueryResult(["n"], iter([[(rows,)]]))
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        with self.stream(sql) as result:
+            return list(result.columns), result.all_rows()
 
 
 @pytest.fixture(params=["SQLite", "Glue", "fake"])
@@ -230,6 +246,8 @@ def test_people_may_ask_one_select(places: tuple[Archive, Catalog]) -> None:
     """A query over the registered days; anything that writes is refused before an engine sees it."""
     archive, catalog = places
     catalog.register([archive.publish(day_rows(DAY, "1", "2"), FACTS)])
+    with catalog.stream("SELECT COUNT(*) AS n FROM ou_breakdown") as result:
+        assert (list(result.columns), [list(rows) for rows in result.batches]) == (["n"], [[(2,)]])
     assert catalog.query("SELECT COUNT(*) AS n FROM ou_breakdown") == (["n"], [(2,)])
     with pytest.raises(FinopsError, match="only one SELECT"):
         catalog.query("DROP TABLE ou_breakdown")

@@ -40,6 +40,7 @@ from finops_assets.core.ports import DayRows, PublishedDay
 from finops_assets.core.restatements import RESTATEMENTS
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, MONEY, UNASSIGNED, day_path, scorecard_path
 from finops_assets.core.scorecard import Score, Scorecard
+from finops_assets.core.text import tidy
 
 Row = tuple[date, str, str, str, Decimal]
 
@@ -62,6 +63,9 @@ HOSTILE = (
     "__proto__",
     "javascript:window.hacked=1",
     "Ünïcödé/東京",
+    "invoice\u202egnp.exe\u202c",
+    "zero\u200bwidth\ufeff",
+    "\x1b[31mred\x9b0m",
 )
 
 
@@ -517,6 +521,47 @@ def test_data_cannot_leave_its_script_element():
     embedded = inline(render(data), '<script type="application/json" id="data">')
     assert not re.search("[<>&\u2028\u2029\n]", embedded)
     assert json.loads(embedded) == data
+
+
+def texts(part: object) -> Iterator[str]:
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, Mapping):
+        yield from (text for each in (*part, *part.values()) for text in texts(each))
+    elif isinstance(part, list | tuple):
+        yield from (text for each in part for text in texts(each))
+
+
+def test_no_text_of_the_page_turns_a_line_around_hides_or_has_no_end():
+    """Names, reasons and notices are in one line, without controls, and cut; figures are all there."""
+    endless = "x" * 100_000
+    rows = [(LAST, name, name, name, Decimal(1)) for name in (*HOSTILE, endless)]
+    told = hostile_outlook(rows)
+    told = dataclasses.replace(told, newest=dataclasses.replace(told.newest, notes=(endless, *HOSTILE)))
+    data = page_data(rows, names={name: name for name in HOSTILE}, outlook=told)
+    shown = list(texts(data))
+    assert not [text for text in shown if not text.isprintable()]
+    assert max(map(len, shown)) <= 2000
+    assert max(len(name) for name in (*data["ou"], *data["service"], *data["account"])) <= 120
+    assert sum(amount for (amount,) in data["amounts"]) == len(rows) * 1_000_000
+
+
+def test_names_that_look_alike_stay_apart_and_paths_stay_paths():
+    """Two OUs that differ only in what nobody sees are two rows with two lights; a child stays below its parent."""
+    plain, hidden = "Prod/Shop", "Pro\u200bd/Shop\u202e"
+    rows = [(LAST, plain, "EC2", "1", Decimal(1)), (LAST, hidden, "EC\u20602", "1\ufeff", Decimal(2))]
+    card = scorecard(rows, monthly={plain: 5, hidden: 7, "Pro\u200bd": 9})
+    found = episode(0, hidden, "EC\u20602", "1\ufeff")
+    data = page_data(rows, outlook=Outlook(card, episodes=[found]))
+    assert dict(zip(data["ou"], data["amounts"], strict=True)) == {
+        "Prod/Shop": [1_000_000],
+        "Prod (2)/Shop": [2_000_000],
+    }
+    assert (sorted(data["service"]), sorted(data["account"])) == (["EC2", "EC2 (2)"], ["1", "1 (2)"])
+    budgets = {score["ou"]: score["text"][1] for score in data["outlook"]["scores"]}
+    assert (budgets["Prod/Shop"], budgets["Prod (2)/Shop"], budgets["Prod (2)"]) == ("5.00", "7.00", "9.00")
+    (shown,) = data["outlook"]["episodes"]
+    assert (shown["ou"], shown["service"], shown["account"]) == ("Prod (2)/Shop", "EC2 (2)", "1 (2)")
 
 
 def test_text_outside_the_data_is_escaped_too():
@@ -1121,12 +1166,12 @@ def test_currency_and_basis_stand_wherever_a_number_stands(open_page):
 
 @pytest.mark.browser
 def test_hostile_names_are_text_everywhere(open_page):
-    """Down every level and back, nothing runs, nothing is loaded, and the name on the page is the name on the bill."""
+    """Down every level and back, nothing runs, nothing is loaded, and all that can be seen of each name is there."""
     rows = [(LAST - timedelta(days=n), name, name, name, Decimal(n + 1)) for n in range(3) for name in HOSTILE]
     outlook = hostile_outlook(rows)
-    view = open_page(rows, data={"account_name": list(HOSTILE)}, state="#range=all", outlook=outlook)
+    view = open_page(rows, data={"account_name": list(map(tidy, HOSTILE))}, state="#range=all", outlook=outlook)
     on_page = "[...document.querySelectorAll('tbody a')].map(a => a.textContent.trim())"
-    assert set(view.page.evaluate(on_page)) == {name.strip() for name in HOSTILE}
+    assert set(view.page.evaluate(on_page)) == set(map(tidy, HOSTILE))
     for place in range(len(HOSTILE)):
         view.go("#range=all")
         name = view.page.evaluate(on_page)[place]
@@ -1139,7 +1184,7 @@ def test_hostile_names_are_text_everywhere(open_page):
     view.go("#range=all")
     view.page.locator("#more-lights").click()
     tiles = view.page.evaluate("[...document.querySelectorAll('#lights .name')].map(name => name.textContent)")
-    assert {name.strip("/") for name in HOSTILE} <= set(tiles)
+    assert set(map(tidy, HOSTILE)) <= set(tiles)
     assert view.page.evaluate("window.hacked") is None
     assert view.page.locator("img").count() == 0
 
@@ -1262,3 +1307,14 @@ def test_without_javascript_the_headlines_still_stand(open_page):
     assert cell(rows, day=LAST) in view.text(".tiles")
     assert view.page.locator("noscript tr").nth(1).inner_text().split("\t")[:2] == [ALL, "■ red"]
     assert "need JavaScript" in view.text("noscript")
+
+
+@pytest.mark.browser
+def test_texts_without_end_do_not_make_the_page_wider(open_page):
+    """A name or a notice of 100,000 characters is cut and broken into lines."""
+    endless = "x" * 100_000
+    rows = [*sample_rows(3), (LAST, endless, endless, endless, Decimal(9000))]
+    newest = scorecard(rows, monthly={"All": 1, endless: 5}, notes=(endless,))
+    told = Outlook(newest, episodes=[episode(0, endless, endless, endless, reason=endless, planned=endless)])
+    view = open_page(rows, data={"account_name": [endless[:120]] * 20}, outlook=told)
+    assert view.page.evaluate("document.documentElement.scrollWidth") == 1400

@@ -39,11 +39,11 @@ from finops_assets.core.digest import (
     render,
     scheduled_lines,
     subject,
-    tidy,
 )
 from finops_assets.core.errors import ArchiveError, SettingsError
 from finops_assets.core.money import plain
 from finops_assets.core.schemas import MONEY
+from finops_assets.core.text import tidy
 
 WED = date(2025, 9, 10)
 WEEK, DAY = timedelta(7), timedelta(1)

@@ -18,9 +18,9 @@ from email.parser import HeaderParser
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-from finops_assets.core.digest import tidy
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import Refused
+from finops_assets.core.text import tidy
 
 LONGEST_FILE = 1_000_000
 LONGEST_FIELD = 1_000

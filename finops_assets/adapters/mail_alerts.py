@@ -8,9 +8,9 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from finops_assets.core.addresses import mail_address
-from finops_assets.core.digest import tidy
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import Mailer
+from finops_assets.core.text import tidy
 
 
 class MailAlerts:

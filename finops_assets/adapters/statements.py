@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from finops_assets.core.errors import FinopsError
 
 
@@ -12,10 +14,19 @@ def refuse_all_but_select(sql: str) -> None:
         FinopsError: it cannot be parsed, or is not one SELECT.
     """
     import sqlglot
+    from sqlglot import exp
 
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of statements that are refused here in our words
     try:
-        statements = sqlglot.parse(sql, read="athena")
+        parsed = sqlglot.parse(sql, read="athena")
+    except sqlglot.errors.ParseError as error:
+        first = error.errors[0]
+        where = f"line {first['line']}, column {first['col']}: {first['description']}"
+        raise FinopsError(f"the query cannot be parsed ({where})", fix="Write it in Athena's SQL.") from None
     except sqlglot.errors.SqlglotError as error:
-        raise FinopsError(f"the query cannot be parsed: {error}", fix="Write it in Athena's SQL.") from None
-    if len(statements) != 1 or not isinstance(statements[0], sqlglot.exp.Query):
+        words = " ".join(str(error).split())
+        raise FinopsError(f"the query cannot be parsed ({words})", fix="Write it in Athena's SQL.") from None
+    statements = [one for one in parsed if one is not None and not isinstance(one, exp.Semicolon)]
+    one_select = len(statements) == 1 and isinstance(statements[0], exp.Query)
+    if not one_select or statements[0].find(exp.DML, exp.DDL, exp.Command, exp.Into):
         raise FinopsError("only one SELECT can be run", fix="The archive is written by the pipeline alone.")

@@ -7,7 +7,6 @@ imported where it is used, as its first render in a process takes 0.5 s.
 from __future__ import annotations
 
 import json
-import unicodedata
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -15,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.money import money
+from finops_assets.core.text import tidy, visible
 
 if TYPE_CHECKING:
     from finops_assets.core.scorecard import Score
@@ -211,9 +211,9 @@ def to_svg(spec: Mapping[str, Any]) -> str:
 
 
 def _drawable(part: Any) -> Any:
-    """A spec without the characters that XML does not have: a name with one makes the renderer end the process."""
+    """A spec of harmless text: a name with a character that XML does not have makes the renderer end the process."""
     if isinstance(part, str):
-        return "".join(" " if unicodedata.category(c) in ("Cc", "Cs") or c in "\ufffe\uffff" else c for c in part)
+        return visible(part)
     if isinstance(part, list | tuple):
         return [_drawable(each) for each in part]
     if isinstance(part, Mapping):
@@ -245,7 +245,7 @@ def _short_labels(names: Sequence[str]) -> dict[str, str]:
     """Names cut to fit a legend, the end of a path kept as it says most; still one label a name."""
     labels: dict[str, str] = {}
     for name in names:
-        clean = " ".join(name.split()) or "(no name)"
+        clean = tidy(name, 10 * _LABEL_LENGTH) or "(no name)"
         label = clean if len(clean) <= _LABEL_LENGTH else _end_of_path(clean)
         number = 2
         while label in labels.values():

@@ -28,6 +28,7 @@ from finops_assets.core.ous import ALL
 from finops_assets.core.schemas import UNASSIGNED, day_path, scorecard_path
 from finops_assets.core.scorecard import Score, Scorecard
 from finops_assets.core.states import missing_days
+from finops_assets.core.text import LONGEST_MESSAGE, distinct, distinct_paths, tidy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,14 +156,14 @@ def dashboard_data(
     if outlook:
         told, cells = _outlook(outlook, rows, totals, currency, cost_basis, max_cells // 2, this_year)
     missing = age.missing_words if age else missing_words(missing_days((), totals, days[0], last), last.year)
+    shown = _shown_names(ous, services, accounts, outlook)
     keys, key_of_row = _keys(tuple(codes for _, codes in found), (len(ous), len(services), len(accounts)))
     keys, key_of_row, folded = _fold(
         keys, key_of_row, units + picos / _PICO, other=len(accounts), most_keys=(max_cells - cells) // len(days)
     )
-    if folded:
-        accounts.append(OTHER_ACCOUNTS)
     amounts, rest = _amounts(units, picos, key_of_row, day_codes, keys[:, 0], len(days))
-    return {
+    figures = {"keys": keys.tolist(), "amounts": amounts.tolist(), "ou_rest": rest.tolist(), "folded": folded}
+    words = {
         "currency": currency,
         "cost_basis": cost_basis,
         "generated_for": generated_for.isoformat(),
@@ -174,15 +175,47 @@ def dashboard_data(
         "scheduled": [round(day_notes[day].scheduled * _MICRO) for day in days],
         "settlement": [day_notes[day].settlement for day in days],
         "unassigned": UNASSIGNED,
-        "ou": ous,
-        "service": services,
-        "account": accounts,
-        "account_name": [names.get(account, "") for account in accounts],
-        "keys": keys.tolist(),
-        "amounts": amounts.tolist(),
-        "ou_rest": rest.tolist(),
-        "folded": folded,
-    } | told
+    }
+    listed = {
+        "ou": [shown["ou"][name] for name in ous],
+        "service": [shown["service"][name] for name in services],
+        "account": [shown["account"][name] for name in accounts] + [OTHER_ACCOUNTS] * bool(folded),
+        "account_name": [tidy(names.get(account, "")) for account in accounts] + [""] * bool(folded),
+    }
+    return _harmless(words) | listed | figures | {name: _outlook_shown(each, shown) for name, each in told.items()}
+
+
+def _shown_names(
+    ous: Sequence[str], services: Sequence[str], accounts: Sequence[str], outlook: Outlook | None
+) -> dict[str, dict[str, str]]:
+    """How each OU, service and account is shown: harmless, and different ones still different."""
+    episodes = outlook.episodes if outlook else ()
+    known = [score.ou for score in outlook.newest.scores] if outlook else []
+    return {
+        "ou": distinct_paths([*ous, *known, *(episode.ou for episode in episodes)]),
+        "service": distinct([*services, *(episode.service for episode in episodes)]),
+        "account": distinct([*accounts, *(episode.account for episode in episodes)]),
+    }
+
+
+def _outlook_shown(outlook: Mapping[str, Any], shown: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """The page's `outlook` with harmless texts, and with names as they are shown elsewhere on the page."""
+    harmless = _harmless(outlook)
+    for entries in ("scores", "episodes"):
+        for entry, raw in zip(harmless[entries], outlook[entries], strict=True):
+            entry |= {kind: forms[raw[kind]] for kind, forms in shown.items() if kind in raw}
+    return harmless
+
+
+def _harmless(part: Any) -> Any:
+    """The same with each of its texts in one line of harmless characters."""
+    if isinstance(part, str):
+        return tidy(part, LONGEST_MESSAGE)
+    if isinstance(part, Mapping):
+        return {name: _harmless(each) for name, each in part.items()}
+    if isinstance(part, list | tuple):
+        return [_harmless(each) for each in part]
+    return part
 
 
 def _dates(days: list[date]) -> pa.Array:

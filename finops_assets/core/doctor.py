@@ -15,6 +15,7 @@ from finops_assets.core.addresses import mail_address
 from finops_assets.core.bill_layout import LINKED, UNREAD
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import money
+from finops_assets.core.text import sentence
 
 if TYPE_CHECKING:
     from finops_assets.core.age import Age
@@ -68,8 +69,8 @@ def broken(name: str, error: FinopsError, state: State = "fail") -> Finding:
 
 def as_line(finding: Finding) -> str:
     """`ok    bucket             finops-archive in us-east-1`, and below it what to do, if anything is to be done."""
-    line = f"{finding.state:<4}  {finding.name:<{NAME_WIDTH}}  {finding.detail}"
-    return f"{line}\n{'':<6}Fix: {finding.fix}" if finding.fix else line
+    line = f"{finding.state:<4}  {finding.name:<{NAME_WIDTH}}  {sentence(finding.detail)}"
+    return f"{line}\n{'':<6}Fix: {sentence(finding.fix)}" if finding.fix else line
 
 
 def as_record(finding: Finding) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from finops_assets.core.text import shortened_inside
+
 
 class FinopsError(Exception):
     """Something a person can mend.
@@ -10,11 +12,13 @@ class FinopsError(Exception):
         what: what happened, one sentence without a full stop.
         where: the file, column, setting or day it happened to.
         fix: what to do about it, in the imperative.
+
+    Each is cut inside beyond 2,000 characters: a name, a path or an engine's answer in it may be without end.
     """
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
-        self.what, self.where, self.fix = what, where, fix
-        super().__init__(what, where, fix)
+        self.what, self.where, self.fix = map(shortened_inside, (what, where, fix))
+        super().__init__(self.what, self.where, self.fix)
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what

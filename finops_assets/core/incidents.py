@@ -26,6 +26,7 @@ from urllib.parse import quote
 
 from finops_assets.core.errors import DamagedError, FinopsError
 from finops_assets.core.notes import json_note, read_note
+from finops_assets.core.text import sentence, tidy, tidy_lines
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Alerts, Archive
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 OPEN, CLOSED = "incidents/open/", "incidents/closed/"
 STILL_TELLING = timedelta(minutes=10)
 REMINDER = timedelta(hours=1)
-SHOWN = 10
-"""Incidents of one kind that one mail spells out; the others are counted."""
+SHOWN, LONGEST_SUBJECT = 10, 200
+"""Incidents of one kind that one mail spells out, the others are counted; and characters of an alert's subject."""
 
 
 class Kind(NamedTuple):
@@ -266,8 +267,8 @@ class Incidents:
         """
         subject, text, number = self._words(incidents)
         text += (
-            f"\nThis alert could not be noted in the archive ({reason}). Until it can be, no all-clear comes, and the "
-            "same may be told again.\n"
+            f"\nThis alert could not be noted in the archive ({sentence(str(reason))}). Until it can be, no "
+            "all-clear comes, and the same may be told again.\n"
         )
         try:
             sent = self._alerts.send(subject, text, number)
@@ -343,20 +344,21 @@ class Incidents:
         names = "\n".join(sorted(incident.closed_path for incident in incidents))
         at = incidents[0].healed or incidents[0].opened
         number = f"{at:%Y%m%dT%H%M%SZ}-{incidents[0].kind}-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
-        return f"FinOps: {title}: {subjects}{more}", text, f"{number}-clear" if healed else number
+        number = f"{number}-clear" if healed else number
+        return tidy(f"FinOps: {title}: {subjects}{more}", LONGEST_SUBJECT), tidy_lines(text), number
 
     def _broken_words(self, incident: Incident) -> str:
         trouble = incident.trouble
-        lines = [f"{incident.subject}: {trouble.cause}", ""]
-        lines += [f"Tried: {trouble.tried}"] if trouble.tried else []
-        lines += [f"Mend it: {trouble.mend}"] if trouble.mend else []
+        lines = [f"{incident.subject}: {sentence(trouble.cause)}", ""]
+        lines += [f"Tried: {sentence(trouble.tried)}"] if trouble.tried else []
+        lines += [f"Mend it: {sentence(trouble.mend)}"] if trouble.mend else []
         lines += [f"Dagster run: {self._run_link(trouble.run_id)}"] if trouble.run_id else []
         return "\n".join([*lines, f"Since: {incident.opened:%Y-%m-%d %H:%M} UTC"]) + "\n"
 
     def _healed_words(self, incident: Incident) -> str:
         return (
             f"{incident.subject}: well again since {incident.healed:%Y-%m-%d %H:%M} UTC, "
-            f"broken since {incident.opened:%Y-%m-%d %H:%M} UTC.\nIt was: {incident.trouble.cause}\n"
+            f"broken since {incident.opened:%Y-%m-%d %H:%M} UTC.\nIt was: {sentence(incident.trouble.cause)}\n"
         )
 
     def _read(self, path: str) -> Incident | None:

@@ -6,6 +6,7 @@ Adapters carry the technology in their names, ports the role. Nothing here knows
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -147,6 +148,18 @@ class QueryReceipt:
     seconds: float
     price: Decimal
     link: str = ""
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """The answer to a SELECT: the columns' names, and its rows in batches, each of them read when it is asked for."""
+
+    columns: Sequence[str]
+    batches: Iterator[Sequence[tuple[Any, ...]]]
+
+    def all_rows(self) -> list[tuple[Any, ...]]:
+        """Every row: for an answer that is known to be small."""
+        return [row for batch in self.batches for row in batch]
 
 
 @dataclass(frozen=True)
@@ -374,8 +387,11 @@ class Catalog(Protocol):
     def read_back(self, days: Sequence[date]) -> dict[date, CatalogDay]:
         """What a reader gets of these days; a day that cannot be read has no entry."""
 
+    def stream(self, sql: str) -> AbstractContextManager[QueryResult]:
+        """Run one SELECT, in Athena's SQL, and read its answer batch by batch."""
+
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run one SELECT, in Athena's SQL; returns the columns' names and the rows."""
+        """As `stream`, for a small answer; returns the columns' names and all rows."""
 
 
 class DashboardData(Protocol):

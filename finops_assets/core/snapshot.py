@@ -19,12 +19,13 @@ from finops_assets.core.anomalies import CLOSED, WITHDRAWN
 from finops_assets.core.budgets import AMBER, GREEN, NONE, RED
 from finops_assets.core.charts import daily_cost_spec, month_spec, short_day
 from finops_assets.core.digest.figures import LOUD, SETTLEMENTS, basis_words
-from finops_assets.core.digest.words import days_words, headline, late_words, percent_words, stretch_words, tidy
+from finops_assets.core.digest.words import days_words, headline, late_words, percent_words, stretch_words
 from finops_assets.core.doubling import ANSWER_WORDS, question_words
 from finops_assets.core.drivers import summed, words
 from finops_assets.core.forecast import WINDOW, month_end
 from finops_assets.core.money import CENT, change, money
 from finops_assets.core.ous import ALL
+from finops_assets.core.text import tidy
 
 if TYPE_CHECKING:
     from finops_assets.core.anomalies import Episode

@@ -32,6 +32,7 @@ from finops_assets.core.ports import (
 )
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, OU_BREAKDOWN, OU_SCORECARD
 from finops_assets.core.scoring import Scoring
+from finops_assets.core.text import tidy_lines
 from finops_assets.core.watch import THE_DASHBOARD, Watch
 from finops_assets.defs import metadata as show
 from finops_assets.defs.alerts import give_sign_of_life
@@ -122,7 +123,9 @@ def _run_seconds(context: dg.AssetExecutionContext) -> dict[str, float]:
 def _refusal(error: FinopsError) -> dg.Failure:
     facts = {"where": error.where, "what to do": error.fix}
     return dg.Failure(
-        description=str(error), metadata={name: text for name, text in facts.items() if text}, allow_retries=False
+        description=tidy_lines(str(error)),
+        metadata=show.shown({name: text for name, text in facts.items() if text}),
+        allow_retries=False,
     )
 
 
@@ -207,7 +210,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
                 "accounts": sum(per_ou.values()),
                 "moves between OUs": table.num_rows - sum(per_ou.values()),
                 "path": ACCOUNT_MAP_PATH,
-                **loaded.facts,
+                **show.shown(loaded.facts),
                 "accounts by OU": show.markdown_table(("OU", "accounts"), per_ou.items()),
             },
         )
@@ -246,7 +249,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         for day, source in found.source.items():
             context.add_asset_metadata(show.source_day(source, basis), partition_key=str(day))
         for day, why in found.left_out.items():
-            context.add_asset_metadata({"left out": why}, partition_key=str(day))
+            context.add_asset_metadata(show.shown({"left out": why}), partition_key=str(day))
         # The days that the bill has go on; ou_breakdown_parquet fails in the end for those that it has not.
         whole = (
             show.failed(NOT_EMPTY, found.left_out, dg.AssetCheckSeverity.WARN)
@@ -506,7 +509,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         shown |= {"days": notes.days, "every line of the bill": notes.coverage, **show.age(age)}
         if notes.dashboard:
             shown["dashboard"] = notes.dashboard
-        context.add_asset_metadata(shown, partition_key=str(days[-1]))
+        context.add_asset_metadata(show.shown(shown), partition_key=str(days[-1]))
         give_sign_of_life(heartbeat, now, context.log.warning)
         return dg.MaterializeResult(metadata=show.sent(done))
 

@@ -109,7 +109,7 @@ def _together(refused: Sequence[FinopsError]) -> FinopsError:
 
 def _facts(made: evidence.Evidence, changed: bool) -> dict[str, Any]:
     missing = [date.fromisoformat(day) for day in made.days_missing]
-    return {
+    facts = {
         "total": "none: more than one currency or cost basis" if made.total is None else made.total,
         "currency": made.currency,
         "cost basis": made.cost_basis,
@@ -125,3 +125,4 @@ def _facts(made: evidence.Evidence, changed: bool) -> dict[str, Any]:
         "files": len(made.members),
         "changed by this run": changed,
     }
+    return show.shown(facts)

@@ -14,6 +14,7 @@ from finops_assets.core.incidents import Trouble
 from finops_assets.core.morning import Morning
 from finops_assets.core.outbox import Outbox
 from finops_assets.core.scoring import Scoring
+from finops_assets.core.text import tidy_lines
 from finops_assets.core.watch import FRESHNESS, Watch
 from finops_assets.defs import metadata as show
 from finops_assets.defs.alerts import TOLD, give_sign_of_life, tell_of_failure
@@ -104,16 +105,10 @@ def build_morning_checks() -> tuple[dg.AssetSpec, Any]:
         watch.incidents.heal("job_failed", [CHECKS_JOB])
         metadata = {"day": str(watch.due_day(now)), **show.age(watch.age(now))}
         for name, fault in faults.items():
-            yield dg.AssetCheckResult(
-                passed=not fault,
-                check_name=name,
-                severity=dg.AssetCheckSeverity.ERROR,
-                description=fault or None,
-                metadata=metadata,
-            )
+            yield show.check_result(name, fault, metadata=metadata)
         if any(faults.values()):
             broken = "; ".join(f"{name}: {fault}" for name, fault in faults.items() if fault)
-            raise dg.Failure(broken, metadata={TOLD: "not_fresh, or what explains it"}, allow_retries=False)
+            raise dg.Failure(tidy_lines(broken), metadata={TOLD: "not_fresh, or what explains it"}, allow_retries=False)
         give_sign_of_life(heartbeat, now, context.log.warning)
 
     return morning, morning_is_done
@@ -167,7 +162,7 @@ def send_again(
     try:
         sent = morning.resend(date.fromisoformat(config.day), clock(), to=config.to, refresh=config.refresh)
     except (FinopsError, ValueError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise dg.Failure(tidy_lines(str(error)), allow_retries=False) from error
     context.add_output_metadata({"messages": "\n".join(f"{d.recipient}: {d.location}" for d in sent)})
 
 

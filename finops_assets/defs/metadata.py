@@ -20,6 +20,7 @@ from finops_assets.core.ports import BillDescription, CatalogDay, PublishedDay, 
 from finops_assets.core.schemas import COLUMN_DESCRIPTIONS, RESTORED_FROM, day_location, scorecard_path
 from finops_assets.core.scorecard import Scorecard
 from finops_assets.core.sent import Sent
+from finops_assets.core.text import markdown, tidy_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,16 +39,30 @@ def table_schema(schema: pa.Schema) -> dg.TableSchema:
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.MarkdownMetadataValue:
     """A table in which every value is text: pipes and markup in names do not break it."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    lines = ["| " + " | ".join(map(markdown, header)) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(markdown(str(value)) for value in row) + " |" for row in rows]
     return dg.MetadataValue.md("\n".join(lines))
 
 
-def _cell(value: Any) -> str:
-    text = " ".join(str(value).split())
-    for char in "\\`*_[]<>|":
-        text = text.replace(char, f"\\{char}")
-    return text
+def check_result(
+    name: str,
+    fault: str,
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+    metadata: Mapping[str, Any] | None = None,
+) -> dg.AssetCheckResult:
+    """A check that is green without a fault; names in it are escaped, as Dagster shows descriptions as Markdown."""
+    return dg.AssetCheckResult(
+        passed=not fault,
+        check_name=name,
+        severity=severity,
+        description=markdown(fault) or None,
+        metadata=metadata or {},
+    )
+
+
+def shown(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata whose texts are harmless and not endless: Dagster shows them as plain text."""
+    return {name: tidy_lines(value) if isinstance(value, str) else value for name, value in facts.items()}
 
 
 def queries(receipts: Sequence[QueryReceipt]) -> dict[str, Any]:
@@ -69,14 +84,12 @@ def queries(receipts: Sequence[QueryReceipt]) -> dict[str, Any]:
 
 
 def current_map(name: str, outdated: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed=not outdated, check_name=name, severity=dg.AssetCheckSeverity.WARN, description=outdated or None
-    )
+    return check_result(name, outdated, dg.AssetCheckSeverity.WARN)
 
 
 def bill(description: BillDescription) -> dict[str, Any]:
     updated = description.updated
-    return {
+    facts = {
         **({"newest file": f"{updated:%Y-%m-%d %H:%M} UTC"} if updated else {}),
         "bill format": description.format,
         "bill path": description.path,
@@ -86,6 +99,7 @@ def bill(description: BillDescription) -> dict[str, Any]:
         "cost bases available": ", ".join(description.cost_bases),
         "columns used": ", ".join(description.columns),
     }
+    return shown(facts)
 
 
 def source_day(day: SourceDay, cost_basis: str) -> dict[str, Any]:
@@ -99,13 +113,13 @@ def source_day(day: SourceDay, cost_basis: str) -> dict[str, Any]:
     }
     if day.left_out:
         facts["left out"] = ", ".join(f"{o.lines} lines, {plain(o.total)} ({o.reason})" for o in day.left_out)
-    return facts
+    return shown(facts)
 
 
 def stored_day(there: PublishedDay) -> dict[str, Any]:
     """What the day's object says of itself."""
     restored = there.metadata.get(RESTORED_FROM)
-    return {
+    facts = {
         "dagster/partition_row_count": there.rows,
         "total": plain(there.total),
         "source total": plain_text(there.metadata["source_total"]),
@@ -120,6 +134,7 @@ def stored_day(there: PublishedDay) -> dict[str, Any]:
         "fingerprint": there.fingerprint[:16],
         **({"restored from version": restored} if restored else {}),
     }
+    return shown(facts)
 
 
 def archived_day(done: Archived, day: date) -> dict[str, Any]:
@@ -189,7 +204,7 @@ def scorecard(card: Scorecard) -> dict[str, Any]:
         "anomalies": sum(episode.first <= card.day <= episode.last for episode in card.episodes),
         "path": scorecard_path(card.day),
     }
-    return facts | ({"notes": "\n".join(card.notes)} if card.notes else {})
+    return shown(facts | ({"notes": "\n".join(card.notes)} if card.notes else {}))
 
 
 def scores_in_words(card: Scorecard, picture: bytes = b"") -> dict[str, Any]:
@@ -224,7 +239,7 @@ def image(png: bytes) -> dg.MarkdownMetadataValue:
 
 
 def snapshot(made: Snapshot) -> dict[str, Any]:
-    return {
+    facts = {
         "headline": made.sentence,
         "total": plain(made.total),
         "currency": made.currency,
@@ -233,6 +248,7 @@ def snapshot(made: Snapshot) -> dict[str, Any]:
         "size (bytes)": made.size_bytes,
         "changed by this run": made.changed,
     }
+    return shown(facts)
 
 
 def age(of: Age | None) -> dict[str, Any]:
@@ -251,7 +267,7 @@ def refresh(done: Refresh) -> dict[str, Any]:
         "newest day shown": str(done.newest_day),
         **({} if done.total is None else {"total shown": plain(done.total)}),
         **({} if done.expected_rows is None else {"rows expected": done.expected_rows}),
-        **{name: str(value) for name, value in done.detail.items()},
+        **shown({name: str(value) for name, value in done.detail.items()}),
     }
 
 
@@ -268,16 +284,11 @@ def failed(
 ) -> dg.AssetCheckResult:
     """A red check that names the days: a range run evaluates a check once, with no partition of its own."""
     days = sorted(reasons)
-    return dg.AssetCheckResult(
-        passed=False,
-        check_name=name,
-        severity=severity,
-        description=f"{in_words(days)}: {reasons[days[0]]}",
-        metadata={
-            "days": in_words(days),
-            "reasons": markdown_table(("day", "reason"), ((day, reasons[day]) for day in days[:50])),
-        },
-    )
+    metadata = {
+        "days": in_words(days),
+        "reasons": markdown_table(("day", "reason"), ((day, reasons[day]) for day in days[:50])),
+    }
+    return check_result(name, f"{in_words(days)}: {reasons[days[0]]}", severity, metadata)
 
 
 def warning(name: str, reasons: Mapping[date, str], days: Sequence[date]) -> dg.AssetCheckResult:
@@ -324,4 +335,4 @@ def sent(done: Sent) -> dict[str, Any]:
             "the day changed after this digest was mailed, by too little for a revision: the next digest tells it "
             "if it moved by more than mail.tell_change_percent"
         )
-    return facts
+    return shown(facts)

@@ -19,7 +19,7 @@ from uuid import uuid4
 from finops_assets.adapters.aws import retries
 from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
 from finops_assets.core.errors import FinopsError, SettingsError
-from finops_assets.core.ports import QueryReceipt
+from finops_assets.core.ports import QueryReceipt, QueryResult
 
 LONGEST_QUERY = 262_144
 """Bytes of a statement that Athena accepts."""
@@ -123,20 +123,26 @@ class Athena:
                 self._sleep(retries.pause(attempt + 1))
         raise AssertionError("the last attempt returns or raises")
 
+    def stream(self, sql: str, purpose: str, *, database: str = "") -> QueryResult:
+        """Run one SELECT; its pages, of Python values by Athena's types, are fetched as they are asked for."""
+        pages = self._pages(self.run(sql, purpose, database=database).id)
+        first = next(pages)
+        columns = first["ResultSetMetadata"]["ColumnInfo"]
+        readers = [_READERS.get(column["Type"], str) for column in columns]
+
+        def batches() -> Iterator[list[tuple[Any, ...]]]:
+            rows = first["Rows"][1:]  # the first row of the first page is the header
+            while rows is not None:
+                values = [[cell.get("VarCharValue") for cell in row["Data"]] for row in rows]
+                yield [tuple(_value(read, v) for read, v in zip(readers, row, strict=True)) for row in values]
+                rows = next((page["Rows"] for page in pages), None)
+
+        return QueryResult([column["Name"] for column in columns], batches())
+
     def rows(self, sql: str, purpose: str, *, database: str = "") -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run one SELECT and fetch all of it: column names, and rows of Python values by Athena's types."""
-        query = self.run(sql, purpose, database=database)
-        names: list[str] = []
-        rows: list[tuple[Any, ...]] = []
-        for page in self._pages(query.id):
-            columns = page["ResultSetMetadata"]["ColumnInfo"]
-            readers = [_READERS.get(column["Type"], str) for column in columns]
-            values = [[cell.get("VarCharValue") for cell in row["Data"]] for row in page["Rows"]]
-            if not names:
-                names = [column["Name"] for column in columns]
-                values = values[1:]  # the first row of the first page is the header
-            rows += [tuple(_value(read, v) for read, v in zip(readers, row, strict=True)) for row in values]
-        return names, rows
+        """As `stream`, for a small answer: column names, and all rows."""
+        result = self.stream(sql, purpose, database=database)
+        return list(result.columns), result.all_rows()
 
     def _pages(self, query_id: str) -> Iterator[Mapping[str, Any]]:
         with explained("athena:GetQueryResults", where=f"workgroup {self._workgroup}"):

@@ -11,7 +11,8 @@ import hashlib
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -21,7 +22,7 @@ from finops_assets.adapters.aws import retries
 from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
 from finops_assets.adapters.statements import refuse_all_but_select
 from finops_assets.core.errors import ArchiveError, FinopsError
-from finops_assets.core.ports import CatalogDay, PublishedDay
+from finops_assets.core.ports import CatalogDay, PublishedDay, QueryResult
 from finops_assets.core.restatements import RESTATEMENTS, RESTATEMENTS_PREFIX
 from finops_assets.core.schemas import (
     ACCOUNT_MAP_PATH,
@@ -293,10 +294,16 @@ GROUP BY year, month, day""",
             found[day] = CatalogDay(day, locations.get(day, ""), n, total or Decimal(), strays, objects)
         return found
 
-    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run one SELECT in Athena; names without a database are those of finops_db."""
+    @contextmanager
+    def stream(self, sql: str) -> Iterator[QueryResult]:
+        """Run one SELECT in Athena, and fetch its answer page by page; names without a database are finops_db's."""
         refuse_all_but_select(sql)
-        return self._athena.rows(sql, "query", database=DATABASE)
+        yield self._athena.stream(sql, "query", database=DATABASE)
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """As `stream`, for a small answer; returns the columns' names and all rows."""
+        with self.stream(sql) as result:
+            return list(result.columns), result.all_rows()
 
     def _wanted(self, there: PublishedDay) -> Partition:
         day = there.day

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal
+from finops_assets.adapters.local.sandbox import is_of_the_query, query_error, sandbox, shut, streamed
 from finops_assets.adapters.statements import refuse_all_but_select
-from finops_assets.core.errors import ArchiveError, FinopsError
-from finops_assets.core.ports import CatalogDay, PublishedDay
+from finops_assets.core.errors import ArchiveError
+from finops_assets.core.ports import CatalogDay, PublishedDay, QueryResult
 from finops_assets.core.restatements import RESTATEMENTS, RESTATEMENTS_PREFIX
 from finops_assets.core.schemas import (
     ACCOUNT_MAP_PATH,
@@ -144,15 +145,17 @@ class SQLiteCatalog:
                     )
         return None
 
-    def _create_table(self, con: duckdb.DuckDBPyConnection, partitions: dict[date, str]) -> None:
+    def _create_table(self, con: duckdb.DuckDBPyConnection, partitions: dict[date, str]) -> list[Path]:
+        """Make ou_breakdown of these partitions; returns the files that it reads."""
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {DATABASE}")
         if not partitions:
             con.execute(
                 f"CREATE TABLE {DATABASE}.{TABLE} (billingdate DATE, ou VARCHAR, service VARCHAR, "
                 "linkedaccount VARCHAR, dailycost DOUBLE, year INTEGER, month INTEGER, day INTEGER)"
             )
-            return
-        files = ", ".join(file_literal(self._object(location)) for location in partitions.values())
+            return []
+        objects = [self._object(location) for location in partitions.values()]
+        files = ", ".join(map(file_literal, objects))
         # From the object's own place, as DuckDB's hive partitioning also reads a `year=` in the path of the home.
         place = "year=(\\d+)/month=(\\d+)/day=(\\d+)/[^/]+$"
         partition = (
@@ -163,10 +166,12 @@ class SQLiteCatalog:
             f"CREATE VIEW {DATABASE}.{TABLE} AS SELECT * EXCLUDE (filename), {', '.join(partition)} "
             f"FROM read_parquet([{files}], hive_partitioning=false, filename=true)"
         )
+        return objects
 
-    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    @contextmanager
+    def stream(self, sql: str) -> Iterator[QueryResult]:
         """Run one SELECT, in Athena's dialect, over finops_db: ou_breakdown, ou_scorecard, account_ou_map,
-        restatements, finops_daily_summary.
+        restatements, finops_daily_summary; its rows are read batch by batch, and it reaches nothing but these tables.
 
         The database's name may be left out.
 
@@ -178,18 +183,26 @@ class SQLiteCatalog:
         refuse_all_but_select(sql)
         partitions = {d: loc for d, loc in self.registered().items() if self._object(loc).is_file()}
         try:
-            with self._database(partitions) as con:
-                self._create_side_tables(con)
+            with sandbox() as con:
+                files = [*self._create_table(con, partitions), *self._create_side_tables(con)]
                 con.execute(f"SET search_path = '{DATABASE},main'")
                 if self._warehouse and "finops_daily_summary" in sql.lower():
-                    self._warehouse.summary_view(con, f"{DATABASE}.finops_daily_summary")
-                cursor = con.execute(athena_to_duckdb(sql))
-                return [column[0] for column in cursor.description], cursor.fetchall()
+                    files += self._warehouse.summary_view(con, f"{DATABASE}.finops_daily_summary")
+                shut(con, files)
+                with streamed(con, athena_to_duckdb(sql)) as result:
+                    yield result
         except duckdb.Error as error:
-            raise FinopsError(f"the query failed: {error}") from None
+            damaged = None if is_of_the_query(error) else self._damaged(partitions)
+            raise damaged or query_error(error) from None
 
-    def _create_side_tables(self, con: duckdb.DuckDBPyConnection) -> None:
-        """The tables that need no registration: whatever objects there are; without one, empty."""
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """As `stream`, for a small answer; returns the columns' names and all rows."""
+        with self.stream(sql) as result:
+            return list(result.columns), result.all_rows()
+
+    def _create_side_tables(self, con: duckdb.DuckDBPyConnection) -> list[Path]:
+        """The tables that need no registration: whatever objects there are; without one, empty. Returns their files."""
+        read: list[Path] = []
         for name, schema, pattern in (
             ("account_ou_map", ACCOUNT_OU_MAP, ACCOUNT_MAP_PATH),
             ("restatements", RESTATEMENTS, f"{RESTATEMENTS_PREFIX}/*.parquet"),
@@ -197,7 +210,9 @@ class SQLiteCatalog:
         ):
             keys = ", ".join(f"{part}(billingdate) AS {part}" for part in ("year", "month", "day"))
             columns = f"*, {keys}" if name == "ou_scorecard" else "*"
-            files = ", ".join(map(file_literal, sorted(self._folder.glob(pattern))))
+            objects = sorted(self._folder.glob(pattern))
+            files = ", ".join(map(file_literal, objects))
+            read += objects
             if files:
                 rows = f"read_parquet([{files}], hive_partitioning=false)"
             else:
@@ -205,3 +220,4 @@ class SQLiteCatalog:
                 con.register(rows, schema.empty_table())
             kind = "VIEW" if files else "TABLE"
             con.execute(f"CREATE {kind} {DATABASE}.{name} AS SELECT {columns} FROM {rows}")
+        return read

@@ -149,12 +149,17 @@ class DuckDBWarehouse:
         """Nothing to keep: each query that names the view makes it over the bill as it is then."""
         return f"{DATABASE}.finops_daily_summary (`finops query`)"
 
-    def summary_view(self, con: duckdb.DuckDBPyConnection, name: str) -> None:
-        """Create the view finops_daily_summary (all days) in another connection, over its table account_ou_map."""
+    def summary_view(self, con: duckdb.DuckDBPyConnection, name: str) -> Sequence[Path]:
+        """Create the view finops_daily_summary (all days) in another connection, over its table account_ou_map.
+
+        Returns:
+            The files that the view reads.
+        """
         with self._open() as opened:
             opened.create_bill_view(con)
             summary = bill.summary_sql(opened.charges(self._rules, EARLIEST, LATEST))
             con.execute(f"CREATE VIEW {name} AS {athena_to_duckdb(summary)}")
+            return opened.files.files
 
     @contextmanager
     def _open(self) -> Iterator[_OpenBill]:

@@ -22,7 +22,7 @@ from finops_assets.core.digest.figures import (
 )
 from finops_assets.core.digest.message import CSV_NOTE, Link, message
 from finops_assets.core.digest.page import breakdown_csv, columns, csv_text, ou_hash, render
-from finops_assets.core.digest.words import UNKNOWN_DASHBOARD, dashboard_words, headline, subject, tidy
+from finops_assets.core.digest.words import UNKNOWN_DASHBOARD, dashboard_words, headline, subject
 
 __all__ = [
     "CHART_DAYS",
@@ -49,6 +49,5 @@ __all__ = [
     "scheduled_lines",
     "subject",
     "subtotals",
-    "tidy",
     "within",
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from finops_assets.core.addresses import mail_address
 from finops_assets.core.digest.figures import Digest
 from finops_assets.core.digest.page import chart_id, month_id
-from finops_assets.core.digest.words import tidy
+from finops_assets.core.text import tidy
 
 if TYPE_CHECKING:
     from email.message import EmailMessage

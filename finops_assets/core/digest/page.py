@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from unicodedata import bidirectional
 
 from finops_assets.core.charts import REST_COLOUR, series_colours, short_day
 from finops_assets.core.digest.figures import (
@@ -34,9 +34,9 @@ from finops_assets.core.digest.words import (
     scheduled_note,
     stretch_words,
     subject,
-    tidy,
 )
 from finops_assets.core.money import CENT, change, money, plain
+from finops_assets.core.text import columns_wide, shortened, tidy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -344,31 +344,26 @@ def _unassigned_view(figures: DigestFigures) -> dict[str, Any]:
 
 def columns(rows: Sequence[Sequence[str]], align: str, widest: int = 38) -> str:
     """Rows of cells as aligned text; `align` has `<` or `>` for each column, `widest` bounds a cell in characters."""
-    cells = [[cell if len(cell) <= widest else cell[: widest - 1] + "…" for cell in row] for row in rows]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    cells = [[shortened(cell, widest) for cell in row] for row in rows]
+    widths = [max(map(columns_wide, column)) for column in zip(*cells, strict=True)]
     lines = []
     for row in cells:
         padded = []
         for cell, width, side in zip(row, widths, align, strict=True):
-            space = " " * (width - _width(cell))
+            space = " " * (width - columns_wide(cell))
             padded.append(_isolated(cell) + space if side == "<" else space + _isolated(cell))
         lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
 
 
-def _width(text: str) -> int:
-    """Columns of a fixed-width font."""
-    seen = [c for c in text if not unicodedata.combining(c) and unicodedata.category(c) != "Cf"]
-    return len(seen) + sum(unicodedata.east_asian_width(c) in "WF" for c in seen)
-
-
 def _isolated(text: str) -> str:
     """Right-to-left text between isolates, so that the numbers beside it keep their places."""
-    rtl = any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in text)
+    rtl = any(bidirectional(c) in ("R", "AL", "AN") for c in text)
     return f"\u2068{text}\u2069" if rtl else text
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = (*"=+-@＝＋－＠", "\t", "\r", "\n")
+"""The full-width signs are those of East Asian keyboards, which a spreadsheet takes for the plain ones."""
 _NOT_A_NUMBER = re.compile(r"0[0-9]+|[0-9]{16,}")
 """Digits that a spreadsheet would change, taking them for a number: it drops zeros in front, and keeps 15 digits."""
 

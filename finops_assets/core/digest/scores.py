@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from finops_assets.core.anomalies import CLOSED, DRIFT, DROP, GROWING, NEW, OPEN, PLANNED, RISE, VANISHED, WITHDRAWN
 from finops_assets.core.budgets import AMBER, NONE, RED, SHAPES
 from finops_assets.core.digest.figures import DigestFigures, Mover
-from finops_assets.core.digest.words import headline, percent_words, stretch_words, tidy
+from finops_assets.core.digest.words import headline, percent_words, stretch_words
 from finops_assets.core.drivers import EFFECTS
 from finops_assets.core.money import CENT, change, money, to_cents
 from finops_assets.core.ous import ALL
+from finops_assets.core.text import tidy
 
 if TYPE_CHECKING:
     from finops_assets.core.anomalies import Episode

@@ -1,8 +1,7 @@
-"""The digest's sentences: the headline, the subject, and how days, changes and names are worded."""
+"""The digest's sentences: the headline, the subject, and how days and changes are worded."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
@@ -10,15 +9,7 @@ from decimal import Decimal
 from finops_assets.core.charts import full_day, short_day
 from finops_assets.core.digest.figures import LEVEL, Against, DigestFigures, Mover, scheduled_lines
 from finops_assets.core.money import CENT, change, money, percent
-
-_BIDI_CONTROLS = dict.fromkeys([0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
-
-
-def tidy(text: str, limit: int = 120) -> str:
-    """A name as one line of harmless text: no line ends, control or bidirectional-override characters, not endless."""
-    text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text.translate(_BIDI_CONTROLS))
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+from finops_assets.core.text import tidy
 
 
 def percent_words(now: Decimal, before: Decimal) -> str:
