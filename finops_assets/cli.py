@@ -1,16 +1,15 @@
 """`finops`: the platform from a shell. The same Dagster runs, instance and code as the UI's.
 
-Exit codes: 0 done, 1 a run failed or something was found wrong, 2 wrong usage or settings.
+Exit codes: 0 done, 1 a run failed or something was found wrong, 2 wrong usage or settings; command_errors.py has the
+others.
 Nothing heavy is imported before a command needs it, so that `finops --help` answers at once.
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import shutil
-import signal
 import sys
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -21,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from finops_assets import __version__
+from finops_assets.command_errors import FAILED, CommandGroup
+from finops_assets.command_errors import complain as _complain
 from finops_assets.from_terraform import from_terraform
 from finops_assets.quicksight_cli import quicksight
 from finops_assets.verify_cli import build as build_verify
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from finops_assets.platform import Platform
     from finops_assets.run import Outcome
     from finops_assets.settings import Settings
-
-FAILED, WRONG_USAGE = 1, 2
 
 
 class Day(click.ParamType):
@@ -71,28 +70,7 @@ DAY, MONTH = Day(), Month()
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
-class _Shown(click.Group):
-    """Errors that people can mend end in one line on stderr and an exit code, not in a stack trace."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        from finops_assets.core.errors import FinopsError, SettingsError
-
-        # A process of seconds makes hundreds of thousands of objects at import: to look through them for garbage as
-        # often as a long-lived one does costs it a tenth of its life.
-        gc.set_threshold(100_000, 20, 20)
-        # As Ctrl-C does: what is under way, such as a query that costs money, is stopped on the way out.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            return super().invoke(ctx)
-        except SettingsError as error:
-            _complain(str(error))
-            ctx.exit(WRONG_USAGE)
-        except FinopsError as error:
-            _complain(str(error))
-            ctx.exit(FAILED)
-
-
-@click.group(cls=_Shown, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="finops")
 def main() -> None:
     """Yesterday's AWS bill by organizational unit: archived, queryable, on the dashboard and in the inbox.
@@ -992,10 +970,6 @@ def _print_table(header: Any, rows: Any, right: Any = ()) -> None:
 
 def _tell(text: str) -> None:
     click.echo(text, err=True)
-
-
-def _complain(text: str) -> None:
-    click.echo(click.style("error: ", fg="red", bold=True) + text, err=True)
 
 
 main.add_command(quicksight)

@@ -25,8 +25,8 @@ from finops_assets.setting_paths import PathText, beside, in_home
 SETTINGS_FILE = "finops.toml"
 DEFAULT_HOME = ".finops"
 ENV_PREFIX = "FINOPS_"
-RESERVED_ENV = {"FINOPS_SETTINGS"}
-"""`FINOPS_SETTINGS` names another settings file; it is not itself a setting."""
+RESERVED_ENV = {"FINOPS_SETTINGS", "FINOPS_DEBUG"}
+"""They name another settings file, and ask the command for stack traces; they are no settings."""
 
 Format = Literal["auto", "focus", "cur2", "cur", "summary"]
 CostBasis = Literal["billed", "effective", "unblended", "net_unblended", "net_amortized"]
