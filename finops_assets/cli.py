@@ -122,6 +122,7 @@ Next:
 
 
 def _play(scenario: str) -> None:
+    from finops_assets.core.home import make_home
     from finops_assets.platform import require_home
     from finops_assets.scenarios import SCENARIOS, play
 
@@ -133,6 +134,7 @@ def _play(scenario: str) -> None:
         return
     settings = _settings()
     require_home(settings)
+    make_home(settings.home)
     home = settings.home / "scenarios" / scenario
     click.echo(f"{SCENARIOS[scenario].__doc__}\n")
     play(scenario, home, _yesterday(), click.echo)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,11 @@ def from_terraform(target: Path | None, only_print: bool, outputs: Any) -> None:
     after = written_into(before, values)
     if after != before:
         partial = file.with_name(f"{file.name}.new")
+        partial.unlink(missing_ok=True)
+        partial.touch(0o666 if not file.exists() else 0o600)  # it may hold a password: never open to more than before
         partial.write_text(after, encoding="utf-8")
+        if file.exists():
+            shutil.copymode(file, partial)
         partial.replace(file)
     for name, value in values.items():
         click.echo(f"{name} = {as_toml(value)}")

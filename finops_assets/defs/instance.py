@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import ArchiveError, FinopsError, RecordsError
+from finops_assets.core.home import make_in_home
 from finops_assets.platform import dagster_records
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def prepare_dagster_home(folder: Path, *, deployed: bool = False) -> Path:
     wanted = _dagster_yaml(folder)
     file = folder / "dagster.yaml"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_in_home(folder)
         if not file.is_file() or file.read_text(encoding="utf-8") != wanted:
             file.write_text(wanted, encoding="utf-8")
             # The UI asks for a newsletter's address over its first page unless this file says that it has.
