@@ -762,6 +762,7 @@ def dev(host: str, port: int) -> None:
     from finops_assets.dev import run_dev
 
     settings = _settings()
+    _platform(settings)  # settings that it lacks are named here, and not by each process of Dagster's
     check_records(settings.dagster_home, deployed=settings.platform == "aws")
     workspace = ["-w", "workspace.yaml"] if Path("workspace.yaml").is_file() else ["-m", "finops_assets.definitions"]
     sys.exit(run_dev(settings.home, [sys.executable, "-m", "dagster", "dev", *workspace], host, port))

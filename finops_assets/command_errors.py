@@ -51,6 +51,8 @@ FIXES = {
 }
 """What to do about an error of the system, by its number."""
 
+DEFECT = "an error of finops itself"
+
 DATABASE = ("sqlite3.Error", "sqlalchemy.exc.SQLAlchemyError", "psycopg2.Error")
 AWS = ("botocore.exceptions.BotoCoreError", "botocore.exceptions.ClientError")
 STORE = ("obstore.exceptions.BaseError",)
@@ -157,12 +159,12 @@ def _of_the_system(error: OSError) -> FinopsError:
 def _defect(error: BaseException) -> FinopsError:
     """The words for an error that finops has made: its kind, and the place in our code."""
     frames = traceback.extract_tb(error.__traceback__)
-    package = str(Path(__file__).parent)
+    package = f"{Path(__file__).parent}{os.sep}"
     own = [frame for frame in frames if frame.filename.startswith(package)]
     at = f", {Path(own[-1].filename).relative_to(Path(package).parent)}:{own[-1].lineno}" if own else ""
     return FinopsError(
         f"{type(error).__name__}: {_said(error)}",
-        where=f"an error of finops itself{at}",
+        where=f"{DEFECT}{at}",
         fix="Report it with its trace, which --debug prints.",
     )
 

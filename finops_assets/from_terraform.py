@@ -48,6 +48,7 @@ def typed(settings: Mapping[str, str]) -> dict[str, Any]:
     """
     from pydantic import SecretStr, ValidationError
 
+    from finops_assets.setting_kinds import shown
     from finops_assets.settings import Settings
 
     nested: dict[str, Any] = {}
@@ -61,7 +62,7 @@ def typed(settings: Mapping[str, str]) -> dict[str, Any]:
         name = ".".join(part for part in first["loc"] if isinstance(part, str))
         reason = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
         raise SettingsError(
-            f"{reason.removeprefix('Value error, ')} ({first['input']!r})",
+            f"{reason.removeprefix('Value error, ')} ({shown(Settings, name, first['input'])})",
             where=f"{name} (Terraform's output {OUTPUT})",
             fix="Mend `settings` in terraform.tfvars: docs/configuration.md lists what there is.",
         ) from None

@@ -62,7 +62,7 @@ class LocalPreflight:
         yield from told("accounts", accounts_file(settings.accounts, self._warehouse))
         yield from addresses(settings.mail.sender, settings.mail.everybody)
         yield from self._mail()
-        yield is_set(settings.alerts.heartbeat_url, settings.alerts.heartbeat_recipients)
+        yield is_set(settings.alerts.heartbeat_url.get_secret_value(), settings.alerts.heartbeat_recipients)
         yield from told("dagster", dagster(settings.dagster_home))
 
     def shown(self) -> Shown | None:
