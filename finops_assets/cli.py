@@ -1,16 +1,14 @@
 """`finops`: the platform from a shell. The same Dagster runs, instance and code as the UI's.
 
-Exit codes: 0 done, 1 a run failed or something was found wrong, 2 wrong usage or settings, 128 and a signal's number
-where one ended it: 130 Ctrl-C, 143 SIGTERM, 141 nobody reads the output any more.
+Exit codes: 0 done, 1 a run failed or something was found wrong, 2 wrong usage or settings; command_errors.py has the
+others.
 Nothing heavy is imported before a command needs it, so that `finops --help` answers at once.
 """
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
-import signal
 import sys
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
@@ -21,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from finops_assets import __version__
+from finops_assets.command_errors import FAILED, CommandGroup
 from finops_assets.from_terraform import from_terraform
 from finops_assets.quicksight_cli import quicksight
 from finops_assets.terminal import (
-    OutputClosedError,
     complain,
     print_json,
     print_json_rows,
@@ -47,8 +45,6 @@ if TYPE_CHECKING:
     from finops_assets.platform import Platform
     from finops_assets.run import Outcome
     from finops_assets.settings import Settings
-
-FAILED, WRONG_USAGE, SIGNALLED = 1, 2, 128
 
 
 class Day(click.ParamType):
@@ -81,44 +77,7 @@ DAY, MONTH = Day(), Month()
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
-class _Shown(click.Group):
-    """Errors that people can mend end in one line on stderr and an exit code, not in a stack trace."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        from finops_assets.core.errors import FinopsError, SettingsError
-
-        # A process of seconds makes hundreds of thousands of objects at import: to look through them for garbage as
-        # often as a long-lived one does costs it a tenth of its life.
-        gc.set_threshold(100_000, 20, 20)
-        # As Ctrl-C does: what is under way, such as a query that costs money, is stopped on the way out.
-        signal.signal(signal.SIGTERM, _terminated)
-        try:
-            return super().invoke(ctx)
-        except SettingsError as error:
-            complain(str(error))
-            ctx.exit(WRONG_USAGE)
-        except FinopsError as error:
-            complain(str(error))
-            ctx.exit(FAILED)
-        except KeyboardInterrupt as error:
-            number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
-            complain(f"stopped by {'SIGTERM' if number == signal.SIGTERM else 'Ctrl-C'}")
-            ctx.exit(SIGNALLED + number)
-        except OutputClosedError:
-            # What is still to be flushed at the end has no reader either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(SIGNALLED + signal.SIGPIPE)
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM."""
-
-
-def _terminated(_: int, __: object) -> None:
-    raise _Terminated
-
-
-@click.group(cls=_Shown, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="finops")
 def main() -> None:
     """Yesterday's AWS bill by organizational unit: archived, queryable, on the dashboard and in the inbox.
@@ -170,6 +129,7 @@ Next:
 
 
 def _play(scenario: str) -> None:
+    from finops_assets.core.home import make_home
     from finops_assets.platform import require_home
     from finops_assets.scenarios import SCENARIOS, play
 
@@ -181,6 +141,7 @@ def _play(scenario: str) -> None:
         return
     settings = _settings()
     require_home(settings)
+    make_home(settings.home)
     home = settings.home / "scenarios" / scenario
     say(SCENARIOS[scenario].__doc__ or "", "")
     play(scenario, home, _yesterday(), _say_block)
@@ -820,6 +781,7 @@ def dev(host: str, port: int) -> None:
 
     settings = _settings()
     public_origin(settings.alerts.dagster_url, "alerts.dagster_url")  # refused here, and not by a process of the UI
+    _platform(settings)  # settings that it lacks are named here, and not by each process of Dagster's
     check_records(settings.dagster_home, deployed=settings.platform == "aws")
     workspace = ["-w", "workspace.yaml"] if Path("workspace.yaml").is_file() else ["-m", "finops_assets.definitions"]
     os.environ["DAGSTER_UI_URL"] = settings.alerts.dagster_url

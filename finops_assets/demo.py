@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import SettingsError
+from finops_assets.core.home import make_home
 from finops_assets.settings import SETTINGS_FILE, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def prepare_demo(settings: Settings, last_day: date, days: int) -> tuple[Setting
         for name in MADE:
             shutil.rmtree(home / name, ignore_errors=True)
             (home / name).unlink(missing_ok=True)
+    make_home(home)
     sample = write_sample_bill(folder, last_day, days)
     if fresh:
         marker.write_text(wanted, encoding="utf-8")

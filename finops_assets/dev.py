@@ -23,6 +23,7 @@ from types import FrameType
 from filelock import lock_descriptor
 
 from finops_assets.core.errors import FinopsError, SettingsError
+from finops_assets.core.home import make_home
 
 LEFT = 5.0
 """Seconds in which the guard of a `finops dev` that was killed has ended what is left of it."""
@@ -85,7 +86,7 @@ def lock_home(home: Path, holder: Holder) -> int:
     """
     file = home / "dev.lock"
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        make_home(home)
         lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
         deadline = time.monotonic() + LEFT
         while not lock_descriptor(lock, blocking=False):

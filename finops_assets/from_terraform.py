@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def typed(settings: Mapping[str, str]) -> dict[str, Any]:
     """
     from pydantic import SecretStr, ValidationError
 
+    from finops_assets.setting_kinds import shown
     from finops_assets.settings import Settings
 
     nested: dict[str, Any] = {}
@@ -61,7 +63,7 @@ def typed(settings: Mapping[str, str]) -> dict[str, Any]:
         name = ".".join(part for part in first["loc"] if isinstance(part, str))
         reason = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
         raise SettingsError(
-            f"{reason.removeprefix('Value error, ')} ({first['input']!r})",
+            f"{reason.removeprefix('Value error, ')} ({shown(Settings, name, first['input'])})",
             where=f"{name} (Terraform's output {OUTPUT})",
             fix="Mend `settings` in terraform.tfvars: docs/configuration.md lists what there is.",
         ) from None
@@ -201,7 +203,11 @@ def from_terraform(target: Path | None, only_print: bool, outputs: Any) -> None:
     after = written_into(before, values)
     if after != before:
         partial = file.with_name(f"{file.name}.new")
+        partial.unlink(missing_ok=True)
+        partial.touch(0o666 if not file.exists() else 0o600)  # it may hold a password: never open to more than before
         partial.write_text(after, encoding="utf-8")
+        if file.exists():
+            shutil.copymode(file, partial)
         partial.replace(file)
     for name, value in values.items():
         say(f"{name} = {as_toml(value)}")

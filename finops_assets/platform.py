@@ -397,8 +397,8 @@ def _heartbeats(settings: Settings, session: AwsSession | None) -> dict[str, Hea
     from finops_assets.adapters.mail_alerts import MailAlerts
 
     wanted, found = settings.alerts, dict[str, HeartbeatChannel]()
-    if wanted.heartbeat_url:
-        found["url"] = UrlHeartbeat(wanted.heartbeat_url)
+    if url := wanted.heartbeat_url.get_secret_value():
+        found["url"] = UrlHeartbeat(url)
     if to := wanted.heartbeat_recipients:
         mails = MailAlerts(_mailer(settings, session), settings.mail.sender, to, setting="alerts.heartbeat_recipients")
         found["mail"] = MailHeartbeat(mails, wanted.runbook_url)

@@ -127,10 +127,14 @@ def _executed(
     tags: Mapping[str, str] | None = None,
     **what: Any,
 ) -> dg.ExecuteInProcessResult:
-    """Run a job in this process, which holds the run's lock; `what` are more arguments of `execute_in_process`."""
+    """Run a job in this process, which holds the run's lock; `what` are more arguments of `execute_in_process`.
+
+    Raises:
+        KeyboardInterrupt: a signal has ended the run; it is recorded as failed.
+    """
     run_id = str(uuid4())
     with run_lock(instance, run_id) as lock_tags:
-        return definitions.resolve_job_def(job).execute_in_process(
+        result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             raise_on_error=False,
             run_config={"loggers": {"console": {}}},
@@ -138,6 +142,10 @@ def _executed(
             tags={**(tags or {}), **lock_tags},
             **what,
         )
+    reasons = [event.job_failure_data.failure_reason for event in result.all_events if event.is_job_failure]
+    if any(reason is not None and reason.name == "UNEXPECTED_TERMINATION" for reason in reasons):
+        raise KeyboardInterrupt  # Dagster has recorded it, and goes on as after any run
+    return result
 
 
 def tell_of_home(settings: Settings, days: Sequence[date], error: FinopsError, tell: Callable[[str], None]) -> None:

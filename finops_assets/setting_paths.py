@@ -5,16 +5,63 @@ Those of the environment and of overrides are relative to the working directory,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
+
+from finops_assets.core.errors import SettingsError
 
 _IS_PATH = "a path"
 
-PathText = Annotated[str, _IS_PATH]
-"""A setting that names a file or a folder, or nothing; some take `s3://bucket/key` too."""
+
+def _is_object_or_file(value: str) -> str:
+    if "://" in value and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.*[^/]", value):
+        raise ValueError("must be a file of this machine, or an object such as s3://bucket/key")
+    return value
+
+
+def _is_of_this_machine(value: str) -> str:
+    if "://" in value:
+        raise ValueError("must be a file or a folder of this machine")
+    return value
+
+
+PathText = Annotated[str, _IS_PATH, AfterValidator(_is_object_or_file)]
+"""A setting that names a file, or an object as `s3://bucket/key`, or nothing."""
+
+LocalPath = Annotated[str, _IS_PATH, AfterValidator(_is_of_this_machine)]
+"""A setting that names a file or a folder, or nothing."""
+
+FILES = ("accounts.path", "budgets.path", "anomalies.events", "aws.quicksight_permissions")
+FOLDERS = ("home", "mail.bounces")
+"""Settings that name a file, and a folder; `bill.path` may be either."""
+
+
+def refuse_wrong_kinds(settings: BaseModel, where: Callable[[str], str]) -> None:
+    """Refuse a folder that is set where a file belongs, and a file where a folder does. What is not there may come.
+
+    Args:
+        settings: the settings in force.
+        where: tells where a setting is set.
+
+    Raises:
+        SettingsError: the setting and the path.
+    """
+    for name in (*FILES, *FOLDERS):
+        path = str(attrgetter(name)(settings))
+        try:
+            wrong = path and (Path(path).is_dir() if name in FILES else Path(path).is_file())
+        except OSError:  # a name too long, say
+            wrong = False
+        if wrong:
+            is_, belongs = ("a folder", "a file") if name in FILES else ("a file", "a folder")
+            raise SettingsError(
+                f"{path} is {is_}, and {belongs} belongs there", where=where(name), fix=f"Set it to {belongs}."
+            )
 
 
 def beside(values: Mapping[str, Any], model: type[BaseModel], file: Path) -> dict[str, Any]:

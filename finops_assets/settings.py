@@ -15,46 +15,48 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
-from finops_assets.core.addresses import HOW, is_domain, is_mail_address
 from finops_assets.core.cron import parse_cron
 from finops_assets.core.errors import SettingsError
-from finops_assets.setting_paths import PathText, beside, in_home
+from finops_assets.setting_kinds import (
+    AccountId,
+    AddressOrDomain,
+    BucketName,
+    Host,
+    Key,
+    MailAddress,
+    Namespace,
+    Region,
+    RoleArn,
+    SecretWebAddress,
+    Size,
+    TopicArn,
+    WebAddress,
+    Workgroup,
+    is_clean,
+    listed,
+    shown,
+)
+from finops_assets.setting_paths import LocalPath, PathText, beside, in_home, refuse_wrong_kinds
 
 SETTINGS_FILE = "finops.toml"
 DEFAULT_HOME = ".finops"
 ENV_PREFIX = "FINOPS_"
-RESERVED_ENV = {"FINOPS_SETTINGS"}
-"""`FINOPS_SETTINGS` names another settings file; it is not itself a setting."""
+RESERVED_ENV = {"FINOPS_SETTINGS", "FINOPS_DEBUG"}
+"""They name another settings file, and ask the command for stack traces; they are no settings."""
 
 Format = Literal["auto", "focus", "cur2", "cur", "summary"]
 CostBasis = Literal["billed", "effective", "unblended", "net_unblended", "net_amortized"]
-
-
-def _listed(value: Any) -> Any:
-    """A list of the environment: JSON, or separated by commas."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("["):
-        try:
-            return json.loads(value)
-        except ValueError:
-            raise ValueError("must be a JSON list, or addresses separated by commas") from None
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-def _is_address(value: str) -> str:
-    if not is_mail_address(value):
-        raise ValueError(f"must be an e-mail address. {HOW.removesuffix('.')}")
-    return value
-
-
-def _is_address_or_domain(value: str) -> str:
-    named = "<" in value
-    if named or not (is_domain(value[1:]) if value.startswith("@") else is_mail_address(value)):
-        raise ValueError(f"must be addresses, or domains such as @example.com: {value!r} is neither")
-    return value
 
 
 def _is_cron(value: str) -> str:
@@ -68,20 +70,26 @@ def _is_daily_cron(value: str) -> str:
     return cron.text
 
 
-MailAddress = Annotated[str, AfterValidator(_is_address)]
-AddressOrDomain = Annotated[str, AfterValidator(_is_address_or_domain)]
 Cron = Annotated[str, AfterValidator(_is_cron)]
 DailyCron = Annotated[str, AfterValidator(_is_daily_cron)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # An infinite number passes every lower bound, and fails where it is first counted with. Inputs are not printed by
+    # pydantic: some are secrets.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _clean(cls, value: Any, info: ValidationInfo) -> Any:
+        # A section's settings are looked at one by one, so that the error names the one.
+        return value if _is_section(cls.model_fields[info.field_name].annotation) else is_clean(value)
 
 
 class BillSettings(Section):
     """Where the bill is and how it is read."""
 
-    path: PathText = Field(
+    path: LocalPath = Field(
         "", description="The bill: one file, a folder, or a Data Exports folder. Required on the embedded platform."
     )
     table: str = Field(
@@ -107,13 +115,19 @@ class BillSettings(Section):
         description="Hours after the end of a day (UTC) from which on an export is taken to have all of it.",
     )
     stable_after: int = Field(
-        3, ge=1, description="Refreshes of the bill in a row that leave a day unchanged before it is called `stable`."
+        3,
+        ge=1,
+        le=1000,
+        description="Refreshes of the bill in a row that leave a day unchanged before it is called `stable`.",
     )
     change_closed_days: bool = Field(
         True,
         description="Take over what AWS changes of a closed month; else it is named, and archived on request only.",
     )
-    first_day: date = Field(date(2023, 1, 1), description="First day that the platform keeps a partition for.")
+    # A number is taken for seconds since 1970: 20250901, which somebody may mean as a day, is a day of 1970.
+    first_day: date = Field(
+        date(2023, 1, 1), ge=date(2000, 1, 1), description="First day that the platform keeps a partition for."
+    )
 
     @field_validator("table")
     @classmethod
@@ -133,7 +147,7 @@ class BillSettings(Section):
 class AccountsSettings(Section):
     """Which linked account belongs to which organizational unit."""
 
-    path: PathText = Field(
+    path: LocalPath = Field(
         "",
         description="`accounts.csv`. Empty: on AWS the organization itself; on the embedded platform the bill's own "
         "account names, all `Unassigned`.",
@@ -162,7 +176,8 @@ class MailSettings(Section):
 
     sender: MailAddress = Field("finops-assets@localhost", description="Address the digest is sent from.")
     recipients: tuple[MailAddress, ...] = Field(
-        ("finops@localhost",), description="Addresses the digest goes to, one message each (a comma-separated list)."
+        ("finops@localhost",),
+        description="Addresses the digest goes to, one message each (a comma-separated list).",
     )
     executives: tuple[MailAddress, ...] = Field(
         (), description="Addresses that get the digest with the two-page PDF attached (a comma-separated list)."
@@ -177,7 +192,7 @@ class MailSettings(Section):
         description="Addresses, or whole domains as `@example.com`, that `finops resend --to` and the job "
         "`resend_digest` may send a digest to, beside those above (a comma-separated list).",
     )
-    subject_prefix: str = Field("[FinOps]", description="First words of every subject.")
+    subject_prefix: str = Field("[FinOps]", max_length=100, description="First words of every subject.")
     backend: Literal["auto", "eml", "ses", "smtp"] = Field(
         "auto",
         description="`eml` (files in the home's outbox), `ses` or `smtp`; `auto`: `ses` on AWS, `eml` elsewhere.",
@@ -190,23 +205,26 @@ class MailSettings(Section):
         "SES takes 40, many mail servers 10.",
     )
     tell_change_percent: float = Field(
-        0.5, ge=0, description="A mailed day that has moved by more than this is told in the next digest."
+        0.5, ge=0, le=1e12, description="A mailed day that has moved by more than this is told in the next digest."
     )
     correct_change_percent: float = Field(
-        5.0, ge=0, description="A mailed day that has moved by more than this is corrected by a revision of its digest."
+        5.0,
+        ge=0,
+        le=1e12,
+        description="A mailed day that has moved by more than this is corrected by a revision of its digest.",
     )
     change_amount: float = Field(
-        1.0, ge=0, description="Moves of less than this, in the billing currency, are not told at all."
+        1.0, ge=0, le=1e12, description="Moves of less than this, in the billing currency, are not told at all."
     )
     link_days: int = Field(7, ge=1, le=7, description="Days that a link to a CSV too large to attach lasts, at most.")
-    bounces: PathText = Field(
+    bounces: LocalPath = Field(
         "",
         description="Folder with returned mail, where the backend is `eml` or `smtp`: deliver or export the sender's "
         "mailbox there, e.g. by fetchmail or getmail; a Maildir's `new/` and `cur/` work too. Empty: `bounces` in the "
         "home.",
     )
 
-    _split = field_validator("recipients", "executives", "resend_to", mode="before")(_listed)
+    _split = field_validator("recipients", "executives", "resend_to", mode="before")(listed)
 
     @property
     def everybody(self) -> tuple[str, ...]:
@@ -224,26 +242,32 @@ class MailSettings(Section):
                 value = None
         if not isinstance(value, dict) or not all(path.strip("/ ") for path in value):
             raise ValueError("must give addresses for each OU path, such as Workloads/Prod")
-        return {path.strip("/ "): _listed(addresses) for path, addresses in value.items()}
+        trimmed = [path.strip("/ ") for path in value]
+        if twice := sorted({path for path in trimmed if trimmed.count(path) > 1}):
+            raise ValueError(f"must name each OU path once: {twice[0]} is there twice")
+        return {path.strip("/ "): listed(addresses) for path, addresses in value.items()}
 
 
 class SmtpSettings(Section):
     """The mail server, where `mail.backend` is `smtp`."""
 
-    host: str = Field("", description="Name of the server. Required for `smtp`.")
+    host: Host = Field("", description="Name of the server. Required for `smtp`.")
     port: int = Field(0, ge=0, le=65535, description="0: 587 with `starttls`, 465 with `tls`, 25 with `none`.")
     security: Literal["starttls", "tls", "none"] = Field("starttls", description="How the connection is encrypted.")
     username: str = Field("", description="Empty: no login.")
     password: SecretStr = Field(SecretStr(""), description="Better set in the environment: FINOPS_SMTP__PASSWORD.")
-    timeout_seconds: float = Field(30.0, gt=0, description="How long an answer of the server is waited for.")
+    timeout_seconds: float = Field(30.0, gt=0, le=3600, description="How long an answer of the server is waited for.")
 
 
 class DashboardSettings(Section):
     """What the dashboard holds."""
 
-    days: int = Field(400, ge=1, description="Newest archived days that the dashboard shows.")
+    days: int = Field(400, ge=1, le=36_600, description="Newest archived days that the dashboard shows.")
     max_cells: int = Field(
-        1_000_000, ge=1000, description="Numbers it embeds at most; past that, the smallest accounts are folded."
+        1_000_000,
+        ge=1000,
+        le=1_000_000_000,
+        description="Numbers it embeds at most; past that, the smallest accounts are folded.",
     )
 
 
@@ -262,10 +286,10 @@ class AnomaliesSettings(Section):
     """From when on a cost that nobody expected is an anomaly."""
 
     least_percent: float = Field(
-        25.0, ge=0, description="A day that is off by less than this from what was expected is no anomaly."
+        25.0, ge=0, le=1e12, description="A day that is off by less than this from what was expected is no anomaly."
     )
     least_amount: float = Field(
-        10.0, ge=0, description="Nor is one that is off by less than this, in the billing currency."
+        10.0, ge=0, le=1e12, description="Nor is one that is off by less than this, in the billing currency."
     )
     events: PathText = Field(
         "",
@@ -283,14 +307,14 @@ class AlertsSettings(Section):
         "in the home's alerts folder); `auto`: `sns` where there is a topic, else `mail` where there are recipients.",
     )
     recipients: tuple[MailAddress, ...] = Field((), description="Addresses of `mail` (a comma-separated list).")
-    dagster_url: str = Field(
+    dagster_url: WebAddress = Field(
         "",
         description="Address at which people open the Dagster UI, for links to runs; `finops dev` answers to its name, "
         "beside localhost. Empty: http://127.0.0.1:3000; no links on AWS.",
     )
     runbook_url: str = Field("docs/runbook.md", description="Where your people find the runbook, for links to it.")
-    heartbeat_url: str = Field(
-        "",
+    heartbeat_url: SecretWebAddress = Field(
+        SecretStr(""),
         description="Address (http or https) that is requested once a day, when yesterday is done, so that somebody "
         "else's alarm notices silence: healthchecks.io and the like. Empty: none.",
     )
@@ -298,14 +322,7 @@ class AlertsSettings(Section):
         (), description="Addresses that get a short mail once a day, when yesterday is done (a comma-separated list)."
     )
 
-    _split = field_validator("recipients", "heartbeat_recipients", mode="before")(_listed)
-
-    @field_validator("heartbeat_url")
-    @classmethod
-    def _web_address(cls, value: str) -> str:
-        if value and not re.fullmatch(r"https?://[\x21-\x22\x24-\x2e\x30-\x3e\x40-\x7e]+([/?#][\x21-\x7e]*)?", value):
-            raise ValueError("must be an address such as https://hc-ping.com/0123abcd")
-        return value
+    _split = field_validator("recipients", "heartbeat_recipients", mode="before")(listed)
 
 
 class ScheduleSettings(Section):
@@ -323,48 +340,51 @@ class ScheduleSettings(Section):
         description="The monthly evidence, for the month before; by default on the first day on which that is closed.",
     )
     retry_seconds: float = Field(
-        30.0, ge=0, description="Wait before a step that failed unexpectedly is tried again; the second wait is double."
+        30.0,
+        ge=0,
+        le=86_400,
+        description="Wait before a step that failed unexpectedly is tried again; the second wait is double.",
     )
-    repair_days: int = Field(31, ge=1, description="Days that the missing_days sensor runs at most at once.")
+    repair_days: int = Field(31, ge=1, le=10_000, description="Days that the missing_days sensor runs at most at once.")
     repair_minutes: float = Field(
-        15.0, gt=0, description="Wait before a day is repaired again; it doubles with each attempt, up to a day."
+        15.0,
+        gt=0,
+        le=1440,
+        description="Wait before a day is repaired again; it doubles with each attempt, up to a day.",
     )
 
 
 class WarehouseSettings(Section):
     """The embedded warehouse."""
 
-    memory: str = Field("800MB", description="Memory that DuckDB may use before it spills to disk.")
-    threads: int = Field(0, ge=0, description="Threads that DuckDB may use; 0: one per core.")
-
-    @field_validator("memory")
-    @classmethod
-    def _size(cls, value: str) -> str:
-        if not re.fullmatch(r"\d+(\.\d+)? ?([KMGT]i?B)", value):
-            raise ValueError("must be a size such as 800MB or 2GB")
-        return value
+    memory: Size = Field("800MB", description="Memory that DuckDB may use before it spills to disk.")
+    threads: int = Field(0, ge=0, le=1024, description="Threads that DuckDB may use; 0: one per core.")
 
 
 class AwsSettings(Section):
     """The platform on AWS. Credentials come from AWS's default chain: environment, profile, or the task's role."""
 
-    region: str = Field("", description="Region. Empty: the profile's or environment's.")
+    region: Region = Field("", description="Region. Empty: the profile's or environment's.")
     profile: str = Field("", description="Profile of the AWS configuration files. Empty: the default chain.")
-    role_arn: str = Field("", description="Role that is assumed for everything. Empty: none.")
-    endpoint_url: str = Field("", description="Another endpoint for every service, such as a stand-in. Empty: AWS.")
-    bucket: str = Field("", description="The archive's bucket (versioned). Required on AWS.")
-    workgroup: str = Field("primary", description="Athena workgroup.")
+    role_arn: RoleArn = Field("", description="Role that is assumed for everything. Empty: none.")
+    endpoint_url: WebAddress = Field(
+        "", description="Another endpoint for every service, such as a stand-in. Empty: AWS."
+    )
+    bucket: BucketName = Field("", description="The archive's bucket (versioned). Required on AWS.")
+    workgroup: Workgroup = Field("primary", description="Athena workgroup.")
     athena_results: str = Field(
         "", description="`s3://bucket/prefix/` of query results. Empty: the workgroup's own location."
     )
     query_timeout_seconds: int = Field(
-        1800, ge=10, description="A query that takes longer, waiting included, is stopped."
+        1800, ge=10, le=86_400, description="A query that takes longer, waiting included, is stopped."
     )
-    price_per_terabyte: float = Field(5.0, ge=0, description="USD per terabyte that Athena scans, for the estimates.")
-    quicksight_data_set: str = Field(
+    price_per_terabyte: float = Field(
+        5.0, ge=0, le=1e6, description="USD per terabyte that Athena scans, for the estimates."
+    )
+    quicksight_data_set: Key = Field(
         "", description="Id of the SPICE data set. Empty: no QuickSight; `dashboard/dashboard.html` in the bucket."
     )
-    quicksight_scorecard_data_set: str = Field(
+    quicksight_scorecard_data_set: Key = Field(
         "", description="Id of the SPICE data set of `ou_scorecard`, such as finops-ou-scorecard. Empty: none."
     )
     quicksight_permissions: PathText = Field(
@@ -372,21 +392,26 @@ class AwsSettings(Section):
         description="`ou_permissions.csv`: user, group, ou: who may see which OU in QuickSight; a file, or "
         "`s3://bucket/key`. Empty: everybody sees all.",
     )
-    quicksight_account: str = Field("", description="AWS account of QuickSight. Empty: the account that runs this.")
+    quicksight_account: AccountId = Field(
+        "", description="AWS account of QuickSight. Empty: the account that runs this."
+    )
     quicksight_edition: Literal["enterprise", "standard"] = Field(
         "enterprise", description="`enterprise` allows 32 refreshes in 24 hours, `standard` 8."
     )
     # Refreshes of a data set of this size take seconds to minutes. A run at the deadline (07:00 UTC) that gives one up
     # after a quarter of an hour has mailed its digest before the checks of 07:30 ask for it.
     quicksight_timeout_seconds: int = Field(
-        900, ge=10, description="How long a refresh may take: then it is cancelled, and the digest goes out without it."
+        900,
+        ge=10,
+        le=86_400,
+        description="How long a refresh may take: then it is cancelled, and the digest goes out without it.",
     )
-    organizations_role_arn: str = Field(
+    organizations_role_arn: RoleArn = Field(
         "", description="Role in the management account that may read the organization. Empty: none is assumed."
     )
-    ses_configuration_set: str = Field("", description="SES configuration set of the digests. Empty: none.")
-    sns_topic_arn: str = Field("", description="Topic of the alerts. Empty: alerts are files in the home.")
-    metrics_namespace: str = Field("FinopsAssets", description="CloudWatch namespace. Empty: no metrics.")
+    ses_configuration_set: Key = Field("", description="SES configuration set of the digests. Empty: none.")
+    sns_topic_arn: TopicArn = Field("", description="Topic of the alerts. Empty: alerts are files in the home.")
+    metrics_namespace: Namespace = Field("FinopsAssets", description="CloudWatch namespace. Empty: no metrics.")
 
     @field_validator("athena_results")
     @classmethod
@@ -426,6 +451,10 @@ class Settings(Section):
     def _somewhere(cls, value: Any) -> Any:
         if not isinstance(value, str | Path) or not str(value):
             raise ValueError("must name a folder")
+        if "://" in str(value):
+            raise ValueError("must be a folder of this machine")
+        if any(sign in str(Path(value).absolute()) for sign in "?%"):
+            raise ValueError("must have no ? and no % in its path, which the address of a SQLite database cannot have")
         return value
 
     @property
@@ -488,6 +517,13 @@ def load_settings(
     for name, value in (overrides or {}).items():
         above = _merge(above, _nested(name.split("."), value))
     settings = _validated(above, file, environ)
+    refuse_wrong_kinds(settings, lambda name: _where(name, file, environ))
+    if not settings.mail.everybody:
+        raise SettingsError(
+            "names nobody, nor does mail.executives or mail.by_ou",
+            where=_where("mail.recipients", file, environ),
+            fix="Write at least one address.",
+        )
     demo_file = settings.home / SETTINGS_FILE
     if not demo_file.is_file():
         return settings
@@ -531,6 +567,12 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             raise SettingsError(
                 "is a section, not a setting", where=name, fix=f"Write FINOPS_{path[0].upper()}__<KEY>=..."
             )
+        if path[:2] == ["mail", "by_ou"] and len(path) > 2:
+            raise SettingsError(
+                "is one setting, not a section, in the environment",
+                where=name,
+                fix='Write FINOPS_MAIL__BY_OU=\'{"Workloads/Prod": ["lead@example.com"]}\'.',
+            )
         values = _merge(values, _nested(path, value))
     return values
 
@@ -572,10 +614,7 @@ def env_name(setting: str) -> str:
 def _explain(error: ValidationError, file: Path, environ: Mapping[str, str]) -> SettingsError:
     first = error.errors(include_url=False)[0]
     setting = ".".join(part for part in first["loc"] if isinstance(part, str))  # an index in a list is no part of it
-    variable = env_name(setting)
-    sources = [name for name in environ if f"{variable}__".startswith(f"{name}__") or name.startswith(f"{variable}__")]
-    source = sources[0] if sources else str(file) if file.is_file() else variable
-    where = f"{setting} ({source})"
+    where, sources = _where(setting, file, environ), _sources(setting, environ)
     if first["type"] == "extra_forbidden":
         close = difflib.get_close_matches(setting, _names(), 1)
         meant = f"Did you mean {env_name(close[0]) if sources else close[0]}? " if close else ""
@@ -584,10 +623,23 @@ def _explain(error: ValidationError, file: Path, environ: Mapping[str, str]) -> 
         return SettingsError("is a section, not a setting", where=where, fix=f"Write [{setting}], its settings below.")
     reason = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     return SettingsError(
-        f"{first['input']!r} is not accepted: {reason}",
+        f"{shown(Settings, setting, first['input'])} is not accepted: {reason}",
         where=where,
         fix="Mend it: docs/configuration.md says what each setting takes.",
     )
+
+
+def _where(setting: str, file: Path, environ: Mapping[str, str]) -> str:
+    """A setting, and where it is set: `bill.path (FINOPS_BILL__PATH)`."""
+    sources = _sources(setting, environ)
+    source = sources[0] if sources else str(file) if file.is_file() else env_name(setting)
+    return f"{setting} ({source})"
+
+
+def _sources(setting: str, environ: Mapping[str, str]) -> list[str]:
+    """The variables that set it, or a part of it."""
+    variable = env_name(setting)
+    return [name for name in environ if f"{variable}__".startswith(f"{name}__") or name.startswith(f"{variable}__")]
 
 
 def _names() -> list[str]:

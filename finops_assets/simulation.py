@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from finops_assets.core.drawing import Drawing
+from finops_assets.core.home import make_home
 from finops_assets.definitions import build_definitions
 from finops_assets.defs.alerts import tell_of_death
 from finops_assets.defs.instance import prepare_dagster_home
@@ -79,7 +80,7 @@ class Simulation:
     def __post_init__(self) -> None:
         from finops_assets.sample_bill import write_sample_bill
 
-        self.home.mkdir(parents=True, exist_ok=True)
+        make_home(self.home)
         sample = write_sample_bill(self.home / "final-bill", self.last_day, (self.last_day - self.first_day).days + 1)
         self._lines = read_export(sample.focus)
         self.accounts, self.bill = self.home / "accounts.csv", self.home / "bill"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 from collections.abc import Callable
 from contextlib import chdir
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from unittest.mock import patch
 from click.testing import CliRunner, Result
 
 from finops_assets import cli
+from finops_assets.command_errors import DEFECT
 
 
 def finops(*arguments: str, cwd: Path, now: datetime | None = None, **environment: str) -> Result:
@@ -29,14 +29,15 @@ def finops(*arguments: str, cwd: Path, now: datetime | None = None, **environmen
         environment: environment variables.
 
     Returns:
-        Its exit code and what it printed. An error of which a person would see the stack trace is raised.
+        Its exit code and what it printed. An error that finops has made itself fails the test.
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("FINOPS_", "DAGSTER_"))}
     clock: Callable[[], datetime] = (lambda: now) if now else (lambda: datetime.now(UTC))
-    handler, thresholds = signal.getsignal(signal.SIGTERM), gc.get_threshold()
+    thresholds = gc.get_threshold()
     with patch.dict(os.environ, clean | environment, clear=True), patch.object(cli, "_now", clock), chdir(cwd):
         try:
-            return CliRunner().invoke(cli.main, arguments, catch_exceptions=False)
+            done = CliRunner().invoke(cli.main, arguments, catch_exceptions=False)
         finally:
-            signal.signal(signal.SIGTERM, handler)
             gc.set_threshold(*thresholds)
+    assert DEFECT not in done.output, done.output
+    return done

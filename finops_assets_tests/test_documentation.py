@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from finops_assets.cli import main
-from finops_assets.settings import Settings
+from finops_assets.settings import RESERVED_ENV, Settings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -42,7 +42,7 @@ def test_every_command_and_setting_named_in_a_document_is_there(document: Path) 
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for target in re.findall(r"`make ([a-z-]+)", text):
         assert target in targets, target
-    known = {"FINOPS_SETTINGS"}
+    known = set(RESERVED_ENV)
     for name, field in Settings.model_fields.items():
         nested = getattr(field.annotation, "model_fields", None)
         known |= {f"FINOPS_{name}__{key}".upper() for key in nested} if nested else {f"FINOPS_{name}".upper()}

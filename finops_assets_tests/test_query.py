@@ -29,6 +29,7 @@ from finops_assets.core.schemas import OU_BREAKDOWN, day_path
 from finops_assets.terminal import print_json_rows, print_rows
 
 DAY, ROWS = date(2025, 9, 10), 1000
+INTERRUPTED = "error: finops query was interrupted by {}. What is archived is whole; run it again to go on.\n"
 ENDLESS = "SELECT a.* FROM ou_breakdown a CROSS JOIN ou_breakdown b CROSS JOIN ou_breakdown c CROSS JOIN ou_breakdown d"
 """10^12 rows: whoever gets one of them has not waited for all."""
 
@@ -287,7 +288,7 @@ def test_a_signal_ends_the_query_in_one_line(
             assert process.stdout.readline().startswith("billingdate")
         process.send_signal(number)
         _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (code, f"error: stopped by {words}\n")
+    assert (process.returncode, said) == (code, INTERRUPTED.format(words))
     assert list(tmp_path.iterdir()) == []
 
 

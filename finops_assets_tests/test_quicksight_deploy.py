@@ -26,7 +26,7 @@ from finops_assets.adapters.aws.quicksight import (
     requests,
 )
 from finops_assets.adapters.aws.session import AwsError, AwsSession
-from finops_assets.cli import _Shown
+from finops_assets.command_errors import CommandGroup
 from finops_assets.core.accounts import Membership, account_map, to_parquet
 from finops_assets.core.budgets import AMBER, GREEN, NONE, RED
 from finops_assets.core.errors import FinopsError, SettingsError
@@ -657,7 +657,9 @@ def finops(account: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(account.quicksight, "_check_columns", lambda _: None)
 
     def run(*arguments: str) -> Result:
-        return CliRunner().invoke(_Shown("finops", commands={"quicksight": quicksight}), ["quicksight", *arguments])
+        return CliRunner().invoke(
+            CommandGroup("finops", commands={"quicksight": quicksight}), ["quicksight", *arguments]
+        )
 
     return run
 

@@ -86,10 +86,11 @@ CHILD = """
 import json, sys
 from click.testing import CliRunner
 from finops_assets.cli import main
+from finops_assets.command_errors import DEFECT
 found = {}
 for name, words in json.loads(sys.argv[1]).items():
     done = CliRunner().invoke(main, words)
-    unexpected = "" if isinstance(done.exception, SystemExit | None) else repr(done.exception)
+    unexpected = done.output if DEFECT in done.output or not isinstance(done.exception, SystemExit | None) else ""
     found[name] = [done.exit_code, done.output, unexpected]
 print(json.dumps(found))
 """

@@ -16,8 +16,13 @@ environment wins over it: `bill.cost_basis` is `FINOPS_BILL__COST_BASIS`. An unk
 that names it. Every setting has a default; only `bill.path` must be set to run on your own bill. This page is made from
 the settings by `scripts/configuration_doc.py`, and a test holds both together.
 
-A list in the environment is JSON (`["a@example.com", "b@example.com"]`) or separated by commas. Mail addresses and cron
-expressions are checked when the settings are read, by every command. A cron expression has five fields, in UTC.
+A list in the environment is JSON (`["a@example.com", "b@example.com"]`) or separated by commas; `mail.by_ou` is one
+JSON object. Each value is checked when the settings are read, by every command: addresses, cron expressions (five
+fields, in UTC), names of AWS, numbers, and that a file is no folder. An error shows the value, unless it may hold a
+secret: `smtp.password`, `alerts.heartbeat_url`, an address with a login in it. `FINOPS_DEBUG=1` is no setting: it has
+the command print stack traces.
+
+The home is made for its owner alone (mode 0700), and keeps the rights that it has. Its path has no `?` and no `%`.
 
 Relative paths in `finops.toml`, and the default of `home`, are relative to the folder of that file: a cron job that
 sets `FINOPS_SETTINGS=/srv/finops/finops.toml` finds the same home and bill from any folder. Relative paths in the

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.errors import ArchiveError
+from finops_assets.core.home import make_archive
 
 if TYPE_CHECKING:
     from obstore import GetResult, PutResult
@@ -80,7 +81,7 @@ class FolderStore:
         from obstore.store import LocalStore
 
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_archive(self.folder)
         except OSError:
             require_writable(self.folder)
             raise

@@ -11,6 +11,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from finops_assets.core import charts
+from finops_assets.core.interrupts import started_without_ctrl_c
 
 Spec = Mapping[str, Any]
 
@@ -90,7 +91,8 @@ def drawing_beside() -> Iterator[Drawing]:
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
-        pool.submit(_warm)
+        with started_without_ctrl_c():
+            pool.submit(_warm)
 
         def beside(work: Callable[..., bytes]) -> Callable[..., bytes]:
             def done(*what: Any) -> bytes:

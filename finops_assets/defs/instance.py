@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import ArchiveError, FinopsError, RecordsError
+from finops_assets.core.home import make_in_home
 from finops_assets.platform import dagster_records
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def prepare_dagster_home(folder: Path, *, deployed: bool = False) -> Path:
     wanted = _dagster_yaml(folder)
     file = folder / "dagster.yaml"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_in_home(folder)
         if not file.is_file() or file.read_text(encoding="utf-8") != wanted:
             file.write_text(wanted, encoding="utf-8")
             # The UI asks for a newsletter's address over its first page unless this file says that it has.
@@ -208,30 +209,33 @@ def prepare_dagster_home(folder: Path, *, deployed: bool = False) -> Path:
 
 
 def _dagster_yaml(folder: Path) -> str:
-    return f"""# Written by finops_assets; changes are overwritten.
-telemetry:
-  enabled: false
-event_log_storage:
-  module: finops_assets.defs.event_log
-  class: BatchingSqliteEventLogStorage
-  config:
-    base_dir: {str(folder / "history" / "runs")!r}
-# One run at a time: no two write one day at once. It holds for runs of the UI, the schedules and the sensors;
-# `finops run` in a shell starts at once.
-concurrency:
-  runs:
-    max_concurrent_runs: 1
-# A run whose process is gone is noticed, failed and tried again: every step can be repeated.
-run_launcher:
-  module: finops_assets.defs.launcher
-  class: WatchedRunLauncher
-run_monitoring:
-  enabled: true
-  poll_interval_seconds: 30
-  start_timeout_seconds: 180
-  max_runtime_seconds: 14400
-run_retries:
-  enabled: true
-  max_retries: 2
-  retry_on_asset_or_op_failure: false
-"""
+    """The file's text. It is made by a YAML library: a folder may have quotes, colons and letters of any script."""
+    import yaml
+
+    content = {
+        "telemetry": {"enabled": False},
+        "event_log_storage": {
+            "module": "finops_assets.defs.event_log",
+            "class": "BatchingSqliteEventLogStorage",
+            "config": {"base_dir": str(folder / "history" / "runs")},
+        },
+        "compute_logs": {
+            "module": "finops_assets.defs.compute_logs",
+            "class": "ShieldedComputeLogManager",
+            "config": {"base_dir": str(folder / "storage")},
+        },
+        # One run at a time: no two write one day at once. It holds for runs of the UI, the schedules and the sensors;
+        # `finops run` in a shell starts at once.
+        "concurrency": {"runs": {"max_concurrent_runs": 1}},
+        # A run whose process is gone is noticed, failed and tried again: every step can be repeated.
+        "run_launcher": {"module": "finops_assets.defs.launcher", "class": "WatchedRunLauncher"},
+        "run_monitoring": {
+            "enabled": True,
+            "poll_interval_seconds": 30,
+            "start_timeout_seconds": 180,
+            "max_runtime_seconds": 14400,
+        },
+        "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
+    }
+    made = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return f"# Written by finops_assets; changes are overwritten.\n{made}"

@@ -49,6 +49,10 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 
+# The capture of what a step prints, which defs/compute_logs.py shields from Ctrl-C. Goes when the processes that it
+# starts are in a group of their own.
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+
 # The type of a storage's and a launcher's entry in dagster.yaml. Goes with the subclasses that take one.
 from dagster._serdes import ConfigurableClassData
 
@@ -78,6 +82,7 @@ __all__ = [
     "CheckRunHealthResult",
     "ConfigurableClassData",
     "ExecutionPlan",
+    "LocalComputeLogManager",
     "PlanOrchestrationContext",
     "RetryMode",
     "SqlEventLogStorageTable",

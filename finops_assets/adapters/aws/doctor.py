@@ -89,7 +89,7 @@ class AwsPreflight:
         else:
             yield from local.own_mail(settings)
         yield from self._alerts()
-        yield is_set(settings.alerts.heartbeat_url, settings.alerts.heartbeat_recipients)
+        yield is_set(settings.alerts.heartbeat_url.get_secret_value(), settings.alerts.heartbeat_recipients)
         yield from told("home", local.home(settings.home, local.free_bytes))
         if settings.dagster_home.exists():  # a deployment has a database server instead
             yield from told("dagster", local.dagster(settings.dagster_home))

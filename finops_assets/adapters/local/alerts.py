@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from finops_assets.core.errors import ArchiveError
+from finops_assets.core.home import make_in_home
 
 ADDRESS = "finops-assets@localhost"
 
@@ -37,7 +38,7 @@ class FileAlerts:
         data = _message(subject, text, at).as_bytes(policy=SMTP)
         part = self._folder / f".alert-{uuid4().hex}.part"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_in_home(self._folder)
             try:
                 part.write_bytes(data)
                 if alert_id:

@@ -17,6 +17,7 @@ from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal
 from finops_assets.adapters.local.sandbox import is_of_the_query, query_error, sandbox, shut, streamed
 from finops_assets.adapters.statements import refuse_all_but_select
 from finops_assets.core.errors import ArchiveError
+from finops_assets.core.home import make_home
 from finops_assets.core.ports import CatalogDay, PublishedDay, QueryResult
 from finops_assets.core.restatements import RESTATEMENTS, RESTATEMENTS_PREFIX
 from finops_assets.core.schemas import (
@@ -80,7 +81,7 @@ class SQLiteCatalog:
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it, or nothing. The file and its table are made where they do not exist."""
         with self._explained():
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            make_home(self._file.parent)
             with closing(sqlite3.connect(self._file, timeout=30)) as con, con:
                 con.execute(
                     "CREATE TABLE IF NOT EXISTS partitions (name TEXT, year INT, month INT, day INT, location TEXT, "

@@ -14,6 +14,7 @@ from uuid import uuid4
 from finops_assets.core.age import Age
 from finops_assets.core.dashboard import DayNote, Outlook, dashboard_data, render
 from finops_assets.core.errors import ArchiveError
+from finops_assets.core.home import make_home
 from finops_assets.core.pipeline import account_names, in_words
 from finops_assets.core.ports import Archive, PublishedDay, Refresh
 from finops_assets.core.schemas import day_path
@@ -151,7 +152,7 @@ class DashboardFile(DashboardPage):
 def _write_file(path: Path, page: bytes) -> None:
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_home(path.parent)
         try:
             part.write_bytes(page)
             part.replace(path)

@@ -19,6 +19,7 @@ from finops_assets.core.bill_totals import bill_totals
 from finops_assets.core.doctor import Finding, addresses, bare, files_passed_over, told, undelivered
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.heartbeat import is_set
+from finops_assets.core.home import OTHERS
 from finops_assets.core.ports import Shown
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class LocalPreflight:
         yield from told("accounts", accounts_file(settings.accounts, self._warehouse))
         yield from addresses(settings.mail.sender, settings.mail.everybody)
         yield from self._mail()
-        yield is_set(settings.alerts.heartbeat_url, settings.alerts.heartbeat_recipients)
+        yield is_set(settings.alerts.heartbeat_url.get_secret_value(), settings.alerts.heartbeat_recipients)
         yield from told("dagster", dagster(settings.dagster_home))
 
     def shown(self) -> Shown | None:
@@ -110,6 +111,13 @@ def home(folder: Path, free: Callable[[Path], int]) -> Iterator[Finding]:
     yield Finding(
         "home", "ok", f"{folder} is writable" + ("" if there == folder.absolute() else ", and made when used")
     )
+    if folder.exists() and (mode := folder.stat().st_mode) & OTHERS:
+        yield Finding(
+            "home's rights",
+            "warn",
+            f"others than its owner may look into {folder} ({mode & 0o777:03o}), which holds costs and addresses",
+            f"If nobody else needs it: `chmod 700 {folder}`.",
+        )
     left = free(there)
     state = "fail" if left < NO_SPACE else "warn" if left < LITTLE_SPACE else "ok"
     fix = "" if state == "ok" else "Free space there, or set FINOPS_HOME to another disk."

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from finops_assets.adapters.bounces import Bounces
 from finops_assets.core.errors import ArchiveError
+from finops_assets.core.home import make_in_home
 from finops_assets.core.ports import Delivery, Refused
 
 
@@ -38,7 +39,7 @@ class EmlOutbox:
         file = self._folder / f"{delivery_id}.eml"
         beside = file.with_suffix(f".{os.getpid()}.tmp")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_in_home(self._folder)
             with beside.open("wb") as out:
                 out.write(message.as_bytes(policy=SMTP))
                 out.flush()
