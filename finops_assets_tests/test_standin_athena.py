@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import threading
 import time
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -530,6 +531,17 @@ def test_a_query_can_be_stopped(account: Account) -> None:
     account.athena.stop_query_execution(QueryExecutionId=execution)
     with pytest.raises(ClientError, match="Final query state: CANCELLED"):
         account.athena.get_query_results(QueryExecutionId=execution)
+
+
+def test_a_statement_gets_its_connection_while_a_query_is_being_admitted(account: Account) -> None:
+    """Else the two wait for each other: the statement holds moto's lock, which the admission asks for."""
+    athena, made = account.stand_in.athena, []
+    with athena._lock:
+        statement = threading.Thread(target=lambda: made.append(athena._connect()), daemon=True)
+        statement.start()
+        statement.join(timeout=30)
+        assert made
+    made[0].close()
 
 
 def test_a_workgroup_caps_the_bytes(account: Account) -> None:

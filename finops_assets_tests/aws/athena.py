@@ -98,6 +98,9 @@ class Athena:
         self._engine.execute("SET GLOBAL TimeZone = 'UTC'")
         self._engine.execute(MACROS)
         self._lock = threading.RLock()
+        # Of its own: a statement asks for a connection while it holds moto's lock, which a query that is being admitted
+        # waits for while it holds the other one.
+        self._engine_lock = threading.Lock()
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="athena")
         self.queries: list[Query] = []
         self.reset()
@@ -109,9 +112,10 @@ class Athena:
             self._stop(query)
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="athena")
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
+        with self._engine_lock:
+            if self._engine is not None:
+                self._engine.close()
+                self._engine = None
         self.queries = []
         self.min_seconds = 0.0
         self.max_active = 20
@@ -353,7 +357,7 @@ class Athena:
         return translate(sql, database, self.tables.lookup, self._stand_in.clock())
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
-        with self._lock:
+        with self._engine_lock:
             if self._engine is None:
                 self._engine = duckdb.connect(config={"threads": 2})
                 self._engine.execute(MACROS)
