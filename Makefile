@@ -24,7 +24,7 @@ aws-dev: $(VENV)/development  ## Open the Dagster UI on a stand-in AWS with the 
 	@$(BIN)/python -m finops_assets_tests.aws_dev
 
 test: $(VENV)/development  ## Run the tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/development  ## Check style and layers
 	@$(BIN)/ruff check .
