@@ -570,8 +570,8 @@ def gaps(weekly: bool, as_json: bool) -> None:
         )
     if not as_json:
         _say_age(platform)
-        say(inspection.summary)
         say(inspection.coverage_words)
+        say(inspection.summary)  # the verdict comes last
     for unsure in (inspection.facts.unreadable, *inspection.unknown.values()):
         if unsure and as_json:
             complain(unsure)
