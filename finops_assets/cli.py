@@ -776,11 +776,9 @@ def _evidence_words(there: Evidence) -> str:
 def dev(host: str, port: int) -> None:
     """Open the Dagster UI: webserver and daemon (schedule, backfills) on this machine."""
     from finops_assets.defs.instance import check_records
-    from finops_assets.defs.same_origin import public_origin
     from finops_assets.dev import run_dev
 
     settings = _settings()
-    public_origin(settings.alerts.dagster_url, "alerts.dagster_url")  # refused here, and not by a process of the UI
     _platform(settings)  # settings that it lacks are named here, and not by each process of Dagster's
     check_records(settings.dagster_home, deployed=settings.platform == "aws")
     workspace = ["-w", "workspace.yaml"] if Path("workspace.yaml").is_file() else ["-m", "finops_assets.definitions"]

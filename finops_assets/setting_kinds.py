@@ -41,9 +41,7 @@ def is_clean(value: Any) -> Any:
             parts += [*part, *part.values()]
         elif isinstance(part, list | tuple):
             parts += part
-        elif isinstance(part, str) and any(
-            unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") for c in part if c != "\t"
-        ):
+        elif isinstance(part, str) and any(unicodedata.category(c) in UNCLEAN for c in part if c != "\t"):
             raise ValueError("must be one line of text, without control characters")
     return value
 

@@ -28,7 +28,6 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import sqlalchemy
 from bills import ACCOUNT, at, line, make_bill
 from botocore import xform_name
 from click.testing import CliRunner
@@ -222,11 +221,7 @@ class Desk:
             return str(getattr(client, xform_name(model.name))(**request))
         words = shlex.split(line)
         settings = dict(word.split("=", 1) for word in words if word.startswith("FINOPS_"))
-        handler = signal.getsignal(signal.SIGTERM)
-        try:
-            done = CliRunner().invoke(cli.main, words[len(settings) + 1 :], env={**self.environ, **settings})
-        finally:
-            signal.signal(signal.SIGTERM, handler)
+        done = CliRunner().invoke(cli.main, words[len(settings) + 1 :], env={**self.environ, **settings})
         assert done.exit_code == code, f"{line}\n{done.output}"
         return done.output
 
@@ -243,18 +238,6 @@ class Desk:
         assert any(timeless(subject).startswith(each) for each in known), f"the runbook does not know {subject!r}"
         assert text.rstrip().endswith(f"Runbook: docs/runbook.md#{anchor(under or self.page.heading)}"), text
         return text
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_power_cut() -> Iterator[None]:
-    """Dagster's SQLite files are not flushed after each event: on a busy disk, that takes as long as the runs do."""
-
-    def hurry(connection: sqlite3.Connection, _: Any) -> None:
-        connection.execute("PRAGMA synchronous = OFF")
-
-    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", hurry)
-    yield
-    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", hurry)
 
 
 @pytest.fixture(autouse=True)

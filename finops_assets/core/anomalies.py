@@ -205,7 +205,8 @@ def judge(
     if not archived or not costs:
         return findings
     table = findings.table = _table(costs, set(archived), calendar, float(floor))
-    changed = {day: deltas for day, deltas in (restated or {}).items() if day in set(archived)}
+    known = set(archived)
+    changed = {day: deltas for day, deltas in (restated or {}).items() if day in known}
     findings.judged = judged = _judged_without_doubled(table, findings, float(floor), changed)
     _leave_out(table, judged, findings, changed)
     findings.runs = _Walk(table, judged, share, float(floor)).runs()
@@ -552,12 +553,15 @@ def _judged_without_doubled(
     A pass finds the doubled days that the median still tells apart, two weeks of a stretch; the days after those show
     when these are put right. Of the table, doubled days are taken out.
     """
+    import numpy as np
 
     def judge_again(values: np.ndarray) -> Deviations:
         return deviations(values, findings.calendar, share=findings.share, floor=floor)
 
     judged = judge_again(table.values)
-    before = _before(table, findings, restated)
+    nothing_expected = ~np.isfinite(judged.expected[_leaves(table)]).any(axis=0)
+    young = {day: deltas for day, deltas in restated.items() if nothing_expected[findings.column(day)]}
+    before = _before(table, findings, young)
     doubled: dict[int, Doubled] = {}
     while True:
         found = {findings.column(each.day): each for each in _doubled(table, judged, findings, before)}
@@ -577,6 +581,18 @@ def _judged_without_doubled(
     return judged
 
 
+def _leaves(table: _Table) -> np.ndarray:
+    """Which rows are one service of one account."""
+    import numpy as np
+
+    return np.array([bool(key[1] and key[2]) for key in table.keys])
+
+
+def _changed_by(deltas: Mapping[Key, Decimal], members: Iterable[Key]) -> Decimal:
+    """By how much a restatement has changed these costs together."""
+    return sum((deltas[key] for key in members if key in deltas), Decimal())
+
+
 def _before(
     table: _Table, findings: Findings, restated: Mapping[date, Mapping[Key, Decimal]]
 ) -> dict[int, tuple[np.ndarray, Decimal]]:
@@ -586,7 +602,7 @@ def _before(
     before = {}
     for day, deltas in restated.items():
         column = findings.column(day)
-        off = [float(sum((deltas[key] for key in members if key in deltas), Decimal())) for members in table.members]
+        off = [float(_changed_by(deltas, members)) for members in table.members]
         whole = findings._exact(table.row((ALL, "", ""), column), column) - sum(deltas.values(), Decimal())
         before[column] = table.values[:, column] - np.array(off), whole
     return before
@@ -597,11 +613,10 @@ def _doubled(
 ) -> Iterator[Doubled]:
     import numpy as np
 
-    leaves = np.array([bool(key[1] and key[2]) for key in table.keys])
+    leaves = _leaves(table)
     expected = np.where(np.isfinite(table.values), judged.expected, np.nan)[leaves]
     for column, (costs, _) in before.items():
-        if np.isnan(expected[:, column]).all():
-            expected[:, column] = costs[leaves]
+        expected[:, column] = costs[leaves]
     usable = np.isfinite(expected) & (expected > 0)
     with np.errstate(all="ignore"):
         times = table.values[leaves] / expected
@@ -628,15 +643,12 @@ def _leave_out(
     """Take back drops of days that may be incomplete, and what a restatement explains."""
     import numpy as np
 
-    settled, archived = set(findings.settled), set(findings.archived)
+    settled = set(findings.settled)
     judged.drop[:, [day not in settled for day in findings.calendar]] = False
     for day, deltas in restated.items():
-        if day not in archived:
-            continue
         column = findings.column(day)
         for row in np.flatnonzero(judged.rise[:, column] | judged.drop[:, column]):
-            members = set(table.members[row])
-            delta = float(sum((amount for key, amount in deltas.items() if key in members), Decimal()))
+            delta = float(_changed_by(deltas, table.members[row]))
             off = table.values[row, column] - judged.expected[row, column]
             if delta * off > 0 and abs(delta) >= RESTATED * abs(off):
                 judged.rise[row, column] = judged.drop[row, column] = False

@@ -349,7 +349,7 @@ class Incidents:
 
     def _broken_words(self, incident: Incident) -> str:
         trouble = incident.trouble
-        lines = [f"{incident.subject}: {sentence(trouble.cause)}", ""]
+        lines = [f"{sentence(incident.subject)}: {sentence(trouble.cause)}", ""]
         lines += [f"Tried: {sentence(trouble.tried)}"] if trouble.tried else []
         lines += [f"Mend it: {sentence(trouble.mend)}"] if trouble.mend else []
         lines += [f"Dagster run: {self._run_link(trouble.run_id)}"] if trouble.run_id else []
@@ -357,7 +357,7 @@ class Incidents:
 
     def _healed_words(self, incident: Incident) -> str:
         return (
-            f"{incident.subject}: well again since {incident.healed:%Y-%m-%d %H:%M} UTC, "
+            f"{sentence(incident.subject)}: well again since {incident.healed:%Y-%m-%d %H:%M} UTC, "
             f"broken since {incident.opened:%Y-%m-%d %H:%M} UTC.\nIt was: {sentence(incident.trouble.cause)}\n"
         )
 

@@ -88,7 +88,8 @@ def public_origin(url: str, setting: str) -> Origin | None:
     """
     if not url:
         return None
-    origin = Origin.parse("/".join(url.split("/", 3)[:3]))
+    scheme, _, rest = url.partition("://")
+    origin = Origin.parse(f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}")
     if origin is None:
         raise SettingsError(
             f"{url!r} is not the address of a web page",
