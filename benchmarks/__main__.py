@@ -92,7 +92,7 @@ def backfill(quick: bool) -> list[Row]:
 def one_day(repeat: int = 7) -> list[Row]:
     """Whole processes, taken in turns, as the machine's speed drifts; each run of ours renders and sends a digest."""
     with tempfile.TemporaryDirectory() as home:
-        finops = [sys.executable, "-m", "finops_assets.cli"]
+        finops = [sys.executable, "-m", "finops_assets"]
         ours_env = {**os.environ, "FINOPS_HOME": home}
         empty_env = {**os.environ, "DAGSTER_HOME": f"{home}/empty"}
         empty_job = [sys.executable, "-m", "benchmarks.empty_job"]

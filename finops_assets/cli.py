@@ -487,6 +487,10 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
                 _say_block(as_line(finding))
 
     show(platform.preflight.check())
+    if settings.platform == "aws":
+        from finops_assets.defs.instance import look_at_database
+
+        show(told("dagster", look_at_database(settings.dagster_home)))
     show(platform.scoring().look())
     if not any(finding.name == "bucket" and finding.state == "fail" for finding in findings):
         show(told("age", how_old(platform.age(_now()))))
@@ -985,7 +989,3 @@ def settings_group() -> None:
 
 
 settings_group.add_command(from_terraform)
-
-
-if __name__ == "__main__":
-    main()

@@ -244,12 +244,15 @@ def _signals() -> Iterator[_Signals]:
     readable, writable = os.pipe()
     for end in (readable, writable):
         os.set_blocking(end, False)
-    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    interrupting = (signal.SIGTERM,) if ignored else (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in interrupting}
     woken = signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
     try:
         yield _Signals(readable)
     finally:
         signal.set_wakeup_fd(woken)
-        signal.signal(signal.SIGTERM, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         os.close(readable)
         os.close(writable)

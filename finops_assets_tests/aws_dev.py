@@ -34,7 +34,7 @@ def main() -> None:
         print("\nThe settings of this AWS, for another shell:\n")
         print("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
         print(f"Try: finops doctor; finops backfill {last - timedelta(days=6)} {last}; finops status\n", flush=True)
-        ui = [sys.executable, "-m", "finops_assets.cli", "dev", *sys.argv[1:]]
+        ui = [sys.executable, "-m", "finops_assets", "dev", *sys.argv[1:]]
         try:
             subprocess.run(ui, env=os.environ | settings, check=False)
         except KeyboardInterrupt:

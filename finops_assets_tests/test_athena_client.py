@@ -223,7 +223,7 @@ def test_a_statement_too_long_never_leaves(aws: StandIn) -> None:
 def test_a_signal_to_the_process_stops_the_query(aws: StandIn, number: signal.Signals, tmp_path: Path) -> None:
     """`finops query`, a real process, and a real signal: Athena is told before the process is gone."""
     aws.athena.min_seconds = 60
-    command = [sys.executable, "-m", "finops_assets.cli", "query", "SELECT 1"]
+    command = [sys.executable, "-m", "finops_assets", "query", "SELECT 1"]
     process = subprocess.Popen(command, env=os.environ | on_aws(aws, tmp_path), stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not aws.calls.count("athena", "GetQueryExecution") and time.monotonic() < deadline:

@@ -43,7 +43,7 @@ def test_terminating_a_run_stops_its_query(tmp_path: Path) -> None:
             port = free.getsockname()[1]
         with (tmp_path / "dev.log").open("w") as log:
             dev = subprocess.Popen(
-                [sys.executable, "-m", "finops_assets.cli", "dev", "--port", str(port)],
+                [sys.executable, "-m", "finops_assets", "dev", "--port", str(port)],
                 cwd=tmp_path,
                 env=os.environ | on_aws(aws, tmp_path),
                 stdout=log,

@@ -26,7 +26,7 @@ DEMO_NOW = datetime(2025, 9, 13, 7, tzinfo=UTC)
 def process(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
     """The command in a process of its own, with none of this machine's settings."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("FINOPS_", "DAGSTER_"))}
-    command = [sys.executable, "-m", "finops_assets.cli", *arguments]
+    command = [sys.executable, "-m", "finops_assets", *arguments]
     return subprocess.run(command, cwd=cwd, env=clean | environment, capture_output=True, text=True, check=False)
 
 

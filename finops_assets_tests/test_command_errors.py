@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,12 @@ from click.testing import CliRunner, Result
 
 from finops_assets.cli import DAY, MONTH, main
 from finops_assets.command_errors import DEFECT, FIXES, in_words
+from finops_assets.core.drawing import Drawing
 from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError
 from finops_assets.sample_bill import write_sample_bill
+from finops_assets_tests.aws import StandIn
+from finops_assets_tests.command import finops
+from finops_assets_tests.on_aws import make_ready, on_aws
 
 THE_DAY = date(2025, 9, 10)
 
@@ -182,6 +187,22 @@ def test_a_signal_ends_each_command_with_its_code(number: int, word: str) -> Non
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
+def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path: Path) -> None:
+    """Half a second of imports, of which a trace would be a page; with the signal ignored, it goes on."""
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nprint('went on')\n")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (tmp_path, Path(__file__).parents[1])))}
+    command = [sys.executable, "-m", "finops_assets", "status"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: finops was interrupted by Ctrl-C.\n")
+    ignoring = (
+        f"import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv({command[0]!r}, {command})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", ignoring], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("went on")
+
+
 def test_a_finished_command_is_not_called_interrupted() -> None:
     """A signal that comes with the last line changes nothing."""
 
@@ -197,7 +218,7 @@ def test_a_pipe_that_nobody_reads_ends_without_a_word(folder: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        command = [sys.executable, "-m", "finops_assets.cli", "budgets"]
+        command = [sys.executable, "-m", "finops_assets", "budgets"]
         done = subprocess.run(command, cwd=folder, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     finally:
         os.close(writing)
@@ -291,11 +312,39 @@ def test_64_descriptors_are_enough(folder: Path) -> None:
         assert code in (0, 1, 2)
 
 
+def test_a_stopped_database_is_one_line_of_each_command_that_needs_it(
+    aws: StandIn, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deployment's PostgreSQL that does not answer: what needs no record of a run does as always."""
+    make_ready(aws, folder / "bill" / "focus")
+    monkeypatch.setattr("dagster_postgres.utils.time.sleep", lambda _: None)
+    monkeypatch.setattr("finops_assets.run.drawing_beside", lambda: nullcontext(Drawing()))
+    place = {"hostname": "127.0.0.1", "port": 1, "username": "u", "password": "secret", "db_name": "d"}
+    storage = {"postgres": {"postgres_db": {**place, "scheme": "postgresql+psycopg2"}}}
+    (tmp_path / "dagster.yaml").write_text(json.dumps({"storage": storage}))  # YAML, too
+    accounts = folder / "bill" / "accounts.csv"
+    on = on_aws(aws, tmp_path, accounts__path=accounts, bill__first_day=THE_DAY, alerts__backend="eml")
+    stopped = {}
+    for name, words in IN_TROUBLE.items():
+        if name != "settings from-terraform":
+            done = finops(*words, cwd=tmp_path, **on, DAGSTER_HOME=str(tmp_path))
+            assert "Traceback" not in done.output, (name, done.output)
+            assert "secret" not in done.output, name
+            if "port 1 failed" in done.output:
+                stopped[name] = (done.exit_code, done.output.splitlines()[-1])
+    assert set(stopped) == {"run", "backfill", "observe", "evidence make", "doctor"}
+    doctor = finops("doctor", cwd=tmp_path, **on, DAGSTER_HOME=str(tmp_path)).stdout
+    assert "\nfail  dagster            Dagster's database: " in doctor, doctor[-900:]
+    for name in set(stopped) - {"doctor"}:
+        assert stopped[name][0] == 1
+        assert stopped[name][1].startswith("error: Dagster's database: "), name
+
+
 def test_ctrl_c_in_the_middle_of_a_run_is_one_line_and_the_next_run_is_whole(folder: Path) -> None:
     """A terminal sends it to each process of the group: none of them prints a trace."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("FINOPS_", "DAGSTER_"))}
     clean |= {"FINOPS_HOME": str(folder / "interrupted")}
-    command = [sys.executable, "-u", "-m", "finops_assets.cli", "backfill"]
+    command = [sys.executable, "-u", "-m", "finops_assets", "backfill"]
     child = subprocess.Popen(
         command,
         cwd=folder,

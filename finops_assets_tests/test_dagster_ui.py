@@ -52,7 +52,7 @@ def ui(tmp_path: Path, one_day: None) -> Iterator[tuple[str, Path]]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("FINOPS_", "DAGSTER_"))}
     with (tmp_path / "dev.log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "finops_assets.cli", "dev", "--port", str(port)],
+            [sys.executable, "-m", "finops_assets", "dev", "--port", str(port)],
             cwd=tmp_path,
             env=clean,
             stdout=log,

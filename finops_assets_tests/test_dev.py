@@ -158,7 +158,7 @@ def test_the_guard_loads_nothing_but_the_standard_library() -> None:
 
 def finops_dev(folder: Path, port: int) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("FINOPS_", "DAGSTER_"))}
-    command = [sys.executable, "-m", "finops_assets.cli", "dev", "--port", str(port)]
+    command = [sys.executable, "-m", "finops_assets", "dev", "--port", str(port)]
     return subprocess.run(
         command,
         cwd=folder,

@@ -262,7 +262,7 @@ def started(home: Path, folder: Path, sql: str) -> subprocess.Popen[str]:
     """`finops query`, once its query is under way: DuckDB's folder is there."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FINOPS_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "finops_assets.cli", "query", sql],
+        [sys.executable, "-m", "finops_assets", "query", sql],
         cwd=folder,
         env=clean | {"FINOPS_HOME": str(home), "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from collections.abc import Iterator
 from copy import deepcopy
 from datetime import UTC, date, datetime, time, timedelta
@@ -716,6 +718,33 @@ def test_a_refusal_is_one_line_with_what_to_do(account: StandIn, finops: Any) ->
     done = finops("deploy")
     assert done.exit_code == 1
     assert "Sign up for QuickSight" in done.output
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_in_the_wait_is_one_line_and_the_next_go_is_whole(
+    account: StandIn, finops: Any, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    """What was sent stays; nothing is made twice."""
+    boards = account.quicksight.boards
+    make = boards._version
+
+    def interrupted(kind: str, params: dict[str, Any], version: int) -> Any:
+        if kind == "Dashboard":  # the answer is still to come, and to be waited for
+            threading.Timer(0.2, signal.raise_signal, [number]).start()
+        made = make(kind, params, version)
+        made.looks = 10_000 if kind == "Dashboard" else 1
+        return made
+
+    with monkeypatch.context() as slow:
+        slow.setattr(boards, "_version", interrupted)
+        done = finops("deploy")
+    assert done.exit_code == code
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("error: finops quicksight was interrupted by ")
+    assert "Traceback" not in done.output
+    boards.dashboard(board.DASHBOARD).versions[0].looks = 0
+    assert finops("deploy").exit_code == 0
+    assert len(boards.dashboard(board.DASHBOARD).versions) == 1
 
 
 def test_the_embedded_platform_has_no_quicksight(finops: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,7 +134,7 @@ def test_a_read_only_home_reads_as_a_writable_one(folder: Path) -> None:
 
 def test_a_run_on_a_read_only_home_is_refused_in_one_line(folder: Path) -> None:
     """The home is named, with what to do."""
-    command = [*read_only(folder / "home"), sys.executable, "-m", "finops_assets.cli", "run", "--date", str(DAY)]
+    command = [*read_only(folder / "home"), sys.executable, "-m", "finops_assets", "run", "--date", str(DAY)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (

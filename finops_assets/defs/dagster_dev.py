@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
-from finops_assets.defs.private import run_dev_command
+import sys
 
 if __name__ == "__main__":
-    run_dev_command("finops_assets.defs.webserver")
+    try:
+        from finops_assets.defs.private import run_dev_command
+
+        run_dev_command("finops_assets.defs.webserver")
+    except KeyboardInterrupt:  # in the second in which it loads, or between two of the processes that it starts
+        sys.exit(130)

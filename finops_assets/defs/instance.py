@@ -23,6 +23,8 @@ from finops_assets.platform import dagster_records
 if TYPE_CHECKING:
     import dagster as dg
 
+    from finops_assets.core.doctor import Finding
+
 BATCH_SIZE = 1000
 """Materializations recorded in one transaction; a backfill of a year and five assets makes 1,825."""
 
@@ -79,6 +81,22 @@ def check_records(folder: Path, *, deployed: bool = False) -> None:
     if not all((home / name).exists() for name in dagster_records.FILES):
         with open_instance(folder, deployed=deployed):
             pass
+
+
+def look_at_database(folder: Path) -> Iterator[Finding]:
+    """Whether a deployment's database of runs answers; nothing where Dagster's records are files.
+
+    Raises:
+        RecordsError: it does not.
+    """
+    from finops_assets.core.doctor import Finding
+
+    home = _home_of_deployment()
+    if home is None or home == folder.resolve():
+        return
+    with open_instance(folder, deployed=True) as instance:
+        runs = instance.get_runs_count()
+    yield Finding("dagster", "ok", f"the database of its runs answers, {runs} run(s) in it")
 
 
 @contextmanager
@@ -186,9 +204,8 @@ def prepare_dagster_home(folder: Path, *, deployed: bool = False) -> Path:
     Raises:
         ArchiveError: the folder cannot be written.
     """
-    own = os.environ.get("DAGSTER_HOME")
-    if deployed and own and (Path(own) / "dagster.yaml").is_file():
-        return Path(own)
+    if deployed and (own := _home_of_deployment()):
+        return own
     folder = folder.resolve()
     wanted = _dagster_yaml(folder)
     file = folder / "dagster.yaml"
@@ -206,6 +223,12 @@ def prepare_dagster_home(folder: Path, *, deployed: bool = False) -> Path:
     os.environ["DAGSTER_HOME"] = str(folder)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(BATCH_SIZE))
     return folder
+
+
+def _home_of_deployment() -> Path | None:
+    """DAGSTER_HOME, where it has a dagster.yaml."""
+    own = os.environ.get("DAGSTER_HOME")
+    return Path(own) if own and (Path(own) / "dagster.yaml").is_file() else None
 
 
 def _dagster_yaml(folder: Path) -> str:
