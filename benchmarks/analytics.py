@@ -22,9 +22,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from finops_assets.core.anomalies import HISTORY, Episode, Findings, Key, judge
-from finops_assets.core.deviations import LEVEL, SHARE, deviations
-from finops_assets.core.forecast import Forecast, forecasts, month_end
+from finops_assets.core.analytics.anomalies import HISTORY, Episode, Findings, Key, judge
+from finops_assets.core.analytics.deviations import LEVEL, SHARE, deviations
+from finops_assets.core.analytics.forecast import Forecast, forecasts, month_end
 
 Series = Mapping[str, Mapping[date, Decimal]]
 MONTHS = [date(2018, month, 1) for month in range(3, 13)]
@@ -321,7 +321,7 @@ def _sample_bill() -> tuple[dict[Key, dict[date, Decimal]], list[date]]:
     """Costs before the stories begin, which are in the last 60 days."""
     import duckdb
 
-    from finops_assets.sample_bill import write_sample_bill
+    from finops_assets.stories.sample_bill import write_sample_bill
 
     number, after = HISTORY, 60
     costs: dict[Key, dict[date, Decimal]] = {}

@@ -26,7 +26,7 @@ from typing import Any
 import boto3
 
 from finops_assets.platform import build_platform
-from finops_assets.settings import load_settings
+from finops_assets.settings.model import load_settings
 from finops_assets_tests import on_aws
 from finops_assets_tests.aws import StandIn
 
@@ -53,7 +53,7 @@ class Taken:
 
 def measure() -> dict[tuple[str, str], Taken]:
     """(`a day` or `365 days`, way) -> what it took."""
-    from finops_assets.sample_bill import write_sample_bill
+    from finops_assets.stories.sample_bill import write_sample_bill
 
     found = {}
     with tempfile.TemporaryDirectory() as folder, StandIn(Path(folder) / "aws") as aws:
@@ -119,7 +119,7 @@ Work = Callable[[], None]
 
 def ours(_: str, first: date, home: Path, accounts: Path) -> Work:
     """The Dagster run, everything recorded, in an account that has run the day before."""
-    from finops_assets.run import run_days
+    from finops_assets.defs.run import run_days
 
     def run(start: date, end: date) -> None:
         settings = on_aws.settings_on(home, accounts__path=accounts)

@@ -25,7 +25,7 @@ DAYS = [FIRST_DAY + timedelta(days=i) for i in range((LAST_DAY - FIRST_DAY).days
 
 def _platform(folder: str, home: str) -> Any:
     from finops_assets.platform import build_platform
-    from finops_assets.settings import load_settings
+    from finops_assets.settings.model import load_settings
 
     settings = {
         "home": home,
@@ -51,7 +51,7 @@ def _timed(result: dict) -> Any:
 
 def ours(folder: str) -> dict:
     """The backfill as a user runs it: one Dagster run over 90 days, everything recorded."""
-    from finops_assets.run import run_days
+    from finops_assets.defs.run import run_days
 
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as home:
@@ -79,10 +79,10 @@ def work(folder: str) -> dict:
     """The same steps without Dagster: map, bill, archive, catalog, dashboard, digest."""
     _import_engines()
 
-    from finops_assets.core import pipeline
-    from finops_assets.core.accounts import to_parquet
-    from finops_assets.core.drawing import drawing_beside
-    from finops_assets.core.morning import Morning
+    from finops_assets.core.accounts.account_map import to_parquet
+    from finops_assets.core.archive import finding, publishing, registering
+    from finops_assets.core.delivery.digest_service import Morning
+    from finops_assets.core.reports.drawing import drawing_beside
     from finops_assets.core.schemas import ACCOUNT_MAP_PATH
 
     result: dict[str, Any] = {}
@@ -90,8 +90,8 @@ def work(folder: str) -> dict:
         platform = _platform(folder, home)
         with _timed(result), drawing_beside() as drawing:
             platform.archive.put(ACCOUNT_MAP_PATH, to_parquet(platform.accounts.load().table))
-            pipeline.find_days(platform.warehouse, DAYS, datetime.now(UTC))
-            done = pipeline.archive_days(
+            finding.find_days(platform.warehouse, DAYS, datetime.now(UTC))
+            done = publishing.archive_days(
                 platform.warehouse,
                 platform.archive,
                 DAYS,
@@ -100,9 +100,9 @@ def work(folder: str) -> dict:
                 now=datetime.now(UTC),
             )
             assert not done.refused
-            assert not pipeline.register_days(platform.archive, platform.catalog, DAYS).wrong
+            assert not registering.register_days(platform.archive, platform.catalog, DAYS).wrong
             shown = platform.dashboard.refresh("bench")
-            assert not pipeline.dashboard_fault(shown, platform.archive, platform.settings.dashboard.days)
+            assert not registering.dashboard_fault(shown, platform.archive, platform.settings.dashboard.days)
             morning = Morning(platform.archive, platform.outbox, "[FinOps]", platform.links, drawing)
             morning.send(DAYS, datetime.now(UTC))
         result["total"] = str(sum(p.total for p in done.published.values()))
@@ -144,7 +144,7 @@ def duckdb_query(folder: str) -> dict:
     import duckdb
 
     from finops_assets.adapters.local.warehouse import athena_to_duckdb
-    from finops_assets.core import bill
+    from finops_assets.core.bill import formats as bill
 
     result: dict[str, Any] = {}
     con = duckdb.connect(config={"memory_limit": "800MB"})

@@ -28,7 +28,7 @@ def main() -> None:
 
     from finops_assets.core.ports import DayRows
     from finops_assets.core.schemas import OU_BREAKDOWN, scorecard_path
-    from finops_assets.simulation import Simulation
+    from finops_assets.stories.simulation import Simulation
 
     with tempfile.TemporaryDirectory() as folder:
         first = LAST - timedelta(days=DAYS - 1)

@@ -10,10 +10,10 @@ import signal
 
 
 def main() -> None:
-    """Import the command and run it; command_errors.py takes the signals over once it is invoked."""
+    """Import the command and run it; cli/errors.py takes the signals over once it is invoked."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # ignored, it stays so: nohup, a shell's `&`
         signal.signal(signal.SIGINT, _end)
-    from finops_assets.cli import main as command
+    from finops_assets.cli.main import main as command
 
     command()
 

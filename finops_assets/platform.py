@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -10,9 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finops_assets.adapters.local import dagster_records as dagster_records  # for defs/, which knows no adapter
-from finops_assets.core.bill import Rules
+from finops_assets.adapters.shared import dagster_records as dagster_records  # for defs/, which knows no adapter
+from finops_assets.core.archive.settlement import Journal
+from finops_assets.core.bill.formats import Rules
 from finops_assets.core.errors import SettingsError
+from finops_assets.core.findings import Finding
 from finops_assets.core.ports import (
     Accounts,
     Alerts,
@@ -25,16 +27,17 @@ from finops_assets.core.ports import (
     QueryReceipt,
     Warehouse,
 )
-from finops_assets.core.settlement import Journal
-from finops_assets.settings import Settings, env_name
+from finops_assets.settings.model import Settings, env_name
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.session import AwsSession
-    from finops_assets.core.age import Age
-    from finops_assets.core.doctor import Preflight
-    from finops_assets.core.inspection import Inspector
-    from finops_assets.core.outbox import Outbox
-    from finops_assets.core.scoring import Scoring
+    from finops_assets.core.analytics.scoring import Scoring
+    from finops_assets.core.archive.age import Age
+    from finops_assets.core.delivery.outbox import Outbox
+    from finops_assets.core.operations.doctor import Preflight
+    from finops_assets.core.operations.inspection import Inspector
+    from finops_assets.core.operations.watch import Watch
+    from finops_assets.core.reports.drawing import Drawing
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,9 @@ class Platform:
 
     def inspector(self) -> Inspector:
         """What tells the state of its days."""
-        from finops_assets.core import verification
-        from finops_assets.core.incidents import Incidents
-        from finops_assets.core.inspection import Inspector
+        from finops_assets.core.operations import verification
+        from finops_assets.core.operations.incidents import Incidents
+        from finops_assets.core.operations.inspection import Inspector
 
         bill, incidents = self.settings.bill, Incidents(self.archive, self.alerts, clock=utc_now)
         return Inspector(
@@ -98,7 +101,7 @@ class Platform:
 
     def scoring(self) -> Scoring:
         """What makes its scorecards."""
-        from finops_assets.core.scoring import Scoring
+        from finops_assets.core.analytics.scoring import Scoring
 
         settings = self.settings
         return Scoring(
@@ -139,21 +142,21 @@ def require_home(settings: Settings) -> None:
     Raises:
         ArchiveError: it cannot.
     """
-    from finops_assets.adapters.folder import require_writable
+    from finops_assets.adapters.shared.folder import require_writable
 
     if settings.platform == "local":
         require_writable(settings.home)
 
 
 def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
-    from finops_assets.adapters.archive import ObjectArchive, folder_store
-    from finops_assets.adapters.local.accounts import AccountsFile
     from finops_assets.adapters.local.alerts import NoMetrics
     from finops_assets.adapters.local.catalog import SQLiteCatalog
     from finops_assets.adapters.local.dashboard import DashboardFile
     from finops_assets.adapters.local.doctor import LocalPreflight
     from finops_assets.adapters.local.warehouse import DuckDBWarehouse
-    from finops_assets.core.scoring import outlook
+    from finops_assets.adapters.shared.accounts_file import AccountsFile
+    from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+    from finops_assets.core.reports.outlook import outlook
 
     warehouse = DuckDBWarehouse(
         settings.bill.path,
@@ -191,7 +194,7 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
         budgets=partial(_table, settings, None, settings.budgets.path, "budgets.path", "budgets.csv"),
         events=partial(_table, settings, None, settings.anomalies.events, "anomalies.events", "events.csv"),
         metrics=NoMetrics(),
-        preflight=LocalPreflight(settings, warehouse),
+        preflight=LocalPreflight(settings, warehouse, partial(look_at_mail, settings)),
         faces=_LOCAL_FACES,
         links={"Dashboard": str(settings.dashboard_file.resolve()), "Dagster": "http://127.0.0.1:3000"},
         places={"dashboard": str(settings.dashboard_file), "digest": str(settings.outbox_folder)},
@@ -208,11 +211,11 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
     from finops_assets.adapters.aws.s3 import open_archive
     from finops_assets.adapters.aws.staging import Staging
     from finops_assets.adapters.aws.warehouse import AthenaWarehouse
-    from finops_assets.adapters.local.accounts import AccountsFile
     from finops_assets.adapters.local.alerts import NoMetrics
-    from finops_assets.adapters.local.dashboard import DASHBOARD_PATH, DashboardPage
+    from finops_assets.adapters.shared.accounts_file import AccountsFile
+    from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, DashboardPage
+    from finops_assets.core.reports.outlook import outlook
     from finops_assets.core.schemas import SCORECARD_PREFIX
-    from finops_assets.core.scoring import outlook
 
     aws = settings.aws
     for value, name, example in (
@@ -307,11 +310,22 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
     )
 
 
+def look_at_mail(settings: Settings) -> Iterable[Finding]:
+    """The checks of what mails the digest of the embedded platform."""
+    if settings.mail.backend == "ses":
+        from finops_assets.adapters.aws.doctor import ses
+
+        return ses(aws_session(settings), settings.mail, settings.aws.ses_configuration_set)
+    from finops_assets.adapters.shared.doctor import own_mail
+
+    return own_mail(settings)
+
+
 def _noted(
     receipts: Callable[[], list[QueryReceipt]], archive: Archive, clock: Callable[[], datetime]
 ) -> list[QueryReceipt]:
     """What paid queries have taken since they were last asked for, noted for the digest of the next morning."""
-    from finops_assets.core.own_cost import note_queries
+    from finops_assets.core.delivery.own_cost import note_queries
 
     taken = receipts()
     note_queries(archive, taken, clock().date())
@@ -323,7 +337,7 @@ def _settled(settings: Settings, archive: Archive) -> Callable[[], Callable[[dat
 
 
 def _age(settings: Settings, archive: Archive, now: datetime) -> Age | None:
-    from finops_assets.core.age import age_of, deadline_by
+    from finops_assets.core.archive.age import age_of, deadline_by
 
     deadline = deadline_by(settings.schedule.cron)
     return age_of(archive.days(), first_day=settings.bill.first_day, now=now, deadline=deadline)
@@ -341,7 +355,7 @@ def _rules(settings: Settings) -> Rules:
 
 
 def _outbox(settings: Settings, archive: Archive, session: AwsSession | None, clock: Callable[[], datetime]) -> Outbox:
-    from finops_assets.core.outbox import Outbox
+    from finops_assets.core.delivery.outbox import Outbox
 
     mail = settings.mail
     return Outbox(
@@ -378,7 +392,7 @@ def _alerts(settings: Settings, session: AwsSession | None) -> Alerts:
             )
         return SNSAlerts(session or aws_session(settings), topic)
     if wanted == "mail":
-        from finops_assets.adapters.mail_alerts import MailAlerts
+        from finops_assets.adapters.shared.mail_alerts import MailAlerts
 
         if not to:
             raise SettingsError(
@@ -393,8 +407,8 @@ def _alerts(settings: Settings, session: AwsSession | None) -> Alerts:
 
 
 def _heartbeats(settings: Settings, session: AwsSession | None) -> dict[str, HeartbeatChannel]:
-    from finops_assets.adapters.heartbeat import MailHeartbeat, UrlHeartbeat
-    from finops_assets.adapters.mail_alerts import MailAlerts
+    from finops_assets.adapters.shared.heartbeat import MailHeartbeat, UrlHeartbeat
+    from finops_assets.adapters.shared.mail_alerts import MailAlerts
 
     wanted, found = settings.alerts, dict[str, HeartbeatChannel]()
     if url := wanted.heartbeat_url.get_secret_value():
@@ -442,7 +456,7 @@ def _mailer(settings: Settings, session: AwsSession | None) -> Mailer:
     if backend == "auto":
         backend = "ses" if session else "eml"
     if backend == "smtp":
-        from finops_assets.adapters.smtp import from_settings
+        from finops_assets.adapters.shared.smtp import from_settings
 
         return from_settings(settings.smtp, settings.bounces_folder)
     if backend == "ses":
@@ -479,3 +493,57 @@ _AWS_FACES = {
     "digest_email": Face(frozenset({"ses", "email"}), "a message to each recipient"),
     "monthly_evidence": Face(frozenset({"s3", "zip"}), "a zip in the bucket for Glacier Deep Archive; its index stays"),
 }
+
+
+def build_watch(
+    platform: Platform,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    drawing: Drawing | None = None,
+) -> Watch:
+    """What looks after a platform; the arguments are those of `build_definitions`."""
+    from finops_assets.core.archive.age import deadline_by
+    from finops_assets.core.archive.settlement import Journal
+    from finops_assets.core.delivery.digest_service import Morning, Thresholds
+    from finops_assets.core.operations.incidents import Incidents
+    from finops_assets.core.operations.state_notes import state_notes
+    from finops_assets.core.operations.watch import Watch
+    from finops_assets.core.reports.drawing import Drawing
+
+    settings, archive, outbox = platform.settings, platform.archive, platform.outbox
+    journal = Journal(archive, settings.bill.stable_after)
+    mail = settings.mail
+    drawing = drawing or Drawing()
+    thresholds = Thresholds(mail.tell_change_percent, mail.correct_change_percent, mail.change_amount)
+    ui = settings.alerts.dagster_url or platform.links.get("Dagster", "")
+    inspector = platform.inspector()
+    return Watch(
+        inspector=inspector,
+        warehouse=platform.warehouse,
+        archive=archive,
+        outbox=outbox,
+        morning=Morning(
+            archive,
+            outbox,
+            mail.subject_prefix,
+            platform.links,
+            drawing,
+            thresholds,
+            journal,
+            editions=mail.by_ou,
+            notes=partial(state_notes, inspector),
+            age=platform.age,
+        ),
+        journal=journal,
+        incidents=Incidents(
+            archive,
+            platform.alerts,
+            clock=clock,
+            run_link=lambda run_id: f"{ui.rstrip('/')}/runs/{run_id}" if ui else run_id,
+            runbook=settings.alerts.runbook_url,
+        ),
+        first_day=settings.bill.first_day,
+        complete_after=settings.bill.complete_after_hours,
+        deadline=deadline_by(settings.schedule.cron),
+        change_closed=settings.bill.change_closed_days,
+    )

@@ -13,7 +13,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from finops_assets.sample_bill import write_sample_bill
+from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests import on_aws
 from finops_assets_tests.aws import StandIn
 

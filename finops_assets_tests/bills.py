@@ -18,11 +18,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.adapters.local.warehouse import DuckDBWarehouse
-from finops_assets.core import accounts, pipeline
-from finops_assets.core.bill import Rules
-from finops_assets.core.bill_totals import bill_totals
+from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+from finops_assets.core.accounts import account_map as accounts
+from finops_assets.core.archive import publishing
+from finops_assets.core.bill.formats import Rules
+from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.ports import SourceDay, Warehouse
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH
 
@@ -262,7 +263,7 @@ def new_archive(home: Path, ou_map: pa.Table | None = None) -> ObjectArchive:
 def archive_days(warehouse: DuckDBWarehouse, archive: ObjectArchive, days: Sequence[date], **facts: Any) -> Any:
     """The pipeline's step, on a fixed day."""
     how = {"cost_basis": "billed", "run_id": "a-run", "now": datetime(2025, 9, 20, 7, tzinfo=UTC), **facts}
-    return pipeline.archive_days(warehouse, archive, days, **how)
+    return publishing.archive_days(warehouse, archive, days, **how)
 
 
 def utc_day(moment: datetime) -> date:

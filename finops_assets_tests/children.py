@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from finops_assets.platform import build_platform
-from finops_assets.settings import load_settings
+from finops_assets.settings.model import load_settings
 
 CHILDREN = multiprocessing.get_context("forkserver")
 CHILDREN.set_forkserver_preload([__name__, "finops_assets_tests.preloaded"])
@@ -18,8 +18,8 @@ CHILDREN.set_forkserver_preload([__name__, "finops_assets_tests.preloaded"])
 
 def run_in_child(environ: Mapping[str, str], first: date, last: date, to: Any = None) -> None:
     """One run, for a process that may be killed; its errors go through the pipe `to`, if there is one."""
-    from finops_assets import run
-    from finops_assets.core.drawing import Drawing
+    from finops_assets.core.reports.drawing import Drawing
+    from finops_assets.defs import run
 
     run.drawing_beside = lambda: nullcontext(Drawing(lambda _: b"\x89PNG", lambda *_: b"%PDF"))
     os.setsid()  # what the run starts beside it is killed with it

@@ -15,8 +15,8 @@ from unittest.mock import patch
 
 from click.testing import CliRunner, Result
 
-from finops_assets import cli
-from finops_assets.command_errors import DEFECT
+from finops_assets.cli import main as cli
+from finops_assets.cli.errors import DEFECT
 
 
 def finops(*arguments: str, cwd: Path, now: datetime | None = None, **environment: str) -> Result:

@@ -128,7 +128,7 @@ def bills_of_stories_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Simulations copy a sample bill that was written before: each writes the same one, 0.4 s for ten weeks of it."""
     from dataclasses import fields, replace
 
-    from finops_assets import sample_bill
+    from finops_assets.stories import sample_bill
 
     write, written = sample_bill.write_sample_bill, {}
 
@@ -158,8 +158,8 @@ DRAWN = {"now": False}
 @pytest.fixture(autouse=True, scope="session")
 def pictures_where_they_are_looked_at() -> Iterator[None]:
     """Runs in this process draw charts and pages in tests marked `drawn` alone; elsewhere they are a byte each."""
-    from finops_assets import run
-    from finops_assets.core.drawing import Drawing
+    from finops_assets.core.reports.drawing import Drawing
+    from finops_assets.defs import run
 
     real, beside, quick = Drawing, run.drawing_beside, Drawing(lambda _: b"\x89PNG", lambda *_: b"%PDF")
     with pytest.MonkeyPatch.context() as patched:
@@ -180,7 +180,7 @@ def records_in_memory() -> Iterator[None]:
     """Runs in this process keep Dagster's records in memory, one instance a home: a quarter of a run is their files."""
     import dagster as dg
 
-    from finops_assets import observe, run
+    from finops_assets.defs import observe, run
 
     instances: dict[Path, dg.DagsterInstance] = {}
 

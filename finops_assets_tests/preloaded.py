@@ -8,7 +8,7 @@ import duckdb
 import obstore.store
 import pyarrow.parquet
 
-import finops_assets.run
+import finops_assets.defs.run
 from finops_assets_tests import once
 
 session = botocore.session.Session()

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from finops_assets.core.compared import COMPARED_PATH
+from finops_assets.core.archive.compared import COMPARED_PATH
+from finops_assets.core.operations.watch import FRESHNESS
 from finops_assets.core.schemas import day_path, scorecard_path
-from finops_assets.core.watch import FRESHNESS
 from finops_assets.platform import Platform
-from finops_assets.simulation import Simulation, crashing
+from finops_assets.stories.simulation import Simulation, crashing
 
 FIRST, LAST = date(2025, 8, 31), date(2025, 9, 30)
 HISTORY = date(2025, 8, 20)

@@ -9,8 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 from bills import ACCOUNT, DAY, PAYER, account_map, at, line, make_bill, open_bill, read_rows
 
-from finops_assets.adapters.local.accounts import AccountsFile
-from finops_assets.core.accounts import ALWAYS, FOREVER, Membership, counts, from_bill, read_accounts_csv, to_parquet
+from finops_assets.adapters.shared.accounts_file import AccountsFile
+from finops_assets.core.accounts.account_map import (
+    ALWAYS,
+    FOREVER,
+    Membership,
+    counts,
+    from_bill,
+    read_accounts_csv,
+    to_parquet,
+)
 from finops_assets.core.errors import AccountsError, SettingsError
 from finops_assets.core.schemas import ACCOUNT_OU_MAP
 

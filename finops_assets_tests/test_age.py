@@ -25,17 +25,17 @@ from bills import at, line, make_bill
 from command import finops
 from on_aws import make_ready, on_aws
 
-from finops_assets.core.age import Age, age_of, deadline_by, span_words
-from finops_assets.core.charts import daily_cost_spec
-from finops_assets.core.states import missing_days
-from finops_assets.core.watch import FRESHNESS, Attempts, Watch
-from finops_assets.definitions import build_definitions, build_watch
+from finops_assets.core.archive.age import Age, age_of, deadline_by, span_words
+from finops_assets.core.archive.states import missing_days
+from finops_assets.core.operations.watch import FRESHNESS, Attempts, Watch
+from finops_assets.core.reports.charts import daily_cost_spec
+from finops_assets.defs.build import build_definitions
 from finops_assets.defs.jobs import CHECKS_JOB, JOB
 from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
-from finops_assets.platform import Platform, build_platform
-from finops_assets.run import run_days
-from finops_assets.sample_bill import write_sample_bill
-from finops_assets.settings import load_settings
+from finops_assets.defs.run import run_days
+from finops_assets.platform import Platform, build_platform, build_watch
+from finops_assets.settings.model import load_settings
+from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.aws import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")

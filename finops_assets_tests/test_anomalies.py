@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from finops_assets.core.anomalies import (
+from finops_assets.core.analytics.anomalies import (
     CLOSED,
     DRIFT,
     DROP,
@@ -29,10 +29,10 @@ from finops_assets.core.anomalies import (
     largest,
     shared,
 )
-from finops_assets.core.doubling import questions
-from finops_assets.core.episodes import FOUND_LATE, Ledger, Reconciled, read_ledger, reconcile, write_ledger
+from finops_assets.core.analytics.doubling import questions
+from finops_assets.core.analytics.episodes import FOUND_LATE, Ledger, Reconciled, read_ledger, reconcile, write_ledger
+from finops_assets.core.analytics.events import Event, read_events
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.events import Event, read_events
 
 LAST = date(2025, 9, 25)
 DAYS = [LAST - timedelta(days=n) for n in reversed(range(150))]

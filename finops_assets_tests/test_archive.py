@@ -26,9 +26,10 @@ from bills import (
     write_rows,
 )
 
-from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.adapters.local.catalog import SQLiteCatalog
-from finops_assets.core import breakdown, pipeline
+from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+from finops_assets.core.accounts import published_map
+from finops_assets.core.archive import breakdown, registering
 from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.ports import DayRows, PublishedDay, SourceDay
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, OU_BREAKDOWN, day_path
@@ -193,7 +194,7 @@ def test_the_home_may_have_any_name(tmp_path: Path, name: str) -> None:
     archive, catalog = new_archive(home), SQLiteCatalog(home / "catalog.sqlite", home / "archive")
     archive.publish(ROWS, FACTS)
     assert archive.days() == [DAY]
-    assert not pipeline.register_days(archive, catalog, [DAY]).wrong
+    assert not registering.register_days(archive, catalog, [DAY]).wrong
     sql = "SELECT year, month, day, COUNT(*) FROM ou_breakdown GROUP BY 1, 2, 3"
     assert catalog.query(sql)[1] == [(2025, 9, 10, 3)]
 
@@ -342,12 +343,12 @@ def test_a_registered_day_without_its_object_is_found(
     """What is read back is what is there: a deleted object has no entry, and does not break other days."""
     for day in (DAY, NEXT):
         archive.publish(day_rows(("Eng", "EC2", "1", "2"), day=day), FACTS)
-    assert not pipeline.register_days(archive, catalog, [DAY, NEXT]).wrong
+    assert not registering.register_days(archive, catalog, [DAY, NEXT]).wrong
     (tmp_path / "archive" / day_path(NEXT)).unlink()
     assert list(catalog.read_back([DAY, NEXT])) == [DAY]
     assert catalog.query("SELECT DISTINCT BillingDate FROM ou_breakdown")[1] == [(DAY,)]
     with pytest.raises(ArchiveError, match=r"2025-09-11 not archived. Materialize ou_breakdown_parquet"):
-        pipeline.register_days(archive, catalog, [DAY, NEXT])
+        registering.register_days(archive, catalog, [DAY, NEXT])
 
 
 def test_an_object_that_was_swapped_is_found(archive: ObjectArchive, catalog: SQLiteCatalog, tmp_path: Path) -> None:
@@ -357,7 +358,7 @@ def test_an_object_that_was_swapped_is_found(archive: ObjectArchive, catalog: SQ
     (tmp_path / "archive" / day_path(DAY)).write_bytes((tmp_path / "archive" / day_path(NEXT)).read_bytes())
     assert catalog.register(published(DAY))
     assert catalog.read_back([DAY])[DAY].strays == 1
-    assert DAY in pipeline.register_days(archive, catalog, [DAY]).wrong
+    assert DAY in registering.register_days(archive, catalog, [DAY]).wrong
 
 
 def test_a_damaged_object_is_named_by_every_reader(
@@ -439,4 +440,4 @@ def test_two_runs_register_at_once(archive: ObjectArchive, catalog: SQLiteCatalo
 def test_the_map_that_is_looked_up_is_the_published_one(tmp_path: Path) -> None:
     """The breakdown reads the map from the archive, not from accounts.csv."""
     archive = new_archive(tmp_path, account_map(ou_level="full"))
-    assert pipeline.read_account_map(archive).equals(account_map())
+    assert published_map.read_account_map(archive).equals(account_map())

@@ -18,7 +18,7 @@ import pytest
 from on_aws import BUCKET, RECIPIENTS, make_ready, objects, on_aws, platform_on
 
 from finops_assets.core.schemas import day_path
-from finops_assets.sample_bill import SampleBill, write_sample_bill
+from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.faults import Call
 from finops_assets_tests.children import CHILDREN, run_in_child

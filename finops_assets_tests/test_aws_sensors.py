@@ -10,13 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 from on_aws import RECIPIENTS, TABLE, make_ready, platform_on
 
-from finops_assets.core import restatements
-from finops_assets.core.watch import Attempts, Watch
-from finops_assets.definitions import build_watch
-from finops_assets.platform import Platform
-from finops_assets.run import run_days
-from finops_assets.sample_bill import SampleBill, write_sample_bill
-from finops_assets.simulation import part_of, read_export
+from finops_assets.core.archive import restatements
+from finops_assets.core.operations.watch import Attempts, Watch
+from finops_assets.defs.run import run_days
+from finops_assets.platform import Platform, build_watch
+from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
+from finops_assets.stories.simulation import part_of, read_export
 from finops_assets_tests.aws import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
@@ -53,7 +52,7 @@ def watch(platform: Platform) -> Watch:
 
 def restate(aws: StandIn, sample: SampleBill, folder: Path, day: date, factor: float) -> None:
     """Deliver the bill again with one day's costs multiplied."""
-    from finops_assets.sample_bill.exports import write_export
+    from finops_assets.stories.sample_bill.exports import write_export
 
     lines = part_of(read_export(sample.focus), LAST, {day: factor})
     write_export(folder, "sample-focus", "FOCUS_1_2_AWS", lines, "BillingPeriodStart")

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from on_aws import make_ready, on_aws
 
-from finops_assets.sample_bill import write_sample_bill
+from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.aws import StandIn
 
 LAST = date(2025, 9, 30)

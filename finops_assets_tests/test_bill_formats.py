@@ -32,7 +32,7 @@ from bills import (
     write_rows,
 )
 
-from finops_assets.core import bill
+from finops_assets.core.bill import formats as bill
 from finops_assets.core.ports import LeftOut
 
 OTHER = "444455556666"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from finops_assets.adapters import bounces
-from finops_assets.adapters.bounces import Bounces
 from finops_assets.adapters.local.mailer import EmlOutbox
-from finops_assets.adapters.smtp import SMTPMailer
+from finops_assets.adapters.shared import bounces
+from finops_assets.adapters.shared.bounces import Bounces
+from finops_assets.adapters.shared.smtp import SMTPMailer
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import Refused
 

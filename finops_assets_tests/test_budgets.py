@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from finops_assets.cli import main
-from finops_assets.core.budgets import AMBER, GREEN, NONE, RED, BudgetError, Line, budget_lines, read_budgets
-from finops_assets.core.forecast import LEAST, forecasts
-from finops_assets.simulation import Simulation
+from finops_assets.cli.main import main
+from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED, BudgetError, Line, budget_lines, read_budgets
+from finops_assets.core.analytics.forecast import LEAST, forecasts
+from finops_assets.stories.simulation import Simulation
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from command import finops
 
-from finops_assets.sample_bill import SampleBill, write_sample_bill
+from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 

@@ -27,11 +27,11 @@ import pytest
 import sqlalchemy.exc
 from click.testing import CliRunner, Result
 
-from finops_assets.cli import DAY, MONTH, main
-from finops_assets.command_errors import DEFECT, FIXES, in_words
-from finops_assets.core.drawing import Drawing
+from finops_assets.cli.errors import DEFECT, FIXES, in_words
+from finops_assets.cli.main import DAY, MONTH, main
 from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError
-from finops_assets.sample_bill import write_sample_bill
+from finops_assets.core.reports.drawing import Drawing
+from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.command import finops
 from finops_assets_tests.on_aws import make_ready, on_aws
@@ -127,9 +127,9 @@ def test_an_error_is_one_line_of_each_command(error: Exception, line: str, code:
 
 def test_a_defect_names_its_kind_and_its_place_in_our_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """The place is what a report needs first; the trace is one word away."""
-    monkeypatch.setattr("finops_assets.settings.load_settings", lambda: [][0])
+    monkeypatch.setattr("finops_assets.settings.model.load_settings", lambda: [][0])
     done = CliRunner().invoke(main, ["status"])
-    assert done.stderr.startswith(f"error: {DEFECT}, finops_assets/cli.py:")
+    assert done.stderr.startswith(f"error: {DEFECT}, finops_assets/cli/main.py:")
     assert "IndexError: list index out of range. Report it with its trace, which --debug prints." in done.stderr
 
 
@@ -251,8 +251,8 @@ import json, sys
 from contextlib import nullcontext
 from click.testing import CliRunner
 from finops_assets import run
-from finops_assets.cli import main
-from finops_assets.core.drawing import Drawing
+from finops_assets.cli.main import main
+from finops_assets.core.reports.drawing import Drawing
 run.drawing_beside = lambda: nullcontext(Drawing(lambda _: b"PNG", lambda *_: b"PDF"))
 found = {}
 for name, words in json.loads(sys.argv[1]).items():
@@ -318,7 +318,7 @@ def test_a_stopped_database_is_one_line_of_each_command_that_needs_it(
     """A deployment's PostgreSQL that does not answer: what needs no record of a run does as always."""
     make_ready(aws, folder / "bill" / "focus")
     monkeypatch.setattr("dagster_postgres.utils.time.sleep", lambda _: None)
-    monkeypatch.setattr("finops_assets.run.drawing_beside", lambda: nullcontext(Drawing()))
+    monkeypatch.setattr("finops_assets.defs.run.drawing_beside", lambda: nullcontext(Drawing()))
     place = {"hostname": "127.0.0.1", "port": 1, "username": "u", "password": "secret", "db_name": "d"}
     storage = {"postgres": {"postgres_db": {**place, "scheme": "postgresql+psycopg2"}}}
     (tmp_path / "dagster.yaml").write_text(json.dumps({"storage": storage}))  # YAML, too

@@ -18,16 +18,17 @@ from bills import ACCOUNT, DAY, FORMATS, account_map, at, days_with_charges, lin
 from obstore.store import MemoryStore
 from on_aws import BUCKET, make_ready, platform_on
 
-from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.adapters.aws.mailer import SESMailer
 from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.adapters.local.catalog import SQLiteCatalog
-from finops_assets.adapters.local.dashboard import DASHBOARD_PATH, DashboardFile, DashboardPage
+from finops_assets.adapters.local.dashboard import DashboardFile
 from finops_assets.adapters.local.mailer import EmlOutbox
-from finops_assets.adapters.smtp import SMTPMailer
-from finops_assets.core import pipeline
-from finops_assets.core.accounts import to_parquet
-from finops_assets.core.breakdown import fingerprint
+from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, DashboardPage
+from finops_assets.adapters.shared.smtp import SMTPMailer
+from finops_assets.core.accounts.account_map import to_parquet
+from finops_assets.core.archive import registering
+from finops_assets.core.archive.breakdown import fingerprint
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import (
     Archive,
@@ -194,7 +195,7 @@ class FakeCatalog:
 
     @contextmanager
     def stream(self, sql: str) -> Iterator[QueryResult]:
-        from finops_assets.adapters.statements import refuse_all_but_select
+        from finops_assets.adapters.shared.statements import refuse_all_but_select
 
         refuse_all_but_select(sql)
         rows = sum(self._archive.describe(day).rows for day in self._known)
@@ -231,7 +232,7 @@ def test_a_day_is_registered_at_its_place_and_read_back(places: tuple[Archive, C
         DAY: (2, Decimal(3), 0, 1),
         NEXT: (2, Decimal(3), 0, 1),
     }
-    assert not pipeline.register_days(archive, catalog, [DAY, NEXT]).wrong
+    assert not registering.register_days(archive, catalog, [DAY, NEXT]).wrong
 
 
 def test_a_day_whose_object_is_gone_is_not_read(places: tuple[Archive, Catalog]) -> None:
@@ -348,7 +349,7 @@ def test_a_refreshed_dashboard_holds_the_archive(shown: tuple[Archive, Catalog, 
         catalog.register([archive.publish(day_rows(day, "1.25", "1.75"), FACTS)])
         done = dashboard.refresh(f"daily-{day:%Y%m%d}")
         assert (done.rows, done.newest_day) == (2 * min(n, 2), day)
-        assert pipeline.dashboard_fault(done, archive, 400) == ""
+        assert registering.dashboard_fault(done, archive, 400) == ""
         assert done.location
 
 

@@ -16,9 +16,9 @@ import pytest
 from bills import DAY, FORMATS, Line, at, line, make_bill, open_bill, rows_of, write_data_export, write_rows
 from on_aws import make_ready, platform_on
 
-from finops_assets.core.bill import FORMATS as BILL_FORMATS
-from finops_assets.core.bill import Rules
-from finops_assets.core.control_totals import control_columns
+from finops_assets.core.bill.control_totals import control_columns
+from finops_assets.core.bill.formats import FORMATS as BILL_FORMATS
+from finops_assets.core.bill.formats import Rules
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import ControlTotal, PassedOver, Warehouse
 from finops_assets_tests.aws import StandIn

@@ -9,13 +9,13 @@ import pytest
 from bills import DAY, at, line, make_bill, open_bill
 from on_aws import make_ready, platform_on
 
-from finops_assets.core.bill_layout import period_of
-from finops_assets.core.bill_totals import Amount, BillTotals, bill_totals
-from finops_assets.core.coverage import coverage
-from finops_assets.core.pipeline import days_to_archive
+from finops_assets.core.archive.coverage import coverage
+from finops_assets.core.archive.finding import days_to_archive
+from finops_assets.core.archive.settlement import closes, settlement
+from finops_assets.core.archive.states import PublishedAs
+from finops_assets.core.bill.layout import period_of
+from finops_assets.core.bill.totals import Amount, BillTotals, bill_totals
 from finops_assets.core.ports import ControlTotal
-from finops_assets.core.settlement import closes, settlement
-from finops_assets.core.states import PublishedAs
 from finops_assets_tests.aws import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")

@@ -20,14 +20,15 @@ import pytest
 import sqlalchemy
 from click.testing import CliRunner
 
-from finops_assets import cli, run
-from finops_assets.adapters.local.dagster_records import FILES, damaged_files
+from finops_assets.adapters.shared.dagster_records import FILES, damaged_files
+from finops_assets.cli import main as cli
 from finops_assets.core.errors import RecordsError
 from finops_assets.defs import instance as instances
+from finops_assets.defs import run
 from finops_assets.defs.instance import check_records, open_instance
 from finops_assets.platform import Platform, build_platform
-from finops_assets.sample_bill import SampleBill, write_sample_bill
-from finops_assets.settings import load_settings
+from finops_assets.settings.model import load_settings
+from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 from finops_assets_tests.test_incidents import Channel
 
 DAY = date(2025, 9, 10)
@@ -172,7 +173,7 @@ def test_the_ui_does_not_start_on_damaged_records(home: Path, sample: SampleBill
         started.append(command)
         return 0
 
-    monkeypatch.setattr("finops_assets.dev.run_dev", start)
+    monkeypatch.setattr("finops_assets.cli.dev.run_dev", start)
     assert finops(home, sample, "dev").exit_code == 0
     assert len(started) == 1
     file = home / "dagster" / FILES[1]

@@ -23,10 +23,10 @@ from urllib.parse import quote
 import pytest
 
 from finops_assets.platform import build_platform
-from finops_assets.sample_bill import write_sample_bill
-from finops_assets.sample_bill.exports import write_export
-from finops_assets.settings import load_settings
-from finops_assets.simulation import part_of, read_export
+from finops_assets.settings.model import load_settings
+from finops_assets.stories.sample_bill import write_sample_bill
+from finops_assets.stories.sample_bill.exports import write_export
+from finops_assets.stories.simulation import part_of, read_export
 
 DAYS = 4
 PATIENCE = 180

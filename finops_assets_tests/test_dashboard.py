@@ -21,11 +21,17 @@ import pyarrow.parquet as pq
 import pytest
 from ages import CASES
 
-from finops_assets.adapters.local.dashboard import DASHBOARD_PATH, DashboardFile, DashboardPage
-from finops_assets.core.age import age_of, deadline_by
-from finops_assets.core.anomalies import Episode
-from finops_assets.core.budgets import ALL, Budgets, budget_lines
-from finops_assets.core.dashboard import (
+from finops_assets.adapters.local.dashboard import DashboardFile
+from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, DashboardPage
+from finops_assets.core.analytics.anomalies import Episode
+from finops_assets.core.analytics.budgets import ALL, Budgets, budget_lines
+from finops_assets.core.analytics.scorecard import Score, Scorecard
+from finops_assets.core.archive.age import age_of, deadline_by
+from finops_assets.core.archive.restatements import RESTATEMENTS
+from finops_assets.core.errors import ArchiveError
+from finops_assets.core.money import change, money, percent
+from finops_assets.core.ports import DayRows, PublishedDay
+from finops_assets.core.reports.dashboard import (
     OTHER_ACCOUNTS,
     DayNote,
     Outlook,
@@ -34,12 +40,7 @@ from finops_assets.core.dashboard import (
     render,
     restated_days,
 )
-from finops_assets.core.errors import ArchiveError
-from finops_assets.core.money import change, money, percent
-from finops_assets.core.ports import DayRows, PublishedDay
-from finops_assets.core.restatements import RESTATEMENTS
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, MONEY, UNASSIGNED, day_path, scorecard_path
-from finops_assets.core.scorecard import Score, Scorecard
 from finops_assets.core.text import tidy
 
 Row = tuple[date, str, str, str, Decimal]

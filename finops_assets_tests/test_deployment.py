@@ -40,10 +40,10 @@ from packaging.utils import canonicalize_name
 
 from finops_assets.defs.ecs_launcher import WatchedEcsRunLauncher
 from finops_assets.defs.launcher import WatchedRunLauncher, run_lock
+from finops_assets.defs.run import run_days
 from finops_assets.platform import build_platform
-from finops_assets.run import run_days
-from finops_assets.sample_bill import write_sample_bill
-from finops_assets.settings import load_settings
+from finops_assets.settings.model import load_settings
+from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.on_aws import BUCKET, RECIPIENTS, make_ready, platform_on
 
@@ -382,7 +382,7 @@ def test_the_builds_steps_make_a_package_with_all_of_its_files(tmp_path: Path) -
     sent = {str(file.relative_to(ROOT)) for file in sent_to_docker()}
     assert packed == {name for name in sent if name.startswith("finops_assets/")}
     alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"PYTHONPATH": "venv"}
-    told = "import finops_assets.cli; print(finops_assets.__file__); finops_assets.cli.main()"
+    told = "import finops_assets.cli.main; print(finops_assets.__file__); finops_assets.cli.main.main()"
     version = subprocess.run(
         [sys.executable, "-c", told, "--version"], cwd=tmp_path, env=alone, capture_output=True, text=True, check=False
     )
@@ -571,7 +571,7 @@ def test_the_settings_on_the_page_build_a_platform(tmp_path: Path, monkeypatch: 
 
 def test_the_table_of_the_bill_has_the_columns_of_the_export() -> None:
     """CREATE TABLE and the export name the same columns: what FOCUS needs, and what tells why a day moved."""
-    from finops_assets.core import bill
+    from finops_assets.core.bill import formats as bill
 
     query = json.loads(documents()["export.json"])["DataQuery"]["QueryStatement"]
     exported = [name.lower() for name in re.search("SELECT (.*) FROM", query)[1].split(", ")]

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from finops_assets.cli.dev import check_address
 from finops_assets.core.errors import FinopsError, SettingsError
-from finops_assets.dev import check_address
 
 TREE = """
 import os, signal, subprocess, sys, time
@@ -43,7 +43,7 @@ time.sleep(600)
 DEV = """
 import sys
 from pathlib import Path
-from finops_assets.dev import run_dev
+from finops_assets.cli.dev import run_dev
 command = [sys.executable, "-c", Path("tree.py").read_text(), sys.argv[2]]
 sys.exit(run_dev(Path("home"), command, "127.0.0.1", int(sys.argv[1]), patience=0.5))
 """
@@ -120,7 +120,7 @@ def test_its_guard_killed_it_leaves_nothing_either(tmp_path: Path) -> None:
 def test_killed_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
     """Gone before it has read what the guard told it: the line is broken then, and not only at its end."""
     ours, theirs = socket.socketpair()
-    guard = [sys.executable, "-m", "finops_assets.dev_guard", str(theirs.fileno()), "1", "0.5"]
+    guard = [sys.executable, "-m", "finops_assets.cli.dev_guard", str(theirs.fileno()), "1", "0.5"]
     with ours, subprocess.Popen([*guard, sys.executable, "-c", TREE, "0"], cwd=tmp_path, pass_fds=[theirs.fileno()]):
         theirs.close()
         eventually((tmp_path / "pids").exists)
@@ -150,7 +150,8 @@ def test_a_terminal_that_is_closed_ends_it(tmp_path: Path) -> None:
 
 def test_the_guard_loads_nothing_but_the_standard_library() -> None:
     """It lives as long as `finops dev` and must start before anything that could be left behind."""
-    code = "import sys; before = set(sys.modules); import finops_assets.dev_guard; print(*(set(sys.modules) - before))"
+    code = "import sys; before = set(sys.modules); import finops_assets.cli.dev_guard; "
+    code += "print(*(set(sys.modules) - before))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     roots = {name.partition(".")[0] for name in loaded}
     assert roots - {"finops_assets"} <= sys.stdlib_module_names

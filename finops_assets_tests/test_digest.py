@@ -21,9 +21,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from finops_assets.core import charts
 from finops_assets.core.addresses import mail_address
-from finops_assets.core.digest import (
+from finops_assets.core.errors import ArchiveError, SettingsError
+from finops_assets.core.money import plain
+from finops_assets.core.reports import charts
+from finops_assets.core.reports.digest import (
     CSV_NOTE,
     Covered,
     DayFacts,
@@ -40,8 +42,6 @@ from finops_assets.core.digest import (
     scheduled_lines,
     subject,
 )
-from finops_assets.core.errors import ArchiveError, SettingsError
-from finops_assets.core.money import plain
 from finops_assets.core.schemas import MONEY
 from finops_assets.core.text import tidy
 
@@ -713,5 +713,5 @@ def test_columns_align_wide_and_combining_letters() -> None:
 def test_importing_the_digest_loads_nothing_heavy() -> None:
     """The command line can name the digest without paying for Arrow, Jinja or the chart renderer."""
     heavy = "pyarrow jinja2 vl_convert pandas altair"
-    code = f"import sys, finops_assets.core.outbox; print([m for m in '{heavy}'.split() if m in sys.modules])"
+    code = f"import sys, finops_assets.core.delivery.outbox; print([m for m in '{heavy}'.split() if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

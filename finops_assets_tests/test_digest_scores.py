@@ -15,9 +15,12 @@ from email.policy import default
 
 import pytest
 
-from finops_assets.core import charts
-from finops_assets.core.anomalies import Episode
-from finops_assets.core.digest import (
+from finops_assets.core.analytics.anomalies import Episode
+from finops_assets.core.analytics.drivers import Driver, Drivers
+from finops_assets.core.analytics.scorecard import Score, Scorecard
+from finops_assets.core.archive.restatements import Restatement
+from finops_assets.core.reports import charts
+from finops_assets.core.reports.digest import (
     Covered,
     DayFacts,
     DigestFigures,
@@ -32,10 +35,7 @@ from finops_assets.core.digest import (
     subject,
     subtotals,
 )
-from finops_assets.core.digest.scores import matters
-from finops_assets.core.drivers import Driver, Drivers
-from finops_assets.core.restatements import Restatement
-from finops_assets.core.scorecard import Score, Scorecard
+from finops_assets.core.reports.digest.scores import matters
 from finops_assets_tests.test_digest import ALPHA, BETA, DAY, HOSTILE, PNG, WED, WEEK, Row, Texts, flat, table
 
 PROD, NONPROD = "Workloads/Prod", "Workloads/NonProd"
@@ -511,7 +511,7 @@ def test_hostile_names_are_text_everywhere(ou: str) -> None:
 def test_the_pdf_counts_in_the_size_of_the_message(limit: int, files: list[str], said: list[str]) -> None:
     """Attached while it fits, linked beside the CSV else; both said in text and page."""
     digest, pdf = render(figures(), PNG), b"%PDF" + bytes(range(256)) * 300
-    from finops_assets.core.digest import Link
+    from finops_assets.core.reports.digest import Link
 
     until = datetime(2025, 9, 18, 7, tzinfo=UTC)
 

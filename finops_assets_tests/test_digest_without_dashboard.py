@@ -15,16 +15,16 @@ from on_aws import DATA_SET, RECIPIENTS, make_ready, platform_on
 
 from finops_assets.adapters.aws.dashboard import QuickSightDataSet
 from finops_assets.adapters.aws.session import AwsSession
-from finops_assets.core.digest import UNKNOWN_DASHBOARD, dashboard_words
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.state_notes import state_notes
-from finops_assets.definitions import build_definitions, build_watch
+from finops_assets.core.operations.state_notes import state_notes
+from finops_assets.core.reports.digest import UNKNOWN_DASHBOARD, dashboard_words
+from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.jobs import JOB
-from finops_assets.platform import Platform, build_platform
-from finops_assets.run import Outcome, run_days
-from finops_assets.sample_bill import SampleBill, write_sample_bill
-from finops_assets.settings import load_settings
+from finops_assets.defs.run import Outcome, run_days
+from finops_assets.platform import Platform, build_platform, build_watch
+from finops_assets.settings.model import load_settings
+from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 from finops_assets_tests.aws import StandIn
 
 LAST = date(2025, 9, 30)

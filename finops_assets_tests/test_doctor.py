@@ -11,24 +11,25 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from email.message import EmailMessage
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from finops_assets.adapters.local.doctor import LocalPreflight
-from finops_assets.core import pipeline
-from finops_assets.core.accounts import to_parquet
-from finops_assets.core.doctor import NAME_WIDTH, Finding, as_line, as_record, verdict, walk
-from finops_assets.core.drawing import Drawing
+from finops_assets.core.accounts.account_map import to_parquet
+from finops_assets.core.archive import publishing, registering
+from finops_assets.core.delivery.digest_service import Morning
+from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
-from finops_assets.core.morning import Morning
-from finops_assets.core.outbox import Outbox
+from finops_assets.core.findings import NAME_WIDTH, Finding, as_line, as_record, verdict
+from finops_assets.core.operations.doctor import walk
 from finops_assets.core.ports import CatalogDay, Delivery, PublishedDay, Refused
+from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path, scorecard_path
-from finops_assets.platform import Platform, build_platform
-from finops_assets.settings import load_settings
+from finops_assets.platform import Platform, build_platform, look_at_mail
+from finops_assets.settings.model import load_settings
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.others import denied
 from finops_assets_tests.aws.quicksight import Ingestion
@@ -113,7 +114,7 @@ class Home:
         return Outbox(platform.archive, mailer, "finops@example.com", recipients)
 
     def archive(self, *days: date) -> None:
-        pipeline.archive_days(
+        publishing.archive_days(
             self.platform.warehouse,
             self.platform.archive,
             days,
@@ -123,7 +124,7 @@ class Home:
         )
 
     def register(self, *days: date) -> None:
-        pipeline.register_days(self.platform.archive, self.platform.catalog, days)
+        registering.register_days(self.platform.archive, self.platform.catalog, days)
 
     def refresh(self) -> None:
         self.platform.dashboard.refresh("by-hand")
@@ -326,7 +327,9 @@ def local(tmp_path: Path, free: int = 10**12, **settings: Any) -> list[Finding]:
     }
     chosen = load_settings({}, values | {name.replace("__", "."): value for name, value in settings.items()})
     platform = build_platform(chosen.model_copy(update={"home": tmp_path / "home"}))
-    return list(LocalPreflight(chosen, platform.warehouse, free=lambda folder: free).check())
+    return list(
+        LocalPreflight(chosen, platform.warehouse, partial(look_at_mail, chosen), free=lambda folder: free).check()
+    )
 
 
 def test_a_healthy_machine_has_nothing_to_mend(tmp_path: Path) -> None:
@@ -476,7 +479,7 @@ def local_mail(tmp_path: Path, settings: dict[str, Any]) -> list[Finding]:
     values = {"home": str(tmp_path / "home"), "bill.path": str(tmp_path / "bill")}
     warehouse = build_platform(load_settings({}, values)).warehouse
     chosen = load_settings({}, values | {name.replace("__", "."): value for name, value in settings.items()})
-    return list(LocalPreflight(chosen, warehouse).check())
+    return list(LocalPreflight(chosen, warehouse, partial(look_at_mail, chosen)).check())
 
 
 def test_a_mail_server_that_is_not_there_is_named(tmp_path: Path) -> None:

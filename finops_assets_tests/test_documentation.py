@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from finops_assets.cli import main
-from finops_assets.settings import RESERVED_ENV, Settings
+from finops_assets.cli.main import main
+from finops_assets.settings.model import RESERVED_ENV, Settings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

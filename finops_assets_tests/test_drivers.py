@@ -20,11 +20,11 @@ from on_aws import make_ready, platform_on
 from test_real_bills import CUR, FOCUS
 
 from finops_assets.adapters.local.warehouse import DuckDBWarehouse
-from finops_assets.core import drivers
-from finops_assets.core.accounts import Membership, read_accounts_csv
-from finops_assets.core.drivers import EFFECTS, OF_THE_BILL, Driver, Drivers, explain, summed, words
+from finops_assets.core.accounts.account_map import Membership, read_accounts_csv
+from finops_assets.core.analytics import drivers
+from finops_assets.core.analytics.drivers import EFFECTS, OF_THE_BILL, Driver, Drivers, explain, summed, words
 from finops_assets.core.errors import DamagedError
-from finops_assets.sample_bill import SampleBill, write_sample_bill
+from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.bills import load_bill
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from finops_assets.core.events import COLUMNS, Event, EventError, planned, read_events
+from finops_assets.core.analytics.events import COLUMNS, Event, EventError, planned, read_events
 
 FIRST, LAST = date(2025, 11, 24), date(2025, 12, 1)
 

@@ -27,21 +27,21 @@ from click.testing import CliRunner, Result
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from on_aws import BUCKET, make_ready, on_aws, platform_on
 
-from finops_assets import cli
-from finops_assets.adapters.archive import ObjectArchive, folder_store
-from finops_assets.core import evidence
-from finops_assets.core.breakdown import fingerprint
+from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+from finops_assets.cli import main as cli
+from finops_assets.core.archive.breakdown import fingerprint
+from finops_assets.core.archive.settlement import closes, settlement
 from finops_assets.core.errors import ArchiveError, ColdObjectError, DamagedError, FinopsError
-from finops_assets.core.evidence import AskedBill, Evidence
+from finops_assets.core.operations import evidence
+from finops_assets.core.operations.evidence import AskedBill, Evidence
 from finops_assets.core.ports import DayPrint, DayRows
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, MONEY, OU_BREAKDOWN, day_path
-from finops_assets.core.settlement import closes, settlement
-from finops_assets.definitions import build_definitions, build_watch
+from finops_assets.defs.build import build_definitions
 from finops_assets.defs.evidence import ASSET, IS_WHOLE, JOB
-from finops_assets.platform import Platform, build_platform
-from finops_assets.run import make_evidence, run_days
-from finops_assets.sample_bill import write_sample_bill
-from finops_assets.settings import load_settings
+from finops_assets.defs.run import make_evidence, run_days
+from finops_assets.platform import Platform, build_platform, build_watch
+from finops_assets.settings.model import load_settings
+from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.aws import StandIn
 
 MONTH, DAYS, AUGUST = "2025-09", [date(2025, 9, 1), date(2025, 9, 2)], date(2025, 8, 31)

@@ -30,8 +30,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from finops_assets.adapters.local.catalog import SQLiteCatalog
-from finops_assets.core import pipeline
-from finops_assets.core.accounts import Membership
+from finops_assets.core.accounts.account_map import Membership
+from finops_assets.core.archive import registering
 
 DAYS = [DAY + timedelta(days=i) for i in range(3)]
 HALF_A_CENT = Decimal("0.005")
@@ -126,7 +126,7 @@ def test_the_archive_is_exactly_the_bill(fmt: str, kind: str, types: dict | None
         done = archive_days(warehouse, archive, DAYS)
         assert done.refused == {}
         catalog = SQLiteCatalog(home / "catalog.sqlite", home / "archive")
-        assert pipeline.register_days(archive, catalog, DAYS).wrong == {}
+        assert registering.register_days(archive, catalog, DAYS).wrong == {}
         for day, wanted in expected(lines).items():
             there = archive.describe(day)
             assert there.total == sum(wanted.values())

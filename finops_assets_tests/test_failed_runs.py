@@ -15,14 +15,14 @@ from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunctio
 from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from finops_assets.core.doctor import Finding
-from finops_assets.core.drawing import Drawing
-from finops_assets.core.watch import FRESHNESS, Watch
-from finops_assets.definitions import build_definitions
+from finops_assets.core.findings import Finding
+from finops_assets.core.operations.watch import FRESHNESS, Watch
+from finops_assets.core.reports.drawing import Drawing
 from finops_assets.defs.alerts import FORGOTTEN_AFTER
+from finops_assets.defs.build import build_definitions
 from finops_assets.platform import Platform, build_platform
-from finops_assets.sample_bill import write_sample_bill
-from finops_assets.settings import load_settings
+from finops_assets.settings.model import load_settings
+from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.test_incidents import Channel
 
 DAY = date(2025, 9, 10)

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from finops_assets.adapters.archive import ObjectArchive, folder_store
-from finops_assets.adapters.folder import require_writable
 from finops_assets.adapters.local.alerts import FileAlerts
 from finops_assets.adapters.local.catalog import SQLiteCatalog
-from finops_assets.adapters.local.doctor import free_bytes
-from finops_assets.adapters.local.doctor import home as findings_of
+from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+from finops_assets.adapters.shared.doctor import free_bytes
+from finops_assets.adapters.shared.doctor import home as findings_of
+from finops_assets.adapters.shared.folder import require_writable
+from finops_assets.cli.dev import Holder, lock_home
 from finops_assets.defs.instance import open_instance, prepare_dagster_home
-from finops_assets.demo import prepare_demo
-from finops_assets.dev import Holder, lock_home
-from finops_assets.settings import load_settings
+from finops_assets.settings.model import load_settings
+from finops_assets.stories.demo import prepare_demo
 
 
 @pytest.fixture(autouse=True)

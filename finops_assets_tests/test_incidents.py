@@ -7,9 +7,9 @@ from threading import Barrier, Thread
 
 import pytest
 
-from finops_assets.adapters.archive import ObjectArchive, folder_store
+from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.core.errors import ArchiveError, FinopsError
-from finops_assets.core.incidents import KINDS, SHOWN, STILL_TELLING, Incidents, Trouble
+from finops_assets.core.operations.incidents import KINDS, SHOWN, STILL_TELLING, Incidents, Trouble
 
 MISSING = {"2025-09-10": Trouble("no object: the bill has it", "run twice", "finops run --date 2025-09-10", "abc")}
 

@@ -17,8 +17,8 @@ import pytest
 
 from finops_assets.core.schemas import day_path
 from finops_assets.platform import Platform, build_platform
-from finops_assets.sample_bill import write_sample_bill
-from finops_assets.settings import load_settings
+from finops_assets.settings.model import load_settings
+from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.children import CHILDREN, run_in_child
 
 LAST = date(2025, 9, 30)
@@ -121,7 +121,7 @@ def test_the_process_that_draws_ends_with_a_killed_run() -> None:
     """It is beside the run, and would wait for work for ever."""
     code = (
         "import multiprocessing, time\n"
-        "from finops_assets.core.drawing import drawing_beside\n"
+        "from finops_assets.core.reports.drawing import drawing_beside\n"
         "if __name__ == '__main__':\n"
         "    with drawing_beside():\n"
         "        print(multiprocessing.active_children()[0].pid, flush=True)\n"

@@ -19,8 +19,8 @@ from dagster._core.launcher import WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from finops_assets.core.errors import ArchiveError
-from finops_assets.definitions import build_definitions
 from finops_assets.defs import launcher, run_locks
+from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.launcher import (
     GRACE,
@@ -32,7 +32,7 @@ from finops_assets.defs.launcher import (
 )
 from finops_assets.defs.run_locks import RunLocks
 from finops_assets.platform import build_platform
-from finops_assets.settings import load_settings
+from finops_assets.settings.model import load_settings
 
 LAUNCHED = {GRPC_INFO_TAG: "{}"}
 """The tag that Dagster gives a run which a code server executes."""

@@ -74,7 +74,7 @@ HEAVY = ("dagster", "duckdb", "pandas", "pyarrow", "sqlglot", "boto3", "vl_conve
 
 def test_the_command_loads_nothing_heavy_before_it_needs_it() -> None:
     """`finops --help` imports none of the heavy libraries."""
-    code = "import sys; from finops_assets.cli import main; main(['--help'], standalone_mode=False); "
+    code = "import sys; from finops_assets.cli.main import main; main(['--help'], standalone_mode=False); "
     code += f"print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

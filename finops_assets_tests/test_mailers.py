@@ -27,17 +27,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.adapters.aws import mailer as ses
 from finops_assets.adapters.aws import retries
 from finops_assets.adapters.aws.mailer import SESMailer
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.adapters.local.mailer import EmlOutbox
-from finops_assets.adapters.smtp import SMTPMailer
-from finops_assets.core.digest import Digest
+from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+from finops_assets.adapters.shared.smtp import SMTPMailer
+from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.errors import FinopsError, SettingsError, UnknownDeliveryError
-from finops_assets.core.outbox import Outbox
 from finops_assets.core.ports import Delivery, Mailer, Refused
+from finops_assets.core.reports.digest import Digest
 from finops_assets_tests.aws import StandIn
 
 DAY = date(2025, 9, 10)
@@ -627,10 +627,10 @@ def test_the_outbox_asks_for_its_recipients(stand_in: StandIn, archive: ObjectAr
 KILLED = """
 import sys
 from datetime import date
-from finops_assets.adapters.archive import ObjectArchive, folder_store
+from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.adapters.aws.mailer import SESMailer
 from finops_assets.adapters.aws.session import AwsSession
-from finops_assets.core.outbox import Outbox
+from finops_assets.core.delivery.outbox import Outbox
 archive, *recipients = sys.argv[1:]
 box = Outbox(ObjectArchive(folder_store(archive)), SESMailer(AwsSession()), "finops@example.com", recipients)
 box.deliver(date(2025, 9, 10))

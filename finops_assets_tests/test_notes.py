@@ -16,18 +16,22 @@ from bills import DAY
 from click.testing import CliRunner
 from obstore.store import MemoryStore
 
-from finops_assets import sample_bill
-from finops_assets.adapters.archive import ObjectArchive
-from finops_assets.cli import main
-from finops_assets.core import drivers, episodes, losses, mail_records, notes, own_cost, restatements, scorecard
-from finops_assets.core.compared import COMPARED_PATH, BillComparison
+from finops_assets.adapters.shared.archive import ObjectArchive
+from finops_assets.cli.main import main
+from finops_assets.core import notes
+from finops_assets.core.accounts.published_map import published_map
+from finops_assets.core.analytics import drivers, episodes, scorecard
+from finops_assets.core.archive import restatements
+from finops_assets.core.archive.compared import COMPARED_PATH, BillComparison
+from finops_assets.core.archive.settlement import JOURNAL_PATH, Journal
+from finops_assets.core.archive.states import NO_SCORECARD
+from finops_assets.core.delivery import mail_records, own_cost
 from finops_assets.core.errors import ArchiveError, DamagedError
-from finops_assets.core.incidents import Incidents, Trouble
-from finops_assets.core.pipeline import published_map
+from finops_assets.core.operations import losses
+from finops_assets.core.operations.incidents import Incidents, Trouble
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path, scorecard_path
-from finops_assets.core.settlement import JOURNAL_PATH, Journal
-from finops_assets.core.states import NO_SCORECARD
-from finops_assets.simulation import Simulation
+from finops_assets.stories import sample_bill
+from finops_assets.stories.simulation import Simulation
 from finops_assets_tests.test_incidents import Channel
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")

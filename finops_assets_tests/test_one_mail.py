@@ -22,22 +22,22 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
-from finops_assets import cli
-from finops_assets.core import pipeline
-from finops_assets.core.accounts import to_parquet
-from finops_assets.core.drawing import Drawing
+from finops_assets.cli import main as cli
+from finops_assets.core.accounts.account_map import to_parquet
+from finops_assets.core.archive import publishing
+from finops_assets.core.delivery.digest_service import Morning
+from finops_assets.core.delivery.sent import record_after_failure
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
-from finops_assets.core.morning import Morning
 from finops_assets.core.ports import Delivery, Refused
+from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
-from finops_assets.core.sent import record_after_failure
-from finops_assets.definitions import build_definitions
+from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import prepare_dagster_home
+from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
-from finops_assets.run import run_days
-from finops_assets.sample_bill import SampleBill, write_sample_bill
-from finops_assets.settings import load_settings
-from finops_assets.simulation import Simulation, part_of, read_export
+from finops_assets.settings.model import load_settings
+from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
+from finops_assets.stories.simulation import Simulation, part_of, read_export
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 
@@ -98,7 +98,7 @@ def archived(sample: SampleBill, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A home with ten archived days that nobody was mailed."""
     platform = platform_at(tmp_path_factory.mktemp("archived"), sample)
     platform.archive.put(ACCOUNT_MAP_PATH, to_parquet(platform.accounts.load().table))
-    pipeline.archive_days(platform.warehouse, platform.archive, DAYS, cost_basis="billed", run_id="a run", now=NOW)
+    publishing.archive_days(platform.warehouse, platform.archive, DAYS, cost_basis="billed", run_id="a run", now=NOW)
     platform.warehouse.close()
     return platform.settings.home
 
@@ -298,10 +298,10 @@ HOLES = [DAYS[1], DAYS[3], DAYS[4], DAYS[7]]
 """Three stretches."""
 
 CODE = """
-from finops_assets.core.drawing import Drawing
-from finops_assets.definitions import build_definitions
+from finops_assets.core.reports.drawing import Drawing
+from finops_assets.defs.build import build_definitions
 from finops_assets.platform import build_platform
-from finops_assets.settings import load_settings
+from finops_assets.settings.model import load_settings
 
 defs = build_definitions(build_platform(load_settings()), drawing=Drawing(lambda _: b"", lambda *_: b""))
 """
@@ -389,7 +389,7 @@ def test_a_backfill_from_the_shell_over_a_bill_with_holes_is_one_mail(
     sample: SampleBill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two runs and one mail, of the newest day; what is printed is what happened, and --json says the same."""
-    from finops_assets.sample_bill.exports import write_export
+    from finops_assets.stories.sample_bill.exports import write_export
 
     first, last = DAYS[1], DAYS[3]
     lines = part_of(read_export(sample.focus), last, {}, frozenset(DAYS[:4]) - {first, last})

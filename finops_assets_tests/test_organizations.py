@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.adapters.aws.accounts import HISTORY_PATH, SNAPSHOT_PATH, OrganizationsAccounts
 from finops_assets.adapters.aws.session import AwsSession
-from finops_assets.adapters.local.accounts import AccountsFile
-from finops_assets.core.accounts import (
+from finops_assets.adapters.shared.accounts_file import AccountsFile
+from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+from finops_assets.core.accounts.account_map import (
     ALWAYS,
     FOREVER,
     Membership,

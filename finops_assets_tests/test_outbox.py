@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.adapters.local.mailer import EmlOutbox
-from finops_assets.core.digest import Digest, ou_hash
+from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError, SettingsError, UnknownDeliveryError
-from finops_assets.core.outbox import Outbox
 from finops_assets.core.ports import Delivery, Refused
+from finops_assets.core.reports.digest import Digest, ou_hash
 
 DAY = date(2025, 9, 10)
 AT = datetime(2025, 9, 11, 7, 0, tzinfo=UTC)

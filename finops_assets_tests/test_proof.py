@@ -17,8 +17,8 @@ from bills import DAY, line, make_bill, new_archive
 from obstore.store import MemoryStore
 from on_aws import make_ready, platform_on
 
-from finops_assets.adapters.archive import ObjectArchive
-from finops_assets.core import proof, restatements
+from finops_assets.adapters.shared.archive import ObjectArchive
+from finops_assets.core.archive import proof, restatements
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.ports import Archive, DayRows
 from finops_assets.core.schemas import OU_BREAKDOWN, day_path

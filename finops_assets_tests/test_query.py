@@ -23,10 +23,10 @@ from command import finops
 
 from finops_assets.adapters.local import sandbox
 from finops_assets.adapters.local.catalog import SQLiteCatalog
-from finops_assets.adapters.statements import refuse_all_but_select
+from finops_assets.adapters.shared.statements import refuse_all_but_select
+from finops_assets.cli.terminal import print_json_rows, print_rows
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.schemas import OU_BREAKDOWN, day_path
-from finops_assets.terminal import print_json_rows, print_rows
 
 DAY, ROWS = date(2025, 9, 10), 1000
 INTERRUPTED = "error: finops query was interrupted by {}. What is archived is whole; run it again to go on.\n"

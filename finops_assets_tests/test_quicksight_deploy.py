@@ -28,13 +28,13 @@ from finops_assets.adapters.aws.quicksight import (
     requests,
 )
 from finops_assets.adapters.aws.session import AwsError, AwsSession
-from finops_assets.command_errors import CommandGroup
-from finops_assets.core.accounts import Membership, account_map, to_parquet
-from finops_assets.core.budgets import AMBER, GREEN, NONE, RED
+from finops_assets.cli.errors import CommandGroup
+from finops_assets.cli.quicksight import quicksight
+from finops_assets.core.accounts.account_map import Membership, account_map, to_parquet
+from finops_assets.core.accounts.permissions import Rule, read_permissions, visible
+from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED
 from finops_assets.core.errors import FinopsError, SettingsError
-from finops_assets.core.permissions import Rule, read_permissions, visible
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, OU_BREAKDOWN, OU_SCORECARD
-from finops_assets.quicksight_cli import quicksight
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.bills import setup
 from finops_assets_tests.on_aws import settings_on

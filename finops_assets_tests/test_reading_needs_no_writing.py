@@ -16,15 +16,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from finops_assets.adapters.archive import ObjectArchive, folder_store
-from finops_assets.adapters.folder import require_writable
 from finops_assets.adapters.local.catalog import SQLiteCatalog
-from finops_assets.cli import main
+from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+from finops_assets.adapters.shared.folder import require_writable
+from finops_assets.cli.main import main
 from finops_assets.core.errors import ArchiveError
+from finops_assets.defs.run import run_days
 from finops_assets.platform import build_platform
-from finops_assets.run import run_days
-from finops_assets.sample_bill import write_sample_bill
-from finops_assets.settings import load_settings
+from finops_assets.settings.model import load_settings
+from finops_assets.stories.sample_bill import write_sample_bill
 
 DAY = date(2025, 9, 10)
 
@@ -85,8 +85,8 @@ def test_a_reading_command_leaves_the_home_as_it_is(
 CHILD = """
 import json, sys
 from click.testing import CliRunner
-from finops_assets.cli import main
-from finops_assets.command_errors import DEFECT
+from finops_assets.cli.main import main
+from finops_assets.cli.errors import DEFECT
 found = {}
 for name, words in json.loads(sys.argv[1]).items():
     done = CliRunner().invoke(main, words)

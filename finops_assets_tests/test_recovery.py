@@ -23,21 +23,21 @@ from click.testing import CliRunner, Result
 from obstore.store import LocalStore
 from on_aws import BUCKET, make_ready, on_aws, platform_on
 
-from finops_assets.adapters.archive import ObjectArchive, folder_store
 from finops_assets.adapters.aws.s3 import open_archive
 from finops_assets.adapters.aws.session import AwsSession
-from finops_assets.cli import main
-from finops_assets.core import restatements
+from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+from finops_assets.cli.main import main
+from finops_assets.core.archive import restatements
+from finops_assets.core.archive.proof import FOOTER_PREFIX
+from finops_assets.core.archive.recovery import restore_day
 from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError
-from finops_assets.core.proof import FOOTER_PREFIX
-from finops_assets.core.recovery import restore_day
 from finops_assets.core.schemas import OU_BREAKDOWN, day_path
 from finops_assets.defs.event_log import BatchingSqliteEventLogStorage
 from finops_assets.defs.instance import BATCH_SIZE
-from finops_assets.observe import DAILY, MAP, observe
+from finops_assets.defs.observe import DAILY, MAP, observe
+from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
-from finops_assets.run import run_days
-from finops_assets.settings import load_settings
+from finops_assets.settings.model import load_settings
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.test_contracts import FACTS, day_rows
 

@@ -17,13 +17,13 @@ import pytest
 from bills import ACCOUNT, Line, at, line, make_bill
 from on_aws import RECIPIENTS, TABLE, make_ready, platform_on
 
-from finops_assets.core import evidence, restatements
-from finops_assets.core.settlement import Journal
-from finops_assets.core.states import stretches
-from finops_assets.definitions import build_watch
-from finops_assets.platform import Platform, build_platform
-from finops_assets.run import run_days
-from finops_assets.settings import load_settings
+from finops_assets.core.archive import restatements
+from finops_assets.core.archive.settlement import Journal
+from finops_assets.core.calendar import stretches
+from finops_assets.core.operations import evidence
+from finops_assets.defs.run import run_days
+from finops_assets.platform import Platform, build_platform, build_watch
+from finops_assets.settings.model import load_settings
 from finops_assets_tests.aws import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")

@@ -33,22 +33,24 @@ from botocore import xform_name
 from click.testing import CliRunner
 from on_aws import DATA_SET, RECIPIENTS, make_ready, on_aws, platform_on
 
-from finops_assets import cli, definitions, platform, run, sample_bill
+from finops_assets import definitions, platform
 from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.session import AwsSession
-from finops_assets.core.drawing import Drawing
-from finops_assets.core.incidents import KINDS
+from finops_assets.cli import main as cli
+from finops_assets.cli.dev import Holder, lock_home
+from finops_assets.core.archive.states import CAUSES
+from finops_assets.core.operations.incidents import KINDS
+from finops_assets.core.operations.watch import FRESHNESS, Attempts
+from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import day_path
-from finops_assets.core.states import CAUSES
-from finops_assets.core.watch import FRESHNESS, Attempts
-from finops_assets.definitions import build_watch
+from finops_assets.defs import run
 from finops_assets.defs.evidence import JOB as EVIDENCE_JOB
 from finops_assets.defs.same_origin import SameOriginMiddleware, public_origin
-from finops_assets.dev import Holder, lock_home
-from finops_assets.platform import Platform
-from finops_assets.scenarios import bounce_report
-from finops_assets.settings import Settings
-from finops_assets.simulation import Simulation, crashing
+from finops_assets.platform import Platform, build_watch
+from finops_assets.settings.model import Settings
+from finops_assets.stories import sample_bill
+from finops_assets.stories.scenarios import bounce_report
+from finops_assets.stories.simulation import Simulation, crashing
 from finops_assets_tests.aws import StandIn
 
 RUNBOOK = (Path(__file__).parents[1] / "docs" / "runbook.md").read_text(encoding="utf-8")
@@ -885,11 +887,11 @@ KILLED = """
 import os, signal, sys
 from contextlib import nullcontext
 from datetime import date
-from finops_assets.adapters.archive import ObjectArchive
+from finops_assets.adapters.shared.archive import ObjectArchive
 from finops_assets import run
 from finops_assets.platform import build_platform
-from finops_assets.run import run_days
-from finops_assets.settings import load_settings
+from finops_assets.defs.run import run_days
+from finops_assets.settings.model import load_settings
 
 publish, done = ObjectArchive.publish, []
 

@@ -19,20 +19,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from finops_assets.core import pipeline
-from finops_assets.core.accounts import to_parquet
-from finops_assets.core.drawing import Drawing, drawing_beside
+from finops_assets.core.accounts.account_map import to_parquet
+from finops_assets.core.archive import publishing
+from finops_assets.core.delivery.digest_service import Morning
+from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.morning import Morning
-from finops_assets.core.outbox import Outbox
 from finops_assets.core.ports import AccountMap, DayRows, Refused
+from finops_assets.core.reports.drawing import Drawing, drawing_beside
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, OU_BREAKDOWN, day_path
-from finops_assets.definitions import build_definitions
+from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import prepare_dagster_home
+from finops_assets.defs.run import Outcome, run_days
 from finops_assets.platform import Platform, build_platform
-from finops_assets.run import Outcome, run_days
-from finops_assets.sample_bill import SampleBill, write_sample_bill
-from finops_assets.settings import load_settings
+from finops_assets.settings.model import load_settings
+from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 
 LAST = date(2025, 9, 30)
 FIRST = LAST - timedelta(days=9)
@@ -409,7 +409,7 @@ def test_a_digest_rendered_ahead_is_the_one_that_is_sent(own: Platform) -> None:
 
     own.archive.put(ACCOUNT_MAP_PATH, to_parquet(own.accounts.load().table))
     now = at(LAST)()
-    pipeline.archive_days(own.warehouse, own.archive, DAYS, cost_basis="billed", run_id="a run", now=now)
+    publishing.archive_days(own.warehouse, own.archive, DAYS, cost_basis="billed", run_id="a run", now=now)
     morning = Morning(own.archive, own.outbox, "[FinOps]", {}, Drawing(draw, lambda *_: b""))
     morning.prepare([DAYS[1]], now)
     assert len(morning.send([DAYS[1]], now).deliveries) == 1

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from finops_assets.cli import main
+from finops_assets.cli.main import main
 from finops_assets.core.errors import SettingsError
 from finops_assets.defs import private
 from finops_assets.defs.same_origin import SameOriginMiddleware, public_origin

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from finops_assets.core.errors import FinopsError
-from finops_assets.sample_bill import SampleBill, write_sample_bill
+from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 
 LAST_DAY = date(2025, 9, 30)
 
@@ -188,7 +188,7 @@ def test_same_arguments_give_the_same_bytes(bill: SampleBill, tmp_path: Path) ->
     again = write_sample_bill(tmp_path / "again", LAST_DAY)
     code = (
         "import sys; from datetime import date; from pathlib import Path; "
-        "from finops_assets.sample_bill import write_sample_bill; "
+        "from finops_assets.stories.sample_bill import write_sample_bill; "
         "write_sample_bill(Path(sys.argv[1]), date(2025, 9, 30))"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "other")], check=True, cwd=Path(__file__).parents[1])
@@ -258,9 +258,8 @@ def test_no_days_is_an_error(tmp_path: Path) -> None:
 
 def test_import_is_cheap() -> None:
     """Importing the package loads neither NumPy nor Arrow: they load when a bill is written."""
-    code = (
-        "import sys, finops_assets.sample_bill; print([m for m in ('numpy', 'pyarrow', 'pandas') if m in sys.modules])"
-    )
+    code = "import sys, finops_assets.stories.sample_bill; "
+    code += "print([m for m in ('numpy', 'pyarrow', 'pandas') if m in sys.modules])"
     shown = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1]
     )

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from finops_assets import scenarios
-from finops_assets.cli import main
+from finops_assets.cli.main import main
 from finops_assets.platform import build_platform
-from finops_assets.settings import load_settings
-from finops_assets.simulation import Simulation
+from finops_assets.settings.model import load_settings
+from finops_assets.stories import scenarios
+from finops_assets.stories.simulation import Simulation
 
 LAST = date(2025, 9, 12)
 

@@ -17,16 +17,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from finops_assets.core import drivers, scorecard
-from finops_assets.core.budgets import GREEN, RED
-from finops_assets.core.episodes import LEDGER, read_ledger
+from finops_assets.core.analytics import drivers, scorecard
+from finops_assets.core.analytics.budgets import GREEN, RED
+from finops_assets.core.analytics.episodes import LEDGER, read_ledger
+from finops_assets.core.analytics.scoring import read as read_whole
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import money
+from finops_assets.core.reports.snapshot import snapshot_path
 from finops_assets.core.schemas import OU_SCORECARD, UNASSIGNED, scorecard_path
-from finops_assets.core.scoring import read as read_whole
-from finops_assets.core.snapshot import snapshot_path
 from finops_assets.defs.assets import NOT_DOUBLED, PLAN_IS_USED
-from finops_assets.simulation import Simulation
+from finops_assets.stories.simulation import Simulation
 
 LAST = date(2025, 9, 17)
 FIRST = LAST - timedelta(days=69)

@@ -13,16 +13,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from finops_assets.core.archive.states import Facts, Gap, state_of
 from finops_assets.core.errors import BillError, FinopsError
-from finops_assets.core.inspection import Inspection
+from finops_assets.core.operations.inspection import Inspection
+from finops_assets.core.operations.watch import Attempts
 from finops_assets.core.schemas import day_path
-from finops_assets.core.states import Facts, Gap, state_of
-from finops_assets.core.watch import Attempts
-from finops_assets.definitions import build_definitions, build_watch
+from finops_assets.defs.build import build_definitions
 from finops_assets.defs.sensors import Beside, build_sensors
-from finops_assets.platform import Platform, build_platform
-from finops_assets.settings import load_settings
-from finops_assets.simulation import Simulation, crashing
+from finops_assets.platform import Platform, build_platform, build_watch
+from finops_assets.settings.model import load_settings
+from finops_assets.stories.simulation import Simulation, crashing
 
 LAST = date(2025, 9, 12)
 NOW = datetime(2025, 9, 13, 8, tzinfo=UTC)

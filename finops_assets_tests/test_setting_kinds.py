@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr
 
-from finops_assets.cli import main
+from finops_assets.cli.main import main
 from finops_assets.core.errors import SettingsError
-from finops_assets.settings import Section, Settings, env_name, load_settings
+from finops_assets.settings.model import Section, Settings, env_name, load_settings
 
 FIELDS = {
     f"{section}.{name}": field

@@ -18,16 +18,16 @@ import pyarrow as pa
 import pypdf
 import pytest
 
-from finops_assets.core import charts, snapshot
-from finops_assets.core.anomalies import Episode
-from finops_assets.core.budgets import ALL, Budgets, month_lines, rolled_up
-from finops_assets.core.digest import DayFacts, DigestFigures, Late, digest_figures
-from finops_assets.core.drivers import Driver, Drivers
+from finops_assets.core.analytics.anomalies import Episode
+from finops_assets.core.analytics.budgets import ALL, Budgets, month_lines, rolled_up
+from finops_assets.core.analytics.drivers import Driver, Drivers
+from finops_assets.core.analytics.scorecard import Score, Scorecard
+from finops_assets.core.archive.restatements import Restatement
 from finops_assets.core.money import change, money
-from finops_assets.core.restatements import Restatement
+from finops_assets.core.reports import charts, snapshot
+from finops_assets.core.reports.digest import DayFacts, DigestFigures, Late, digest_figures
+from finops_assets.core.reports.snapshot import OUS_SHOWN, snapshot_data, snapshot_specs, to_pdf
 from finops_assets.core.schemas import MONEY, UNASSIGNED
-from finops_assets.core.scorecard import Score, Scorecard
-from finops_assets.core.snapshot import OUS_SHOWN, snapshot_data, snapshot_specs, to_pdf
 
 DAY = date(2025, 9, 17)
 WEEK, ONE = timedelta(7), timedelta(1)
@@ -212,7 +212,7 @@ def test_the_same_data_is_the_same_bytes_in_another_process() -> None:
     data, svgs = snapshot_data(figures, card), drawn(figures, card)
     program = (
         "import hashlib, json, sys\n"
-        "from finops_assets.core.snapshot import to_pdf\n"
+        "from finops_assets.core.reports.snapshot import to_pdf\n"
         "assert 'typst' not in sys.modules\n"
         "data, svgs = json.load(sys.stdin)\n"
         "print(hashlib.sha256(to_pdf(data, svgs)).hexdigest())"

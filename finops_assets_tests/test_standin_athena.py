@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
-from finops_assets.sample_bill import write_sample_bill
+from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.bills import load_bill, setup
 from finops_assets_tests.aws.statements import PARQUET

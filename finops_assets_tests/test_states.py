@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from command import finops
 
-from finops_assets.core import states
+from finops_assets.core.archive import states
+from finops_assets.core.archive.states import CAUSES, Facts, Gap, expected_days, state_of
 from finops_assets.core.ports import CatalogDay, DayPrint, PublishedDay, Shown
 from finops_assets.core.schemas import RESTORED_FROM, day_location, day_path
-from finops_assets.core.states import CAUSES, Facts, Gap, expected_days, state_of
 from finops_assets_tests.test_cli import DEMO_NOW, demo
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")

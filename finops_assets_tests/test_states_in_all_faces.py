@@ -18,16 +18,17 @@ import pytest
 from bills import at, line, make_bill
 from click.testing import CliRunner
 
-from finops_assets import cli
-from finops_assets.cli import main
-from finops_assets.core import states, verification
-from finops_assets.core.repair import REFRESH, plan, work_of
+from finops_assets.cli import main as cli
+from finops_assets.cli.main import main
+from finops_assets.core.archive import states
+from finops_assets.core.operations import verification
+from finops_assets.core.operations.repair import REFRESH, plan, work_of
+from finops_assets.core.operations.watch import FRESHNESS, Attempts
 from finops_assets.core.schemas import day_path, scorecard_path
-from finops_assets.core.watch import FRESHNESS, Attempts
-from finops_assets.definitions import build_definitions, build_watch
-from finops_assets.platform import Platform, build_platform
-from finops_assets.run import run_days
-from finops_assets.settings import load_settings
+from finops_assets.defs.build import build_definitions
+from finops_assets.defs.run import run_days
+from finops_assets.platform import Platform, build_platform, build_watch
+from finops_assets.settings.model import load_settings
 
 LAST = date(2025, 9, 12)
 DAYS = [LAST - timedelta(days=5 - n) for n in range(6)]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from finops_assets.core.anomalies import CLOSED, PLANNED
-from finops_assets.core.episodes import FOUND_LATE, LEDGER, read_ledger
-from finops_assets.core.restatements import Restatement
-from finops_assets.simulation import Simulation
+from finops_assets.core.analytics.anomalies import CLOSED, PLANNED
+from finops_assets.core.analytics.episodes import FOUND_LATE, LEDGER, read_ledger
+from finops_assets.core.archive.restatements import Restatement
+from finops_assets.stories.simulation import Simulation
 
 LAST = date(2025, 9, 17)
 FIRST = LAST - timedelta(days=69)

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from finops_assets.cli import main
-from finops_assets.core import proof, verification
+from finops_assets.cli.main import main
+from finops_assets.core.archive import proof
+from finops_assets.core.operations import verification
 from finops_assets.core.schemas import day_path
-from finops_assets.simulation import Simulation
+from finops_assets.stories.simulation import Simulation
 from finops_assets_tests.test_proof import rewritten, with_costs
 
 FIRST, LAST = date(2025, 8, 30), date(2025, 9, 4)

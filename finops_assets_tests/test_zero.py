@@ -15,16 +15,16 @@ import pytest
 from on_aws import make_ready, platform_on
 from on_aws import run as run_on_aws
 
-from finops_assets.core.breakdown import fingerprint
-from finops_assets.core.budgets import GREEN
-from finops_assets.core.ous import ALL
+from finops_assets.core.accounts.ous import ALL
+from finops_assets.core.analytics.budgets import GREEN
+from finops_assets.core.analytics.scoring import read as read_scorecard
+from finops_assets.core.archive.breakdown import fingerprint
 from finops_assets.core.ports import DayRows
+from finops_assets.core.reports.snapshot import snapshot_path
 from finops_assets.core.schemas import MONEY, OU_BREAKDOWN
-from finops_assets.core.scoring import read as read_scorecard
-from finops_assets.core.snapshot import snapshot_path
-from finops_assets.sample_bill import write_sample_bill
-from finops_assets.sample_bill.exports import write_export
-from finops_assets.simulation import Simulation, part_of, read_export
+from finops_assets.stories.sample_bill import write_sample_bill
+from finops_assets.stories.sample_bill.exports import write_export
+from finops_assets.stories.simulation import Simulation, part_of, read_export
 from finops_assets_tests.aws import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")

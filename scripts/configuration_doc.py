@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic.fields import FieldInfo
 
-from finops_assets.settings import Section, Settings, env_name
+from finops_assets.settings.model import Section, Settings, env_name
 
 HEAD = """# Configuration
 

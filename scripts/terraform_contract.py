@@ -9,9 +9,9 @@ import json
 from typing import Any
 
 from finops_assets.adapters.aws.glue import table_inputs
-from finops_assets.core import bill
+from finops_assets.core.bill import formats as bill
 from finops_assets.core.schemas import DATABASE
-from finops_assets.sample_bill import exports
+from finops_assets.stories.sample_bill import exports
 
 BUCKET = "{bucket}"
 """Terraform puts the archive's bucket in its place."""

@@ -17,6 +17,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from finops_assets.core.errors import DamagedError, FinopsError
+from finops_assets.core.ports import (
+    Archive,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -163,3 +169,11 @@ def _adapter(kind: Any) -> Any:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
+
+
+def put_if_other(archive: Archive, path: str, data: bytes) -> bool:
+    """Write an object unless it is there with the same content; returns whether it was written."""
+    if archive.get(path) == data:
+        return False
+    archive.put(path, data)
+    return True

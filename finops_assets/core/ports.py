@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from email.message import EmailMessage
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -466,3 +469,11 @@ class Metrics(Protocol):
 
     def emit(self, values: Mapping[str, float]) -> None:
         """Record values of METRICS, as of now."""
+
+
+Progress = Callable[[str, int, int], None]
+"""Told (what, done, of how many) as a long step advances."""
+
+
+def no_progress(what: str, done: int, of: int) -> None:
+    """Tell nobody."""

@@ -12,9 +12,9 @@ from typing import Any
 import dagster as dg
 
 from finops_assets.core.errors import FinopsError, MissingDaysError, UnknownDeliveryError
-from finops_assets.core.heartbeat import Heartbeat
-from finops_assets.core.incidents import Incidents
-from finops_assets.core.watch import Watch
+from finops_assets.core.operations.heartbeat import Heartbeat
+from finops_assets.core.operations.incidents import Incidents
+from finops_assets.core.operations.watch import Watch
 from finops_assets.defs.private import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,

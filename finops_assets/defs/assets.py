@@ -14,13 +14,16 @@ from typing import Any
 
 import dagster as dg
 
-from finops_assets.core import breakdown, pipeline, verification
-from finops_assets.core.accounts import counts, to_parquet
-from finops_assets.core.drawing import Drawing
+from finops_assets.core import calendar, notes, ports
+from finops_assets.core.accounts.account_map import counts, to_parquet
+from finops_assets.core.analytics.scoring import Scoring
+from finops_assets.core.archive import breakdown, finding, publishing, registering
+from finops_assets.core.delivery.digest_service import Morning
+from finops_assets.core.delivery.own_cost import note_mails
 from finops_assets.core.errors import FinopsError, MissingDaysError
-from finops_assets.core.heartbeat import Heartbeat
-from finops_assets.core.morning import Morning
-from finops_assets.core.own_cost import note_mails
+from finops_assets.core.operations import verification
+from finops_assets.core.operations.heartbeat import Heartbeat
+from finops_assets.core.operations.watch import THE_DASHBOARD, Watch
 from finops_assets.core.ports import (
     Accounts,
     Archive,
@@ -30,15 +33,15 @@ from finops_assets.core.ports import (
     QueryReceipt,
     Warehouse,
 )
+from finops_assets.core.reports.digest.figures import month_picture
+from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, OU_BREAKDOWN, OU_SCORECARD
-from finops_assets.core.scoring import Scoring
 from finops_assets.core.text import tidy_lines
-from finops_assets.core.watch import THE_DASHBOARD, Watch
 from finops_assets.defs import metadata as show
 from finops_assets.defs.alerts import give_sign_of_life
 from finops_assets.defs.requests import days_asked_for, mail_asked_for
 from finops_assets.platform import Face
-from finops_assets.settings import Settings
+from finops_assets.settings.model import Settings
 
 PRIORITY_TAG, AFTER_THE_DASHBOARD = "dagster/priority", "-1"
 """Steps of a run that are ready at once start in the order of this tag, the highest first; without one it is 0."""
@@ -132,7 +135,7 @@ def _refusal(error: FinopsError) -> dg.Failure:
 def _refusal_of(reasons: Mapping[date, str], what: str, *, fix: str) -> dg.Failure:
     """The failure of a range of which these days are not right: it names them, and the first one's reason."""
     days = sorted(reasons)
-    return _refusal(FinopsError(f"{pipeline.in_words(days)} {what} ({days[0]}: {reasons[days[0]]})", fix=fix))
+    return _refusal(FinopsError(f"{calendar.in_words(days)} {what} ({days[0]}: {reasons[days[0]]})", fix=fix))
 
 
 def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
@@ -199,7 +202,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             loaded = accounts.load()
             table = loaded.table
             data = to_parquet(table)
-            pipeline.put_if_other(archive, ACCOUNT_MAP_PATH, data)
+            notes.put_if_other(archive, ACCOUNT_MAP_PATH, data)
         per_ou = counts(table)
         if loaded.outdated:
             context.log.warning(loaded.outdated)
@@ -234,7 +237,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         days = _days(context)
         with explained(context):
             try:
-                found = pipeline.find_days(warehouse, days, clock(), settings.bill.complete_after_hours)
+                found = finding.find_days(warehouse, days, clock(), settings.bill.complete_after_hours)
             except MissingDaysError as error:
                 yield show.failed(NOT_EMPTY, dict.fromkeys(error.days, error.what))
                 raise
@@ -279,13 +282,13 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         archive: dg.ResourceParam[Archive],
         receipts: dg.ResourceParam[Receipts],
         clock: dg.ResourceParam[Clock],
-        progress: dg.ResourceParam[pipeline.Progress],
+        progress: dg.ResourceParam[ports.Progress],
         morning: dg.ResourceParam[Morning],
         watch: dg.ResourceParam[Watch],
     ) -> Results:
         days, now = _days(context), clock()
         with explained(context):
-            done = pipeline.archive_days(
+            done = publishing.archive_days(
                 warehouse,
                 archive,
                 days,
@@ -319,8 +322,8 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         if done.left_out:
             with explained(context):
                 raise MissingDaysError(
-                    f"{pipeline.in_words(list(done.published))} archived; the bill does not have "
-                    f"{pipeline.left_out_in_words(done.left_out)}",
+                    f"{calendar.in_words(list(done.published))} archived; the bill does not have "
+                    f"{finding.left_out_in_words(done.left_out)}",
                     days=tuple(done.left_out),
                     fix="The sensors register, show and mail what is archived; without them, run those days again. "
                     "The others are run when the bill has them.",
@@ -362,7 +365,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         # SPICE takes many seconds: where this run refreshes it, it starts while the days are read back.
         early = {"begin": lambda: dashboard.begin(_refresh_id(days))} if _runs(context, "quicksight_dataset") else {}
         with explained(context):
-            done = pipeline.register_days(archive, catalog, days, **early)
+            done = registering.register_days(archive, catalog, days, **early)
         if done.wrong:
             yield show.failed(READS_BACK, done.wrong)
             raise _refusal_of(done.wrong, "not read back as archived", fix="Run these days again.")
@@ -404,7 +407,8 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             for day in days:
                 context.add_asset_metadata(show.scorecard(done.cards[day]), partition_key=str(day))
             # Of the last day alone: what is in a result stands with each partition, pictures too.
-            words = show.scores_in_words(last, drawing.chart(done.month))
+            month = month_picture(done.whole, last.whole, last.day, currency=last.currency, cost_basis=last.cost_basis)
+            words = show.scores_in_words(last, drawing.chart(month))
             context.add_asset_metadata(words, partition_key=str(last.day))
         return dg.MaterializeResult(
             metadata=queries,
@@ -454,7 +458,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
             if _runs(context, "digest_email"):
                 morning.prepare(days, clock(), **_mail_request(context))
             done = dashboard.refresh(_refresh_id(days))
-            fault = pipeline.dashboard_fault(done, archive, settings.dashboard.days)
+            fault = registering.dashboard_fault(done, archive, settings.dashboard.days)
         if fault:
             yield show.failed(IS_CURRENT, {days[-1]: fault})
             raise _refusal(FinopsError(f"the dashboard is not the archive: {fault}", fix="Materialize it again."))

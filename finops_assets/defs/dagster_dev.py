@@ -1,6 +1,6 @@
 """`dagster dev` with our webserver in the place of Dagster's: `python -m finops_assets.defs.dagster_dev`, same options.
 
-`finops dev` starts it (finops_assets/dev.py). It starts code server, webserver and daemon as `dagster dev` does.
+`finops dev` starts it (finops_assets/cli/dev.py). It starts code server, webserver and daemon as `dagster dev` does.
 """
 
 from __future__ import annotations

@@ -8,17 +8,17 @@ from typing import Any
 
 import dagster as dg
 
-from finops_assets.core import evidence
+from finops_assets.core.archive.settlement import Journal
+from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.pipeline import in_words
+from finops_assets.core.operations import evidence
+from finops_assets.core.operations.watch import Watch
 from finops_assets.core.ports import Archive
-from finops_assets.core.settlement import Journal
-from finops_assets.core.watch import Watch
 from finops_assets.defs import metadata as show
 from finops_assets.defs.alerts import tell_of_failure
 from finops_assets.defs.assets import Clock, _refusal, _told
 from finops_assets.platform import Face
-from finops_assets.settings import Settings
+from finops_assets.settings.model import Settings
 
 ASSET = "monthly_evidence"
 JOB = "monthly_bundle"  # Dagster gives no job the name of an asset

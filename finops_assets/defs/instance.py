@@ -23,7 +23,7 @@ from finops_assets.platform import dagster_records
 if TYPE_CHECKING:
     import dagster as dg
 
-    from finops_assets.core.doctor import Finding
+    from finops_assets.core.findings import Finding
 
 BATCH_SIZE = 1000
 """Materializations recorded in one transaction; a backfill of a year and five assets makes 1,825."""
@@ -89,7 +89,7 @@ def look_at_database(folder: Path) -> Iterator[Finding]:
     Raises:
         RecordsError: it does not.
     """
-    from finops_assets.core.doctor import Finding
+    from finops_assets.core.findings import Finding
 
     home = _home_of_deployment()
     if home is None or home == folder.resolve():

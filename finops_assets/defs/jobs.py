@@ -7,18 +7,19 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from finops_assets.core.doctor import Preflight, as_line, verdict
+from finops_assets.core.analytics.scoring import Scoring
+from finops_assets.core.delivery.digest_service import Morning
+from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.heartbeat import Heartbeat
-from finops_assets.core.incidents import Trouble
-from finops_assets.core.morning import Morning
-from finops_assets.core.outbox import Outbox
-from finops_assets.core.scoring import Scoring
+from finops_assets.core.findings import as_line, verdict
+from finops_assets.core.operations.doctor import Preflight
+from finops_assets.core.operations.heartbeat import Heartbeat
+from finops_assets.core.operations.incidents import Trouble
+from finops_assets.core.operations.watch import FRESHNESS, Watch
 from finops_assets.core.text import tidy_lines
-from finops_assets.core.watch import FRESHNESS, Watch
 from finops_assets.defs import metadata as show
 from finops_assets.defs.alerts import TOLD, give_sign_of_life, tell_of_failure
-from finops_assets.settings import Settings
+from finops_assets.settings.model import Settings
 
 JOB, CHECKS_JOB, DOCTOR_JOB, RESEND_JOB = "daily_bill", "morning_checks", "check_up", "resend_digest"
 MORNING = "morning"

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from finops_assets.core.age import Age
-from finops_assets.core.budgets import RED, SHAPES
+from finops_assets.core.analytics.budgets import RED, SHAPES
+from finops_assets.core.analytics.scorecard import Scorecard
+from finops_assets.core.archive.age import Age
+from finops_assets.core.archive.publishing import Archived
+from finops_assets.core.archive.registering import Registered
+from finops_assets.core.calendar import in_words
+from finops_assets.core.delivery.digest_service import Snapshot
+from finops_assets.core.delivery.sent import Sent
 from finops_assets.core.money import money, plain
-from finops_assets.core.morning import Snapshot
-from finops_assets.core.pipeline import Archived, Registered, in_words
 from finops_assets.core.ports import BillDescription, CatalogDay, PublishedDay, QueryReceipt, Refresh, SourceDay
 from finops_assets.core.schemas import COLUMN_DESCRIPTIONS, RESTORED_FROM, day_location, scorecard_path
-from finops_assets.core.scorecard import Scorecard
-from finops_assets.core.sent import Sent
 from finops_assets.core.text import markdown, tidy_lines
 
 if TYPE_CHECKING:

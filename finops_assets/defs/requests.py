@@ -11,8 +11,8 @@ from datetime import date
 
 import dagster as dg
 
+from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.pipeline import days_between
 from finops_assets.defs.private import BACKFILL_ID_TAG
 
 ASKED_TAG = "finops/asked_for"

@@ -2,7 +2,7 @@
 
 Dagster's webserver has no login, checks neither host name nor origin, and executes what any POST that a foreign page
 may send asks for. `SameOriginMiddleware` stands before it in every process of ours that serves the UI
-(defs/webserver.py); it is not dev_guard.py, which ends the processes of `finops dev`.
+(defs/webserver.py); it is not cli/dev_guard.py, which ends the processes of `finops dev`.
 
 A request's *own origin* is the scheme, name and port at which it was made. It is known only if its Host is
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import dagster as dg
 
-from finops_assets.core import repair
+from finops_assets.core.archive.states import CANNOT_RUN, NO_SCORECARD
+from finops_assets.core.calendar import days_between, in_words, stretches
 from finops_assets.core.errors import BeingWrittenError, FinopsError
-from finops_assets.core.heartbeat import Heartbeat
-from finops_assets.core.pipeline import days_between, in_words
+from finops_assets.core.operations import repair
+from finops_assets.core.operations.heartbeat import Heartbeat
+from finops_assets.core.operations.watch import THE_BILL, THE_DAYS, Attempts, Watch
 from finops_assets.core.ports import Metrics
-from finops_assets.core.states import CANNOT_RUN, NO_SCORECARD, stretches
-from finops_assets.core.watch import THE_BILL, THE_DAYS, Attempts, Watch
 from finops_assets.defs.alerts import days_of, give_sign_of_life, heal_jobs
 from finops_assets.defs.assets import REASON_TAG
 from finops_assets.defs.private import (
@@ -27,7 +27,7 @@ from finops_assets.defs.private import (
     IN_PROGRESS_RUN_STATUSES,
 )
 from finops_assets.defs.requests import asked_for
-from finops_assets.settings import Settings
+from finops_assets.settings.model import Settings
 
 WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import dagster as dg
 
-from finops_assets.core import verification
+from finops_assets.core.operations import verification
+from finops_assets.core.operations.watch import Watch
 from finops_assets.core.ports import Archive
-from finops_assets.core.watch import Watch
 from finops_assets.defs.alerts import TOLD
-from finops_assets.settings import Settings
+from finops_assets.settings.model import Settings
 
 JOB = "nightly_verification"
 

@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any
 
 from finops_assets.adapters.aws.session import AwsSession, explained
-from finops_assets.core.accounts import (
+from finops_assets.core.accounts.account_map import (
     ALWAYS,
     COLUMNS,
     Membership,
@@ -23,9 +23,9 @@ from finops_assets.core.accounts import (
     read_accounts_csv,
     write_accounts_csv,
 )
+from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.errors import AccountsError, DamagedError, FinopsError
 from finops_assets.core.notes import json_note, parsing, put_aside, read_note
-from finops_assets.core.pipeline import published_map
 from finops_assets.core.ports import AccountMap, Archive
 
 HISTORY_PATH = "organization/accounts.csv"

@@ -13,16 +13,19 @@ from uuid import uuid4
 
 from finops_assets.adapters.aws.mailer import suppressed
 from finops_assets.adapters.aws.session import DENIED, AwsError, AwsSession, explained
-from finops_assets.core.doctor import Finding, addresses, bare, broken, files_passed_over, told, undelivered
+from finops_assets.adapters.shared import doctor as machine
+from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, page_shown
 from finops_assets.core.errors import BillError, FinopsError, SettingsError
-from finops_assets.core.heartbeat import is_set
+from finops_assets.core.findings import Finding, broken, told
+from finops_assets.core.operations.doctor import addresses, bare, files_passed_over, undelivered
+from finops_assets.core.operations.heartbeat import is_set
 from finops_assets.core.ports import Shown
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.athena import Athena
     from finops_assets.adapters.aws.glue import GlueCatalog, GlueTables
     from finops_assets.core.ports import BillDescription, Warehouse
-    from finops_assets.settings import MailSettings, Settings
+    from finops_assets.settings.model import MailSettings, Settings
 
 OLD, TOO_OLD = 24.0, 48.0
 """Hours: AWS refreshes an export up to three times a day, so a day without a new file is late, two are a fault."""
@@ -64,7 +67,6 @@ class AwsPreflight:
         self._warehouse, self._tables, self._catalog, self._athena = warehouse, tables, catalog, athena
 
     def check(self) -> Iterator[Finding]:
-        from finops_assets.adapters.local import doctor as local
 
         settings = self._settings
         identity = list(told("credentials", self._identity()))
@@ -79,7 +81,7 @@ class AwsPreflight:
         yield from told("partitions", self._partitions())
         yield from told("bill", self._bill())
         if settings.accounts.path:
-            yield from told("accounts", local.accounts_file(settings.accounts, self._warehouse))
+            yield from told("accounts", machine.accounts_file(settings.accounts, self._warehouse))
         else:
             yield from told("organization", self._organization())
         yield from self._quicksight()
@@ -87,19 +89,17 @@ class AwsPreflight:
         if settings.mail.backend in ("auto", "ses"):
             yield from ses(self._session, settings.mail, settings.aws.ses_configuration_set)
         else:
-            yield from local.own_mail(settings)
+            yield from machine.own_mail(settings)
         yield from self._alerts()
         yield is_set(settings.alerts.heartbeat_url.get_secret_value(), settings.alerts.heartbeat_recipients)
-        yield from told("home", local.home(settings.home, local.free_bytes))
+        yield from told("home", machine.home(settings.home, machine.free_bytes))
         if settings.dagster_home.exists():  # a deployment has a database server instead
-            yield from told("dagster", local.dagster(settings.dagster_home))
+            yield from told("dagster", machine.dagster(settings.dagster_home))
         yield self._untried()
         yield from self._exports()
 
     def shown(self) -> Shown | None:
         from finops_assets.adapters.aws.s3 import open_archive
-        from finops_assets.adapters.local.dashboard import DASHBOARD_PATH
-        from finops_assets.adapters.local.doctor import page_shown
 
         aws = self._settings.aws
         if aws.quicksight_data_set:
@@ -263,9 +263,9 @@ class AwsPreflight:
         yield Finding("tables", "ok", f"{wanted['Name']} is as agreed")
 
     def _partitions(self) -> Iterator[Finding]:
-        from finops_assets.core.pipeline import in_words
+        from finops_assets.core.archive.states import missing_days
+        from finops_assets.core.calendar import in_words
         from finops_assets.core.schemas import day_location
-        from finops_assets.core.states import missing_days
 
         doubles, there = self._catalog.doubles(), self._catalog.registered()
         if not there and not doubles:

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from finops_assets.adapters.aws import retries
 from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
-from finops_assets.adapters.statements import refuse_all_but_select
+from finops_assets.adapters.shared.statements import refuse_all_but_select
+from finops_assets.core.archive.restatements import RESTATEMENTS, RESTATEMENTS_PREFIX
 from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.ports import CatalogDay, PublishedDay, QueryResult
-from finops_assets.core.restatements import RESTATEMENTS, RESTATEMENTS_PREFIX
 from finops_assets.core.schemas import (
     ACCOUNT_MAP_PATH,
     ACCOUNT_OU_MAP,

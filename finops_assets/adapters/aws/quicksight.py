@@ -19,8 +19,8 @@ from typing import Any
 from finops_assets.adapters.aws import quicksight_dashboard as board
 from finops_assets.adapters.aws.ingestions import FIXES as INGESTION_FIXES
 from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
+from finops_assets.core.accounts.permissions import Rule, visible, with_those_above
 from finops_assets.core.errors import FinopsError, SettingsError
-from finops_assets.core.permissions import Rule, visible, with_those_above
 
 MOST_RULES = 999
 """Rows that QuickSight takes of one user's or group's rules."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC
 
-from finops_assets.adapters.archive import ObjectArchive
 from finops_assets.adapters.aws.session import EXPIRED, LOG_IN, NO_CREDENTIALS, AwsError, AwsSession, explained
+from finops_assets.adapters.shared.archive import ObjectArchive
 from finops_assets.core.errors import ArchiveError, ColdObjectError, FinopsError, SettingsError
 from finops_assets.core.ports import DayVersion
 

@@ -22,15 +22,16 @@ from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.glue import MAP_TABLE, SUMMARY_VIEW, GlueTables
 from finops_assets.adapters.aws.s3 import s3_explained
 from finops_assets.adapters.aws.staging import Staging
-from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal
-from finops_assets.core import bill, bill_layout
-from finops_assets.core.bill import EARLIEST, LATEST
-from finops_assets.core.control_totals import NO_PERIOD, control_columns, control_totals, control_totals_sql
-from finops_assets.core.drivers import as_sums
+from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_literal
+from finops_assets.core.analytics.drivers import as_sums
+from finops_assets.core.bill import formats as bill
+from finops_assets.core.bill import layout as bill_layout
+from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, control_totals, control_totals_sql
+from finops_assets.core.bill.formats import EARLIEST, LATEST
+from finops_assets.core.bill.source_days import Fact, refuse_currencies, source_days
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import Archive, BillDescription, ControlTotal, DayPrint, Glance, PassedOver, SourceDay
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
-from finops_assets.core.source_days import Fact, refuse_currencies, source_days
 
 if TYPE_CHECKING:
     import duckdb

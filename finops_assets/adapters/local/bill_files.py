@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from finops_assets.core import bill_layout
+from finops_assets.core.bill import layout as bill_layout
 from finops_assets.core.errors import BillError, SettingsError
 from finops_assets.core.ports import PassedOver
 

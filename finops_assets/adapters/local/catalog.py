@@ -13,13 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal
 from finops_assets.adapters.local.sandbox import is_of_the_query, query_error, sandbox, shut, streamed
-from finops_assets.adapters.statements import refuse_all_but_select
+from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_literal
+from finops_assets.adapters.shared.statements import refuse_all_but_select
+from finops_assets.core.archive.restatements import RESTATEMENTS, RESTATEMENTS_PREFIX
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.home import make_home
 from finops_assets.core.ports import CatalogDay, PublishedDay, QueryResult
-from finops_assets.core.restatements import RESTATEMENTS, RESTATEMENTS_PREFIX
 from finops_assets.core.schemas import (
     ACCOUNT_MAP_PATH,
     ACCOUNT_OU_MAP,

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
 
-from finops_assets.adapters.bounces import Bounces
+from finops_assets.adapters.shared.bounces import Bounces
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.home import make_in_home
 from finops_assets.core.ports import Delivery, Refused

@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from finops_assets.adapters.duck import connect, file_literal, sql_literal
+from finops_assets.adapters.shared.duck import connect, file_literal, sql_literal
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import QueryResult
 

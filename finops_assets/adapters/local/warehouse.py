@@ -18,16 +18,16 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from finops_assets.adapters.duck import athena_to_duckdb, connect, file_literal, in_utc, sql_literal
 from finops_assets.adapters.local.bill_files import BillFiles, find_bill
-from finops_assets.core import bill
-from finops_assets.core.bill import EARLIEST, LATEST
-from finops_assets.core.control_totals import NO_PERIOD, control_totals, control_totals_sql
-from finops_assets.core.drivers import as_sums
+from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_literal, in_utc, sql_literal
+from finops_assets.core.analytics.drivers import as_sums
+from finops_assets.core.bill import formats as bill
+from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
+from finops_assets.core.bill.formats import EARLIEST, LATEST
+from finops_assets.core.bill.source_days import Fact, refuse_currencies, source_days
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import BillDescription, ControlTotal, DayPrint, Glance, SourceDay
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
-from finops_assets.core.source_days import Fact, refuse_currencies, source_days
 
 if TYPE_CHECKING:
     import duckdb

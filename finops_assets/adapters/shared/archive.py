@@ -1,0 +1,272 @@
+"""The archive: one object a day through obstore, so that a folder and S3 are the same code.
+
+An object is written by a single PUT, whole or not at all: obstore writes a local file beside its place and renames it,
+and S3 shows an object when its upload is complete. Readers never see half a day.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from finops_assets.adapters.shared.duck import session
+from finops_assets.adapters.shared.folder import FolderStore
+from finops_assets.adapters.shared.versions import KeptVersions, Versions, content_version
+from finops_assets.core.archive import proof
+from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
+from finops_assets.core.money import plain
+from finops_assets.core.ports import DayRows, DayVersion, PublishedDay
+from finops_assets.core.schemas import BREAKDOWN_PREFIX, MONEY_SQL, OU_BREAKDOWN, RESTORED_FROM, day_path
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from obstore.store import ObjectStore
+
+READERS = 4
+"""Days that are read at once: more than the cores, as a GET waits for the store."""
+
+Explain = Callable[[str, str, str], FinopsError | None]
+
+DAY_OBJECT = re.compile(rf"{BREAKDOWN_PREFIX}/year=(\d{{4}})/month=(\d{{2}})/day=(\d{{2}})/ou_breakdown\.parquet")
+SAME = (
+    *("fingerprint", "total", "currency", "cost_basis", "source_total", "by_category", "scheduled", "left_out"),
+    "settlement",
+    RESTORED_FROM,  # so that a restored day that is run by name is held no longer, whatever the run finds
+)
+"""A day whose object already says the same of all these is left as it is: running a day twice changes nothing."""
+
+
+def folder_store(folder: str) -> FolderStore:
+    """A store on a local folder, which is made by the first write."""
+    return FolderStore(folder)
+
+
+class ObjectArchive:
+    """Days, and the small objects around them, in one object store.
+
+    Args:
+        store: where objects are.
+        explain: (what the store said, path, S3's name of the action) -> the error for people, or None where the store
+            said only that the object is not there. By default that of a folder.
+        versions: keeps what is replaced; by default below `_versions/`.
+    """
+
+    def __init__(
+        self, store: ObjectStore | FolderStore, explain: Explain | None = None, versions: Versions | None = None
+    ) -> None:
+        self._store, self._explain = store, explain or _explain_folder
+        self._versions = versions or KeptVersions(store)
+
+    def publish(
+        self, day: DayRows, metadata: Mapping[str, str], replacing: Callable[[PublishedDay], None] = lambda _: None
+    ) -> PublishedDay:
+        """Write the day's object unless it already holds the same rows and says the same of them.
+
+        Its rows are compared, not only what it says: one that is damaged is written anew, whatever its footer says.
+        What is replaced stays as a version.
+        """
+        path = day_path(day.day)
+        known = {
+            "day": day.day.isoformat(),
+            "rows": str(day.rows.num_rows),
+            "total": plain(day.total),
+            "unassigned": plain(day.unassigned),
+            "fingerprint": day.fingerprint,
+            **metadata,
+            proof.CONTENT: proof.content_hash(day.rows),
+        }
+        if found := self._get(path):
+            try:
+                there = proof.prove(found[0], day.day)
+            except DamagedError:
+                pass  # no reader was told of its rows: they are no earlier version of the bill
+            else:
+                before = self._published(day.day, path, found[0], there.footer, found[1])
+                says_the_same = all(there.footer.get(name) == known.get(name) for name in SAME)
+                if says_the_same and proof.same_rows(there.rows, day.rows):
+                    return replace(before, changed=False)
+                if before.fingerprint != day.fingerprint:
+                    replacing(before)
+        data = _encode(day.rows, known)
+        with self._explained(path, "s3:PutObject"):
+            self._versions.keep(path)
+        version = self.put(path, data)
+        return self._published(day.day, path, data, known, version)
+
+    def describe(self, day: date) -> PublishedDay | None:
+        path = day_path(day)
+        found = self._get(path)
+        if found is None:
+            return None
+        data, version = found
+        return self._published(day, path, data, proof.read_footer(data, day), version)
+
+    def _published(self, day: date, path: str, data: bytes, metadata: Mapping[str, str], version: str) -> PublishedDay:
+        return PublishedDay(
+            day=day,
+            path=path,
+            version=version,
+            rows=int(metadata["rows"]),
+            total=Decimal(metadata["total"]),
+            currency=metadata["currency"],
+            cost_basis=metadata["cost_basis"],
+            fingerprint=metadata["fingerprint"],
+            size_bytes=len(data),
+            metadata=metadata,
+        )
+
+    def versions(self, day: date) -> list[DayVersion]:
+        path = day_path(day)
+        with self._explained(path, "s3:GetObject"):
+            found = self._versions.of(path)
+
+        def told(version: DayVersion) -> DayVersion:
+            try:
+                return replace(version, metadata=proof.read_footer(self.read_version(day, version.id), day))
+            except ArchiveError:  # one that cannot be read is listed all the same
+                return version
+
+        with ThreadPoolExecutor(READERS) as readers:
+            return list(readers.map(told, found))
+
+    def read_version(self, day: date, version: str) -> bytes:
+        path = day_path(day)
+        with self._explained(path, "s3:GetObject"):
+            data = self._versions.read(path, version)
+        if data is None:
+            those = f"`finops restore {day}` lists those it has."
+            raise ArchiveError(f"has no version {version}", where=path, fix=those)
+        return data
+
+    def days(self) -> list[date]:
+        return list(self.written())
+
+    def written(self) -> dict[date, datetime]:
+        prefix = BREAKDOWN_PREFIX + "/"
+        with self._explained(prefix, "s3:ListBucket"):
+            found = [(DAY_OBJECT.fullmatch(o["path"]), o["last_modified"]) for b in self._store.list(prefix) for o in b]
+        return dict(sorted((date(*map(int, match.groups())), at) for match, at in found if match))
+
+    def read(self, days: Sequence[date]) -> pa.Table:
+        import pyarrow as pa
+
+        with ThreadPoolExecutor(READERS) as readers:
+            tables = list(readers.map(self._rows, days))
+        rows = pa.concat_tables(tables) if tables else OU_BREAKDOWN.empty_table()
+        # Arrow rounds some doubles to decimals one unit off in the twelfth place; DuckDB does not. In a connection of
+        # its own: the one that DuckDB shares within a process refuses a second reader beside the first.
+        with closing(session()) as con:
+            con.register("day", rows)
+            return con.sql(f"SELECT *, CAST(dailycost AS {MONEY_SQL}) AS cost FROM day").to_arrow_table()
+
+    def _rows(self, day: date) -> pa.Table:
+        data = self.get(day_path(day))
+        if data is None:
+            raise ArchiveError("is not in the archive", where=day_path(day), fix=f"Run `finops run --date {day}`.")
+        return proof.prove(data, day).rows
+
+    def prove(self, day: date) -> str:
+        data = self.get(day_path(day))
+        if data is None:
+            return "is not in the archive"
+        try:
+            proof.prove(data, day)
+        except DamagedError as error:
+            return error.what
+        return ""
+
+    def put(self, path: str, data: bytes) -> str:
+        """Write an object; returns its version: S3's own where the bucket has versions, else one of the content."""
+        with self._explained(path, "s3:PutObject"):
+            result = self._store.put(path, data, attributes=self._attributes(path))
+        return result["version"] or content_version(data)
+
+    def _attributes(self, path: str) -> dict[str, str] | None:
+        """The media type, so that a browser opens a page in S3 rather than saving it; files have none."""
+        known = None if isinstance(self._store, FolderStore) else mimetypes.guess_type(path)[0]
+        return {"Content-Type": f"{known}; charset=utf-8" if known.startswith("text/") else known} if known else None
+
+    def create(self, path: str, data: bytes) -> bool:
+        from obstore.exceptions import AlreadyExistsError
+
+        with self._explained(path, "s3:PutObject"):
+            try:
+                self._store.put(path, data, mode="create")
+            except (AlreadyExistsError, FileExistsError):
+                return False
+        return True
+
+    def get(self, path: str) -> bytes | None:
+        found = self._get(path)
+        return found[0] if found else None
+
+    def _get(self, path: str) -> tuple[bytes, str] | None:
+        with self._explained(path, "s3:GetObject"):
+            try:
+                result = self._store.get(path)
+                data = result.bytes().to_bytes()
+            except FileNotFoundError as error:  # S3 also says so of a bucket that is not there
+                if self._explain(str(error), path, "s3:GetObject"):
+                    raise
+                return None
+        return data, result.meta["version"] or content_version(data)
+
+    def list(self, prefix: str) -> list[str]:
+        with self._explained(prefix, "s3:ListBucket"):
+            return sorted(item["path"] for batch in self._store.list(prefix) for item in batch)
+
+    def size(self) -> int:
+        with self._explained("", "s3:ListBucket"):
+            return sum(item["size"] for batch in self._store.list() for item in batch)
+
+    def delete(self, paths: Sequence[str]) -> None:
+        with self._explained(paths[0] if paths else "", "s3:DeleteObject"):
+            for path in paths:
+                try:
+                    self._store.delete(path)
+                except FileNotFoundError:  # a folder says so, S3 does not
+                    continue
+
+    def link(self, path: str, *, valid: timedelta) -> str:
+        """A presigned URL on S3; the file's own path in a folder."""
+        import obstore
+
+        if isinstance(self._store, FolderStore):
+            return str(self._store.folder / path)
+        with self._explained(path, "s3:GetObject"):
+            return obstore.sign(self._store, "GET", path, expires_in=valid)
+
+    @contextmanager
+    def _explained(self, path: str, action: str) -> Iterator[None]:
+        """A store's error in words: what could not be done to which object, and what to do about it."""
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            raise (self._explain(str(error), path, action) or ArchiveError("is not there", where=path)) from None
+
+
+def _explain_folder(said: str, path: str, action: str) -> FinopsError | None:
+    if action == "s3:GetObject" and "not found:" in said:
+        return None
+    done = {"s3:PutObject": "written", "s3:DeleteObject": "removed"}.get(action, "read")
+    first_line = said.splitlines()[0] if said else "no reason given"
+    return ArchiveError(f"cannot be {done} ({first_line})", where=path, fix="Check the space and rights there.")
+
+
+def _encode(rows: pa.Table, metadata: Mapping[str, str]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = OU_BREAKDOWN.with_metadata({proof.FOOTER_PREFIX + key: value for key, value in metadata.items()})
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows.cast(OU_BREAKDOWN).replace_schema_metadata(schema.metadata), sink, compression="snappy")
+    return sink.getvalue().to_pybytes()

@@ -1,0 +1,140 @@
+"""Checks that both platforms need: this machine's folders and disk, the accounts' file, mail that is not by SES.
+
+Nothing is written but a nameless file that is gone at once, and no mail is sent.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from finops_assets.adapters.shared.folder import try_writing
+from finops_assets.core.errors import ArchiveError
+from finops_assets.core.findings import Finding, told
+from finops_assets.core.home import OTHERS
+from finops_assets.core.operations.doctor import bare, undelivered
+
+if TYPE_CHECKING:
+    from finops_assets.core.ports import Warehouse
+    from finops_assets.settings.model import AccountsSettings, Settings, SmtpSettings
+
+
+MEGABYTE, GIGABYTE = 1_000_000, 1_000_000_000
+
+
+LITTLE_SPACE, NO_SPACE = 2 * GIGABYTE, MEGABYTE * 200
+"""A bill's sums that do not fit in memory spill a few hundred megabytes; a month of Dagster's history takes as much."""
+
+
+def free_bytes(folder: Path) -> int:
+    """Free bytes of the disk that the folder is on."""
+    return shutil.disk_usage(folder).free
+
+
+def home(folder: Path, free: Callable[[Path], int]) -> Iterator[Finding]:
+    """Whether a folder, or the one that it would be made in, can be written and has room."""
+    there = _writable(folder, "home")
+    yield Finding(
+        "home", "ok", f"{folder} is writable" + ("" if there == folder.absolute() else ", and made when used")
+    )
+    if folder.exists() and (mode := folder.stat().st_mode) & OTHERS:
+        yield Finding(
+            "home's rights",
+            "warn",
+            f"others than its owner may look into {folder} ({mode & 0o777:03o}), which holds costs and addresses",
+            f"If nobody else needs it: `chmod 700 {folder}`.",
+        )
+    left = free(there)
+    state = "fail" if left < NO_SPACE else "warn" if left < LITTLE_SPACE else "ok"
+    fix = "" if state == "ok" else "Free space there, or set FINOPS_HOME to another disk."
+    yield Finding("disk", state, f"{left / GIGABYTE:,.1f} GB free at {there}", fix)
+
+
+def _writable(folder: Path, what: str) -> Path:
+    """The folder, or the nearest one above it that exists.
+
+    Raises:
+        ArchiveError: nothing can be written there.
+    """
+    try:
+        return try_writing(folder)
+    except OSError as error:
+        raise ArchiveError(
+            f"is not writable: {error.strerror or error}",
+            where=f"{folder} ({what})",
+            fix="Mend its rights, or set FINOPS_HOME elsewhere; what only reads works all the same.",
+        ) from None
+
+
+def accounts_file(settings: AccountsSettings, warehouse: Warehouse) -> Iterator[Finding]:
+    """Whether accounts.csv can be read; without one there is nothing to look at."""
+    from finops_assets.adapters.shared.accounts_file import AccountsFile
+    from finops_assets.core.accounts.account_map import counts
+
+    if not settings.path:
+        yield Finding("accounts", "skip", "accounts.path is not set: every account is shown as Unassigned")
+        return
+    loaded = AccountsFile(settings.path, warehouse, ou_level=settings.ou_level, history=settings.history).load()
+    per_ou = counts(loaded.table)
+    yield Finding("accounts", "ok", f"{settings.path}: {sum(per_ou.values())} account(s) in {len(per_ou)} OU(s)")
+
+
+def own_mail(settings: Settings) -> Iterator[Finding]:
+    """The mail server, and what came back from it."""
+    if settings.mail.backend == "smtp":
+        yield from told("mail server", _smtp_server(settings.smtp))
+    else:
+        yield Finding(
+            "mail server",
+            "skip",
+            f"mail.backend is eml: digests are files in {settings.outbox_folder}; it can be ses or smtp",
+        )
+    yield from told("bounces", _bounces(settings))
+
+
+def _smtp_server(smtp: SmtpSettings) -> Iterator[Finding]:
+    """A connection, its encryption and the login, without a message."""
+    from finops_assets.adapters.shared.smtp import from_settings
+
+    mailer = from_settings(smtp)
+    mailer.check()
+    kind = "not encrypted" if smtp.security == "none" else f"encrypted ({smtp.security})"
+    login = f"login of {smtp.username} taken" if smtp.username else "no login"
+    yield Finding("mail server", "ok", f"{mailer.place}: {kind}, {login}; no message was sent")
+
+
+def _bounces(settings: Settings) -> Iterator[Finding]:
+    """Whose mail came back; nothing is to be said before somebody delivers returned mail to the folder."""
+    from finops_assets.adapters.shared.bounces import Bounces
+
+    folder = settings.bounces_folder
+    if folder.exists():
+        refused = Bounces(folder).refused(bare(settings.mail.everybody, "mail.recipients"))
+        yield from undelivered("bounces", refused.items(), f"no report in {folder} names a recipient")
+    elif settings.mail.bounces:
+        yield Finding(
+            "bounces",
+            "fail",
+            f"{folder} is not there: bounces are not seen",
+            "Set mail.bounces to the folder that the sender's mailbox is delivered to, or leave it empty.",
+        )
+
+
+def dagster(folder: Path) -> Iterator[Finding]:
+    """Whether Dagster's folder can be written, and each of its SQLite files is whole."""
+    from finops_assets.adapters.shared.dagster_records import damaged_files
+
+    there = _writable(folder, "Dagster's folder")
+    damaged = damaged_files(folder)
+    for file, fault in damaged.items():
+        yield Finding(
+            "dagster",
+            "fail",
+            f"{file}: {fault}",
+            f"No day is lost: `rm -r {file}*`, then `finops observe` rebuilds what the UI shows.",
+        )
+    if not damaged:
+        made = "is there, writable and whole" if there == folder.absolute() else "is made by the first run"
+        yield Finding("dagster", "ok", f"{folder} {made}")

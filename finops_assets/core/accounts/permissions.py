@@ -1,0 +1,95 @@
+"""Who may see which OUs on a shared dashboard: a small file of rules, held to the OUs that there are."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from finops_assets.core.accounts.ous import ALL, lineage, within
+from finops_assets.core.errors import SettingsError
+from finops_assets.core.schemas import UNASSIGNED
+
+COLUMNS = ("user", "group", "ou")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A user or a group, the other is empty, may see an OU and all below it; `All` is everything."""
+
+    user: str
+    group: str
+    ou: str
+
+    @property
+    def who(self) -> str:
+        return f"user {self.user}" if self.user else f"group {self.group}"
+
+
+def read_permissions(data: bytes, where: str, known: Iterable[str]) -> list[Rule]:
+    """The rules of an ou_permissions.csv: user, group, ou; sorted, each once.
+
+    Args:
+        data: the file; in a row either user or group is given, and ou is a path or `All`.
+        where: its name, for messages.
+        known: paths of the OUs that there are; those above them are known, too.
+
+    Raises:
+        SettingsError: it is no such file, names nobody or an OU that is not there, or says something twice.
+    """
+    try:
+        lines = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        header = [name.strip().lower() for name in lines.fieldnames or []]
+        lines.fieldnames = header
+        rows = [(lines.line_num, row) for row in lines if any(row.values())]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError(f"is not CSV in UTF-8: {error}", where=where, fix="Mend it.") from None
+    if sorted(header) != sorted(COLUMNS):
+        raise SettingsError(
+            f"has the columns {', '.join(header) or 'none'}", where=where, fix="Its first line must be user,group,ou."
+        )
+    ous = with_those_above(known) | {ALL, UNASSIGNED}
+    seen: dict[Rule, int] = {}
+    for line, row in rows:
+        rule = _rule(row, f"{where}, line {line}", ous)
+        if rule in seen:
+            raise SettingsError(
+                f"{rule.who} is given {rule.ou} twice",
+                where=f"{where}, lines {seen[rule]} and {line}",
+                fix="Delete one of them.",
+            )
+        seen[rule] = line
+    if not seen:
+        raise SettingsError("gives nobody anything", where=where, fix="Write a line for each user or group.")
+    return sorted(seen, key=lambda rule: (rule.group, rule.user, rule.ou))
+
+
+def _rule(row: dict[str, str | None], where: str, ous: Collection[str]) -> Rule:
+    if None in row or any(value is None for value in row.values()):
+        raise SettingsError("has more or fewer values than the header", where=where, fix="Quote values with commas.")
+    user, group, ou = ((row[name] or "").strip() for name in COLUMNS)
+    if bool(user) == bool(group):
+        raise SettingsError(
+            "names both a user and a group" if user else "names neither a user nor a group",
+            where=where,
+            fix="Give exactly one of them in a line.",
+        )
+    path = "/".join(part.strip() for part in ou.split("/") if part.strip())
+    if path not in ous:
+        raise SettingsError(
+            f"gives {ou!r}, which is no OU of the account map" if ou else "gives no OU",
+            where=where,
+            fix=f"Write the path of one, such as {min(ous - {ALL, UNASSIGNED}, default='Engineering')}, or {ALL}.",
+        )
+    return Rule(user, group, path)
+
+
+def with_those_above(paths: Iterable[str]) -> set[str]:
+    """The OUs and every OU above them: `a/b` gives `a` and `a/b`."""
+    return {above for path in paths for above in lineage(path)}
+
+
+def visible(rule: Rule, ous: Iterable[str]) -> list[str]:
+    """What the rule lets be seen of these OUs."""
+    return sorted(ou for ou in ous if rule.ou == ALL or within(ou, rule.ou))

@@ -1,0 +1,42 @@
+"""The account map as it is published in the archive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from finops_assets.core.errors import ArchiveError
+from finops_assets.core.notes import read_note, table_note
+from finops_assets.core.ports import (
+    Archive,
+)
+from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read_account_map(archive: Archive) -> pa.Table:
+    """The published map, as the breakdown looks it up.
+
+    Raises:
+        ArchiveError: it has not been published yet.
+    """
+    found = published_map(archive)
+    if found is None:
+        raise ArchiveError(
+            "the account-to-OU map is not there yet", where=ACCOUNT_MAP_PATH, fix="Materialize account_ou_map first."
+        )
+    return found
+
+
+def account_names(archive: Archive) -> dict[str, str]:
+    """Account id -> its newest name, where it has one, by the published map; none where no map is published."""
+    found = published_map(archive)
+    rows = [] if found is None else found.sort_by([("valid_from", "ascending")]).to_pylist()
+    return {row["account_id"]: row["account_name"] for row in rows if row["account_id"] and row["account_name"]}
+
+
+def published_map(archive: Archive) -> pa.Table | None:
+    """The published map; None before the first run, and where a damaged one was put aside."""
+    note = table_note(ACCOUNT_OU_MAP, "an account map", ACCOUNT_MAP_PATH)
+    return read_note(archive, ACCOUNT_MAP_PATH, note, None)

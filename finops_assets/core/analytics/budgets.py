@@ -1,0 +1,285 @@
+"""Budgets: what each OU may cost in a month, nested OUs rolled up, and the light that actual and forecast give.
+
+`budgets.csv` has the columns ou, month, amount, currency: an OU's path as the account map shows it, or `All`; a month
+(`2025-09`) or `default`, which every other month falls back on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from finops_assets.core.accounts.ous import ALL, lineage, within
+from finops_assets.core.analytics.forecast import Forecast, forecasts
+from finops_assets.core.errors import FinopsError
+from finops_assets.core.money import money
+from finops_assets.core.schemas import UNASSIGNED
+
+DEFAULT = "default"
+COLUMNS = ("ou", "month", "amount", "currency")
+GREEN, AMBER, RED, NONE = "green", "amber", "red", "no budget"
+SHAPES = {GREEN: "●", AMBER: "▲", RED: "■", NONE: "○"}
+"""A light is never told by its colour alone."""
+
+
+class BudgetError(FinopsError):
+    """The budgets cannot be read as a plan; `where` names the file and line."""
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """The plan: (OU path or `All`, `2025-09` or `default`) -> amount, in one currency."""
+
+    amounts: Mapping[tuple[str, str], Decimal]
+    currency: str
+
+    def of(self, ou: str, month: str, there: Collection[str] = ()) -> Decimal | None:
+        """What an OU may cost in a month: its own cap, else the sum of those below it.
+
+        None where there is neither, or where one below has costs and no budget: against a part of the plan, the whole
+        would always look too dear.
+
+        Args:
+            ou: its path, or `All`.
+            month: `2025-09`.
+            there: the OUs that have costs.
+        """
+        own = self.amounts.get((ou, month), self.amounts.get((ou, DEFAULT)))
+        if own is not None:
+            return own
+        below = [self.of(child, month, there) for child in _children(ou, {*self.names(), *there})]
+        return None if not below or None in below else sum(below, Decimal())
+
+    def names(self) -> set[str]:
+        """Every OU of the plan, and those above them."""
+        found = {name for name, _ in self.amounts}
+        return {path for name in found for path in lineage(name)}
+
+
+def _children(ou: str, names: Collection[str]) -> list[str]:
+    """The next OUs below."""
+    depth = 0 if ou == ALL else ou.count("/") + 1
+    return sorted(
+        name for name in names if name != ALL and name.count("/") == depth and (ou == ALL or within(name, ou))
+    )
+
+
+def read_budgets(data: bytes, file: str) -> Budgets:
+    """The plan of a `budgets.csv`.
+
+    Raises:
+        BudgetError: a column is missing, a row cannot be read or stands twice, or there is more than one currency.
+    """
+    try:
+        rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BudgetError(f"is no CSV file in UTF-8 ({error})", where=file, fix="Save it as CSV UTF-8.") from None
+    header = {name.strip().lower(): name for name in (rows[0] if rows else {}) if name}
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        raise BudgetError(
+            f"has no column {', '.join(missing)}" if rows else "has no rows",
+            where=file,
+            fix=f"Its first line is {','.join(COLUMNS)}; a row is e.g. Workloads/Prod,default,12000,USD.",
+        )
+    amounts: dict[tuple[str, str], Decimal] = {}
+    currencies: dict[str, int] = {}
+    for line, row in enumerate(rows, 2):
+        ou, month, amount, currency = ((row[header[name]] or "").strip() for name in COLUMNS)
+        key = (ou.strip("/"), month)
+        _check_row(f"{file}, line {line}", ou, month, currency)
+        if key in amounts:
+            raise BudgetError(f"{ou} has {month} twice", where=f"{file}, line {line}", fix="Keep one of the rows.")
+        amounts[key] = _amount(amount, f"{file}, line {line}")
+        currencies.setdefault(currency, line)
+    if len(currencies) > 1:
+        raise BudgetError(
+            f"has {len(currencies)} currencies: {', '.join(sorted(currencies))}",
+            where=f"{file}, line {max(currencies.values())}",
+            fix="Write all amounts in the billing currency.",
+        )
+    return Budgets(amounts, next(iter(currencies)))
+
+
+def _check_row(where: str, ou: str, month: str, currency: str) -> None:
+    if not ou:
+        raise BudgetError("names no OU", where=where, fix=f"Write its path, or {ALL} for the whole organization.")
+    if month != DEFAULT and not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
+        raise BudgetError(f"{month!r} is no month", where=where, fix=f"Write it as 2025-09, or {DEFAULT}.")
+    if not re.fullmatch(r"[A-Z]{3}", currency):
+        raise BudgetError(f"{currency!r} is no currency", where=where, fix="Write its code, such as USD.")
+
+
+def _amount(text: str, where: str) -> Decimal:
+    if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
+        raise BudgetError(f"{text!r} is no amount", where=where, fix="Write it as 12000 or 12000.50.")
+    return Decimal(text)
+
+
+@dataclass(frozen=True)
+class Line:
+    """An OU's month against its budget: every amount in the billing currency, `share` of the budget as a fraction.
+
+    Attributes:
+        ou: its path, or `All`.
+        budget: None where it has none.
+        forecast: the month as of the day.
+        share: of the budget that the month is expected to take (what it has taken, where nothing is forecast).
+        passed: the day on which the budget is, or is expected to be, passed; None where it is not.
+        light: `green`, `amber`, `red` or `no budget`.
+        reason: the light in words.
+    """
+
+    ou: str
+    budget: Decimal | None
+    forecast: Forecast
+    share: float | None
+    passed: date | None
+    light: str
+    reason: str
+
+
+def budget_lines(
+    budgets: Budgets,
+    costs: Mapping[str, Mapping[date, Decimal]],
+    as_of: date,
+    *,
+    currency: str,
+    amber: float = 0.9,
+    known: Iterable[str] = (),
+) -> list[Line]:
+    """Each OU's month as of a day, the whole first, then by path; parents stand above their children.
+
+    Args:
+        budgets: the plan.
+        costs: OU path -> day -> cost, as far back as it is known.
+        as_of: the newest day.
+        currency: the billing currency.
+        amber: share of the budget from which on the light is amber; red is over it.
+        known: OUs that exist beside those with costs.
+
+    Raises:
+        BudgetError: the plan is in another currency, or names an OU that there is not.
+    """
+    rolled = rolled_up(costs)
+    check_plan(budgets, currency, [*rolled, *known])
+    return month_lines(budgets, rolled, as_of, currency=currency, amber=amber)
+
+
+def check_plan(budgets: Budgets, currency: str, ous: Iterable[str]) -> None:
+    """Refuse a plan that is not of this bill.
+
+    Args:
+        budgets: the plan.
+        currency: the billing currency.
+        ous: the OUs that there are; those above them count too.
+
+    Raises:
+        BudgetError: it is in another currency, or names an OU that there is not.
+    """
+    if budgets.currency != currency:
+        raise BudgetError(
+            f"the budgets are in {budgets.currency}, the bill is in {currency}",
+            where="budgets.path (FINOPS_BUDGETS__PATH)",
+            fix=f"Write the amounts in {currency}.",
+        )
+    there = {ALL} | {path for ou in ous for path in lineage(ou)}
+    strangers = sorted({name for name, _ in budgets.amounts if name not in there})
+    if strangers:
+        raise BudgetError(
+            f"there is no OU {', '.join(strangers)}",
+            where="budgets.path (FINOPS_BUDGETS__PATH)",
+            fix=f"The OUs are {', '.join(sorted(there - {ALL}))}; accounts.ou_level says how deep they are shown.",
+        )
+
+
+def month_lines(
+    budgets: Budgets,
+    rolled: Mapping[str, Mapping[date, Decimal]],
+    as_of: date,
+    *,
+    currency: str,
+    amber: float = 0.9,
+    expected: Mapping[str, Forecast] | None = None,
+) -> list[Line]:
+    """As `budget_lines`, of costs that are `rolled_up` already and a plan that was checked; later days are ignored.
+
+    `expected` are the forecasts as of that day, where they are known.
+    """
+    month = f"{as_of:%Y-%m}"
+    expected = forecasts(rolled, as_of) if expected is None else expected
+    empty = Forecast(Decimal(), Decimal(), Decimal(), Decimal())
+    return [
+        _line(
+            name,
+            budgets.of(name, month, rolled),
+            expected.get(name, empty),
+            rolled.get(name, {}),
+            as_of,
+            currency,
+            amber,
+        )
+        for name in sorted(rolled.keys() | budgets.names(), key=by_path)
+    ]
+
+
+def by_path(ou: str) -> tuple:
+    """Sorts OUs as they are shown: the whole first, then by path, parents above their children, Unassigned last."""
+    return ou != ALL, ou == UNASSIGNED, ou.split("/")
+
+
+def rolled_up(costs: Mapping[str, Mapping[date, Decimal]]) -> dict[str, dict[date, Decimal]]:
+    """Each OU with what lies below it, those above it, and the whole, `All`."""
+    rolled: dict[str, dict[date, Decimal]] = {}
+    for path, of in costs.items():
+        for name in (ALL, *lineage(path)):
+            sums = rolled.setdefault(name, {})
+            for day, cost in of.items():
+                sums[day] = sums.get(day, Decimal()) + cost
+    return rolled
+
+
+def _line(
+    ou: str,
+    budget: Decimal | None,
+    forecast: Forecast,
+    costs: Mapping[date, Decimal],
+    as_of: date,
+    currency: str,
+    amber: float,
+) -> Line:
+    if budget is None:
+        return Line(ou, None, forecast, None, None, NONE, "no budget")
+    likely = forecast.month_to_date if forecast.expected is None else forecast.expected
+    share = float(likely / budget) if budget else (0.0 if likely <= 0 else float("inf"))
+    passed = _passed(budget, costs, forecast, as_of)
+    of = f"of {money(budget, currency)}"
+    if forecast.month_to_date > budget:
+        return Line(ou, budget, forecast, share, passed, RED, f"passed on {passed}: {_percent(share)} {of} expected")
+    if likely > budget:
+        return Line(
+            ou, budget, forecast, share, passed, RED, f"{_percent(share)} {of} expected, to be passed on {passed}"
+        )
+    what = "expected" if forecast.expected is not None else f"so far; no forecast, {forecast.why_not}"
+    light = AMBER if share >= amber or (forecast.high is not None and forecast.high > budget) else GREEN
+    doubt = ", and it may be passed" if light == AMBER and share < amber else ""
+    return Line(ou, budget, forecast, share, None, light, f"{_percent(share)} {of} {what}{doubt}")
+
+
+def _passed(budget: Decimal, costs: Mapping[date, Decimal], forecast: Forecast, as_of: date) -> date | None:
+    total = Decimal()
+    first = as_of.replace(day=1)
+    for day, cost in (*sorted((d, c) for d, c in costs.items() if first <= d <= as_of), *forecast.daily):
+        total += cost
+        if total > budget:
+            return day
+    return None
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %") if share < 100 else "over 100 times"

@@ -1,0 +1,104 @@
+"""The calendar of planned events: a file of what is known to cost more or less for a while, and where.
+
+`events.csv` has the columns first, last, ou, service, what: days as 2025-09-28, both inclusive; an OU's path, where
+`All` or nothing means every OU; a service as the bill names it, where nothing means every service.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from finops_assets.core.accounts.ous import ALL, within
+from finops_assets.core.errors import FinopsError
+
+COLUMNS = ("first", "last", "ou", "service", "what")
+
+
+class EventError(FinopsError):
+    """The calendar cannot be read; `where` names the file and line."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What is planned from `first` to `last`: `ou` and `service` are empty where it is about all of them."""
+
+    first: date
+    last: date
+    ou: str
+    service: str
+    what: str
+
+    def covers(self, ou: str, service: str, first: date, last: date) -> bool:
+        """Whether all of these days are planned, for this OU or one above it; a service only where it is named."""
+        return (
+            self.first <= first
+            and last <= self.last
+            and (not self.ou or within(ou, self.ou))
+            and (not self.service or service.casefold() == self.service.casefold())
+        )
+
+    def __str__(self) -> str:
+        days = f"on {self.first}" if self.first == self.last else f"from {self.first} to {self.last}"
+        return f"{self.what}, planned {days}"
+
+
+def planned(events: Sequence[Event], ou: str, service: str, first: date, last: date) -> Event | None:
+    """The first event of the calendar that covers this; None where none does."""
+    return next((event for event in events if event.covers(ou, service, first, last)), None)
+
+
+def read_events(data: bytes, file: str) -> tuple[Event, ...]:
+    """The events of an `events.csv`, in its order; a file with its header alone plans nothing.
+
+    Raises:
+        EventError: a column is missing, or a row cannot be read or stands twice.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise EventError(f"is no CSV file in UTF-8 ({error})", where=file, fix="Save it as CSV UTF-8.") from None
+    header = [name.strip().lower() for name in rows[0]] if rows else []
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        raise EventError(
+            f"has no column {', '.join(missing)}" if header else "is empty",
+            where=file,
+            fix=f"Its first line is {','.join(COLUMNS)}; a row is e.g. 2025-11-24,2025-12-01,Workloads/Prod,,Sale.",
+        )
+    events: dict[Event, int] = {}
+    for line, row in enumerate(rows[1:], 2):
+        if not any(field.strip() for field in row):
+            continue
+        where = f"{file}, line {line}"
+        if len(row) != len(header):
+            raise EventError(
+                f"has {len(row)} fields, its header {len(header)}", where=where, fix="Put quotes around commas."
+            )
+        event = _event(dict(zip(header, (field.strip() for field in row), strict=True)), where)
+        if event in events:
+            raise EventError(f"is the same as line {events[event]}", where=where, fix="Keep one of the rows.")
+        events[event] = line
+    return tuple(events)
+
+
+def _event(row: dict[str, str], where: str) -> Event:
+    first, last = (_day(row[name], name, where) for name in ("first", "last"))
+    if last < first:
+        raise EventError(f"ends on {last}, before it begins on {first}", where=where, fix="Exchange the two days.")
+    if not row["what"]:
+        raise EventError("does not say what is planned", where=where, fix="Write it in the column what.")
+    ou = row["ou"].strip("/")
+    return Event(first, last, "" if ou == ALL else ou, row["service"], row["what"])
+
+
+def _day(text: str, name: str, where: str) -> date:
+    try:
+        if len(text) != len("2025-09-28"):
+            raise ValueError
+        return date.fromisoformat(text)
+    except ValueError:
+        raise EventError(f"{name} is {text!r}, no day", where=where, fix="Write it as 2025-09-28.") from None

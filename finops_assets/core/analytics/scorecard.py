@@ -1,0 +1,239 @@
+"""The scorecard of a day: each OU's cost, month, budget, forecast, light and anomaly, as of that day.
+
+`All` is the whole organization; an OU contains what lies below it. One object a day in the archive, which is
+finops_db.ou_scorecard; what is not of a single OU (episodes, the forecast's error, notes) is kept in its metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from finops_assets.core.analytics.anomalies import Episode
+from finops_assets.core.analytics.doubling import Question
+from finops_assets.core.analytics.drivers import Drivers
+from finops_assets.core.money import plain
+from finops_assets.core.notes import parsing, read_note
+from finops_assets.core.schemas import OU_SCORECARD, scorecard_path
+
+if TYPE_CHECKING:
+    from finops_assets.core.ports import Archive
+
+
+@dataclass(frozen=True)
+class Score:
+    """An OU on a day: a row of the OU_SCORECARD schema, with amounts as exact decimals in `currency`.
+
+    Attributes:
+        ou: its path, or `All`.
+        cost: of the day, with all that lies below the OU.
+        direct: of the OU's own accounts; over a day's rows it sums to the day's total.
+        low, high: what the day was expected to cost; None with too little history.
+        month_to_date: from the 1st to the day, exact.
+        budget: None where it has none.
+        p10, p50, p90: the month's total, and the band around it; None where nothing is forecast.
+        share: of the budget that the month is expected to take; None without one.
+        light: `green`, `amber`, `red` or `no budget` (core.budgets has their shapes).
+        reason: the light in words.
+        passed: the day on which the budget was or will be passed; None where it is not.
+        anomaly: the largest episode of this OU (or below it) that has this day in it; None where there is none.
+        settlement: `provisional`, `stable` or `closed`, when the scorecard was made.
+    """
+
+    ou: str
+    cost: Decimal
+    direct: Decimal
+    low: Decimal | None
+    high: Decimal | None
+    month_to_date: Decimal
+    budget: Decimal | None
+    p10: Decimal | None
+    p50: Decimal | None
+    p90: Decimal | None
+    share: float | None
+    light: str
+    reason: str
+    passed: date | None
+    anomaly: Episode | None
+    settlement: str
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """A day's scores: `All` first, then by path, parents above their children, Unassigned last.
+
+    Attributes:
+        day: the day that everything is as of.
+        currency, cost_basis: of every amount.
+        scores: one for each OU.
+        episodes: the anomalies of the last weeks as they stand on this day, the newest and largest first.
+        drivers: why the day's cost moved; None where that is not known.
+        error: the median error of the forecast of the whole, in back-tests on past months, as a share; None without.
+        why_no_forecast: why nothing is forecast for the whole; empty where something is.
+        notes: what readers must know, e.g. that the budgets could not be read.
+        fingerprint: of the archived rows of the day that it was made of.
+        questions: stretches of the last weeks on which the bill has doubled everywhere, ascending.
+    """
+
+    day: date
+    currency: str
+    cost_basis: str
+    scores: tuple[Score, ...]
+    episodes: tuple[Episode, ...] = ()
+    drivers: Drivers | None = None
+    error: float | None = None
+    why_no_forecast: str = ""
+    notes: tuple[str, ...] = ()
+    fingerprint: str = ""
+    questions: tuple[Question, ...] = ()
+
+    @property
+    def by_ou(self) -> Mapping[str, Score]:
+        return {score.ou: score for score in self.scores}
+
+    @property
+    def whole(self) -> Score:
+        """The organization's own."""
+        return self.scores[0]
+
+
+def to_parquet(card: Scorecard) -> bytes:
+    """The day's object; the same scorecard gives the same bytes. Its drivers are an object of their own."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    facts = {
+        "day": card.day.isoformat(),
+        "fingerprint": card.fingerprint,
+        "error": card.error,
+        "why_no_forecast": card.why_no_forecast,
+        "notes": card.notes,
+        "episodes": [_facts(episode) for episode in card.episodes],
+        "questions": [_facts(question) for question in card.questions],
+    }
+    metadata = {"finops.scorecard": json.dumps(facts, ensure_ascii=False)}
+    table = pa.Table.from_pylist([_row(card, score) for score in card.scores], OU_SCORECARD)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="snappy")
+    return sink.getvalue().to_pybytes()
+
+
+def _row(card: Scorecard, score: Score) -> dict[str, Any]:
+    anomaly = score.anomaly
+    return {
+        "billingdate": card.day,
+        "ou": score.ou,
+        "daycost": score.cost,
+        "directcost": score.direct,
+        "expectedlow": score.low,
+        "expectedhigh": score.high,
+        "monthtodate": score.month_to_date,
+        "budget": score.budget,
+        "forecastp10": score.p10,
+        "forecastp50": score.p50,
+        "forecastp90": score.p90,
+        "budgetshare": score.share,
+        "light": score.light,
+        "lightreason": score.reason,
+        "budgetpassed": score.passed,
+        "anomalyscore": anomaly.score if anomaly else 0.0,
+        "anomalykind": anomaly.kind if anomaly else None,
+        "anomalyreason": anomaly.reason if anomaly else None,
+        "episodeid": anomaly.id if anomaly else None,
+        "episodestate": anomaly.state if anomaly else None,
+        "settlement": score.settlement,
+        "currency": card.currency,
+        "costbasis": card.cost_basis,
+    }
+
+
+def _facts(found: Episode | Question) -> dict[str, Any]:
+    return {
+        name: plain(value) if isinstance(value, Decimal) else value.isoformat() if isinstance(value, date) else value
+        for name, value in asdict(found).items()
+    }
+
+
+def _question(facts: Mapping[str, Any]) -> Question:
+    days = {name: date.fromisoformat(facts[name]) for name in ("first", "last", "newest")}
+    return Question(**days, days=facts["days"], **{name: Decimal(facts[name]) for name in ("expected", "actual")})
+
+
+def _episode(facts: Mapping[str, Any]) -> Episode:
+    days = {name: date.fromisoformat(facts[name]) for name in ("first", "last")}
+    amounts = {name: Decimal(facts[name]) for name in ("expected", "actual", "peak")}
+    return Episode(**{**facts, **days, **amounts})
+
+
+def read(archive: Archive, day: date) -> Scorecard | None:
+    """The day's scorecard as it was made, without its drivers; None where there is none, or a damaged one was."""
+    path = scorecard_path(day)
+    return read_note(archive, path, lambda data: from_parquet(data, path), None)
+
+
+def made_of(archive: Archive, day: date) -> str:
+    """The fingerprint of the archived rows that the day's scorecard is made of; empty where none can be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    data = archive.get(scorecard_path(day))
+    if data is None:
+        return ""
+    try:
+        said = pq.read_schema(pa.BufferReader(data)).metadata or {}
+        return str(json.loads(said[b"finops.scorecard"])["fingerprint"])
+    except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
+        return ""
+
+
+def from_parquet(data: bytes, where: str) -> Scorecard:
+    """What `to_parquet` has written.
+
+    Raises:
+        DamagedError: it is damaged, or not ours.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with parsing("a scorecard", where, pa.ArrowException, OSError):
+        table = pq.ParquetFile(pa.BufferReader(data)).read()
+        facts = json.loads((table.schema.metadata or {})[b"finops.scorecard"])
+        episodes = {found["id"]: _episode(found) for found in facts["episodes"]}
+        rows = table.to_pylist()
+        return Scorecard(
+            day=date.fromisoformat(facts["day"]),
+            currency=rows[0]["currency"],
+            cost_basis=rows[0]["costbasis"],
+            scores=tuple(_score(row, episodes) for row in rows),
+            episodes=tuple(episodes.values()),
+            error=facts["error"],
+            why_no_forecast=facts["why_no_forecast"],
+            notes=tuple(facts["notes"]),
+            fingerprint=facts["fingerprint"],
+            questions=tuple(map(_question, facts.get("questions", ()))),  # of a scorecard before they were: none
+        )
+
+
+def _score(row: Mapping[str, Any], episodes: Mapping[str, Episode]) -> Score:
+    return Score(
+        ou=row["ou"],
+        cost=row["daycost"],
+        direct=row["directcost"],
+        low=row["expectedlow"],
+        high=row["expectedhigh"],
+        month_to_date=row["monthtodate"],
+        budget=row["budget"],
+        p10=row["forecastp10"],
+        p50=row["forecastp50"],
+        p90=row["forecastp90"],
+        share=row["budgetshare"],
+        light=row["light"],
+        reason=row["lightreason"],
+        passed=row["budgetpassed"],
+        anomaly=episodes.get(row["episodeid"]),
+        settlement=row["settlement"],
+    )

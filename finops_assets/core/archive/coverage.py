@@ -1,0 +1,217 @@
+"""Coverage: every line of the bill is in an archived day, or is named with the reason why it is in none.
+
+The bill's control totals are held against what the archive says of its days. Both are exact, and neither is made from
+the other. All faces say the same sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from finops_assets.core.bill.layout import OLDER
+from finops_assets.core.bill.totals import Amount, BillTotals
+from finops_assets.core.calendar import in_words
+from finops_assets.core.money import money
+
+if TYPE_CHECKING:
+    from finops_assets.core.archive.states import PublishedAs
+    from finops_assets.core.ports import PassedOver
+
+
+@dataclass(frozen=True)
+class Part:
+    """Money of the bill that is in no archived day, or not as it is there.
+
+    Attributes:
+        reason: why, in words.
+        days: on which days, ascending; none of lines without a date.
+        amount: lines and total; of days that differ, what the bill has more than the archive.
+        fault: whether it should be in a day.
+    """
+
+    reason: str
+    days: tuple[date, ...]
+    amount: Amount
+    fault: bool
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Where the bill's lines are.
+
+    Attributes:
+        bill: all lines that count.
+        archived: what the archive has of the bill's days.
+        days: how many these are.
+        parts: the rest, so that `bill` is `archived` and the sum of these.
+        left_out: what settings leave out of the bill: (reason, currency, lines and total).
+        without_cost: lines among those of `bill` that have no cost, and their days from bill.first_day on.
+        only_archived: days that the bill does not have any more, and what the archive has of them.
+        passed_over: files beside the bill that are not read.
+        currency, cost_basis: of all amounts but those that are left out.
+    """
+
+    bill: Amount
+    archived: Amount
+    days: int
+    parts: tuple[Part, ...]
+    left_out: tuple[tuple[str, str, Amount], ...]
+    only_archived: tuple[tuple[date, ...], Amount]
+    passed_over: tuple[PassedOver, ...]
+    without_cost: tuple[tuple[date, ...], int]
+    currency: str
+    cost_basis: str
+
+    @property
+    def faults(self) -> tuple[Part, ...]:
+        """Money that should be in a day as it is in the bill, and is not."""
+        return tuple(part for part in self.parts if part.fault)
+
+    @property
+    def words(self) -> str:
+        """Where every line is, in a few sentences."""
+        told = [
+            f"The bill has {_lines(self.bill.lines)}, {self._money(self.bill)} ({self.cost_basis}): "
+            f"{self._money(self.archived)} in {_days(self.days)} of the archive"
+            + ("." if self.parts else ", and nothing else.")
+        ]
+        if self.parts:
+            told.append("Not in a day: " + "; ".join(map(self._part, self.parts)) + ".")
+        if self._without_cost:
+            told.append(f"Without a cost: {self._without_cost}.")
+        if self.left_out:
+            told.append(
+                "Left out by settings: "
+                + "; ".join(f"{_lines(of.lines)}, {money(of.total, unit)} ({why})" for why, unit, of in self.left_out)
+                + "."
+            )
+        gone, amount = self.only_archived
+        if gone:
+            told.append(
+                f"In the archive alone, as the bill does not have their months any more: {_days(len(gone))}, "
+                f"{self._money(amount)}."
+            )
+        unread = [of for of in self.passed_over if of.reason != OLDER]  # exports keep those beside the newest
+        if unread:
+            files = "; ".join(f"{of.files} ({of.reason}), such as {of.example}" for of in unread)
+            told.append(f"Files beside the bill that are not read: {files}.")
+        return " ".join(told)
+
+    @property
+    def fault(self) -> str:
+        """What should be in a day and is not, or has no cost, in words; empty where there is nothing."""
+        told = [*map(self._part, self.faults), *([self._without_cost] if self._without_cost else [])]
+        return "; ".join(told)
+
+    @property
+    def _without_cost(self) -> str:
+        days, lines = self.without_cost
+        if not days:
+            return ""
+        return f"{_lines(lines)} on {in_words(days)}: no {self.cost_basis} cost is named, which is not zero"
+
+    def _part(self, part: Part) -> str:
+        on = f" on {in_words(part.days)}" if part.days else ""
+        return f"{_lines(part.amount.lines)}, {self._money(part.amount)}{on}: {part.reason}"
+
+    def _money(self, amount: Amount) -> str:
+        return money(amount.total, self.currency)
+
+
+def coverage(
+    totals: BillTotals,
+    archived: Mapping[date, PublishedAs],
+    *,
+    first_day: date,
+    yesterday: date,
+    until: date | None,
+    cost_basis: str,
+    kept: Collection[date] = (),
+    passed_over: tuple[PassedOver, ...] = (),
+) -> Coverage:
+    """Hold the bill's control totals against the archive.
+
+    Args:
+        totals: of the whole bill.
+        archived: what the archive says of each of its days.
+        first_day: bill.first_day.
+        yesterday: the newest day that is over (UTC).
+        until: the newest day that was over when the bill was written; None where that is not known.
+        cost_basis: bill.cost_basis.
+        kept: archived days that stay as they are although the bill has them otherwise, by a setting or by hand.
+        passed_over: files beside the bill that are not read.
+    """
+    last = min(until or yesterday, yesterday)
+    begins = min(archived, default=None)
+    reasons: dict[tuple[str, bool], dict[date, Amount]] = {}
+    inside = Amount()
+
+    def put(reason: str, day: date, amount: Amount, *, fault: bool = False) -> None:
+        reasons.setdefault((reason, fault), {})[day] = amount
+
+    for day, amount in totals.days.items():
+        if day in archived:
+            there = Amount(archived[day].lines or 0, archived[day].total)
+            inside += there
+            rest = amount - there
+            if rest.lines or rest.total:
+                why = "kept as archived, the bill has changed" if day in kept else "the bill has changed since"
+                put(f"{why} (the difference)", day, rest, fault=day not in kept)
+        elif day < first_day:
+            put(f"before bill.first_day ({first_day})", day, amount)
+        elif day > yesterday:
+            put("dated in days to come: archived when they are over", day, amount)
+        elif day > last:
+            put("the day was not over when the export was written", day, amount)
+        elif begins is None or day < begins:
+            put(
+                f"before the archive begins{f' ({begins})' if begins else ''}: `finops backfill` archives it",
+                day,
+                amount,
+            )
+        else:
+            put("not archived yet", day, amount, fault=True)
+    gone: dict[date, Amount] = {}
+    for day, there in archived.items():
+        if day in totals.days or not (there.lines or there.total):
+            continue
+        amount = Amount(there.lines or 0, there.total)
+        if totals.has_month(day):
+            inside += amount
+            put(
+                "the bill has no line of the day any more (the difference)",
+                day,
+                Amount() - amount,
+                fault=day not in kept,
+            )
+        else:
+            gone[day] = amount
+    without_cost = {day: lines for day, lines in totals.without_cost.items() if day >= first_day}
+    parts = [
+        Part(reason, tuple(sorted(of)), sum(of.values(), Amount()), fault) for (reason, fault), of in reasons.items()
+    ]
+    if totals.undated.lines:
+        parts.append(Part("they have no date", (), totals.undated, fault=True))
+    return Coverage(
+        bill=totals.whole,
+        archived=inside,
+        days=sum(day in archived for day in totals.days),
+        parts=tuple(sorted(parts, key=lambda part: (not part.fault, part.days))),
+        left_out=tuple((why, unit, of) for why, by_unit in totals.left_out.items() for unit, of in by_unit.items()),
+        only_archived=(tuple(sorted(gone)), sum(gone.values(), Amount())),
+        passed_over=passed_over,
+        without_cost=(tuple(without_cost), sum(without_cost.values())),
+        currency=totals.currency,
+        cost_basis=cost_basis,
+    )
+
+
+def _lines(count: int) -> str:
+    return f"{count:,} line" + ("" if abs(count) == 1 else "s")
+
+
+def _days(count: int) -> str:
+    return f"{count:,} day" + ("" if count == 1 else "s")

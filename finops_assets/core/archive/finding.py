@@ -1,0 +1,129 @@
+"""Which of the days asked for the bill has whole, and why each of the others is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from finops_assets.core.bill.totals import BillTotals, bill_totals
+from finops_assets.core.calendar import in_words
+from finops_assets.core.errors import MissingDaysError
+from finops_assets.core.ports import (
+    Glance,
+    SourceDay,
+    Warehouse,
+)
+
+
+def delivered_until(updated: datetime | None, complete_after: float = 0.0) -> date | None:
+    """The newest day that was over, for so many hours, when the bill was last written; None where that is not known."""
+    return (updated - timedelta(hours=complete_after)).date() - timedelta(days=1) if updated else None
+
+
+@dataclass(frozen=True)
+class FoundDays:
+    """What the bill says of the days that were asked for.
+
+    Attributes:
+        source: the days that it has whole, ascending; one of no charges has no lines.
+        left_out: the others, ascending, and why each is left out.
+        bill: the bill's files as they were looked at.
+    """
+
+    source: Mapping[date, SourceDay]
+    left_out: Mapping[date, str]
+    bill: Glance
+
+
+def days_to_archive(
+    totals: BillTotals, days: Sequence[date], updated: datetime | None, now: datetime, complete_after: float = 0.0
+) -> tuple[list[date], dict[date, str]]:
+    """Those of the days that the bill has whole; and the others, with why each is left out.
+
+    A day without charges is an empty day of the bill where that has its billing period and a later day.
+
+    Args:
+        totals: of the bill.
+        days: which, ascending.
+        updated: when the newest export was written (UTC), where that is known.
+        now: the time (aware, UTC).
+        complete_after: bill.complete_after_hours.
+    """
+    until, yesterday = delivered_until(updated, complete_after), now.date() - timedelta(days=1)
+    has, left_out = [], {}
+    for day in days:
+        if until and day > until:
+            left_out[day] = _not_over(updated)
+        elif day in totals.days or totals.is_empty(day, yesterday):
+            has.append(day)
+        else:
+            left_out[day] = NO_CHARGES
+    return has, left_out
+
+
+def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complete_after: float = 0.0) -> FoundDays:
+    """What the bill says of these (contiguous, ascending) days; those that it does not have whole are left out.
+
+    Costs the bill's control totals, beside the days' own sums, only where a day has no charges.
+
+    Args:
+        warehouse: reads the bill.
+        days: which.
+        now: the time (aware, UTC).
+        complete_after: bill.complete_after_hours.
+
+    Raises:
+        MissingDaysError: it has none of them whole; it names the days that it has.
+    """
+    glance = warehouse.glance()
+    updated, until = glance.updated, delivered_until(glance.updated, complete_after)
+    over = [day for day in days if not until or day <= until]
+    source = dict(warehouse.source_days(over[0], over[-1])) if over else {}
+    left_out = {day: _not_over(updated) for day in days if day not in over}
+    covered = ""
+    if bare := [day for day in over if day not in source or not source[day].lines]:
+        totals = bill_totals(warehouse.control_totals())
+        empty, others = days_to_archive(totals, bare, updated, now, complete_after)
+        for day in empty:
+            left_out_only = source[day].left_out if day in source else ()
+            source[day] = SourceDay(day, totals.currency, 0, Decimal(), Decimal(), {}, left_out_only)
+        source = {day: of for day, of in source.items() if day not in others}
+        left_out |= others
+        has = sorted(totals.days)
+        covered = f"; it has {len(has)} day(s) from {has[0]} to {has[-1]}" if has else "; it has none at all"
+    if not source:
+        raise MissingDaysError(
+            f"{_has_none(left_out, updated)}{covered}",
+            days=tuple(days),
+            where=warehouse.describe().path,
+            fix="Wait for the next export, point bill.path at one that has them, or run other days.",
+        )
+    return FoundDays(dict(sorted(source.items())), dict(sorted(left_out.items())), glance)
+
+
+NO_CHARGES = "it has no charges on it"
+
+
+def _has_none(left_out: Mapping[date, str], updated: datetime | None) -> str:
+    """That the bill has none of these days whole, and why."""
+    days, reasons = in_words(sorted(left_out)), set(left_out.values())
+    if reasons == {NO_CHARGES}:
+        return f"the bill has no charges on {days}"
+    if NO_CHARGES not in reasons:
+        part = "it has a part of the charges at most"
+        return f"the newest export was written {updated:%Y-%m-%d %H:%M} UTC, before {days} was over: {part}"
+    return f"the bill does not have {left_out_in_words(left_out)}"
+
+
+def _not_over(updated: datetime | None) -> str:
+    return f"the newest export was written {updated:%Y-%m-%d %H:%M} UTC, before it was over"
+
+
+def left_out_in_words(left_out: Mapping[date, str]) -> str:
+    """`2025-09-30 (the bill has no charges on it)`; days of one reason together."""
+    reasons: dict[str, list[date]] = {}
+    for day, why in left_out.items():
+        reasons.setdefault(why, []).append(day)
+    return "; ".join(f"{in_words(days)} ({why})" for why, days in reasons.items())

@@ -1,0 +1,154 @@
+"""The morning's work on a range of days, in the words of the roles: find, archive, register, compare.
+
+Each step can be repeated: it replaces what it is about, and reports what is there afterwards. Dagster only calls it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+from finops_assets.core.accounts.published_map import read_account_map
+from finops_assets.core.archive import breakdown, restatements
+from finops_assets.core.archive.comparing import WRITERS
+from finops_assets.core.archive.finding import find_days
+from finops_assets.core.archive.restatements import Restatement
+from finops_assets.core.archive.settlement import Journal
+from finops_assets.core.money import plain
+from finops_assets.core.ports import (
+    Archive,
+    DayRows,
+    LeftOut,
+    Progress,
+    PublishedDay,
+    SourceDay,
+    Warehouse,
+    no_progress,
+)
+
+LARGEST = 10
+"""Rows of a day that are shown as its preview."""
+
+
+@dataclass
+class Archived:
+    """What became of the days: published, or the promise that each of the others breaks.
+
+    `largest` and `unknown` are for people to look at: each day's rows of the highest cost, and its accounts without OU.
+    `restated` are the days that were published before with other rows. `left_out` are days that the bill does not have
+    whole, and why. `snapshot` is the id of the bill.
+    """
+
+    published: dict[date, PublishedDay] = field(default_factory=dict)
+    largest: dict[date, list[dict]] = field(default_factory=dict)
+    unknown: dict[date, dict[str, float]] = field(default_factory=dict)
+    broken: dict[str, dict[date, str]] = field(default_factory=lambda: {name: {} for name in breakdown.PROMISES})
+    restated: dict[date, Restatement] = field(default_factory=dict)
+    left_out: Mapping[date, str] = field(default_factory=dict)
+    snapshot: str = ""
+
+    @property
+    def refused(self) -> dict[date, str]:
+        return {day: why for faults in self.broken.values() for day, why in faults.items()}
+
+
+def archive_days(
+    warehouse: Warehouse,
+    archive: Archive,
+    days: Sequence[date],
+    *,
+    cost_basis: str,
+    run_id: str,
+    now: datetime,
+    stable_after: int = 0,
+    complete_after: float = 0.0,
+    progress: Progress = no_progress,
+) -> Archived:
+    """Publish one object a day, each proved to be exactly the bill; a day that is not stays as it was.
+
+    A day that the bill does not have whole is left out; one on which it has no charges is published without rows. What
+    a day's rewriting changes is entered in the ledger of restatements before the day is published.
+
+    Args:
+        warehouse: reads the bill.
+        archive: where days are published.
+        days: which (contiguous, ascending).
+        cost_basis: the setting bill.cost_basis.
+        run_id: the Dagster run, for the records.
+        now: for how final a day is, and for when a change was first seen.
+        stable_after: bill.stable_after.
+        complete_after: bill.complete_after_hours.
+        progress: told how far it is.
+    """
+    found = find_days(warehouse, days, now, complete_after)
+    source, described = found.source, warehouse.describe()
+    settled = Journal(archive, stable_after).settled(being_archived_from=min(found.bill.updated or now, now))
+    result = Archived(left_out=found.left_out, snapshot=found.bill.snapshot)
+
+    def enter(before: PublishedDay, rows: DayRows) -> None:
+        if (before.currency, before.cost_basis) != (source[rows.day].currency, cost_basis):
+            return  # another setting, no other bill
+        restatements.record(archive, before, rows, at=now, source_export=described.snapshot, run_id=run_id)
+        result.restated[rows.day] = Restatement(rows.day, before.total, rows.total)
+
+    def archive_day(rows: DayRows) -> None:
+        found = breakdown.faults(rows, source.get(rows.day))
+        for promise, fault in found.items():
+            result.broken[promise][rows.day] = fault
+        if not found:
+            facts = day_facts(source[rows.day], cost_basis)
+            facts |= {"settlement": settled(rows.day), "run_id": run_id, "bill_format": described.format}
+            result.largest[rows.day] = breakdown.largest(rows.rows, LARGEST)
+            result.unknown[rows.day] = breakdown.unknown_accounts(rows.rows)
+            result.published[rows.day] = archive.publish(rows, facts, lambda before: enter(before, rows))
+
+    with ThreadPoolExecutor(WRITERS) as writers:
+        under_way: deque[Future] = deque()
+        batches = warehouse.breakdown(min(source), max(source), read_account_map(archive))
+        for rows in breakdown.split_by_day(batches, [day for day, of in source.items() if not of.lines]):
+            if rows.day not in source:
+                continue
+            under_way.append(writers.submit(archive_day, rows))
+            if len(under_way) > 2 * WRITERS:  # so that no more than these days are in memory
+                under_way.popleft().result()
+                progress("archived", len(result.published), len(days))
+        for last in under_way:
+            last.result()
+            progress("archived", len(result.published), len(days))
+    result.published = dict(sorted(result.published.items()))  # the writers end in any order
+    for day in days:
+        if day in source and day not in result.published and day not in result.refused:
+            result.broken[breakdown.TOTALS][day] = f"no row came out, the bill has {source[day].total}"
+    return result
+
+
+def day_facts(source: SourceDay, cost_basis: str) -> dict[str, str]:
+    """What the archive's object says of the bill's day; decimals exact, as text."""
+    return {
+        "currency": source.currency,
+        "cost_basis": cost_basis,
+        "source_lines": str(source.lines),
+        "source_total": plain(source.total),
+        "scheduled": plain(source.scheduled),
+        "by_category": json.dumps({name: plain(total) for name, total in source.by_category.items()}),
+        "left_out": json.dumps([[out.reason, out.lines, plain(out.total)] for out in source.left_out]),
+    }
+
+
+def told_of_source(there: PublishedDay) -> SourceDay:
+    """What the bill said of an archived day, by what the day's object says: `day_facts` read back."""
+    said = there.metadata
+    return SourceDay(
+        day=there.day,
+        currency=there.currency,
+        lines=int(said["source_lines"]),
+        total=Decimal(said["source_total"]),
+        scheduled=Decimal(said["scheduled"]),
+        by_category={name: Decimal(total) for name, total in json.loads(said["by_category"]).items()},
+        left_out=tuple(LeftOut(reason, n, Decimal(total)) for reason, n, total in json.loads(said["left_out"])),
+    )

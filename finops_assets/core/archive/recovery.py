@@ -1,0 +1,68 @@
+"""Bringing an earlier version of a day back: proved to be a whole object of that day, then published as the newest one.
+
+The archive's part of `finops restore`. The version stays where it is; what it replaces stays as a version too. A day
+that was restored says so of itself, and is held: only somebody who runs it by name replaces it by the bill's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from finops_assets.core.archive import proof, restatements
+from finops_assets.core.errors import DamagedError
+from finops_assets.core.ports import DayRows, PublishedDay
+from finops_assets.core.schemas import RESTORED_AT, RESTORED_FROM
+
+if TYPE_CHECKING:
+    from finops_assets.core.ports import Archive
+
+
+def restore_day(archive: Archive, day: date, version: str, now: datetime) -> PublishedDay:
+    """Publish a version of the day again; nothing is changed where it is current, or was restored before.
+
+    Its rows and what it says of itself stay as they were, with `restored_from` and `restored_at` beside.
+
+    Args:
+        archive: where the day is.
+        day: which.
+        version: an id of `archive.versions`.
+        now: when it is restored (aware).
+
+    Raises:
+        ArchiveError: there is no such version, or it is not a whole day that could be published.
+    """
+    known = {found.id: found for found in archive.versions(day)}
+    rows = whole_day(archive.read_version(day, version), day, version)
+    chosen = known[version]
+    if chosen.current and (there := archive.describe(day)):
+        return replace(there, changed=False)
+    facts = {**chosen.metadata, RESTORED_FROM: version, RESTORED_AT: now.astimezone(UTC).isoformat()}
+
+    def enter(before: PublishedDay) -> None:
+        if (before.currency, before.cost_basis) == (facts["currency"], facts["cost_basis"]):
+            restatements.record(archive, before, rows, at=now, source_export=f"version {version}", run_id="restored")
+
+    return archive.publish(rows, facts, enter)
+
+
+def whole_day(data: bytes, day: date, version: str) -> DayRows:
+    """The rows of a version, if it is a whole object of that day and its rows are those that were written.
+
+    Args:
+        data: the Parquet object.
+        day: the day that it must be of.
+        version: its id, for the error.
+
+    Raises:
+        DamagedError: it does not prove.
+    """
+    try:
+        return proof.prove(data, day).as_written()
+    except DamagedError as error:
+        raise DamagedError(
+            f"version {version} {error.what}, and is not restored",
+            where=error.where,
+            fix=f"Choose another one: `finops restore {day}` lists them.",
+        ) from None

@@ -1,0 +1,215 @@
+"""What `finops doctor` finds: one finding a check, and the walk of one day through the chain, by the roles alone.
+
+Nothing is mended or refreshed here, only looked at. What a platform needs of its surroundings is its own Preflight's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Protocol
+
+from finops_assets.core.addresses import mail_address
+from finops_assets.core.archive import states
+from finops_assets.core.bill.layout import LINKED, UNREAD
+from finops_assets.core.findings import Finding, told
+from finops_assets.core.money import money
+
+if TYPE_CHECKING:
+    from finops_assets.core.archive.age import Age
+    from finops_assets.core.archive.states import DayState, Facts
+    from finops_assets.core.delivery.outbox import Outbox
+    from finops_assets.core.operations.inspection import Inspection
+    from finops_assets.core.ports import PassedOver, PublishedDay, Refused, Shown
+
+
+class Preflight(Protocol):
+    """Looks at what a platform needs, and changes nothing but a probe object of its own."""
+
+    def check(self) -> Iterator[Finding]:
+        """Everything that the settings use, each tried; findings come as they are made."""
+
+    def shown(self) -> Shown | None:
+        """What the dashboard shows; None before its first refresh."""
+
+
+def addresses(sender: str, recipients: Sequence[str]) -> Iterator[Finding]:
+    """From whom and to whom a digest goes; that these are addresses, and some, was checked when they were read."""
+    yield Finding("addresses", "ok", f"from {sender} to {', '.join(recipients)}")
+
+
+def files_passed_over(passed_over: Sequence[PassedOver]) -> Iterator[Finding]:
+    """One finding of all files beside the bill that are not read; none where there are none."""
+    if not passed_over:
+        return
+    said = "; ".join(
+        f"{of.files} file(s), {of.size_bytes / 1_000_000:,.1f} MB: {of.reason}, such as {of.example}"
+        for of in passed_over
+    )
+    may_be_missed = any(of.reason in (UNREAD, LINKED) for of in passed_over)
+    yield Finding(
+        "files passed over",
+        "warn" if may_be_missed else "ok",
+        f"beside the bill, not read: {said}",
+        "Unpack or convert what is part of the bill, with files in place of links; move the rest elsewhere."
+        if may_be_missed
+        else "",
+    )
+
+
+def how_old(age: Age | None) -> Iterator[Finding]:
+    """Whether the archive has the days up to yesterday, as far as they are due; nothing where it has none."""
+    if age is None:
+        return
+    if age.sentence:
+        yield Finding(
+            "age",
+            "warn",
+            age.sentence,
+            "See why there is no newer export, or point the settings at one; then run `finops backfill`.",
+        )
+    else:
+        yield Finding("age", "ok", f"data through {age.through}")
+
+
+def bare(given: Iterable[str], setting: str) -> list[str]:
+    """The addresses without their names."""
+    return [mail_address(one, setting).addr_spec for one in given]
+
+
+def undelivered(name: str, refused: Iterable[tuple[str, Refused]], otherwise: str) -> Iterator[Finding]:
+    """A finding for each recipient that does not get their mail; `otherwise` is said where there is none."""
+    all_well = True
+    for recipient, why in refused:
+        all_well = False
+        since = f" since {why.since:%Y-%m-%d}" if why.since else ""
+        yield Finding(name, "fail", f"{recipient}{since}: {why.reason}", why.fix)
+    if all_well:
+        yield Finding(name, "ok", otherwise)
+
+
+def walk(
+    day: date, inspection: Inspection, *, outbox: Outbox, recipients: Sequence[str], settled: Callable[[date], str]
+) -> Iterator[Finding]:
+    """One day, link by link: bill, archive, catalog, what a reader gets, scorecard, dashboard, mail.
+
+    The first link that does not hold fails in the words of the day's state (core.states); those behind it are skipped,
+    but for the mail.
+
+    Args:
+        day: one of the inspection's days.
+        inspection: a thorough one.
+        outbox: who was mailed.
+        recipients: mail.recipients.
+        settled: tells how final the day is.
+    """
+    state, facts = inspection.states[day], inspection.facts
+    there = state.archived
+    yield _of_the_bill(state, facts)
+    good = {
+        states.ARCHIVE: lambda: _archived(there, settled(day)),
+        states.CATALOG: lambda: f"{day} is registered at {state.location}",
+        states.READ_BACK: lambda: (
+            f"a reader gets {state.read.rows:,} rows, {money(state.read.total, there.currency)}, as archived"
+        ),
+        states.SCORECARD: lambda: f"{day} is scored as it is archived",
+        states.DASHBOARD: lambda: _shown(facts.shown, there),
+    }
+    for link, detail in good.items():
+        if link in inspection.unknown:
+            yield Finding(link, "fail", f"it cannot be looked at: {inspection.unknown[link]}")
+        elif link == states.DASHBOARD and facts.behind and state.reaches(states.SCORECARD):
+            fix = _imperative(states.mend(states.OUTDATED, day, facts.newest))
+            yield Finding(link, "fail", f"{facts.newest}: {states.OUTDATED}: {facts.behind}", fix)
+        elif state.reaches(link):
+            yield Finding(link, "ok", detail())
+        elif state.link == link:
+            yield Finding(link, "fail", f"{day}: {state.cause}: {state.detail}", _imperative(state.mend))
+        else:
+            yield Finding(link, "skip", f"{day} stops before it: {state.cause}")
+    yield from told("mail", _mailed(outbox, day, there, recipients))
+
+
+def covered(inspection: Inspection) -> Iterator[Finding]:
+    """Whether every line of the bill is in an archived day, or there is a reason why it is in none."""
+    found = inspection.coverage
+    if found is None:
+        yield Finding("every line", "skip", inspection.coverage_words)
+    else:
+        fix = "`finops doctor --repair` says what would mend it." if found.fault else ""
+        yield Finding("every line", "warn" if found.fault else "ok", found.words, fix)
+
+
+def _again(day: date) -> str:
+    return f"`finops run --date {day}`"
+
+
+def _imperative(mend: str) -> str:
+    """`finops run --date D` -> ``Run `finops run --date D`.``; words for people stay as they are."""
+    return f"Run `{mend}`." if mend.startswith("finops") and "," not in mend else f"{mend[0].upper()}{mend[1:]}."
+
+
+def _of_the_bill(state: DayState, facts: Facts) -> Finding:
+    day = state.day
+    if state.link == states.BILL:
+        return Finding("bill", "fail", f"{day}: {state.cause}: {state.detail}", _imperative(state.mend))
+    if facts.unreadable:
+        return Finding("bill", "fail", f"it cannot be read: {facts.unreadable}", "Mend the bill; the archive stays.")
+    if state.bill:
+        currency = state.archived.currency if state.archived else ""
+        return Finding("bill", "ok", f"it has {day}: {state.bill.rows:,} rows, {money(state.bill.total, currency)}")
+    if day in facts.covered:
+        return Finding("bill", "ok", f"it has {day}")
+    return Finding("bill", "skip", f"it does not have {day} any more: what is archived stays")
+
+
+def _archived(there: PublishedDay, now: str) -> str:
+    then = there.metadata.get("settlement", "")
+    final = now if then in ("", now) else f"archived while {then}, {now} since"
+    amount = f"{money(there.total, there.currency)} ({there.cost_basis})"
+    held = ", held: an earlier version was restored" if states.is_held(there) else ""
+    return f"{there.day}: {there.rows:,} rows, {amount}, {final}, version {there.version}{held}"
+
+
+def _shown(shown: Shown, there: PublishedDay) -> str:
+    held = []
+    if shown.rows is not None:
+        held.append(f"{shown.rows:,} rows")
+    if shown.newest_day:
+        held.append(f"up to {shown.newest_day}")
+    if there.day in shown.totals:
+        held.append(f"{there.day} with {money(there.total, there.currency)}")
+    return f"{', '.join(held)} ({shown.location}, refreshed {shown.refreshed:%Y-%m-%d %H:%M} UTC)"
+
+
+def _mailed(outbox: Outbox, day: date, there: PublishedDay | None, recipients: Sequence[str]) -> Iterator[Finding]:
+    mail = outbox.mailed(day)
+    of = mail.covered_by or day
+    settled = {address.lower() for address in (*mail.recipients, *mail.unknown)}
+    wanted = [mail_address(one, "mail.recipients").addr_spec for one in recipients]
+    missing = [one for one in wanted if one.lower() not in settled]
+    said = f"{day}: {mail}" + (f"; not to {', '.join(missing)}" if missing else "")
+    if mail.unknown:
+        resend = _resend(of, mail.unknown)
+        yield Finding(
+            "mail", "fail", said, f"{resend} sends it, {resend[:-1]} --received` records that it has arrived."
+        )
+    elif mail.state != "sent":
+        yield Finding("mail", "fail", said, f"{_again(of)} sends it to whoever does not have it.")
+    elif missing:
+        yield Finding("mail", "warn", f"{said}, in mail.recipients now", f"{_resend(of, missing)} sends it.")
+    else:
+        yield Finding("mail", "ok", said)
+    stored = outbox.latest(day)
+    if there and stored and mail.state != "none" and not mail.covered_by and stored.fingerprint != there.fingerprint:
+        yield Finding(
+            "mail",
+            "warn",
+            f"{day} has changed since: the digest says {money(stored.total, stored.currency)}, the archive "
+            f"{money(there.total, there.currency)}",
+            "Tell the recipients: a digest that somebody has is not sent again by itself.",
+        )
+
+
+def _resend(day: date, addresses: Sequence[str]) -> str:
+    return f"`finops resend {day} --to {addresses[0] if len(addresses) == 1 else 'ADDRESS'}`"

@@ -1,0 +1,94 @@
+"""What `finops doctor --repair` would do: the work that makes each day whole, by its state.
+
+Only planned here; the work is done by runs of the assets that each step names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from finops_assets.core.archive import states
+from finops_assets.core.calendar import contiguous
+
+if TYPE_CHECKING:
+    from finops_assets.core.archive.states import DayState
+    from finops_assets.core.operations.inspection import Inspection
+
+ARCHIVE, REGISTER, SCORE, REFRESH, MAIL, NOTHING = (
+    "archive again",
+    "register",
+    "score",
+    "refresh the dashboard",
+    "send the digest",
+    "",
+)
+
+ASSETS = {
+    ARCHIVE: ("account_ou_map", "finops_daily_summary", "ou_breakdown_parquet", "athena_partition", "ou_scorecard"),
+    REGISTER: ("athena_partition",),
+    SCORE: ("ou_scorecard",),
+    REFRESH: ("quicksight_dataset",),
+    MAIL: ("digest_email",),
+}
+"""What makes each step's work; a later step's is not part of an earlier one's."""
+
+_WORK = {
+    states.ARCHIVE: ARCHIVE,
+    states.CATALOG: REGISTER,
+    states.READ_BACK: ARCHIVE,
+    states.SCORECARD: SCORE,
+    states.DASHBOARD: REFRESH,
+    states.MAIL: MAIL,
+}
+_OTHERWISE = {"doubled registration": REGISTER, "mail in doubt": NOTHING}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Work on a contiguous stretch of days, and why; `work` is empty where only people can mend it, as `why` says."""
+
+    first: date
+    last: date
+    work: str
+    why: str
+
+
+def plan(inspection: Inspection) -> list[Step]:
+    """The steps that make every day whole and as the bill has it now, in the order in which they are to be done.
+
+    A day that was restored by hand stays as it is.
+    """
+    found = {day: (work_of(state.cause), _words(state)) for day, state in inspection.states.items() if not state.whole}
+    steps = [step for work in (ARCHIVE, REGISTER, SCORE) for step in _steps(work, found)]
+    newest = max([*inspection.archived, *(step.last for step in steps)], default=None)
+    if newest and (steps or any(work == REFRESH for work, _ in found.values())):
+        reason = "its days change above" if steps else next(why for work, why in found.values() if work == REFRESH)
+        steps.append(Step(newest, newest, REFRESH, reason))
+    return [*steps, *_steps(MAIL, found), *_steps(NOTHING, found)]
+
+
+def work_of(cause: str) -> str:
+    """The work that mends a cause; empty where only people can."""
+    if cause in states.CANNOT_RUN:
+        return NOTHING
+    return _OTHERWISE.get(cause, _WORK[states.CAUSES[cause]])
+
+
+def _steps(work: str, found: Mapping[date, tuple[str, str]]) -> list[Step]:
+    """The days of one kind of work, a step for each contiguous stretch of one reason."""
+    steps: list[Step] = []
+    for stretch in contiguous(sorted(day for day, (wanted, _) in found.items() if wanted == work)):
+        for day in stretch:
+            why = found[day][1]
+            if steps and steps[-1].why == why and (day - steps[-1].last).days == 1:
+                steps[-1] = Step(steps[-1].first, day, work, why)
+            else:
+                steps.append(Step(day, day, work, why))
+    return steps
+
+
+def _words(state: DayState) -> str:
+    return f"{state.cause}: {state.detail}" + (f"; {state.mend}" if state.cause in states.CANNOT_RUN else "")

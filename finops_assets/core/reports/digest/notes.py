@@ -1,0 +1,20 @@
+"""What a digest says beside its figures: of the dashboard, the days and the bill's lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StateNotes:
+    """What a digest says beside its figures.
+
+    Attributes:
+        dashboard: a sentence where the dashboard does not show every day as it is archived; else empty.
+        days: whether all archived days are whole, in a line.
+        coverage: where every line of the bill is, in a few sentences.
+    """
+
+    dashboard: str = ""
+    days: str = ""
+    coverage: str = ""

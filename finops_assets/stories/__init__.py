@@ -1,0 +1,1 @@
+"""Invented organizations: the sample bill, the demo, simulated mornings and scenarios."""
