@@ -66,7 +66,7 @@ def main() -> None:
             _report("every sensor, nothing to do", sim.sensors),
             _report("every sensor, the bill refreshed", sim.sensors, before=refresh_the_bill),
         ]
-        assert not sim.watch.look(sim.now).gaps
+        assert not sim.watch.inspect(sim.now).gaps
         sim.close()
     sys.exit(any(slow))
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Face:
+class AssetLabel:
     """What stands behind an asset on this platform, as the Dagster UI shows it."""
 
     kinds: frozenset[str]
@@ -70,7 +70,7 @@ class Platform:
     budgets: Callable[[], bytes | None] = lambda: None
     events: Callable[[], bytes | None] = lambda: None
     receipts: Callable[[], list[QueryReceipt]] = list
-    faces: Mapping[str, Face] = field(default_factory=dict)
+    labels: Mapping[str, AssetLabel] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
 
@@ -195,7 +195,7 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
         events=partial(_table, settings, None, settings.anomalies.events, "anomalies.events", "events.csv"),
         metrics=NoMetrics(),
         preflight=LocalPreflight(settings, warehouse, partial(look_at_mail, settings)),
-        faces=_LOCAL_FACES,
+        labels=_LOCAL_LABELS,
         links={"Dashboard": str(settings.dashboard_file.resolve()), "Dagster": "http://127.0.0.1:3000"},
         places={"dashboard": str(settings.dashboard_file), "digest": str(settings.outbox_folder)},
     )
@@ -301,7 +301,7 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
         metrics=CloudWatchMetrics(session, aws.metrics_namespace) if aws.metrics_namespace else NoMetrics(),
         preflight=AwsPreflight(settings, session, warehouse=warehouse, tables=tables, catalog=catalog, athena=athena),
         receipts=partial(_noted, athena.receipts, archive, clock),
-        faces=_AWS_FACES,
+        labels=_AWS_LABELS,
         links={"Dashboard": board},
         places={
             "dashboard": board,
@@ -468,30 +468,40 @@ def _mailer(settings: Settings, session: AwsSession | None) -> Mailer:
     return EmlOutbox(settings.outbox_folder, settings.bounces_folder)
 
 
-_LOCAL_FACES = {
-    "billing_export": Face(frozenset({"file"}), "the files at bill.path"),
-    "account_ou_map": Face(frozenset({"csv"}), "accounts.csv, published as Parquet in the archive"),
-    "finops_daily_summary": Face(frozenset({"duckdb", "view"}), "a DuckDB view over the bill's own files"),
-    "ou_breakdown_parquet": Face(frozenset({"parquet"}), "one Parquet file a day in the home's archive folder"),
-    "athena_partition": Face(frozenset({"sqlite", "table"}), "a partition in the home's catalog, read by DuckDB"),
-    "ou_scorecard": Face(frozenset({"parquet", "table"}), "one Parquet file a day in the home's archive folder"),
-    "executive_snapshot": Face(frozenset({"pdf"}), "a PDF in the home's archive folder"),
-    "quicksight_dataset": Face(frozenset({"html", "dashboard"}), "the self-contained dashboard.html in the home"),
-    "digest_email": Face(frozenset({"email"}), "an .eml file in the home's outbox folder"),
-    "monthly_evidence": Face(frozenset({"zip"}), "a zip and its index in the home's archive folder"),
+_LOCAL_LABELS = {
+    "billing_export": AssetLabel(frozenset({"file"}), "the files at bill.path"),
+    "account_ou_map": AssetLabel(frozenset({"csv"}), "accounts.csv, published as Parquet in the archive"),
+    "finops_daily_summary": AssetLabel(frozenset({"duckdb", "view"}), "a DuckDB view over the bill's own files"),
+    "ou_breakdown_parquet": AssetLabel(frozenset({"parquet"}), "one Parquet file a day in the home's archive folder"),
+    "athena_partition": AssetLabel(frozenset({"sqlite", "table"}), "a partition in the home's catalog, read by DuckDB"),
+    "ou_scorecard": AssetLabel(frozenset({"parquet", "table"}), "one Parquet file a day in the home's archive folder"),
+    "executive_snapshot": AssetLabel(frozenset({"pdf"}), "a PDF in the home's archive folder"),
+    "quicksight_dataset": AssetLabel(frozenset({"html", "dashboard"}), "the self-contained dashboard.html in the home"),
+    "digest_email": AssetLabel(frozenset({"email"}), "an .eml file in the home's outbox folder"),
+    "monthly_evidence": AssetLabel(frozenset({"zip"}), "a zip and its index in the home's archive folder"),
 }
 
-_AWS_FACES = {
-    "billing_export": Face(frozenset({"athena", "table"}), "the Athena table bill.table"),
-    "account_ou_map": Face(frozenset({"organizations", "parquet"}), "AWS Organizations, as Parquet in the bucket"),
-    "finops_daily_summary": Face(frozenset({"athena", "view"}), "the view finops_db.finops_daily_summary in Athena"),
-    "ou_breakdown_parquet": Face(frozenset({"s3", "parquet"}), "one Parquet object a day in the versioned bucket"),
-    "athena_partition": Face(frozenset({"glue", "athena"}), "a partition of finops_db.ou_breakdown in Glue"),
-    "ou_scorecard": Face(frozenset({"s3", "athena"}), "one Parquet object a day, the table finops_db.ou_scorecard"),
-    "executive_snapshot": Face(frozenset({"s3", "pdf"}), "a PDF in the bucket"),
-    "quicksight_dataset": Face(frozenset({"quicksight"}), "the SPICE data set aws.quicksight_data_set"),
-    "digest_email": Face(frozenset({"ses", "email"}), "a message to each recipient"),
-    "monthly_evidence": Face(frozenset({"s3", "zip"}), "a zip in the bucket for Glacier Deep Archive; its index stays"),
+_AWS_LABELS = {
+    "billing_export": AssetLabel(frozenset({"athena", "table"}), "the Athena table bill.table"),
+    "account_ou_map": AssetLabel(
+        frozenset({"organizations", "parquet"}), "AWS Organizations, as Parquet in the bucket"
+    ),
+    "finops_daily_summary": AssetLabel(
+        frozenset({"athena", "view"}), "the view finops_db.finops_daily_summary in Athena"
+    ),
+    "ou_breakdown_parquet": AssetLabel(
+        frozenset({"s3", "parquet"}), "one Parquet object a day in the versioned bucket"
+    ),
+    "athena_partition": AssetLabel(frozenset({"glue", "athena"}), "a partition of finops_db.ou_breakdown in Glue"),
+    "ou_scorecard": AssetLabel(
+        frozenset({"s3", "athena"}), "one Parquet object a day, the table finops_db.ou_scorecard"
+    ),
+    "executive_snapshot": AssetLabel(frozenset({"s3", "pdf"}), "a PDF in the bucket"),
+    "quicksight_dataset": AssetLabel(frozenset({"quicksight"}), "the SPICE data set aws.quicksight_data_set"),
+    "digest_email": AssetLabel(frozenset({"ses", "email"}), "a message to each recipient"),
+    "monthly_evidence": AssetLabel(
+        frozenset({"s3", "zip"}), "a zip in the bucket for Glacier Deep Archive; its index stays"
+    ),
 }
 
 
@@ -504,7 +514,7 @@ def build_watch(
     """What looks after a platform; the arguments are those of `build_definitions`."""
     from finops_assets.core.archive.age import deadline_by
     from finops_assets.core.archive.settlement import Journal
-    from finops_assets.core.delivery.digest_service import Morning, Thresholds
+    from finops_assets.core.delivery.digest_service import DigestService, Thresholds
     from finops_assets.core.operations.incidents import Incidents
     from finops_assets.core.operations.state_notes import state_notes
     from finops_assets.core.operations.watch import Watch
@@ -522,7 +532,7 @@ def build_watch(
         warehouse=platform.warehouse,
         archive=archive,
         outbox=outbox,
-        morning=Morning(
+        morning=DigestService(
             archive,
             outbox,
             mail.subject_prefix,

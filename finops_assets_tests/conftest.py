@@ -38,7 +38,7 @@ LONG = (
     "test_dashboard",
     "test_one_mail",
     "test_by_command_alone",
-    "test_states_in_all_faces",
+    "test_states_in_every_output",
     "test_notes",
     "test_exact_totals",
     "test_runs",

@@ -243,7 +243,7 @@ def test_every_day_is_whole_and_equal_to_the_final_bill(month: Month) -> None:
     archived = {day: platform.archive.describe(day).total for day in platform.archive.days()}
     assert archived == totals
     assert set(archived) == {HISTORY + timedelta(days=n) for n in range((LAST - HISTORY).days + 1)}
-    assert not month.sim.watch.look(month.sim.now).gaps
+    assert not month.sim.watch.inspect(month.sim.now).gaps
     read = platform.catalog.read_back(list(archived))
     assert {day: found.total.quantize(Decimal("0.000001")) for day, found in read.items()} == {
         day: total.quantize(Decimal("0.000001")) for day, total in totals.items()

@@ -117,7 +117,7 @@ def test_whole_months_are_counted() -> None:
     assert span_words(date(2025, 12, 31), date(2026, 3, 1)) == "60 days"
 
 
-# --- the faces --------------------------------------------------------------------------------------------------------
+# --- the outputs ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def home_at(folder: Path, now: datetime) -> Home:
             if event.partition == str(LAST) or event.partition is None:
                 made = event.step_materialization_data.materialization
                 metadata[made.asset_key.to_user_string()] = {k: v.value for k, v in made.metadata.items()}
-        watch.tend(watch.look(now), Attempts(15), (), now)
+        watch.update_incidents(watch.inspect(now), Attempts(15), (), now)
         morning = definitions.resolve_job_def(CHECKS_JOB).execute_in_process(instance=instance, raise_on_error=False)
         checks = {
             evaluation.check_name: {name: value.value for name, value in evaluation.metadata.items()}
@@ -330,7 +330,7 @@ def test_what_an_open_incident_says_is_of_today(old: Home) -> None:
     tomorrow = NOW + timedelta(days=1)
     watch = build_watch(platform_of(old.folder, tomorrow), clock=lambda: tomorrow)
     before = alert(old)
-    watch.tend(watch.look(tomorrow), Attempts(15), (), tomorrow)
+    watch.update_incidents(watch.inspect(tomorrow), Attempts(15), (), tomorrow)
     (incident,) = watch.incidents.open("source_late")
     assert "791 days are missing up to 30 Nov 2026" in incident.trouble.cause
     assert alert(old) == before
@@ -351,7 +351,7 @@ def test_the_same_is_said_on_aws(aws: StandIn, tmp_path: Path, monkeypatch: pyte
     assert age is not None
     assert age.sentence == SENTENCE
     watch = build_watch(platform, clock=lambda: NOW)
-    watch.tend(watch.look(NOW), Attempts(15), (), NOW)
+    watch.update_incidents(watch.inspect(NOW), Attempts(15), (), NOW)
     subjects = [str(mail.message["Subject"]).strip() for mail in aws.mail.sent]
     assert any(each.startswith("[FinOps] 30 Sep 2024, 26 months old: ") for each in subjects)
     assert "[FinOps] 29 Nov 2026: no bill yet, 25 months late; data through 30 Sep 2024" in subjects

@@ -87,8 +87,8 @@ def test_a_refresh_of_the_bill_costs_one_query_and_what_it_changes_is_in_the_led
     assert (again.new, again.restated) == ((LAST,), (DAYS[1],))
     assert aws.calls.count("athena", "StartQueryExecution") == 2
     assert run_days(platform, DAYS[1], DAYS[1], clock=lambda: NOW).errors == ()
-    look = watch.look(NOW)
-    assert {day: state.as_in_bill for day, state in look.states.items() if day != LAST} == dict.fromkeys(
+    inspection = watch.inspect(NOW)
+    assert {day: state.as_in_bill for day, state in inspection.states.items() if day != LAST} == dict.fromkeys(
         DAYS[:-1], True
     )
     _, rows = platform.catalog.query(
@@ -102,12 +102,12 @@ def test_a_refresh_of_the_bill_costs_one_query_and_what_it_changes_is_in_the_led
 
 def test_a_look_at_every_day_costs_a_few_listings(aws: StandIn, platform: Platform, watch: Watch) -> None:
     """No query, no object a day: listings, the partitions and a few small objects, whatever the number of days."""
-    look = watch.look(NOW)
-    assert [(gap.first, gap.cause) for gap in look.gaps] == [(LAST, "no object")]
+    inspection = watch.inspect(NOW)
+    assert [(gap.first, gap.cause) for gap in inspection.gaps] == [(LAST, "no object")]
     aws.calls.reset()
-    again = watch.look(NOW, look.asked, look.in_bill)
-    assert again.gaps == look.gaps
-    watch.tend(again, Attempts(15), (), NOW)
+    again = watch.inspect(NOW, inspection.asked, inspection.in_bill)
+    assert again.gaps == inspection.gaps
+    watch.update_incidents(again, Attempts(15), (), NOW)
     counts: Counter[tuple[str, str]] = aws.calls.counts()
     assert aws.calls.count("athena") == 0
     assert aws.calls.count("quicksight") <= 1, counts  # the dashboard itself, not a note about it

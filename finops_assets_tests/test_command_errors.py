@@ -250,7 +250,7 @@ CHILD = """
 import json, sys
 from contextlib import nullcontext
 from click.testing import CliRunner
-from finops_assets import run
+from finops_assets.defs import run
 from finops_assets.cli.main import main
 from finops_assets.core.reports.drawing import Drawing
 run.drawing_beside = lambda: nullcontext(Drawing(lambda _: b"PNG", lambda *_: b"PDF"))

@@ -319,7 +319,7 @@ class FakeDashboard:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
 
-    def begin(self, refresh_id: str) -> Callable[[], None]:
+    def start_refresh(self, refresh_id: str) -> Callable[[], None]:
         return lambda: None
 
     def refresh(self, refresh_id: str) -> Refresh:

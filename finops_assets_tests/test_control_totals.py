@@ -237,7 +237,7 @@ def test_the_embedded_totals_follow_the_files(tmp_path: Path) -> None:
     assert warehouse.control_totals() == [counted("", DAY, "3", 2)]
 
 
-# --- the glance: billing periods, and files that are not read -----------------------------------------------------
+# --- the export version: billing periods, and files that are not read ----------------------------------------------
 
 
 def test_each_period_has_an_id_of_its_own_files(opened: Callable[..., Opened], tmp_path: Path) -> None:
@@ -245,15 +245,15 @@ def test_each_period_has_an_id_of_its_own_files(opened: Callable[..., Opened], t
     bill = write_data_export(tmp_path / "focus", [line(1)])
     write_data_export(bill, [line(2)], period="2025-10")
     there = opened(bill)
-    before = there.warehouse.glance().periods
+    before = there.warehouse.export_version().periods
     assert list(before) == ["2025-09", "2025-10"]
-    assert there.warehouse.glance().periods == before
+    assert there.warehouse.export_version().periods == before
     new = write_data_export(tmp_path / "new" / "focus", [line(1), line(3)])
     data = "data/BILLING_PERIOD=2025-09/focus-00001.snappy.parquet"
     manifest = "metadata/BILLING_PERIOD=2025-09/focus-Manifest.json"
     there.write(data, (new / data).read_bytes())
     there.write(manifest, (new / manifest).read_bytes() + b"\n")
-    after = there.warehouse.glance().periods
+    after = there.warehouse.export_version().periods
     assert after["2025-09"] != before["2025-09"]
     assert after["2025-10"] == before["2025-10"]
 
@@ -262,10 +262,10 @@ def test_files_in_no_periods_folder_have_one_id(opened: Callable[..., Opened], t
     """They are under the empty name, and another file changes the id."""
     bill = make_bill(tmp_path / "bill", [line(1)])
     there = opened(bill.parent)
-    before = there.warehouse.glance().periods
+    before = there.warehouse.export_version().periods
     assert list(before) == [""]
     there.write("more.parquet", bill.read_bytes())
-    after = there.warehouse.glance().periods
+    after = there.warehouse.export_version().periods
     assert list(after) == [""]
     assert after != before
 
@@ -273,11 +273,11 @@ def test_files_in_no_periods_folder_have_one_id(opened: Callable[..., Opened], t
 def test_files_that_nobody_reads_are_told_with_one_of_them(opened: Callable[..., Opened], tmp_path: Path) -> None:
     """Hidden data beside the bill is counted on both platforms; notes and the bill itself are not."""
     there = opened(make_bill(tmp_path / "bill", [line(1)]).parent)
-    assert there.warehouse.glance().passed_over == ()
+    assert there.warehouse.export_version().passed_over == ()
     for name in ("_old.parquet", ".part.csv.gz", "_SUCCESS", ".DS_Store", "._focus.parquet"):
         there.write(name, b"12345")
     hidden = "in a hidden folder, or with a name that begins with . or _"
-    assert there.warehouse.glance().passed_over == (PassedOver(hidden, 2, 10, ".part.csv.gz"),)
+    assert there.warehouse.export_version().passed_over == (PassedOver(hidden, 2, 10, ".part.csv.gz"),)
 
 
 def test_empty_objects_are_told_where_athena_passes_over_them(aws: StandIn, tmp_path: Path) -> None:
@@ -285,5 +285,5 @@ def test_empty_objects_are_told_where_athena_passes_over_them(aws: StandIn, tmp_
     make_ready(aws, make_bill(tmp_path / "bill", [line(1)]).parent)
     for key in ("focus/nothing.parquet", "focus/folder/"):
         aws.client("s3").put_object(Bucket="a-bill-bucket", Key=key, Body=b"")
-    passed_over = platform_on(aws, tmp_path).warehouse.glance().passed_over
+    passed_over = platform_on(aws, tmp_path).warehouse.export_version().passed_over
     assert passed_over == (PassedOver("empty objects", 1, 0, "nothing.parquet"),)

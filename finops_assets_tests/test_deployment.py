@@ -647,7 +647,7 @@ def test_the_policy_allows_every_call_and_nothing_more(aws: StandIn, tmp_path: P
     aws.calls.reset()
     assert run_days(platform, last, last, clock=lambda: datetime(2025, 10, 1, 7, tzinfo=UTC)).errors == ()
     platform.outbox.resend(last, [RECIPIENTS[0]])
-    platform.dashboard.begin("other-work")()
+    platform.dashboard.start_refresh("other-work")()
     assert [version.metadata["rows"] for version in platform.archive.versions(last)]
     assert list(platform.preflight.check())
     made = {f"{IAM_SERVICE.get(service, service)}:{operation}" for service, operation in aws.calls.counts()}

@@ -20,7 +20,7 @@ import pytest
 from finops_assets.adapters.local.doctor import LocalPreflight
 from finops_assets.core.accounts.account_map import to_parquet
 from finops_assets.core.archive import publishing, registering
-from finops_assets.core.delivery.digest_service import Morning
+from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
 from finops_assets.core.findings import NAME_WIDTH, Finding, as_line, as_record, verdict
@@ -131,7 +131,9 @@ class Home:
 
     def send(self, day: date, mailer: SomeMailer) -> None:
         outbox = self.outbox(self.platform, mailer)
-        morning = Morning(self.platform.archive, outbox, "[FinOps]", {}, Drawing(lambda _: b"\x89PNG", lambda *_: b""))
+        morning = DigestService(
+            self.platform.archive, outbox, "[FinOps]", {}, Drawing(lambda _: b"\x89PNG", lambda *_: b"")
+        )
         morning.send([day], datetime(2025, 9, 12, 7, tzinfo=UTC))
 
     def change_bill(self) -> None:

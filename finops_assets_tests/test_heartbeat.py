@@ -43,7 +43,7 @@ class Alarm:
 
 
 @dataclass
-class Morning:
+class DigestService:
     """An archive, a morning whose promises are kept or not, and two alarms."""
 
     archive: ObjectArchive
@@ -66,11 +66,11 @@ class Morning:
 
 
 @pytest.fixture
-def morning(tmp_path: Path) -> Morning:
-    return Morning(ObjectArchive(folder_store(str(tmp_path / "archive"))))
+def morning(tmp_path: Path) -> DigestService:
+    return DigestService(ObjectArchive(folder_store(str(tmp_path / "archive"))))
 
 
-def test_a_day_that_is_done_is_told_once(morning: Morning) -> None:
+def test_a_day_that_is_done_is_told_once(morning: DigestService) -> None:
     """By each channel once, however many runs and checks ask; the next day again. A note says where."""
     for _ in range(3):
         assert morning.heartbeat().beat(MORNING) == ()
@@ -81,7 +81,7 @@ def test_a_day_that_is_done_is_told_once(morning: Morning) -> None:
     assert morning.url.days == [DAY, DAY + timedelta(days=1)]
 
 
-def test_a_day_that_is_not_done_is_silence(morning: Morning) -> None:
+def test_a_day_that_is_not_done_is_silence(morning: DigestService) -> None:
     """Before the deadline it is yesterday that is asked for too: a run at 02:00 of an older day is no sign of life."""
     morning.fault = "2025-09-10: none"
     assert morning.heartbeat().beat(MORNING.replace(hour=2)) == ()
@@ -92,7 +92,7 @@ def test_a_day_that_is_not_done_is_silence(morning: Morning) -> None:
     assert morning.url.days == [DAY]
 
 
-def test_what_could_not_be_sent_is_tried_by_the_next_look(morning: Morning) -> None:
+def test_what_could_not_be_sent_is_tried_by_the_next_look(morning: DigestService) -> None:
     """Only the channel that failed; the other has it."""
     morning.url.broken = "hc-ping.com did not answer"
     assert morning.heartbeat().beat(MORNING) == ("hc-ping.com did not answer",)
@@ -102,7 +102,7 @@ def test_what_could_not_be_sent_is_tried_by_the_next_look(morning: Morning) -> N
     assert (morning.url.days, morning.mail.days) == ([DAY], [DAY])
 
 
-def test_a_process_killed_while_it_sends(morning: Morning) -> None:
+def test_a_process_killed_while_it_sends(morning: DigestService) -> None:
     """The others wait for it, then send again: rather twice than silence."""
     morning.mail.dies = True
     with pytest.raises(KeyboardInterrupt):
@@ -114,7 +114,7 @@ def test_a_process_killed_while_it_sends(morning: Morning) -> None:
     assert morning.mail.days == [DAY, DAY]
 
 
-def test_a_damaged_note_is_no_silence(morning: Morning) -> None:
+def test_a_damaged_note_is_no_silence(morning: DigestService) -> None:
     """It is written anew."""
     morning.archive.put("heartbeats/2025-09-10.json", b"{")
     morning.heartbeat().beat(MORNING)
@@ -122,7 +122,7 @@ def test_a_damaged_note_is_no_silence(morning: Morning) -> None:
     assert morning.url.days == [DAY]
 
 
-def test_without_channels_nothing_is_asked(morning: Morning) -> None:
+def test_without_channels_nothing_is_asked(morning: DigestService) -> None:
     """Whoever has not set one pays nothing for it."""
     nobody = Heartbeat(morning.archive, {}, faults=lambda now: pytest.fail("asked"), deadline=lambda day: MORNING)
     assert nobody.beat(MORNING) == ()

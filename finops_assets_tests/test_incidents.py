@@ -9,9 +9,9 @@ import pytest
 
 from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.core.errors import ArchiveError, FinopsError
-from finops_assets.core.operations.incidents import KINDS, SHOWN, STILL_TELLING, Incidents, Trouble
+from finops_assets.core.operations.incidents import KINDS, SHOWN, STILL_TELLING, Incidents, Problem
 
-MISSING = {"2025-09-10": Trouble("no object: the bill has it", "run twice", "finops run --date 2025-09-10", "abc")}
+MISSING = {"2025-09-10": Problem("no object: the bill has it", "run twice", "finops run --date 2025-09-10", "abc")}
 
 
 @dataclass
@@ -99,7 +99,7 @@ def test_it_breaks_again_after_it_healed(desk: Desk) -> None:
 
 def test_incidents_of_one_kind_are_told_together(desk: Desk) -> None:
     """Thirty missing days are one message, which spells out ten and names the others; each has its own all-clear."""
-    troubles = {f"2025-09-{day:02d}": Trouble("no object") for day in range(1, 31)}
+    troubles = {f"2025-09-{day:02d}": Problem("no object") for day in range(1, 31)}
     desk.open().settle("missing_day", troubles)
     ((subject, text, _),) = desk.channel.sent
     assert subject == "FinOps: a day is missing: 2025-09-01, 2025-09-02, 2025-09-03 and 27 more"
@@ -137,7 +137,7 @@ def test_what_heals_before_anybody_was_told_is_not_announced(desk: Desk) -> None
 
 
 @pytest.mark.parametrize("troubles", [MISSING, {}], ids=["while it breaks", "while it heals"])
-def test_a_process_killed_while_it_tells(desk: Desk, troubles: dict[str, Trouble]) -> None:
+def test_a_process_killed_while_it_tells(desk: Desk, troubles: dict[str, Problem]) -> None:
     """The message may be out or not: it is sent again after a while, under the same id; nothing is lost."""
     if not troubles:
         desk.open().settle("missing_day", MISSING)
@@ -162,7 +162,7 @@ def test_two_processes_at_once_tell_once(desk: Desk) -> None:
     for troubles in (MISSING, {}):
         gate = Barrier(8)
 
-        def settle(incidents: Incidents, found: dict[str, Trouble] = troubles, gate: Barrier = gate) -> None:
+        def settle(incidents: Incidents, found: dict[str, Problem] = troubles, gate: Barrier = gate) -> None:
             gate.wait()
             incidents.settle("missing_day", found)
 
@@ -178,7 +178,7 @@ def test_two_processes_at_once_tell_once(desk: Desk) -> None:
 def test_subjects_are_no_paths(desk: Desk) -> None:
     """An address or a name with slashes and line ends is kept as it is, in one object of its own kind."""
     subject = "../../up/er\r\nBcc: all@example.com@example.com"
-    desk.open().settle("refused", {subject: Trouble("bounce")})
+    desk.open().settle("refused", {subject: Problem("bounce")})
     (incident,) = desk.open().open("refused")
     assert incident.subject == subject
     desk.open().settle("refused", {})
@@ -275,5 +275,5 @@ def test_what_is_wrong_is_told_although_what_healed_cannot_be_noted(desk: Desk, 
     """One day is well again, another breaks, and the disk is full: the all-clear waits for room, the alert does not."""
     desk.open().settle("missing_day", MISSING)
     with pytest.raises(ArchiveError):
-        without_room(desk, full).settle("missing_day", {"2025-09-11": Trouble("no object")})
+        without_room(desk, full).settle("missing_day", {"2025-09-11": Problem("no object")})
     assert desk.subjects[1:] == ["FinOps: a day is missing: 2025-09-11"]

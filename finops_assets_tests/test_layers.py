@@ -1,4 +1,4 @@
-"""The folders are the architecture: core <- adapters <- defs <- definitions.py, and nothing heavy loads at import."""
+"""The folders are the architecture: core <- adapters <- platform.py <- defs, cli; nothing heavy loads at import."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import finops_assets
+from finops_assets.core import ROOMS
 
 PACKAGE = Path(finops_assets.__file__).parent
 ENGINES = {"dagster", "duckdb", "boto3", "botocore", "obstore", "sqlglot", "sqlite3"}
@@ -19,7 +20,11 @@ FORBIDDEN = [
     ("core", {*ENGINES, "finops_assets.adapters", "finops_assets.defs", "finops_assets.platform"}),
     ("adapters", {"dagster", "finops_assets.defs", "finops_assets.platform", "finops_assets.definitions"}),
     ("defs", {"duckdb", "boto3", "obstore", "finops_assets.adapters", "finops_assets.definitions"}),
-    ("sample_bill", {*ENGINES, "finops_assets.adapters", "finops_assets.defs", "finops_assets.platform"}),
+    ("stories/sample_bill", {*ENGINES, "finops_assets.adapters", "finops_assets.defs", "finops_assets.platform"}),
+    ("adapters/local", {"finops_assets.adapters.aws"}),
+    ("adapters/aws", {"finops_assets.adapters.local"}),
+    ("adapters/shared", {"finops_assets.adapters.local", "finops_assets.adapters.aws"}),
+    ("settings", {*ENGINES, "finops_assets.adapters", "finops_assets.defs", "finops_assets.platform"}),
 ]
 
 
@@ -41,6 +46,30 @@ def test_imports_never_point_outwards(layer: str, forbidden: set[str]) -> None:
     for file in files:
         wrong = {name for name in _imports(file) if any(name == f or name.startswith(f + ".") for f in forbidden)}
         assert not wrong, f"{file.relative_to(PACKAGE)} imports {wrong}"
+
+
+BEFORE = {room: ROOMS[:place] for place, room in enumerate(ROOMS)}
+
+
+@pytest.mark.parametrize("room", ["", *ROOMS])
+def test_a_room_of_core_uses_the_rooms_before_it_alone(room: str) -> None:
+    """The folders show the way of the data; types that are imported for the type checker alone count, too."""
+    files = list((PACKAGE / "core" / room).rglob("*.py") if room else (PACKAGE / "core").glob("*.py"))
+    assert files
+    later = {f"finops_assets.core.{other}" for other in ROOMS if other != room and other not in BEFORE.get(room, ())}
+    for file in files:
+        wrong = {name for name in _imports(file) if any(name == f or name.startswith(f + ".") for f in later)}
+        assert not wrong, f"{file.relative_to(PACKAGE)} imports {wrong}"
+
+
+def test_every_folder_of_core_is_a_room_that_says_what_belongs_in_it() -> None:
+    """In three lines: what, what not, which rooms it may use."""
+    folders = {file.parent.name for file in (PACKAGE / "core").glob("*/__init__.py")}
+    assert folders == set(ROOMS)
+    for room in ROOMS:
+        said = ast.get_docstring(ast.parse((PACKAGE / "core" / room / "__init__.py").read_text(encoding="utf-8")))
+        assert said, room
+        assert "may use" in said, room
 
 
 PRIVATE = PACKAGE / "defs" / "private.py"

@@ -28,7 +28,7 @@ from finops_assets.core.archive.states import NO_SCORECARD
 from finops_assets.core.delivery import mail_records, own_cost
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.operations import losses
-from finops_assets.core.operations.incidents import Incidents, Trouble
+from finops_assets.core.operations.incidents import Incidents, Problem
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path, scorecard_path
 from finops_assets.stories import sample_bill
 from finops_assets.stories.simulation import Simulation
@@ -101,8 +101,8 @@ def good(whole: Path) -> dict[str, bytes]:
     found = {note.path: file.read_bytes() for note in NOTES if (file := folder / note.path).is_file()}
     archive = ObjectArchive(MemoryStore())
     there = incidents(archive)
-    there.break_("doctor", "bucket", Trouble("it is gone"))
-    there.break_("doctor", "disk", Trouble("it is full"))
+    there.break_("doctor", "bucket", Problem("it is gone"))
+    there.break_("doctor", "disk", Problem("it is full"))
     there.heal("doctor", ["disk"])
     found |= {path: archive.get(path) for path in archive.list("incidents/")}
     found[JOURNAL_PATH] = json.dumps({"refreshes": [], "unchanged": {str(BEFORE): 5}}).encode()
@@ -234,7 +234,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, bill: Any) -> Path:
     sim.launch("a backfill", [sim.request(FIRST, BEFORE)])
     sim.sensors()
     for subject in ("bucket", "disk"):
-        sim.watch.incidents.break_("doctor", subject, Trouble("it is gone"))
+        sim.watch.incidents.break_("doctor", subject, Problem("it is gone"))
     sim.watch.incidents.heal("doctor", ["disk"])
     assert [ran.success for ran in sim.ran] == [True]
     sim.close()
@@ -322,7 +322,7 @@ def test_a_home_of_damaged_notes_goes_on(sim: Simulation, damage: str) -> None:
     paths = {copy.removeprefix("damaged/").rpartition(".")[0] for copy in told}
     assert {JOURNAL_PATH, episodes.LEDGER, ACCOUNT_MAP_PATH} <= paths
     assert {path for path in damaged if path.startswith("incidents/open/")} <= paths
-    assert sim.watch.look(sim.now).gaps == ()
+    assert sim.watch.inspect(sim.now).gaps == ()
     for command in ("status", "gaps", "anomalies", "doctor"):
         finops(sim, command)
 

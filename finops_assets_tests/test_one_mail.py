@@ -25,7 +25,7 @@ from click.testing import CliRunner
 from finops_assets.cli import main as cli
 from finops_assets.core.accounts.account_map import to_parquet
 from finops_assets.core.archive import publishing
-from finops_assets.core.delivery.digest_service import Morning
+from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.delivery.sent import record_after_failure
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
 from finops_assets.core.ports import Delivery, Refused
@@ -74,7 +74,7 @@ class Mailer:
 class Desk:
     """An archive with ten days, an outbox, and who got what."""
 
-    morning: Morning
+    morning: DigestService
     outbox: Any
     mailer: Mailer
     home: Path
@@ -116,7 +116,9 @@ def desk(archived: Path, sample: SampleBill, tmp_path: Path) -> Iterator[Desk]:
     platform, mailer = platform_at(home, sample), Mailer()
     # The platform's own outbox, with its settings, over a mailer that keeps what it is given.
     platform.outbox._mailer = mailer
-    yield Desk(Morning(platform.archive, platform.outbox, "[FinOps]", {}, NO_PICTURES), platform.outbox, mailer, home)
+    yield Desk(
+        DigestService(platform.archive, platform.outbox, "[FinOps]", {}, NO_PICTURES), platform.outbox, mailer, home
+    )
     platform.warehouse.close()
 
 

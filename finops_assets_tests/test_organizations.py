@@ -322,7 +322,7 @@ def test_an_account_that_moves_during_the_walk_counts_once(aws: StandIn, load: L
 
 # --- when it cannot be read ---------------------------------------------------------------------------------------
 
-Trouble = Callable[[StandIn], None]
+Problem = Callable[[StandIn], None]
 
 
 def denied(aws: StandIn) -> None:
@@ -351,7 +351,7 @@ TROUBLES = [*REFUSALS, (cut_off, "AWS was not reached", "network")]
 
 @pytest.mark.parametrize(("trouble", "says", "fix"), TROUBLES, ids=lambda value: getattr(value, "__name__", ""))
 def test_without_an_answer_the_last_history_is_shown_as_outdated(
-    aws: StandIn, load: Load, archive: RecordingArchive, trouble: Trouble, says: str, fix: str
+    aws: StandIn, load: Load, archive: RecordingArchive, trouble: Problem, says: str, fix: str
 ) -> None:
     """The morning goes on with the last map: it says of which day it is, why, and what to do; nothing is written."""
     aws.organizations.grow({"Eng": {SHOP: "shop"}})
@@ -369,7 +369,7 @@ def test_without_an_answer_the_last_history_is_shown_as_outdated(
 
 @pytest.mark.parametrize(("trouble", "says", "fix"), REFUSALS, ids=lambda value: getattr(value, "__name__", ""))
 def test_without_an_answer_and_a_history_it_fails(
-    aws: StandIn, load: Load, archive: RecordingArchive, trouble: Trouble, says: str, fix: str
+    aws: StandIn, load: Load, archive: RecordingArchive, trouble: Problem, says: str, fix: str
 ) -> None:
     """There is no map at all: the error names the action, the role's setting and what to allow."""
     trouble(aws)

@@ -179,7 +179,7 @@ def test_looks_gather_about_the_time_that_the_last_refresh_took(
 def test_a_refresh_that_was_begun_is_waited_for(aws: StandIn, data_set: DataSet) -> None:
     """`refresh` starts no other after `begin`, and counts it once."""
     dashboard = data_set()
-    dashboard.begin(WORK)
+    dashboard.start_refresh(WORK)
     done = dashboard.refresh(WORK)
     assert (done.id, done.detail["refreshes left today"]) == (FIRST, "31")
     assert aws.calls.count("quicksight", "CreateIngestion") == 1
@@ -188,15 +188,15 @@ def test_a_refresh_that_was_begun_is_waited_for(aws: StandIn, data_set: DataSet)
 def test_a_refresh_that_is_called_off_leaves_spice_as_it_was(aws: StandIn, data_set: DataSet) -> None:
     """It is cancelled; the next refresh of the same work is another one."""
     dashboard = data_set()
-    dashboard.begin(WORK)()
+    dashboard.start_refresh(WORK)()
     assert [one.status for one in aws.quicksight.ingestions] == ["CANCELLED"]
     assert dashboard.refresh(WORK).id != FIRST
 
 
 def test_another_runs_refresh_is_not_called_off(aws: StandIn, data_set: DataSet) -> None:
     """Two runs of the same work share a refresh: the one whose check fails does not take it from the other."""
-    data_set().begin(WORK)
-    data_set().begin(WORK)()
+    data_set().start_refresh(WORK)
+    data_set().start_refresh(WORK)()
     assert "CANCELLED" not in {one.status for one in aws.quicksight.ingestions}
     assert aws.calls.count("quicksight", "CancelIngestion") == 0
 
@@ -204,7 +204,7 @@ def test_another_runs_refresh_is_not_called_off(aws: StandIn, data_set: DataSet)
 def test_what_hinders_an_early_start_is_said_by_the_refresh(aws: StandIn, data_set: DataSet) -> None:
     """`begin` raises nothing where QuickSight refuses; `refresh` says what it said."""
     dashboard = data_set(data_set_id="gone")
-    dashboard.begin(WORK)()
+    dashboard.start_refresh(WORK)()
     with pytest.raises(FinopsError, match="gone"):
         dashboard.refresh(WORK)
 
@@ -483,7 +483,7 @@ def test_what_ignores_its_cancelling_is_not_waited_for_again_and_again(
     clock.now, clock.slept = clock.now + timedelta(days=1), []
     aws.calls.reset()
     dashboard = data_set(timeout_seconds=120)
-    dashboard.begin("daily-20250911")()
+    dashboard.start_refresh("daily-20250911")()
     with pytest.raises(HungRefreshError, match=f"{FIRST} is RUNNING for 24.0 hours and is still RUNNING") as caught:
         dashboard.refresh("daily-20250911")
     assert "AWS Support" in caught.value.fix

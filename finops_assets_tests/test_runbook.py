@@ -33,7 +33,7 @@ from botocore import xform_name
 from click.testing import CliRunner
 from on_aws import DATA_SET, RECIPIENTS, make_ready, on_aws, platform_on
 
-from finops_assets import definitions, platform
+from finops_assets import platform
 from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.cli import main as cli
@@ -43,7 +43,7 @@ from finops_assets.core.operations.incidents import KINDS
 from finops_assets.core.operations.watch import FRESHNESS, Attempts
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import day_path
-from finops_assets.defs import run
+from finops_assets.defs import build, run
 from finops_assets.defs.evidence import JOB as EVIDENCE_JOB
 from finops_assets.defs.same_origin import SameOriginMiddleware, public_origin
 from finops_assets.platform import Platform, build_watch
@@ -247,7 +247,7 @@ def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than all else of a run."""
     drawing = Drawing(lambda _: b"", lambda *_: b"")
     monkeypatch.setattr(run, "drawing_beside", lambda: nullcontext(drawing))
-    for module in (run, definitions):
+    for module in (run, build):
         monkeypatch.setattr(module, "Drawing", lambda: drawing)
 
 
@@ -880,7 +880,7 @@ def test_several_things_are_wrong_at_once(begin: Callable[..., Home]) -> None:
     desk.types("finops doctor --repair --yes")
     desk.sees("all whole", desk.types("finops doctor --repair"))
     assert (PAST in archive.days(), desk.mails) == (True, mails)
-    assert not desk.sim.watch.look(desk.sim.now).gaps
+    assert not desk.sim.watch.inspect(desk.sim.now).gaps
 
 
 KILLED = """
@@ -888,7 +888,7 @@ import os, signal, sys
 from contextlib import nullcontext
 from datetime import date
 from finops_assets.adapters.shared.archive import ObjectArchive
-from finops_assets import run
+from finops_assets.defs import run
 from finops_assets.platform import build_platform
 from finops_assets.defs.run import run_days
 from finops_assets.settings.model import load_settings
@@ -1021,7 +1021,7 @@ class Account(Desk):
         """What the sensors `missing_days` and `mail_returns` do: open and close what only a look can tell."""
         now = datetime.combine(MORNING, datetime.min.time(), UTC) + timedelta(hours=8)
         found = build_watch(self.platform, clock=lambda: now)
-        found.tend(found.look(now), Attempts(15), (), now)
+        found.update_incidents(found.inspect(now), Attempts(15), (), now)
         found.recipients()
 
 

@@ -21,7 +21,7 @@ import pytest
 
 from finops_assets.core.accounts.account_map import to_parquet
 from finops_assets.core.archive import publishing
-from finops_assets.core.delivery.digest_service import Morning
+from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import AccountMap, DayRows, Refused
@@ -410,7 +410,7 @@ def test_a_digest_rendered_ahead_is_the_one_that_is_sent(own: Platform) -> None:
     own.archive.put(ACCOUNT_MAP_PATH, to_parquet(own.accounts.load().table))
     now = at(LAST)()
     publishing.archive_days(own.warehouse, own.archive, DAYS, cost_basis="billed", run_id="a run", now=now)
-    morning = Morning(own.archive, own.outbox, "[FinOps]", {}, Drawing(draw, lambda *_: b""))
+    morning = DigestService(own.archive, own.outbox, "[FinOps]", {}, Drawing(draw, lambda *_: b""))
     morning.prepare([DAYS[1]], now)
     assert len(morning.send([DAYS[1]], now).deliveries) == 1
     assert len(drawn) == 1

@@ -215,7 +215,7 @@ def test_a_plan_that_cannot_be_used_holds_up_no_bill(sim: Simulation, file: str,
 
 def test_the_check_up_looks_at_plan_calendar_and_editions(sim: Simulation) -> None:
     """Before anybody misses them: what cannot be used fails, OUs that there are not are warned of."""
-    assert [(found.name, found.state) for found in sim.platform.scoring().look()] == [
+    assert [(found.name, found.state) for found in sim.platform.scoring().check()] == [
         ("budgets", "ok"),
         ("events", "ok"),
     ]
@@ -223,7 +223,7 @@ def test_the_check_up_looks_at_plan_calendar_and_editions(sim: Simulation) -> No
     (sim.home / "events.csv").write_text(f"first,last,ou,service,what\n{LAST},{LAST},Nowhere,,x\n", encoding="utf-8")
     mail = sim.platform.settings.mail.model_copy(update={"by_ou": {"Workloads": (LEAD,), "Elsewhere": (LEAD,)}})
     settings = sim.platform.settings.model_copy(update={"mail": mail})
-    found = list(replace(sim.platform, settings=settings).scoring().look())
+    found = list(replace(sim.platform, settings=settings).scoring().check())
     assert [(each.name, each.state) for each in found] == [
         ("budgets", "fail"),
         ("events", "warn"),

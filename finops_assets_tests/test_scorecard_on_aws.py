@@ -223,7 +223,7 @@ def test_both_data_sets_are_refreshed_and_waited_for_together(aws: StandIn, dash
 def test_only_the_breakdown_begins_early(aws: StandIn, dashboard: Any) -> None:
     """The scorecard is not written when the days are registered: its refresh waits for `refresh`."""
     made = dashboard()
-    made.begin(WORK)
+    made.start_refresh(WORK)
     assert ids(aws, FIRST)
     assert not ids(aws, SECOND)
     made.refresh(WORK)
@@ -232,7 +232,7 @@ def test_only_the_breakdown_begins_early(aws: StandIn, dashboard: Any) -> None:
 
 def test_called_off_is_the_breakdown_alone(aws: StandIn, dashboard: Any) -> None:
     """A run whose check fails leaves no refresh of either behind."""
-    dashboard().begin(WORK)()
+    dashboard().start_refresh(WORK)()
     assert [one.status for one in aws.quicksight.ingestions] == ["CANCELLED"]
 
 

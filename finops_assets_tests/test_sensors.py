@@ -37,7 +37,7 @@ class SomeWatch:
     error: Exception | None = None
     told: list[tuple[str, Any, timedelta]] = field(default_factory=list)
 
-    def look(self, now: datetime, asked: str, in_bill: Any) -> Inspection:
+    def inspect(self, now: datetime, asked: str, in_bill: Any) -> Inspection:
         if self.error:
             raise self.error
         facts = Facts(covered=(), archived={}, registered={}, read=None, shown=None, mailed={})
@@ -55,8 +55,8 @@ class SomeWatch:
     def cannot_look(self, what: str, error: Any, since: Any, now: datetime) -> None:
         self.told.append((what, error, now - since))
 
-    def tend(self, look: Inspection, *_: Any) -> None:
-        self.tended.append(look)
+    def update_incidents(self, inspection: Inspection, *_: Any) -> None:
+        self.tended.append(inspection)
 
 
 @pytest.fixture
@@ -268,7 +268,7 @@ def test_a_source_that_stays_broken_makes_no_storm(tmp_path: Path) -> None:
     broken["now"] = False
     sim.hours(sim.now + timedelta(days=1), timedelta(hours=4))
     assert failures(sim)[1:] == [f"FinOps: all clear, the days of the failed run are whole: {LAST}"]
-    assert LAST not in sim.watch.look(sim.now).not_whole
+    assert LAST not in sim.watch.inspect(sim.now).not_whole
     sim.close()
 
 

@@ -227,7 +227,7 @@ OTHERS = (
 )
 
 
-def faces(environ: dict[str, str], caplog: pytest.LogCaptureFixture) -> str:
+def outputs(environ: dict[str, str], caplog: pytest.LogCaptureFixture) -> str:
     """All that is said of wrong settings: by commands, with and without trace, by the code location, in logs."""
     said = ""
     for words in (("status",), ("doctor",), ("doctor", "--json"), ("run",), ("--debug", "status")):
@@ -258,7 +258,7 @@ def test_a_wrong_secret_of_the_environment_is_not_shown(
 ) -> None:
     """Its name is, with what is wrong."""
     environ = {name.format(env_name(setting)): value for name, value in WRONG_SECRETS[how].items()}
-    said = faces(environ, caplog)
+    said = outputs(environ, caplog)
     assert setting in said
     assert MARK not in said
 
@@ -267,7 +267,7 @@ def test_a_wrong_secret_of_the_environment_is_not_shown(
 def test_a_secret_of_a_file_that_is_wrong_is_not_shown(toml: str, caplog: pytest.LogCaptureFixture) -> None:
     """Neither where it is misplaced or misspelt, nor where something beside it is wrong."""
     Path("finops.toml").write_text(toml, encoding="utf-8")
-    assert MARK not in faces({}, caplog)
+    assert MARK not in outputs({}, caplog)
 
 
 def test_terraforms_outputs_are_not_shown_either() -> None:

@@ -16,7 +16,7 @@ from command import finops
 
 from finops_assets.core.archive import states
 from finops_assets.core.archive.states import CAUSES, Facts, Gap, expected_days, state_of
-from finops_assets.core.ports import CatalogDay, DayPrint, PublishedDay, Shown
+from finops_assets.core.ports import CatalogDay, DashboardContent, DayPrint, PublishedDay
 from finops_assets.core.schemas import RESTORED_FROM, day_location, day_path
 from finops_assets_tests.test_cli import DEMO_NOW, demo
 
@@ -36,7 +36,7 @@ def archived(day: date) -> PublishedDay:
 
 def whole() -> Facts:
     """Six days of which nothing is missing."""
-    shown = Shown("d.html", datetime(2025, 9, 7, 7, tzinfo=UTC), LAST, totals=dict.fromkeys(DAYS, TOTAL))
+    shown = DashboardContent("d.html", datetime(2025, 9, 7, 7, tzinfo=UTC), LAST, totals=dict.fromkeys(DAYS, TOTAL))
     return Facts(
         covered=frozenset(DAYS),
         prints={day: DayPrint("abc", TOTAL, 7) for day in DAYS},
@@ -195,7 +195,7 @@ def test_an_old_day_without_a_digest_is_whole() -> None:
 
 def test_a_dashboard_that_counts_rows_is_behind_once() -> None:
     """QuickSight tells rows, not days: what it lacks is one gap, at the newest day."""
-    shown = Shown("a link", datetime(2025, 9, 7, 7, tzinfo=UTC), LAST, rows=35, expected_rows=42)
+    shown = DashboardContent("a link", datetime(2025, 9, 7, 7, tzinfo=UTC), LAST, rows=35, expected_rows=42)
     written = dict.fromkeys(DAYS, datetime(2025, 9, 7, 6, tzinfo=UTC))
     (gap,) = gaps_of(replace(whole(), shown=shown, behind=states.behind(shown, written)))
     assert (gap.first, gap.cause) == (LAST, "dashboard outdated")
@@ -204,7 +204,7 @@ def test_a_dashboard_that_counts_rows_is_behind_once() -> None:
 
 def test_a_dashboard_that_tells_nothing_of_itself_is_judged_by_the_clock() -> None:
     """A refresh that somebody else has started: a day written after it is not in it, as far as can be told."""
-    shown = Shown("a link", datetime(2025, 9, 7, 7, tzinfo=UTC), None, rows=42, expected_rows=42)
+    shown = DashboardContent("a link", datetime(2025, 9, 7, 7, tzinfo=UTC), None, rows=42, expected_rows=42)
     written = dict.fromkeys(DAYS, datetime(2025, 9, 7, 6, tzinfo=UTC))
     assert states.behind(shown, written) == ""
     late = written | {MIDDLE: datetime(2025, 9, 7, 8, tzinfo=UTC)}

@@ -204,7 +204,7 @@ def backfill(first: date | None, last: date | None, resume: bool, mail: bool, as
         if first > last:
             raise click.UsageError(f"FROM {first} is after TO {last}")
         _check_days(platform.settings, first, last)
-    updated, totals = platform.warehouse.glance().updated, bill_totals(platform.warehouse.control_totals())
+    updated, totals = platform.warehouse.export_version().updated, bill_totals(platform.warehouse.control_totals())
     known = [day for day in totals.days if bill.first_day <= day <= newest]
     if not known and not first:
         complain(f"the bill has no day from bill.first_day ({bill.first_day}) to yesterday ({newest})")
@@ -238,12 +238,14 @@ def _other_days(platform: Platform, day: date) -> list[date]:
         if not platform.archive.days():  # what nobody asked to keep is not begun by itself
             return []
         news = watch.news(now)
-        look = watch.look(now)
+        inspection = watch.inspect(now)
     except FinopsError as error:  # the run itself meets it, and says so where it belongs
         tell(f"not looked for other days: {error}")
         return []
     changed = {*news.new, *news.restated} if news else set()
-    broken = {d for d, s in look.states.items() if s.cause not in ("", *CANNOT_RUN) and s.link not in (DASHBOARD, MAIL)}
+    broken = {
+        d for d, s in inspection.states.items() if s.cause not in ("", *CANNOT_RUN) and s.link not in (DASHBOARD, MAIL)
+    }
     return sorted((changed | broken) - {day})
 
 
@@ -494,7 +496,7 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         from finops_assets.defs.instance import look_at_database
 
         show(told("dagster", look_at_database(settings.dagster_home)))
-    show(platform.scoring().look())
+    show(platform.scoring().check())
     if not any(finding.name == "bucket" and finding.state == "fail" for finding in findings):
         show(told("age", how_old(platform.age(_now()))))
         day = day or max(platform.archive.days(), default=None)

@@ -17,12 +17,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from finops_assets.core.errors import DamagedError, FinopsError
-from finops_assets.core.ports import (
-    Archive,
-)
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 if TYPE_CHECKING:
     import pyarrow as pa

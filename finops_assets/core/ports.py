@@ -74,7 +74,7 @@ class BillDescription:
 
 
 @dataclass(frozen=True)
-class Glance:
+class ExportVersion:
     """The bill from outside: an id that changes with each refresh of it, and when the newest was written (UTC).
 
     Of an export with manifests it is the manifests' id and time: they are delivered after all data files. Files that no
@@ -228,7 +228,7 @@ class Refresh:
 
 
 @dataclass(frozen=True)
-class Shown:
+class DashboardContent:
     """What the dashboard shows now, as its last refresh left it.
 
     Attributes:
@@ -277,7 +277,7 @@ class Warehouse(Protocol):
 
     def describe(self) -> BillDescription: ...
 
-    def glance(self) -> Glance:
+    def export_version(self) -> ExportVersion:
         """Whether the bill has changed, without reading it."""
 
     def control_totals(self) -> list[ControlTotal]:
@@ -400,7 +400,7 @@ class Catalog(Protocol):
 class DashboardData(Protocol):
     """Holds what the dashboard shows: refreshed, waited for and described."""
 
-    def begin(self, refresh_id: str) -> Callable[[], None]:
+    def start_refresh(self, refresh_id: str) -> Callable[[], None]:
         """Start what `refresh` of this id then waits for, where that takes long; returns what calls it off.
 
         It raises nothing: `refresh` meets the same obstacle, and says so where it belongs.

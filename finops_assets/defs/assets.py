@@ -18,7 +18,7 @@ from finops_assets.core import calendar, notes, ports
 from finops_assets.core.accounts.account_map import counts, to_parquet
 from finops_assets.core.analytics.scoring import Scoring
 from finops_assets.core.archive import breakdown, finding, publishing, registering
-from finops_assets.core.delivery.digest_service import Morning
+from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.delivery.own_cost import note_mails
 from finops_assets.core.errors import FinopsError, MissingDaysError
 from finops_assets.core.operations import verification
@@ -40,7 +40,7 @@ from finops_assets.core.text import tidy_lines
 from finops_assets.defs import metadata as show
 from finops_assets.defs.alerts import give_sign_of_life
 from finops_assets.defs.requests import days_asked_for, mail_asked_for
-from finops_assets.platform import Face
+from finops_assets.platform import AssetLabel
 from finops_assets.settings.model import Settings
 
 PRIORITY_TAG, AFTER_THE_DASHBOARD = "dagster/priority", "-1"
@@ -138,12 +138,12 @@ def _refusal_of(reasons: Mapping[date, str], what: str, *, fix: str) -> dg.Failu
     return _refusal(FinopsError(f"{calendar.in_words(days)} {what} ({days[0]}: {reasons[days[0]]})", fix=fix))
 
 
-def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
+def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[Any]:
     """The asset graph.
 
     Args:
         settings: the first day of the partitions, the cost basis and the limits.
-        faces: what stands behind each asset on this platform; keys and meaning are the same on every one.
+        labels: what stands behind each asset on this platform; keys and meaning are the same on every one.
     """
 
     def explained(context: dg.AssetExecutionContext) -> AbstractContextManager[None]:
@@ -158,7 +158,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
     basis = settings.bill.cost_basis
 
     def face(name: str, group: str, text: str) -> dict[str, Any]:
-        shown = faces[name]
+        shown = labels[name]
         return {
             "key": name,
             "group_name": group,
@@ -283,7 +283,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         receipts: dg.ResourceParam[Receipts],
         clock: dg.ResourceParam[Clock],
         progress: dg.ResourceParam[ports.Progress],
-        morning: dg.ResourceParam[Morning],
+        morning: dg.ResourceParam[DigestService],
         watch: dg.ResourceParam[Watch],
     ) -> Results:
         days, now = _days(context), clock()
@@ -363,7 +363,11 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
     ) -> Results:
         days = _days(context)
         # SPICE takes many seconds: where this run refreshes it, it starts while the days are read back.
-        early = {"begin": lambda: dashboard.begin(_refresh_id(days))} if _runs(context, "quicksight_dataset") else {}
+        early = (
+            {"start": lambda: dashboard.start_refresh(_refresh_id(days))}
+            if _runs(context, "quicksight_dataset")
+            else {}
+        )
         with explained(context):
             done = registering.register_days(archive, catalog, days, **early)
         if done.wrong:
@@ -428,7 +432,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
     )
     def executive_snapshot(
         context: dg.AssetExecutionContext,
-        morning: dg.ResourceParam[Morning],
+        morning: dg.ResourceParam[DigestService],
         clock: dg.ResourceParam[Clock],
     ) -> dg.MaterializeResult:
         with explained(context):
@@ -449,7 +453,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
         context: dg.AssetExecutionContext,
         archive: dg.ResourceParam[Archive],
         dashboard: dg.ResourceParam[DashboardData],
-        morning: dg.ResourceParam[Morning],
+        morning: dg.ResourceParam[DigestService],
         clock: dg.ResourceParam[Clock],
         watch: dg.ResourceParam[Watch],
     ) -> Results:
@@ -483,7 +487,7 @@ def build_assets(settings: Settings, faces: Mapping[str, Face]) -> list[Any]:
     )
     def digest_email(
         context: dg.AssetExecutionContext,
-        morning: dg.ResourceParam[Morning],
+        morning: dg.ResourceParam[DigestService],
         archive: dg.ResourceParam[Archive],
         metrics: dg.ResourceParam[Metrics],
         clock: dg.ResourceParam[Clock],

@@ -43,9 +43,9 @@ def build_definitions(
     beta = ".*(backfill_policy|allow_nonexistent_upstream_partitions).*"
     warnings.filterwarnings("ignore", category=dg.BetaWarning, message=beta)
     settings, drawing = platform.settings, drawing or Drawing()
-    assets = build_assets(settings, platform.faces)
+    assets = build_assets(settings, platform.labels)
     jobs, schedules = build_jobs(assets, settings)
-    evidence, evidence_job, every_month = build_evidence(settings, platform.faces)
+    evidence, evidence_job, every_month = build_evidence(settings, platform.labels)
     verification_job, every_night = build_verification(settings)
     morning, morning_checks = build_morning_checks()
     watch = build_watch(platform, clock=clock, drawing=drawing)

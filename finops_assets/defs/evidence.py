@@ -17,7 +17,7 @@ from finops_assets.core.ports import Archive
 from finops_assets.defs import metadata as show
 from finops_assets.defs.alerts import tell_of_failure
 from finops_assets.defs.assets import Clock, _refusal, _told
-from finops_assets.platform import Face
+from finops_assets.platform import AssetLabel
 from finops_assets.settings.model import Settings
 
 ASSET = "monthly_evidence"
@@ -25,7 +25,7 @@ JOB = "monthly_bundle"  # Dagster gives no job the name of an asset
 IS_WHOLE = "month_is_whole"
 
 
-def build_evidence(settings: Settings, faces: Mapping[str, Face]) -> tuple[dg.AssetsDefinition, Any, Any]:
+def build_evidence(settings: Settings, labels: Mapping[str, AssetLabel]) -> tuple[dg.AssetsDefinition, Any, Any]:
     """The asset, the job and the schedule."""
     first = f"{settings.bill.first_day:%Y-%m}"
     # The first month may begin before bill.first_day.
@@ -36,8 +36,8 @@ def build_evidence(settings: Settings, faces: Mapping[str, Face]) -> tuple[dg.As
         group_name="evidence",
         description="What was said of a month's bill, for an auditor: digests, receipts, restatements, incidents and "
         "each day's total, in one zip with checksums, and an index that stays at hand.\n\nOn this platform: "
-        f"{faces[ASSET].stands_for}.",
-        kinds=set(faces[ASSET].kinds),
+        f"{labels[ASSET].stands_for}.",
+        kinds=set(labels[ASSET].kinds),
         owners=["team:finops"],
         tags={"domain": "cost"},
         partitions_def=dg.MonthlyPartitionsDefinition(start_date=first, timezone="UTC", fmt="%Y-%m"),

@@ -8,13 +8,13 @@ import dagster as dg
 from pydantic import Field
 
 from finops_assets.core.analytics.scoring import Scoring
-from finops_assets.core.delivery.digest_service import Morning
+from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.findings import as_line, verdict
 from finops_assets.core.operations.doctor import Preflight
 from finops_assets.core.operations.heartbeat import Heartbeat
-from finops_assets.core.operations.incidents import Trouble
+from finops_assets.core.operations.incidents import Problem
 from finops_assets.core.operations.watch import FRESHNESS, Watch
 from finops_assets.core.text import tidy_lines
 from finops_assets.defs import metadata as show
@@ -123,11 +123,11 @@ def look_at_everything(
     watch: dg.ResourceParam[Watch],
 ) -> None:
     """`finops doctor` as a run."""
-    findings = [*preflight.check(), *scoring.look()]
+    findings = [*preflight.check(), *scoring.check()]
     failed = [finding for finding in findings if finding.state == "fail"]
     watch.tell_damaged_notes()
     watch.incidents.settle(
-        "doctor", {f.name: Trouble(f.detail, "nothing is mended by itself here", f.fix) for f in failed}
+        "doctor", {f.name: Problem(f.detail, "nothing is mended by itself here", f.fix) for f in failed}
     )
     watch.incidents.heal("job_failed", [DOCTOR_JOB])  # it has looked: that it failed before is over
     context.log.info("\n".join(map(as_line, findings)))
@@ -156,7 +156,7 @@ class Resend(dg.Config):
 def send_again(
     context: dg.OpExecutionContext,
     config: Resend,
-    morning: dg.ResourceParam[Morning],
+    morning: dg.ResourceParam[DigestService],
     clock: dg.ResourceParam[Callable[[], datetime]],
 ) -> None:
     """`finops resend` as a run."""

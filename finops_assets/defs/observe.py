@@ -22,7 +22,7 @@ from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.archive.publishing import told_of_source
 from finops_assets.core.archive.states import is_at_its_place, shown_fault
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.ports import Archive, PublishedDay, Shown
+from finops_assets.core.ports import Archive, DashboardContent, PublishedDay
 from finops_assets.core.reports.snapshot import snapshot_path
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, RESTORED_AT, SCORECARD_PREFIX, scorecard_path
 from finops_assets.defs import metadata as show
@@ -186,7 +186,7 @@ def _figures(there: PublishedDay) -> dict[str, Any]:
     return {name: facts[name] for name in ("dagster/partition_row_count", "total", "currency", "cost basis")}
 
 
-def _is_shown(shown: Shown, there: PublishedDay, window: int) -> bool:
+def _is_shown(shown: DashboardContent, there: PublishedDay, window: int) -> bool:
     """Whether the dashboard shows the day as it is archived, or is done with it, as it shows the newest days only."""
     if shown.newest_day is None or there.day > shown.newest_day:
         return False

@@ -109,34 +109,40 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
         attempts = Attempts.from_record(minutes, cursor.get("attempts", {}))
         try:
             in_bill = [date.fromisoformat(day) for day in cursor.get("in_bill", ())]
-            done, look = looking.done(lambda: watch.look(now, cursor.get("asked", ""), in_bill))
+            done, inspection = looking.done(lambda: watch.inspect(now, cursor.get("asked", ""), in_bill))
             if not done:
                 return dg.SkipReason("the bill is being asked for the days that the archive does not have")
             busy = busy_days(context.instance)
-            attempts.keep(look.not_whole)
+            attempts.keep(inspection.not_whole)
             watch.count_failures(attempts)
-            watch.tend(look, attempts, busy, now)
+            watch.update_incidents(inspection, attempts, busy, now)
             watch.tell_damaged_notes()
         except FinopsError as error:
             return blind(context, cursor, watch, THE_DAYS, error, now)
         sighted(context, cursor, watch, THE_DAYS, now)
-        causes = {day: gap.cause for gap in look.gaps for day in gap.days}
+        causes = {day: gap.cause for gap in inspection.gaps for day in gap.days}
         wanted = [day for day, cause in causes.items() if cause not in CANNOT_RUN]
         due = [day for day in wanted if day not in busy and attempts.due(day, now)]
         # The newest first where there are more than the cap: people wait for those.
         due = sorted(due)[-cap:]
         attempts.make(due, now)
-        record = {"asked": look.asked, "in_bill": sorted(map(str, look.in_bill)), "attempts": attempts.as_record()}
+        record = {
+            "asked": inspection.asked,
+            "in_bill": sorted(map(str, inspection.in_bill)),
+            "attempts": attempts.as_record(),
+        }
         context.update_cursor(json.dumps(record))
         if not due:
-            return dg.SkipReason(f"{in_words(sorted(look.not_whole))} not whole" if look.gaps else "every day is whole")
+            return dg.SkipReason(
+                f"{in_words(sorted(inspection.not_whole))} not whole" if inspection.gaps else "every day is whole"
+            )
         # A run for each stretch of one kind of work: what is archived already need not be read from the bill again.
         reasons = [
             (causes[first], days_between(first, last))
             for assets in dict.fromkeys(_assets(causes[day]) for day in due)
             for first, last in stretches(day for day in due if _assets(causes[day]) == assets)
         ]
-        return run_requests(reasons, f"missing {now:%Y-%m-%dT%H:%M}", max(look.archived, default=None))
+        return run_requests(reasons, f"missing {now:%Y-%m-%dT%H:%M}", max(inspection.archived, default=None))
 
     @dg.sensor(
         minimum_interval_seconds=600,

@@ -94,7 +94,7 @@ def missing_day(sim: Simulation) -> None:
     sim.say(f"somebody drops the partition of {dropped}")
     sim.at(day, "12:00")
     sim.sensors()
-    sim.say(f"not whole now: {sorted(map(str, sim.watch.look(sim.now).not_whole)) or 'no day'}")
+    sim.say(f"not whole now: {sorted(map(str, sim.watch.inspect(sim.now).not_whole)) or 'no day'}")
     lost = day - timedelta(days=9)
     (sim.platform.settings.archive_folder / day_path(lost)).unlink()
     sim.at(day + timedelta(days=1), "02:10")
@@ -169,7 +169,7 @@ def crash(sim: Simulation) -> None:
     )
     killed = "killed once the day was archived" if done.returncode == -signal.SIGKILL else "not killed"
     sim.say(f"the process that ran {day} was {killed}")
-    fault = ", ".join(f"{gap.first}: {gap.cause}" for gap in sim.watch.look(sim.now).gaps)
+    fault = ", ".join(f"{gap.first}: {gap.cause}" for gap in sim.watch.inspect(sim.now).gaps)
     sim.say(f"what it left: {fault or 'nothing to mend'}")
     sim.bury_the_dead()
     sim.hours(sim.now + timedelta(minutes=20), timedelta(minutes=10))

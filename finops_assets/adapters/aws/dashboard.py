@@ -88,7 +88,7 @@ class QuickSightDataSet:
         self._begun: dict[str, Begun] = {}
         self._hung: dict[str, HungRefreshError] = {}
 
-    def begin(self, refresh_id: str) -> Callable[[], None]:
+    def start_refresh(self, refresh_id: str) -> Callable[[], None]:
         """Start the ingestion of ou_breakdown, and leave it to `refresh` to wait for it; calling it off cancels it.
 
         That of ou_scorecard is not started: it is not written yet. One that was found, not started, is another run's,
@@ -102,7 +102,7 @@ class QuickSightDataSet:
         except FinopsError:
             return lambda: None
 
-        def call_off() -> None:
+        def cancel() -> None:
             del self._begun[refresh_id]
             if not begun.ours:
                 return
@@ -112,7 +112,7 @@ class QuickSightDataSet:
                 # The reason for calling it off is what people must see; this only says what goes on.
                 logging.getLogger(__name__).warning("a refresh could not be called off: %s", error)
 
-        return call_off
+        return cancel
 
     def refresh(self, refresh_id: str) -> Refresh:
         """Bring what is registered and the scorecards into SPICE, unless they are there already, and wait for both.

@@ -19,7 +19,7 @@ from finops_assets.core.errors import BillError, FinopsError, SettingsError
 from finops_assets.core.findings import Finding, broken, told
 from finops_assets.core.operations.doctor import addresses, bare, files_passed_over, undelivered
 from finops_assets.core.operations.heartbeat import is_set
-from finops_assets.core.ports import Shown
+from finops_assets.core.ports import DashboardContent
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.athena import Athena
@@ -98,7 +98,7 @@ class AwsPreflight:
         yield self._untried()
         yield from self._exports()
 
-    def shown(self) -> Shown | None:
+    def shown(self) -> DashboardContent | None:
         from finops_assets.adapters.aws.s3 import open_archive
 
         aws = self._settings.aws
@@ -319,7 +319,7 @@ class AwsPreflight:
             )
         else:
             yield from told("bill's files", self._files(bill, location))
-            yield from files_passed_over(self._warehouse.glance().passed_over)
+            yield from files_passed_over(self._warehouse.export_version().passed_over)
 
     def _described(self, location: str) -> BillDescription:
         from obstore.exceptions import BaseError
@@ -491,14 +491,14 @@ class AwsPreflight:
         else:
             yield Finding("last refresh", "ok", f"{name}: {rows.get('RowsIngested', 0):,} rows")
 
-    def _in_spice(self) -> Shown | None:
+    def _in_spice(self) -> DashboardContent | None:
         done = next((one for one in self._ingestions() if one["IngestionStatus"] == "COMPLETED"), None)
         if done is None:
             return None
         expected, newest, content = self._catalog.contents()
         rows = done.get("RowInfo", {}).get("RowsIngested")
         data_set = self._settings.aws.quicksight_data_set
-        return Shown(
+        return DashboardContent(
             location=f"https://{self._session.region}.quicksight.aws.amazon.com/sn/data-sets/{data_set}",
             refreshed=done["CreatedTime"].astimezone(UTC),
             # A refresh of ours is named after the content that it loads; of another, only the rows can be compared.

@@ -30,7 +30,15 @@ from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, c
 from finops_assets.core.bill.formats import EARLIEST, LATEST
 from finops_assets.core.bill.source_days import Fact, refuse_currencies, source_days
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import Archive, BillDescription, ControlTotal, DayPrint, Glance, PassedOver, SourceDay
+from finops_assets.core.ports import (
+    Archive,
+    BillDescription,
+    ControlTotal,
+    DayPrint,
+    ExportVersion,
+    PassedOver,
+    SourceDay,
+)
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
 
 if TYPE_CHECKING:
@@ -62,7 +70,7 @@ PERIOD_SQL = {
 class _Table:
     """The bill's table as Glue describes it now, and its files.
 
-    `periods` names the kind of its partitions; `period_ids` and `passed_over` are the Glance's.
+    `periods` names the kind of its partitions; `period_ids` and `passed_over` are the ExportVersion's.
     """
 
     name: str
@@ -128,13 +136,13 @@ class AthenaWarehouse:
         self._lock = threading.Lock()
         self._table: _Table | None = None
         self._fetched: _Fetched | None = None
-        self._glanced: Glance | None = None
+        self._glanced: ExportVersion | None = None
         self._totals: tuple[str, float, list[ControlTotal]] | None = None
 
     def describe(self) -> BillDescription:
         return (self._table or self._look()).description
 
-    def glance(self) -> Glance:
+    def export_version(self) -> ExportVersion:
         known = self._table
         table = known or self._look()
         bucket, _, prefix = table.location.removeprefix("s3://").partition("/")
@@ -142,14 +150,14 @@ class AthenaWarehouse:
         if not manifests:
             table = self._look() if known else table
             bill = table.description
-            return Glance(bill.snapshot, bill.updated, periods=table.period_ids, passed_over=table.passed_over)
+            return ExportVersion(bill.snapshot, bill.updated, periods=table.period_ids, passed_over=table.passed_over)
         seen = hashlib.sha256("\n".join(f"{m['path']} {m['e_tag']}" for m in manifests).encode())
         snapshot = seen.hexdigest()[:16]
-        # The data files come before their manifests: they are listed once for each delivery, not at each glance.
+        # The data files come before their manifests: they are listed once for each delivery, not each time.
         if self._glanced is None or self._glanced.snapshot != snapshot:
             table = self._look() if known else table
             newest = max(m["last_modified"] for m in manifests)
-            self._glanced = Glance(snapshot, newest, periods=table.period_ids, passed_over=table.passed_over)
+            self._glanced = ExportVersion(snapshot, newest, periods=table.period_ids, passed_over=table.passed_over)
         return self._glanced
 
     def _manifests(self, bucket: str, prefix: str) -> list[Mapping[str, Any]]:

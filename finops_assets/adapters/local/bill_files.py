@@ -37,7 +37,8 @@ PARQUET_BEGINS = b"PAR1"
 class BillFiles:
     """The files of the bill, all Parquet or all CSV; an id that changes when any does; the newest one's time.
 
-    `in_place` are files of which no manifest says that they are whole; `periods` and `passed_over` are the Glance's.
+    `in_place` are files of which no manifest says that they are whole; `periods` and `passed_over` are those of
+    ExportVersion.
     """
 
     root: Path

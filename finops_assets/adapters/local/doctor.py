@@ -17,7 +17,7 @@ from finops_assets.core.delivery.outbox import MEGABYTE
 from finops_assets.core.findings import Finding, told
 from finops_assets.core.operations.doctor import addresses, files_passed_over
 from finops_assets.core.operations.heartbeat import is_set
-from finops_assets.core.ports import Shown
+from finops_assets.core.ports import DashboardContent
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Warehouse
@@ -53,7 +53,7 @@ class LocalPreflight:
         yield is_set(settings.alerts.heartbeat_url.get_secret_value(), settings.alerts.heartbeat_recipients)
         yield from told("dagster", dagster(settings.dagster_home))
 
-    def shown(self) -> Shown | None:
+    def shown(self) -> DashboardContent | None:
         file = self._settings.dashboard_file
         if not file.is_file():
             return None
@@ -76,4 +76,4 @@ class LocalPreflight:
         missing = missing_days((), days, days[0], days[-1])
         if missing:
             yield Finding("bill", "warn", f"it has no charges on {in_words(missing)}", "See whether files are missing.")
-        yield from files_passed_over(self._warehouse.glance().passed_over)
+        yield from files_passed_over(self._warehouse.export_version().passed_over)

@@ -26,7 +26,7 @@ from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, co
 from finops_assets.core.bill.formats import EARLIEST, LATEST
 from finops_assets.core.bill.source_days import Fact, refuse_currencies, source_days
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import BillDescription, ControlTotal, DayPrint, Glance, SourceDay
+from finops_assets.core.ports import BillDescription, ControlTotal, DayPrint, ExportVersion, SourceDay
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ class DuckDBWarehouse:
         if opened:
             opened[1].con.close()
 
-    def glance(self) -> Glance:
+    def export_version(self) -> ExportVersion:
         files = find_bill(self._path)
-        return Glance(files.snapshot, files.updated, files.in_place, files.periods, files.passed_over)
+        return ExportVersion(files.snapshot, files.updated, files.in_place, files.periods, files.passed_over)
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
         with self._open() as opened:

@@ -14,7 +14,7 @@ from finops_assets.core.accounts.published_map import account_names
 from finops_assets.core.archive.age import Age
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import ArchiveError, DamagedError
-from finops_assets.core.ports import Archive, PublishedDay, Refresh, Shown
+from finops_assets.core.ports import Archive, DashboardContent, PublishedDay, Refresh
 from finops_assets.core.reports.dashboard import DayNote, Outlook, dashboard_data, render
 from finops_assets.core.schemas import day_path
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PAGE_DATA = re.compile(rb'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 
 
-def page_shown(page: bytes, location: str, refreshed: datetime) -> Shown:
+def page_shown(page: bytes, location: str, refreshed: datetime) -> DashboardContent:
     """What a dashboard page holds, by the figures in it.
 
     Raises:
@@ -44,7 +44,7 @@ def page_shown(page: bytes, location: str, refreshed: datetime) -> Shown:
         raise DamagedError(
             "is no dashboard of ours, or not a whole one", where=location, fix="`finops run` writes it anew."
         ) from None
-    return Shown(location, refreshed, days[-1], totals=totals)
+    return DashboardContent(location, refreshed, days[-1], totals=totals)
 
 
 Settled = Callable[[], Callable[[date], str]]
@@ -91,7 +91,7 @@ class DashboardPage:
         self._archive, self._write, self._location = archive, write, location
         self._days, self._max_cells, self._settled, self._outlook = days, max_cells, settled, outlook
 
-    def begin(self, _: str) -> Callable[[], None]:
+    def start_refresh(self, _: str) -> Callable[[], None]:
         """Start nothing: the page is made in a moment."""
         return lambda: None
 

@@ -112,7 +112,7 @@ class Scoring:
         self._amber, self._least_share, self._least_amount = amber, least_share, least_amount
         self._editions = editions
 
-    def look(self) -> Iterator[Finding]:
+    def check(self) -> Iterator[Finding]:
         """Whether the plan and the calendar can be used, and the OUs of editions (mail.by_ou) are there."""
         from finops_assets.core.findings import Finding, told
 

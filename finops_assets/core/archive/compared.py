@@ -29,7 +29,7 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from finops_assets.core.ports import Archive, Glance, PublishedDay, Warehouse
+    from finops_assets.core.ports import Archive, ExportVersion, PublishedDay, Warehouse
 
 COMPARED_PATH = "refreshes/compared.json"
 READERS = 8
@@ -166,16 +166,16 @@ class BillComparison:
         Raises:
             BillError: the control totals cannot be taken.
         """
-        glance = self._warehouse.glance()
-        state, before = self.state(glance), self.last()
+        export_version = self._warehouse.export_version()
+        state, before = self.state(export_version), self.last()
         if before and before.state == state and (now - before.at < ASK_AGAIN if before.unreadable else before.totals):
             return before
         try:
             totals = bill_totals(self._warehouse.control_totals())
         except CANNOT_BE_READ as error:
-            self._remember(Compared(state, now, unreadable=str(error), snapshot=glance.snapshot))
+            self._remember(Compared(state, now, unreadable=str(error), snapshot=export_version.snapshot))
             raise
-        keys = _keys(totals, glance, state, now.date())
+        keys = _keys(totals, export_version, state, now.date())
         known: set[date] = set()
         if before and before.comparable:
             known = {day for day in before.prints if day in keys and before.keys.get(day) == keys[day]}
@@ -185,8 +185,8 @@ class BillComparison:
             prints={day: before.prints[day] for day in sorted(known)} if before else {},
             asked=frozenset(known),
             archived=before.archived if before else {},
-            snapshot=glance.snapshot,
-            written=glance.updated,
+            snapshot=export_version.snapshot,
+            written=export_version.updated,
             totals=totals,
             keys=keys,
         )
@@ -208,9 +208,9 @@ class BillComparison:
     def _remember(self, compared: Compared) -> None:
         self._archive.put(COMPARED_PATH, TypeAdapter(Compared).dump_json(compared))
 
-    def state(self, glance: Glance) -> str:
+    def state(self, export_version: ExportVersion) -> str:
         """An id of the bill, of what the settings ask of it, and of the account map that it is seen through."""
-        return f"{glance.snapshot}-{self._rules}-{_short_hash(self._archive.get(ACCOUNT_MAP_PATH) or b'')}"
+        return f"{export_version.snapshot}-{self._rules}-{_short_hash(self._archive.get(ACCOUNT_MAP_PATH) or b'')}"
 
     def accounts(self) -> pa.Table | None:
         """The map that the bill is seen through: the published one; None before the first, and where it was damaged."""
@@ -223,18 +223,22 @@ def last_comparison(archive: Archive) -> Compared | None:
     return read_note(archive, COMPARED_PATH, note, None)
 
 
-def _keys(totals: BillTotals, glance: Glance, state: str, today: date) -> dict[date, str]:
+def _keys(totals: BillTotals, export_version: ExportVersion, state: str, today: date) -> dict[date, str]:
     """Of each day with lines, a name of the files that they are in, and of the account map where AWS is not done yet.
 
     Of a day that AWS is done with, the account map alone changes nothing: it is compared when its files change.
     """
-    everywhere = glance.periods.get("", "")
+    everywhere = export_version.periods.get("", "")
     oldest, (_, rules, account_map) = first_open_day(today), state.rsplit("-", 2)
     keys = {}
     for day, periods in totals.periods.items():
-        files = [glance.periods.get(period, "") for period in periods]
+        files = [export_version.periods.get(period, "") for period in periods]
         named = all(period and (of or everywhere) for period, of in zip(periods, files, strict=True))
-        of = ",".join([everywhere, *map("=".join, zip(periods, files, strict=True))]) if named else glance.snapshot
+        of = (
+            ",".join([everywhere, *map("=".join, zip(periods, files, strict=True))])
+            if named
+            else export_version.snapshot
+        )
         keys[day] = f"{of} {rules} {account_map if day >= oldest else ''}"
     return keys
 
@@ -254,9 +258,9 @@ def _spans(days: Sequence[date]) -> list[tuple[date, date]]:
     return spans
 
 
-def is_being_written(glance: Glance, now: datetime) -> bool:
+def is_being_written(export_version: ExportVersion, now: datetime) -> bool:
     """Whether the bill's files may be half there: without a manifest, and changed just now."""
-    return glance.in_place and glance.updated is not None and abs(now - glance.updated) < QUIET
+    return export_version.in_place and export_version.updated is not None and abs(now - export_version.updated) < QUIET
 
 
 def described_days(

@@ -1,7 +1,7 @@
 """Coverage: every line of the bill is in an archived day, or is named with the reason why it is in none.
 
 The bill's control totals are held against what the archive says of its days. Both are exact, and neither is made from
-the other. All faces say the same sentences.
+the other. Every output says the same sentences.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from finops_assets.core.bill.totals import BillTotals, bill_totals
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import MissingDaysError
 from finops_assets.core.ports import (
-    Glance,
+    ExportVersion,
     SourceDay,
     Warehouse,
 )
@@ -34,7 +34,7 @@ class FoundDays:
 
     source: Mapping[date, SourceDay]
     left_out: Mapping[date, str]
-    bill: Glance
+    bill: ExportVersion
 
 
 def days_to_archive(
@@ -77,8 +77,8 @@ def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complet
     Raises:
         MissingDaysError: it has none of them whole; it names the days that it has.
     """
-    glance = warehouse.glance()
-    updated, until = glance.updated, delivered_until(glance.updated, complete_after)
+    export_version = warehouse.export_version()
+    updated, until = export_version.updated, delivered_until(export_version.updated, complete_after)
     over = [day for day in days if not until or day <= until]
     source = dict(warehouse.source_days(over[0], over[-1])) if over else {}
     left_out = {day: _not_over(updated) for day in days if day not in over}
@@ -100,7 +100,7 @@ def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complet
             where=warehouse.describe().path,
             fix="Wait for the next export, point bill.path at one that has them, or run other days.",
         )
-    return FoundDays(dict(sorted(source.items())), dict(sorted(left_out.items())), glance)
+    return FoundDays(dict(sorted(source.items())), dict(sorted(left_out.items())), export_version)
 
 
 NO_CHARGES = "it has no charges on it"

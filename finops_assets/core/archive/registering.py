@@ -36,7 +36,7 @@ def register_days(
     catalog: Catalog,
     days: Sequence[date],
     *,
-    begin: Callable[[], Callable[[], None]] = lambda: _nothing,
+    start: Callable[[], Callable[[], None]] = lambda: _nothing,
 ) -> Registered:
     """Register archived days, then read them back through the catalog and compare with what is archived.
 
@@ -44,7 +44,7 @@ def register_days(
         archive: where the days are.
         catalog: where they are registered.
         days: which.
-        begin: starts work on what is registered while it is read back, and returns what calls that off: it is called
+        start: starts work on what is registered while it is read back, and returns what cancels that: it is called
             if the days are not read back as archived.
 
     Raises:
@@ -59,14 +59,14 @@ def register_days(
             fix="Materialize ou_breakdown_parquet first.",
         )
     new = frozenset(catalog.register(archived.values()))
-    call_off = begin()
+    cancel = start()
     wrong = None
     try:
         read = catalog.read_back(days)
         wrong = {day: fault for day, there in archived.items() if (fault := read_fault(read.get(day), there))}
     finally:
         if wrong != {}:
-            call_off()
+            cancel()
     return Registered(archived, read, new, wrong)
 
 

@@ -21,7 +21,7 @@ from finops_assets.core.money import change, money
 from finops_assets.core.schemas import RESTORED_FROM, day_location
 
 if TYPE_CHECKING:
-    from finops_assets.core.ports import CatalogDay, DayPrint, PublishedDay, Shown
+    from finops_assets.core.ports import CatalogDay, DashboardContent, DayPrint, PublishedDay
 
 BILL, ARCHIVE, CATALOG, READ_BACK, SCORECARD, DASHBOARD, MAIL = LINKS = (
     "bill",
@@ -104,7 +104,7 @@ class Facts:
     archived: Mapping[date, PublishedDay | None]
     registered: Mapping[date, str]
     read: Mapping[date, CatalogDay] | None
-    shown: Shown | None
+    shown: DashboardContent | None
     mailed: Mapping[date, str]
     prints: Mapping[date, DayPrint] = field(default_factory=dict)
     unreadable: str = ""
@@ -233,7 +233,7 @@ def is_at_its_place(location: str, day: date) -> bool:
     return f"/{location.rstrip('/')}/".endswith(f"/{day_location(day)}")
 
 
-def shown_fault(shown: Shown, there: PublishedDay) -> str:
+def shown_fault(shown: DashboardContent, there: PublishedDay) -> str:
     """How what the dashboard shows of a day differs from the archived day; empty where it does not."""
     total = shown.totals.get(there.day)
     if total is not None and abs(total - there.total) >= HALF_A_CENT:
@@ -243,7 +243,7 @@ def shown_fault(shown: Shown, there: PublishedDay) -> str:
     return ""
 
 
-def behind(shown: Shown | None, written: Mapping[date, datetime]) -> str:
+def behind(shown: DashboardContent | None, written: Mapping[date, datetime]) -> str:
     """How the dashboard as a whole is older than the archive; empty where it is not.
 
     Args:
@@ -294,7 +294,7 @@ def missing_days(covered: Collection[date], archived: Collection[date], first: d
     return [day for day in expected_days(covered, archived, first, yesterday) if day not in archived] if known else []
 
 
-def written_since(shown: Shown, written: Mapping[date, datetime]) -> list[date]:
+def written_since(shown: DashboardContent, written: Mapping[date, datetime]) -> list[date]:
     """The archived days, ascending, whose object is newer than the dashboard's last refresh."""
     return sorted(day for day, at in written.items() if at > shown.refreshed)
 

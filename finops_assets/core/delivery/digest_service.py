@@ -91,7 +91,7 @@ class Thresholds:
     amount: float = 1.0
 
 
-class Morning:
+class DigestService:
     """Makes and sends the digest.
 
     Args:

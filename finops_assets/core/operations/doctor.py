@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.states import DayState, Facts
     from finops_assets.core.delivery.outbox import Outbox
     from finops_assets.core.operations.inspection import Inspection
-    from finops_assets.core.ports import PassedOver, PublishedDay, Refused, Shown
+    from finops_assets.core.ports import DashboardContent, PassedOver, PublishedDay, Refused
 
 
 class Preflight(Protocol):
@@ -29,7 +29,7 @@ class Preflight(Protocol):
     def check(self) -> Iterator[Finding]:
         """Everything that the settings use, each tried; findings come as they are made."""
 
-    def shown(self) -> Shown | None:
+    def shown(self) -> DashboardContent | None:
         """What the dashboard shows; None before its first refresh."""
 
 
@@ -171,7 +171,7 @@ def _archived(there: PublishedDay, now: str) -> str:
     return f"{there.day}: {there.rows:,} rows, {amount}, {final}, version {there.version}{held}"
 
 
-def _shown(shown: Shown, there: PublishedDay) -> str:
+def _shown(shown: DashboardContent, there: PublishedDay) -> str:
     held = []
     if shown.rows is not None:
         held.append(f"{shown.rows:,} rows")

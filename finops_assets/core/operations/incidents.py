@@ -71,7 +71,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Problem:
     """What is wrong: a sentence for each question of whoever is woken by it.
 
     Attributes:
@@ -95,7 +95,7 @@ class Incident:
 
     kind: str
     subject: str
-    trouble: Trouble
+    trouble: Problem
     opened: datetime
     told: str = ""
     untold: str = ""
@@ -160,7 +160,7 @@ class Incidents:
         found = [incident for path in self._archive.list(f"{CLOSED}{month}") if (incident := self._read(path))]
         return sorted(found, key=lambda incident: (incident.opened, incident.key))
 
-    def settle(self, kind: str, troubles: Mapping[str, Trouble]) -> None:
+    def settle(self, kind: str, troubles: Mapping[str, Problem]) -> None:
         """Say what is wrong of this kind now, all of it: what is new is told, what is no longer there is all clear.
 
         Raises:
@@ -176,7 +176,7 @@ class Incidents:
         finally:  # what is wrong is told, whatever hinders what is well again
             self._break(kind, troubles, known)
 
-    def break_(self, kind: str, subject: str, trouble: Trouble, *, failed_at: datetime | None = None) -> None:
+    def break_(self, kind: str, subject: str, trouble: Problem, *, failed_at: datetime | None = None) -> None:
         """Say that one thing is wrong, whatever else is.
 
         Args:
@@ -187,7 +187,7 @@ class Incidents:
         if not (failed_at and self._was_told(kind, subject, trouble.run_id, failed_at)):
             self.break_all(kind, {subject: trouble})
 
-    def break_all(self, kind: str, troubles: Mapping[str, Trouble]) -> None:
+    def break_all(self, kind: str, troubles: Mapping[str, Problem]) -> None:
         """Say that these are wrong, whatever else is, in one message.
 
         Raises:
@@ -195,7 +195,7 @@ class Incidents:
         """
         self._break(kind, troubles, self._open_by_subject(kind))
 
-    def revise(self, kind: str, subject: str, trouble: Trouble) -> None:
+    def revise(self, kind: str, subject: str, trouble: Problem) -> None:
         """Note what is wrong with an open incident now, where its cause has changed since it was told; tells nobody."""
         there = self._read(_open_path(kind, subject))
         if there and there.told and there.trouble.cause != trouble.cause:
@@ -237,7 +237,7 @@ class Incidents:
             if incident
         )
 
-    def _break(self, kind: str, troubles: Mapping[str, Trouble], known: Mapping[str, Incident]) -> None:
+    def _break(self, kind: str, troubles: Mapping[str, Problem], known: Mapping[str, Incident]) -> None:
         opening, cannot_be_noted, reason = [], [], None
         for subject, trouble in sorted(troubles.items()):
             incident = known.get(subject) or Incident(kind, subject, trouble, self._clock())

@@ -37,7 +37,15 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.states import PublishedAs
     from finops_assets.core.bill.totals import BillTotals
     from finops_assets.core.delivery.outbox import Outbox
-    from finops_assets.core.ports import Archive, Catalog, DayPrint, Glance, PublishedDay, Shown, Warehouse
+    from finops_assets.core.ports import (
+        Archive,
+        Catalog,
+        DashboardContent,
+        DayPrint,
+        ExportVersion,
+        PublishedDay,
+        Warehouse,
+    )
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,7 @@ class _OfBill:
     prints: Mapping[date, DayPrint]
     covered: Collection[date]
     totals: BillTotals | None = None
-    glance: Glance | None = None
+    export_version: ExportVersion | None = None
     unreadable: str = ""
 
 
@@ -177,7 +185,7 @@ class Inspector:
         archive: Archive,
         catalog: Catalog,
         outbox: Outbox,
-        shown: Callable[[], Shown | None],
+        shown: Callable[[], DashboardContent | None],
         known_damaged: Callable[[], Mapping[date, str]] = dict,
         first_day: date,
         complete_after: float = 0.0,
@@ -205,19 +213,21 @@ class Inspector:
         written = self._archive.written()
         days = expected_days((), written, self._first_day, yesterday) if written else [yesterday]
         absent = [day for day in days if day not in written]
-        unreadable, state, question, glance = "", "", "", None
+        unreadable, state, question, export_version = "", "", "", None
         compared = self.bill.last()
         try:
-            glance = self._warehouse.glance()
-            state = self.bill.state(glance)
+            export_version = self._warehouse.export_version()
+            state = self.bill.state(export_version)
             compared = compared if compared and compared.state == state else None
-            question = f"{glance.snapshot} {in_words(absent) if written else 'nothing archived'}" if absent else ""
+            question = (
+                f"{export_version.snapshot} {in_words(absent) if written else 'nothing archived'}" if absent else ""
+            )
             if compared and compared.totals:
-                in_bill = self._has(compared.totals, glance, yesterday, written)
-            elif absent and question != asked and is_being_written(glance, now):
+                in_bill = self._has(compared.totals, export_version, yesterday, written)
+            elif absent and question != asked and is_being_written(export_version, now):
                 question = asked  # it is asked once it is left alone
             elif absent and question != asked:
-                in_bill = self._has(bill_totals(self._warehouse.control_totals()), glance, yesterday, written)
+                in_bill = self._has(bill_totals(self._warehouse.control_totals()), export_version, yesterday, written)
         except CANNOT_BE_READ as error:
             unreadable, in_bill, question, compared = str(error), (), "", None
         if not written:  # what nobody asked to keep is not begun by itself: only the bill's newest day
@@ -238,7 +248,7 @@ class Inspector:
         damaged |= {day: fault for day, fault in self._known_damaged().items() if day in written}
         there = known | {day: states.published_as(of) for day, of in described.items()}
         prints = compared.prints if compared else {}
-        gone = self._gone(totals, written, glance, yesterday)
+        gone = self._gone(totals, written, export_version, yesterday)
         facts = Facts(
             covered=frozenset(in_bill) | (written.keys() - gone if absent else frozenset()),
             prints=prints,
@@ -263,7 +273,7 @@ class Inspector:
             in_bill=frozenset(absent) & set(in_bill),
             since_refresh=tuple(since_refresh),
             unknown=unknown,
-            coverage=self._coverage(totals, there, facts, glance, yesterday),
+            coverage=self._coverage(totals, there, facts, export_version, yesterday),
         )
 
     # --- thorough -------------------------------------------------------------------------------------------------
@@ -295,7 +305,7 @@ class Inspector:
             shown=shown,
             behind=behind,
             mailed=self._outbox.mailed_days(expected, own=True) | self._mailed(written),
-            gone=self._gone(bill.totals, written, bill.glance, yesterday),
+            gone=self._gone(bill.totals, written, bill.export_version, yesterday),
             kept=self._kept(as_archived, bill.prints, now),
         )
         return Inspection(
@@ -303,14 +313,14 @@ class Inspector:
             facts,
             {d: states.state_of(d, facts) for d in expected},
             unknown=unknown,
-            coverage=None if days else self._coverage(bill.totals, as_archived, facts, bill.glance, yesterday),
+            coverage=None if days else self._coverage(bill.totals, as_archived, facts, bill.export_version, yesterday),
         )
 
     def _bill_of(self, days: Sequence[date] | None, yesterday: date, written: Collection[date]) -> _OfBill:
         """What the bill says of the days, which it has, and why it cannot be read where it cannot."""
         try:
-            glance = self._warehouse.glance()
-            until = delivered_until(glance.updated, self._complete_after)
+            export_version = self._warehouse.export_version()
+            until = delivered_until(export_version.updated, self._complete_after)
             last = min(filter(None, (until, yesterday, max(days) if days else None)))
             first = max(min(days), self._first_day) if days else self._first_day
             accounts = self.bill.accounts()  # nothing can be compared without it, only counted
@@ -318,30 +328,36 @@ class Inspector:
                 self._warehouse.fingerprints(first, last, accounts) if accounts is not None and last >= first else {}
             )
             if days is not None and set(days) <= prints.keys():
-                return _OfBill(prints, prints.keys(), glance=glance)
+                return _OfBill(prints, prints.keys(), export_version=export_version)
             totals = bill_totals(self._warehouse.control_totals())
             begins = min((day for day in totals.days if first <= day <= last), default=None)
             wanted = days or sorted({*written, *(days_between(begins, last) if begins else ())})
-            covered = self._has(totals, glance, yesterday, written)
+            covered = self._has(totals, export_version, yesterday, written)
             if accounts is not None:
                 empty = {d: EMPTY for d in wanted if first <= d <= last and totals.is_empty(d, yesterday)}
                 prints = dict(sorted((prints | empty).items()))
-            return _OfBill(prints, covered, totals, glance)
+            return _OfBill(prints, covered, totals, export_version)
         except CANNOT_BE_READ as error:
             return _OfBill({}, self._covered_all_the_same(yesterday), unreadable=str(error))
 
-    def _has(self, totals: BillTotals, glance: Glance, yesterday: date, days: Iterable[date]) -> list[date]:
+    def _has(
+        self, totals: BillTotals, export_version: ExportVersion, yesterday: date, days: Iterable[date]
+    ) -> list[date]:
         """The days that the bill has whole: those with charges, and archived ones of `days` that it has emptied."""
         empty = (day for day in days if totals.is_empty(day, yesterday))
-        return self._delivered(sorted({*totals.days, *empty}), glance, yesterday)
+        return self._delivered(sorted({*totals.days, *empty}), export_version, yesterday)
 
     def _gone(
-        self, totals: BillTotals | None, written: Collection[date], glance: Glance | None, yesterday: date
+        self,
+        totals: BillTotals | None,
+        written: Collection[date],
+        export_version: ExportVersion | None,
+        yesterday: date,
     ) -> frozenset[date]:
         """Archived days that the bill had, and that lie behind its newest day now."""
-        if totals is None or glance is None:
+        if totals is None or export_version is None:
             return frozenset()
-        until = min(filter(None, (delivered_until(glance.updated, self._complete_after), yesterday)))
+        until = min(filter(None, (delivered_until(export_version.updated, self._complete_after), yesterday)))
         return frozenset(day for day in written if day <= until and totals.has_lost(day, yesterday))
 
     def _kept(
@@ -358,39 +374,41 @@ class Inspector:
         totals: BillTotals | None,
         archived: Mapping[date, PublishedAs],
         facts: Facts,
-        glance: Glance | None,
+        export_version: ExportVersion | None,
         yesterday: date,
     ) -> Coverage | None:
         """Where every line of the bill is."""
-        if totals is None or glance is None:
+        if totals is None or export_version is None:
             return None
         return coverage(
             totals,
             archived,
             first_day=self._first_day,
             yesterday=yesterday,
-            until=delivered_until(glance.updated, self._complete_after),
+            until=delivered_until(export_version.updated, self._complete_after),
             cost_basis=self._cost_basis,
             kept=facts.kept | {day for day, of in archived.items() if of.held},
-            passed_over=glance.passed_over,
+            passed_over=export_version.passed_over,
         )
 
     def _covered_all_the_same(self, yesterday: date) -> list[date]:
         """The days of a bill whose costs cannot be read, where it can be told; a line without a cost is such a case."""
         try:
             totals = bill_totals(self._warehouse.control_totals())
-            return self._delivered(totals.days, self._warehouse.glance(), yesterday)
+            return self._delivered(totals.days, self._warehouse.export_version(), yesterday)
         except CANNOT_BE_READ:
             return []
 
-    def _delivered(self, covered: Iterable[date], glance: Glance, yesterday: date) -> list[date]:
+    def _delivered(self, covered: Iterable[date], export_version: ExportVersion, yesterday: date) -> list[date]:
         """The days that the bill has whole: it was written after they were over."""
-        until = delivered_until(glance.updated, self._complete_after)
+        until = delivered_until(export_version.updated, self._complete_after)
         return [day for day in covered if day <= min(until or yesterday, yesterday)]
 
     # --- the other links ------------------------------------------------------------------------------------------
 
-    def _dashboard(self, written: Mapping[date, datetime], unknown: dict[str, str]) -> tuple[Shown | None, str]:
+    def _dashboard(
+        self, written: Mapping[date, datetime], unknown: dict[str, str]
+    ) -> tuple[DashboardContent | None, str]:
         """What the dashboard shows, and how it is older than the archive as a whole."""
         if not written:
             return None, ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from finops_assets.core.notes import DAMAGED
-from finops_assets.core.operations.incidents import Incidents, Trouble
+from finops_assets.core.operations.incidents import Incidents, Problem
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive
@@ -79,12 +79,12 @@ def tell(archive: Archive, incidents: Incidents) -> None:
     incidents.settle(KIND, {_subject(copy): _trouble(archive, copy) for copy in archive.list(DAMAGED)})
 
 
-def _trouble(archive: Archive, copy: str) -> Trouble:
+def _trouble(archive: Archive, copy: str) -> Problem:
     path = copy.removeprefix(DAMAGED).rpartition(".")[0]
     loss = loss_of(path)
     size = len(archive.get(copy) or b"")
     state = "was empty" if not size else f"could not be read ({size:,} bytes)"
-    return Trouble(
+    return Problem(
         cause=f"{path} {state}: {loss.what} is lost",
         tried=f"it was put aside as {copy}; {loss.follows}",
         mend=f"see why (a full disk, a power cut, a backup that was restored in part), then remove {copy}",

@@ -17,9 +17,9 @@ def state_notes(inspector: Inspector, now: datetime) -> StateNotes:
     from finops_assets.core.reports.digest import UNKNOWN_DASHBOARD, dashboard_words
 
     try:
-        look = inspector.cheap(now)
+        inspection = inspector.cheap(now)
     except FinopsError as error:
         return StateNotes(UNKNOWN_DASHBOARD, f"it is not known whether all days are whole: {error.what}")
-    board = look.dashboard
+    board = inspection.dashboard
     sentence = UNKNOWN_DASHBOARD if board.unknown else dashboard_words(board.newest, board.outdated, now.year)
-    return StateNotes(sentence, look.summary_for_readers, look.coverage_words)
+    return StateNotes(sentence, inspection.summary_for_readers, inspection.coverage_words)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import proof
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.operations.incidents import Incidents, Trouble
+from finops_assets.core.operations.incidents import Incidents, Problem
 from finops_assets.core.schemas import day_path
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def tell(incidents: Incidents, verdicts: Sequence[Verdict]) -> None:
     tried = "the day is run by itself, which writes it anew from the bill; what it was stays as a version"
     damaged = [verdict for verdict in verdicts if verdict.fault]
     incidents.settle(
-        KIND, {str(v.day): Trouble(f"{v.path} {v.fault}", tried, v.mend, about=str(v.day)) for v in damaged}
+        KIND, {str(v.day): Problem(f"{v.path} {v.fault}", tried, v.mend, about=str(v.day)) for v in damaged}
     )
 
 

@@ -23,14 +23,14 @@ from finops_assets.core.calendar import days_between, in_words
 from finops_assets.core.errors import BeingWrittenError, FinopsError
 from finops_assets.core.money import change, money
 from finops_assets.core.operations import losses
-from finops_assets.core.operations.incidents import Incident, Incidents, Trouble
+from finops_assets.core.operations.incidents import Incident, Incidents, Problem
 
 if TYPE_CHECKING:
     from finops_assets.core.analytics.anomalies import Episode
     from finops_assets.core.analytics.doubling import Question
     from finops_assets.core.analytics.episodes import Reconciled
     from finops_assets.core.archive.restatements import Restatement
-    from finops_assets.core.delivery.digest_service import Morning
+    from finops_assets.core.delivery.digest_service import DigestService
     from finops_assets.core.delivery.outbox import Outbox
     from finops_assets.core.operations.inspection import Inspection, Inspector
     from finops_assets.core.ports import Archive, Warehouse
@@ -117,7 +117,7 @@ class Watch:
         warehouse: Warehouse,
         archive: Archive,
         outbox: Outbox,
-        morning: Morning,
+        morning: DigestService,
         journal: Journal,
         incidents: Incidents,
         first_day: date,
@@ -143,14 +143,16 @@ class Watch:
             BeingWrittenError: the files may be half there.
             BillError: the bill cannot be read.
         """
-        glance = self._warehouse.glance()
-        state = self.inspector.bill.state(glance)
+        export_version = self._warehouse.export_version()
+        state = self.inspector.bill.state(export_version)
         if state == seen:
             return None
-        if is_being_written(glance, now):
+        if is_being_written(export_version, now):
             raise BeingWrittenError("the bill is being written: it is read once it is left alone for a minute")
         today = now.date()
-        until = min(filter(None, (today - timedelta(days=1), delivered_until(glance.updated, self._complete_after))))
+        until = min(
+            filter(None, (today - timedelta(days=1), delivered_until(export_version.updated, self._complete_after)))
+        )
         there = [day for day in self._archive.days() if day <= until]
         start = max(min(there, default=first_open_day(today)), self._first_day)
         if until < start:
@@ -173,12 +175,14 @@ class Watch:
         )
         unlike = {day for day in archived if archived[day].fingerprint != prints[day].fingerprint}
         unchanged = tuple(day for day in archived if day not in unlike)
-        self.journal.record(glance.snapshot, now, unchanged=unchanged, changed=(*new, *restated, *unlike), today=today)
+        self.journal.record(
+            export_version.snapshot, now, unchanged=unchanged, changed=(*new, *restated, *unlike), today=today
+        )
         return News(state, new, restated, unchanged)
 
     # --- the days -------------------------------------------------------------------------------------------------
 
-    def look(self, now: datetime, asked: str = "", in_bill: Collection[date] = ()) -> Inspection:
+    def inspect(self, now: datetime, asked: str = "", in_bill: Collection[date] = ()) -> Inspection:
         """The state of every day from the first that is archived to yesterday, without a query: `Inspector.cheap`."""
         return self.inspector.cheap(now, asked, in_bill)
 
@@ -193,11 +197,11 @@ class Watch:
 
     def freshness(self, now: datetime) -> dict[str, str]:
         """Each promise of FRESHNESS with how it is broken, empty where it is kept."""
-        day, look = self.due_day(now), self.look(now)
-        state = look.states.get(day) or states.state_of(day, look.facts)
+        day, inspection = self.due_day(now), self.inspect(now)
+        state = inspection.states.get(day) or states.state_of(day, inspection.facts)
         fault = f"{day}: {state.cause}, {state.detail}"
         mailed = self._outbox.mailed(day)
-        older = {gap: [d for d in gap.days if d < day] for gap in look.gaps}
+        older = {gap: [d for d in gap.days if d < day] for gap in inspection.gaps}
         others = [
             f"{in_words(days)}: {gap.cause}, {gap.detail}"
             for gap, days in older.items()
@@ -207,9 +211,9 @@ class Watch:
         return {
             PUBLISHED: "" if state.reaches(states.READ_BACK) else fault,
             MAILED: "" if mailed.state == "sent" else f"{day}: {mailed}",
-            SHOWN: look.dashboard_fault if look.archived else "there is nothing to show",
-            WHOLE: "; ".join([*others, *([look.facts.unreadable] if look.facts.unreadable else [])]),
-            COVERED: look.coverage.fault if look.coverage else "",
+            SHOWN: inspection.dashboard_fault if inspection.archived else "there is nothing to show",
+            WHOLE: "; ".join([*others, *([inspection.facts.unreadable] if inspection.facts.unreadable else [])]),
+            COVERED: inspection.coverage.fault if inspection.coverage else "",
             TOLD: "; ".join(untold),
         }
 
@@ -252,7 +256,7 @@ class Watch:
             again = f"finops resend {days[-1]} --to ADDRESS, with --received if it has arrived"
         kept = "nothing was published in part, what is archived already stays as it was"
         if not days:
-            trouble = Trouble(
+            trouble = Problem(
                 f"{step} failed: {cause}", "", f"mend that, then launch {subject} again in the Dagster UI"
             )
             self.incidents.break_("job_failed", subject, replace(trouble, run_id=run_id), failed_at=failed_at)
@@ -261,10 +265,10 @@ class Watch:
                 self.source_late(days[0], cause, now, run_id)
         elif step == "quicksight_dataset":
             tried = "the day is archived and queryable; the dashboard shows the old data, and the digest says so"
-            trouble = Trouble(f"{subject}: {cause}", tried, again, run_id=run_id, about=subject)
+            trouble = Problem(f"{subject}: {cause}", tried, again, run_id=run_id, about=subject)
             self.incidents.break_("dashboard_failed", THE_DASHBOARD, trouble, failed_at=failed_at)
         else:
-            trouble = Trouble(f"{step} failed: {cause}", kept, again, run_id=run_id)
+            trouble = Problem(f"{step} failed: {cause}", kept, again, run_id=run_id)
             self.incidents.break_("run_failed", subject, trouble, failed_at=failed_at)
 
     def evidence_failed(
@@ -272,7 +276,7 @@ class Watch:
     ) -> None:
         """A run of the evidence has failed: of one month, or from the first to the last; `failed_at` as in `failed`."""
         mend = " and ".join(f"finops evidence make {month}" for month in months)
-        trouble = Trouble(cause, "nothing: what was bundled before stays as it was", mend, run_id=run_id)
+        trouble = Problem(cause, "nothing: what was bundled before stays as it was", mend, run_id=run_id)
         self.incidents.break_("evidence_failed", " to ".join(months), trouble, failed_at=failed_at)
 
     def evidence_made(self, months: Collection[str]) -> None:
@@ -285,13 +289,13 @@ class Watch:
         if now < self.deadline(day):
             return
         tried = "the bill is looked at every minute, and the day is run when it is there"
-        written = self._warehouse.glance().updated
+        written = self._warehouse.export_version().updated
         sent, age = self.morning.send_late(day, now, written), self.age(now)
         if sent and age:
             tried += f"; the digest went out with data through {age.through}"
         mend = f"see why the export is late (`finops doctor`); a run by hand: finops run --date {day}"
         old = f" {age.sentence}" if age else ""
-        trouble = Trouble(f"{day}: {cause.rstrip('.')}.{old}", tried, mend, run_id, str(day))
+        trouble = Problem(f"{day}: {cause.rstrip('.')}.{old}", tried, mend, run_id, str(day))
         self.incidents.break_("source_late", THE_BILL, trouble)
         self.incidents.revise("source_late", THE_BILL, trouble)
 
@@ -323,13 +327,13 @@ class Watch:
                 f"finops query \"SELECT * FROM restatements WHERE billingdate = DATE '{move.day}'\" shows each change"
             )
             tried = "the day is archived anew; the digest that told it is sent as a revision"
-            troubles[str(move.day)] = Trouble(cause, tried, mend)
+            troubles[str(move.day)] = Problem(cause, tried, mend)
         if troubles:
             self.incidents.break_all("restated", troubles)
 
     def unassigned(self, day: date, percent: float, limit: float) -> None:
         """The newest day's share without an OU."""
-        trouble = Trouble(
+        trouble = Problem(
             f"{day}: {percent:.1f} % of the cost is Unassigned, the limit is {limit:g} %",
             "the money is counted, in the OU Unassigned",
             "give the accounts an OU: the digest and the day's metadata in Dagster list them",
@@ -347,7 +351,7 @@ class Watch:
                 again = "; it was told before, and has doubled since" if told.times > 1 else ""
                 if again and told.late and episode.state == CLOSED:
                     again = "; it was told before, and went on for longer"
-                trouble = Trouble(episode.reason + again, "", mend, about=_name(episode))
+                trouble = Problem(episode.reason + again, "", mend, about=_name(episode))
                 troubles[_subject(episode, told.times)] = trouble
         if troubles:
             self.incidents.break_all("anomaly", troubles)
@@ -369,7 +373,7 @@ class Watch:
         open_now = [incident.subject for incident in self.incidents.open("doubled")]
         known = {question: [s for s in open_now if question.is_near(date.fromisoformat(s))] for question in asked}
         new = {
-            str(question.first): Trouble(
+            str(question.first): Problem(
                 question_words(question, currency),
                 "the days are archived as the bill has them, and are judged by nothing else until this is answered",
                 mend_words(question),
@@ -390,7 +394,7 @@ class Watch:
         self.incidents.settle(
             "refused",
             {
-                address: Trouble(f"{found.kind}: {found.reason}", "the other recipients have the digest", found.fix)
+                address: Problem(f"{found.kind}: {found.reason}", "the other recipients have the digest", found.fix)
                 for address, found in self._outbox.refused().items()
             },
         )
@@ -402,24 +406,26 @@ class Watch:
                 for day in _days_of(incident.trouble.about or incident.subject):
                     attempts.made.setdefault(day, (1, incident.opened))
 
-    def tend(self, look: Inspection, attempts: Attempts, busy: Collection[date], now: datetime) -> None:
+    def update_incidents(
+        self, inspection: Inspection, attempts: Attempts, busy: Collection[date], now: datetime
+    ) -> None:
         """Open and close what only a look at everything can tell.
 
         Args:
-            look: what was found just now.
+            inspection: what was found just now.
             attempts: what was tried by itself before.
             busy: days that are being run.
             now: the time (aware, UTC).
         """
         open_now = self.incidents.open()
-        self._tend_late(look, now)
+        self._tend_late(inspection, now)
         about = {day for i in open_now if i.kind in ("run_failed", "missing_day") for day in _days_of(i.subject)}
-        healed = self._as_in_bill(about & (look.archived - look.not_whole - set(busy)), look, now)
+        healed = self._as_in_bill(about & (inspection.archived - inspection.not_whole - set(busy)), inspection, now)
         if healed:
             self.done(sorted(healed))
-        self._tend_missing(look, attempts, busy, open_now, healed)
+        self._tend_missing(inspection, attempts, busy, open_now, healed)
         kinds = {incident.kind for incident in open_now}
-        if "dashboard_failed" in kinds and not look.dashboard_fault:
+        if "dashboard_failed" in kinds and not inspection.dashboard_fault:
             self.incidents.heal("dashboard_failed", [THE_DASHBOARD])
         if "not_fresh" in kinds:
             self.incidents.heal("not_fresh", [name for name, fault in self.freshness(now).items() if not fault])
@@ -434,19 +440,19 @@ class Watch:
         """Tell of notes of the archive that were damaged and put aside, and close what a person has looked at."""
         losses.tell(self._archive, self.incidents)
 
-    def _as_in_bill(self, days: Collection[date], look: Inspection, now: datetime) -> set[date]:
+    def _as_in_bill(self, days: Collection[date], inspection: Inspection, now: datetime) -> set[date]:
         """Those of the days that are as the bill has them now, or that it does not have any more; none if it is unread.
 
         Whatever was said of a day is no longer so only then: an old object that is whole does not make it true.
         """
-        if not days or look.facts.unreadable:
+        if not days or inspection.facts.unreadable:
             return set()
-        unknown = [day for day in sorted(days) if look.states[day].as_in_bill is None]
-        equal = {day for day in days if look.states[day].as_in_bill}
+        unknown = [day for day in sorted(days) if inspection.states[day].as_in_bill is None]
+        equal = {day for day in days if inspection.states[day].as_in_bill}
         if not unknown:
             return equal
         try:
-            if is_being_written(self._warehouse.glance(), now):
+            if is_being_written(self._warehouse.export_version(), now):
                 return equal
             compared = self.inspector.bill.compare(now, unknown)
         except FinopsError:
@@ -460,17 +466,17 @@ class Watch:
             if day not in compared.prints or (day in of and not difference(compared.prints[day], of[day][1]))
         }
 
-    def _tend_late(self, look: Inspection, now: datetime) -> None:
+    def _tend_late(self, inspection: Inspection, now: datetime) -> None:
         """The bill's newest day: late, or there."""
-        late = [gap for gap in look.gaps if gap.cause == states.LATE]
-        if late and now >= self.deadline(look.yesterday):
-            self.source_late(look.yesterday, late[-1].detail, now)
-        elif look.yesterday in look.archived or look.yesterday in look.in_bill:
+        late = [gap for gap in inspection.gaps if gap.cause == states.LATE]
+        if late and now >= self.deadline(inspection.yesterday):
+            self.source_late(inspection.yesterday, late[-1].detail, now)
+        elif inspection.yesterday in inspection.archived or inspection.yesterday in inspection.in_bill:
             self.incidents.heal("source_late", [THE_BILL])
 
     def _tend_missing(
         self,
-        look: Inspection,
+        inspection: Inspection,
         attempts: Attempts,
         busy: Collection[date],
         open_now: Sequence[Incident],
@@ -484,7 +490,7 @@ class Watch:
             for day in _days_of(i.trouble.about or i.subject)
         }
         missing = {}
-        for gap in look.gaps:
+        for gap in inspection.gaps:
             for day in gap.days:
                 hopeless = gap.cause in CANNOT_RUN
                 tried = attempts.made.get(day, (0, None))[0]
@@ -492,8 +498,8 @@ class Watch:
                 explained = gap.cause in (states.LATE, states.UNREADABLE) or day in failed or day in busy
                 if not explained and (hopeless or tried):
                     words = f"run {tried} time(s) by itself" if tried else "nothing: running it would not help"
-                    missing[str(day)] = Trouble(f"{gap.cause}: {gap.detail}", words, gap.mend)
-        not_healed = {str(day) for day in look.states if day not in healed}
+                    missing[str(day)] = Problem(f"{gap.cause}: {gap.detail}", words, gap.mend)
+        not_healed = {str(day) for day in inspection.states if day not in healed}
         still = {i.subject for i in open_now if i.kind == "missing_day"} & not_healed
         self.incidents.settle("missing_day", {i.subject: i.trouble for i in open_now if i.subject in still} | missing)
 
@@ -510,7 +516,7 @@ class Watch:
             self.incidents.heal("cannot_look", [what])
         elif since and now - since >= BLIND_FOR:
             tried = f"it is looked at every minute since {since:%Y-%m-%d %H:%M} UTC; nothing is noticed meanwhile"
-            self.incidents.break_("cannot_look", what, Trouble(str(error), tried, "finops doctor"))
+            self.incidents.break_("cannot_look", what, Problem(str(error), tried, "finops doctor"))
 
     def tell_restated(self, now: datetime) -> None:
         """Close what the readers have been told of."""
@@ -528,7 +534,7 @@ class Watch:
         }
         day = self.due_day(now)
         broken = {
-            name: Trouble(fault, "", f"finops doctor --date {day}, then finops run --date {day}", about=str(day))
+            name: Problem(fault, "", f"finops doctor --date {day}, then finops run --date {day}", about=str(day))
             for name, fault in faults.items()
             if fault and name != TOLD and not explained
         }

@@ -1,4 +1,4 @@
-"""One state of a day, whoever is asked: each link of a real home is broken, and all faces say the same of it."""
+"""One state of a day, whoever is asked: each link of a real home is broken, and every output says the same of it."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def causes(found: list[dict[str, str]]) -> dict[str, tuple[str, str]]:
     return {entry["day"]: (entry["state"], entry["detail"]) for entry in found if entry["state"] != "whole"}
 
 
-def test_a_whole_home_is_whole_in_all_faces(home: Path) -> None:
+def test_a_whole_home_is_whole_in_every_output(home: Path) -> None:
     """Nothing is said where nothing is wrong."""
     assert json.loads(said("gaps", "--json")) == []
     assert causes(json.loads(said("status", "--json"))["days"]) == {}
@@ -229,8 +229,8 @@ def test_all_faces_say_the_same_of_a_broken_link(
 
     platform = platform_of(home)
     watch = build_watch(platform, clock=lambda: NOW)
-    look = watch.look(NOW)
-    seen = {gap.first: (gap.cause, gap.detail) for gap in look.gaps}
+    inspection = watch.inspect(NOW)
+    seen = {gap.first: (gap.cause, gap.detail) for gap in inspection.gaps}
     assert seen == ({day: (cause, gap["detail"])} if is_seen_cheaply else {})
     assert causes(json.loads(said("status", "--json"))["days"]) == {str(d): found for d, found in seen.items()}
     # The digest speaks of dashboard and mail elsewhere: it is made before it is sent.
@@ -278,17 +278,19 @@ def test_a_day_that_the_nightly_proof_found_damaged_is_known_to_all(home: Path) 
     watch = build_watch(platform, clock=lambda: NOW)
     verification.tell(watch.incidents, list(verification.verify(platform.archive, DAYS)))
     (gap,) = json.loads(said("gaps", "--json"))
-    assert [(g.first, g.cause, g.detail) for g in watch.look(NOW).gaps] == [(MIDDLE, "damaged object", gap["detail"])]
+    assert [(g.first, g.cause, g.detail) for g in watch.inspect(NOW).gaps] == [
+        (MIDDLE, "damaged object", gap["detail"])
+    ]
     assert f"damaged object: {MIDDLE}" in said("status")
     assert run_days(platform, MIDDLE, MIDDLE, clock=lambda: NOW).errors == ()
-    assert watch.look(NOW).gaps == ()
+    assert watch.inspect(NOW).gaps == ()
     assert watch.incidents.open(verification.KIND) == []
 
 
 def test_an_incident_heals_when_the_day_equals_the_bill_not_when_the_old_object_is_whole(home: Path) -> None:
     """A run failed as the bill could not be read: nothing is all clear while it cannot, whatever the archive has."""
     watch = build_watch(platform_of(home), clock=lambda: NOW)
-    assert not watch.look(NOW).gaps
+    assert not watch.inspect(NOW).gaps
     files = {file: file.read_bytes() for file in (home / "bill").rglob("*.*")}
     for file in files:
         file.write_bytes(b"\x00half a bill")
@@ -296,14 +298,14 @@ def test_an_incident_heals_when_the_day_equals_the_bill_not_when_the_old_object_
     for minutes in (1, 2, 60):
         now = NOW + timedelta(minutes=minutes)
         watch = build_watch(platform_of(home), clock=lambda now=now: now)
-        look = watch.look(now)
-        assert MIDDLE not in look.not_whole
-        watch.tend(look, Attempts(15), (), now)
+        inspection = watch.inspect(now)
+        assert MIDDLE not in inspection.not_whole
+        watch.update_incidents(inspection, Attempts(15), (), now)
         assert [incident.subject for incident in watch.incidents.open("run_failed")] == [str(MIDDLE)]
     for file, data in files.items():
         file.write_bytes(data)
         os.utime(file, (WRITTEN.timestamp(), WRITTEN.timestamp()))
     later = NOW + timedelta(hours=2)
     watch = build_watch(platform_of(home), clock=lambda: later)
-    watch.tend(watch.look(later), Attempts(15), (), later)
+    watch.update_incidents(watch.inspect(later), Attempts(15), (), later)
     assert watch.incidents.open("run_failed") == []
