@@ -81,7 +81,7 @@ def work(folder: str) -> dict:
 
     from finops_assets.core.accounts.account_map import to_parquet
     from finops_assets.core.archive import finding, publishing, registering
-    from finops_assets.core.delivery.digest_service import DigestService
+    from finops_assets.core.delivery.digest_service import DigestForm, DigestService
     from finops_assets.core.reports.drawing import drawing_beside
     from finops_assets.core.schemas import ACCOUNT_MAP_PATH
 
@@ -103,7 +103,9 @@ def work(folder: str) -> dict:
             assert not registering.register_days(platform.archive, platform.catalog, DAYS).wrong
             shown = platform.dashboard.refresh("bench")
             assert not registering.dashboard_fault(shown, platform.archive, platform.settings.dashboard.days)
-            morning = DigestService(platform.archive, platform.outbox, "[FinOps]", platform.links, drawing)
+            morning = DigestService(
+                platform.archive, platform.outbox, DigestForm(links=platform.links), drawing=drawing
+            )
             morning.send(DAYS, datetime.now(UTC))
         result["total"] = str(sum(p.total for p in done.published.values()))
     return result

@@ -356,16 +356,16 @@ def _rules(settings: Settings) -> Rules:
 
 def _outbox(settings: Settings, archive: Archive, session: AwsSession | None, clock: Callable[[], datetime]) -> Outbox:
     from finops_assets.core.delivery.outbox import Outbox
+    from finops_assets.core.delivery.recipients import Recipients
 
     mail = settings.mail
+    recipients = Recipients(
+        mail.sender, mail.recipients, by_ou=mail.by_ou, executives=mail.executives, resend_to=mail.resend_to
+    )
     return Outbox(
         archive,
         _mailer(settings, session),
-        mail.sender,
-        mail.recipients,
-        by_ou=mail.by_ou,
-        executives=mail.executives,
-        resend_to=mail.resend_to,
+        recipients,
         max_megabytes=mail.max_megabytes,
         link_days=mail.link_days,
         clock=clock,
@@ -514,7 +514,8 @@ def build_watch(
     """What looks after a platform; the arguments are those of `build_definitions`."""
     from finops_assets.core.archive.age import deadline_by
     from finops_assets.core.archive.settlement import Journal
-    from finops_assets.core.delivery.digest_service import DigestService, Thresholds
+    from finops_assets.core.delivery.changes import Thresholds
+    from finops_assets.core.delivery.digest_service import DigestForm, DigestService
     from finops_assets.core.operations.incidents import Incidents
     from finops_assets.core.operations.state_notes import state_notes
     from finops_assets.core.operations.watch import Watch
@@ -535,12 +536,9 @@ def build_watch(
         morning=DigestService(
             archive,
             outbox,
-            mail.subject_prefix,
-            platform.links,
-            drawing,
-            thresholds,
-            journal,
-            editions=mail.by_ou,
+            DigestForm(mail.subject_prefix, platform.links, mail.by_ou, thresholds),
+            drawing=drawing,
+            journal=journal,
             notes=partial(state_notes, inspector),
             age=platform.age,
         ),

@@ -132,7 +132,7 @@ def assert_all_is_well(aws: StandIn, home: Path, truth: dict[date, str]) -> None
     read = platform.catalog.read_back(DAYS)
     assert {day: there.rows for day, there in read.items()} == {d: platform.archive.describe(d).rows for d in DAYS}
     assert Counter(mail.recipients[0] for mail in aws.mail.sent) == dict.fromkeys(RECIPIENTS, 1)
-    assert set(platform.outbox.mailed_days(DAYS).values()) == {"sent"}
+    assert set(platform.outbox.records.mailed_days(DAYS).values()) == {"sent"}
     assert aws.client("s3").list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
 
 
@@ -198,7 +198,7 @@ def test_killed_at_a_random_moment(seed: int, aws: StandIn, truth: dict[date, st
         assert_nothing_is_half(aws, tmp_path, truth)
     errors = finish(environ)
     outbox = platform_on(aws, tmp_path).outbox
-    for who in outbox.mailed(LAST).unknown:  # killed with a message in hand: what a person would look up
+    for who in outbox.records.mailed(LAST).unknown:  # killed with a message in hand: what a person would look up
         (outbox.settle if aws.mail.to(who) else outbox.resend)(LAST, [who])
         errors = finish(environ)
     assert errors == ()

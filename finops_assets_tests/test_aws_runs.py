@@ -91,7 +91,7 @@ def test_a_backfill_is_one_of_everything_and_again_changes_nothing(
     assert aws.calls.count("glue", "BatchCreatePartition") == 1
     assert len(aws.quicksight.ingestions) == 1
     assert len(aws.mail.sent) == 3
-    assert set(platform.outbox.mailed_days(DAYS).values()) == {"sent"}
+    assert set(platform.outbox.records.mailed_days(DAYS).values()) == {"sent"}
 
     before = {day: versions(aws, day) for day in DAYS}
     assert run(platform_on(aws, home), FIRST, LAST).errors == ()

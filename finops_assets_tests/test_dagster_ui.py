@@ -110,7 +110,7 @@ def test_a_backfill_is_launched_from_the_dialog_and_a_changed_bill_is_noticed(ui
         page.get_by_role("button", name="All", exact=True).click()
         page.get_by_role("button", name="Launch backfill").click()
         deadline = time.monotonic() + PATIENCE
-        while len(platform.outbox.mailed_days(platform.archive.days())) < DAYS or not any(
+        while len(platform.outbox.records.mailed_days(platform.archive.days())) < DAYS or not any(
             (folder / ".finops" / "outbox").glob("*.eml")
         ):
             assert time.monotonic() < deadline, (folder / "dev.log").read_text()

@@ -109,8 +109,8 @@ def stand_in_its_way(platform: Platform) -> Path:
 
 def texts(platform: Platform, day: date) -> list[str]:
     """What the day's stored digest says: HTML and text of the whole, and of each edition; blanks made one."""
-    stored = platform.outbox.latest(day)
-    digests = [platform.outbox.load(stored, ou) for ou in ("", *stored.editions)]
+    stored = platform.outbox.digests.latest(day)
+    digests = [platform.outbox.digests.load(stored, ou) for ou in ("", *stored.editions)]
     return [" ".join(text.split()) for digest in digests for text in (digest.html, digest.text)]
 
 
@@ -143,7 +143,7 @@ def test_the_digest_goes_out_and_says_of_which_day_the_dashboard_is(after_before
     order = steps(outcome.run_id)
     assert order.index(("quicksight_dataset", "failure")) < order.index(("digest_email", "start"))
     assert ("digest_email", "success") in order
-    assert platform.outbox.mailed(LAST).state == "sent"
+    assert platform.outbox.records.mailed(LAST).state == "sent"
     said = texts(platform, LAST)
     assert len(said) == 4, "the whole and an edition, HTML and text"
     assert all(GONE in text for text in said)
@@ -157,7 +157,7 @@ def test_the_digest_goes_out_and_says_of_which_day_the_dashboard_is(after_before
     mails = sorted(platform.settings.outbox_folder.glob("*.eml"))
     assert run(platform, LAST).errors == ()
     assert sorted(platform.settings.outbox_folder.glob("*.eml")) == mails
-    assert platform.outbox.latest(LAST).revision == 1
+    assert platform.outbox.digests.latest(LAST).revision == 1
     assert incidents(platform) == []
 
 
@@ -175,7 +175,7 @@ def test_a_range_says_so_too(platform: Platform) -> None:
     stand_in_its_way(platform)
     (error,) = run(platform, FIRST, LAST).errors
     assert error.startswith("quicksight_dataset: ")
-    assert platform.outbox.mailed(LAST).state == "sent"
+    assert platform.outbox.records.mailed(LAST).state == "sent"
     assert all(GONE in text for text in texts(platform, LAST))
 
 
@@ -321,4 +321,4 @@ def test_nothing_else_of_the_mail_changes(platform: Platform) -> None:
     """The amount in the mail is the archive's, with and without a dashboard."""
     stand_in_its_way(platform)
     run(platform, LAST)
-    assert platform.outbox.latest(LAST).total == platform.archive.describe(LAST).total > Decimal()
+    assert platform.outbox.digests.latest(LAST).total == platform.archive.describe(LAST).total > Decimal()

@@ -22,6 +22,7 @@ from finops_assets.core.accounts.account_map import to_parquet
 from finops_assets.core.archive import publishing, registering
 from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.delivery.outbox import Outbox
+from finops_assets.core.delivery.recipients import Recipients
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
 from finops_assets.core.findings import NAME_WIDTH, Finding, as_line, as_record, verdict
 from finops_assets.core.operations.doctor import walk
@@ -111,7 +112,7 @@ class Home:
         return replace(platform, outbox=self.outbox(platform, SomeMailer()))
 
     def outbox(self, platform: Platform, mailer: SomeMailer, recipients: tuple[str, ...] = (ANNA, BEN)) -> Outbox:
-        return Outbox(platform.archive, mailer, "finops@example.com", recipients)
+        return Outbox(platform.archive, mailer, Recipients("finops@example.com", recipients))
 
     def archive(self, *days: date) -> None:
         publishing.archive_days(
@@ -131,9 +132,7 @@ class Home:
 
     def send(self, day: date, mailer: SomeMailer) -> None:
         outbox = self.outbox(self.platform, mailer)
-        morning = DigestService(
-            self.platform.archive, outbox, "[FinOps]", {}, Drawing(lambda _: b"\x89PNG", lambda *_: b"")
-        )
+        morning = DigestService(self.platform.archive, outbox, drawing=Drawing(lambda _: b"\x89PNG", lambda *_: b""))
         morning.send([day], datetime(2025, 9, 12, 7, tzinfo=UTC))
 
     def change_bill(self) -> None:

@@ -361,7 +361,7 @@ def test_a_damaged_index_is_an_error_that_says_so(archive: ObjectArchive) -> Non
     """Neither verified nor overwritten."""
     archive.put(f"evidence/index/{MONTH}.json", b'{"month": "2025-09"}')
     for act in (evidence.verify, make):
-        with pytest.raises(DamagedError, match=f"evidence/index/{MONTH}.json: cannot be read"):
+        with pytest.raises(DamagedError, match=f"evidence/index/{MONTH}.json: is not the index of a month"):
             act(archive, MONTH)
 
 

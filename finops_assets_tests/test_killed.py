@@ -111,7 +111,7 @@ def test_backfills_that_are_killed_leave_whole_days_and_are_finished_by_the_next
     }
     mails = list(platform.settings.outbox_folder.glob("*.eml"))
     assert len(mails) == 3
-    assert set(platform.outbox.mailed_days(DAYS).values()) == {"sent"}
+    assert set(platform.outbox.records.mailed_days(DAYS).values()) == {"sent"}
     folder = platform.settings.archive_folder
     objects = {str(f.relative_to(folder)) for f in (folder / "ou-breakdowns").rglob("*.parquet")}
     assert objects == set(map(day_path, DAYS))

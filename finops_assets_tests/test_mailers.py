@@ -35,6 +35,7 @@ from finops_assets.adapters.local.mailer import EmlOutbox
 from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.adapters.shared.smtp import SMTPMailer
 from finops_assets.core.delivery.outbox import Outbox
+from finops_assets.core.delivery.recipients import Recipients
 from finops_assets.core.errors import FinopsError, SettingsError, UnknownDeliveryError
 from finops_assets.core.ports import Delivery, Mailer, Refused
 from finops_assets.core.reports.digest import Digest
@@ -300,8 +301,8 @@ def archive(tmp_path: Path) -> ObjectArchive:
 
 
 def outbox(archive: ObjectArchive, mailer: Mailer, recipients: tuple[str, ...] = RECIPIENTS, **stored: Any) -> Outbox:
-    box = Outbox(archive, mailer, SENDER, recipients, clock=lambda: AT)
-    box.store(digest(**stored), "f1", AT)
+    box = Outbox(archive, mailer, Recipients(SENDER, recipients), clock=lambda: AT)
+    box.digests.store(digest(**stored), "f1", AT)
     return box
 
 
@@ -349,11 +350,11 @@ def test_a_refused_recipient_does_not_hold_up_the_others(post: Post, archive: Ob
         box.deliver(DAY)
     assert not isinstance(caught.value, UnknownDeliveryError)
     assert recipients_of(post) == [ANN, CYD]
-    assert box.mailed(DAY).state == "partial"
+    assert box.records.mailed(DAY).state == "partial"
     post.relent()
     assert [d.recipient for d in box.deliver(DAY)] == [BOB]
     assert recipients_of(post) == list(RECIPIENTS)
-    assert box.mailed(DAY).state == "sent"
+    assert box.records.mailed(DAY).state == "sent"
 
 
 @pytest.mark.parametrize("post", ["memory", "ses", "smtp"], indirect=True)
@@ -366,14 +367,14 @@ def test_what_may_have_been_accepted_is_never_sent_again_by_itself(post: Post, a
             box.deliver(DAY)
         assert ANN not in str(caught.value)
         assert recipients_of(post) == list(RECIPIENTS)
-    assert box.mailed(DAY).unknown == (BOB,)
+    assert box.records.mailed(DAY).unknown == (BOB,)
     post.relent()
     with pytest.raises(UnknownDeliveryError):
         box.deliver(DAY)
     assert recipients_of(post) == list(RECIPIENTS)
     box.settle(DAY, [BOB])
     assert box.deliver(DAY) == []
-    assert (recipients_of(post), box.mailed(DAY).state) == (list(RECIPIENTS), "sent")
+    assert (recipients_of(post), box.records.mailed(DAY).state) == (list(RECIPIENTS), "sent")
 
 
 @pytest.mark.parametrize("post", ["memory", "ses", "smtp"], indirect=True)
@@ -385,10 +386,10 @@ def test_what_is_not_known_is_sent_again_on_request(post: Post, archive: ObjectA
         box.deliver(DAY)
     with pytest.raises(UnknownDeliveryError, match=r"bob@example\.com"):
         box.resend(DAY, [BOB])  # cut again: still not known
-    assert box.mailed(DAY).unknown == (BOB,)
+    assert box.records.mailed(DAY).unknown == (BOB,)
     post.relent()
     box.resend(DAY, [BOB])
-    assert box.mailed(DAY).state == "sent"
+    assert box.records.mailed(DAY).state == "sent"
 
 
 @pytest.mark.parametrize(
@@ -413,7 +414,7 @@ def test_no_subject_or_name_adds_a_header(hostile: str, post: Post, archive: Obj
         (SENDER, (*RECIPIENTS, f"a@e.com{hostile}")),
     ):
         with pytest.raises(SettingsError):
-            Outbox(archive, post.mailer, sender, recipients).resend(DAY)
+            Outbox(archive, post.mailer, Recipients(sender, recipients)).resend(DAY)
     assert len(post.arrived()) == 3
 
 
@@ -617,11 +618,11 @@ def test_the_outbox_asks_for_its_recipients(stand_in: StandIn, archive: ObjectAr
     """Each once, without its name; a malformed address is told before anything is asked."""
     stand_in.client("sesv2").put_suppressed_destination(EmailAddress=BOB, Reason="BOUNCE")
     stand_in.calls.reset()
-    box = Outbox(archive, Ses(stand_in).mailer, SENDER, (ANN, f"Bob <{BOB}>", BOB.upper()))
+    box = Outbox(archive, Ses(stand_in).mailer, Recipients(SENDER, (ANN, f"Bob <{BOB}>", BOB.upper())))
     assert list(box.refused()) == [BOB]
     assert stand_in.calls.count("sesv2", "GetSuppressedDestination") == 2
     with pytest.raises(SettingsError, match=r"mail\.recipients"):
-        Outbox(archive, Ses(stand_in).mailer, SENDER, ("ann at example",)).refused()
+        Outbox(archive, Ses(stand_in).mailer, Recipients(SENDER, ("ann at example",))).refused()
 
 
 KILLED = """
@@ -631,8 +632,10 @@ from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.adapters.aws.mailer import SESMailer
 from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.core.delivery.outbox import Outbox
+from finops_assets.core.delivery.recipients import Recipients
 archive, *recipients = sys.argv[1:]
-box = Outbox(ObjectArchive(folder_store(archive)), SESMailer(AwsSession()), "finops@example.com", recipients)
+to = Recipients("finops@example.com", recipients)
+box = Outbox(ObjectArchive(folder_store(archive)), SESMailer(AwsSession()), to)
 box.deliver(date(2025, 9, 10))
 """
 

@@ -25,7 +25,7 @@ from finops_assets.core.archive import restatements
 from finops_assets.core.archive.compared import COMPARED_PATH, BillComparison
 from finops_assets.core.archive.settlement import JOURNAL_PATH, Journal
 from finops_assets.core.archive.states import NO_SCORECARD
-from finops_assets.core.delivery import mail_records, own_cost
+from finops_assets.core.delivery import own_cost, receipts
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.operations import losses
 from finops_assets.core.operations.incidents import Incidents, Problem
@@ -78,8 +78,8 @@ NOTES = [
     Note(OPEN, lambda archive: incidents(archive).open(), []),
     Note(CLOSED, lambda archive: incidents(archive).closed("2025-09"), []),
     Note(JOURNAL_PATH, settlement_of, "provisional"),
-    Note(TOLD, lambda archive: mail_records.told(archive, TOLD), {}, ("{}",)),
-    Note(TOLD_BY_OU, lambda archive: mail_records.told_by_ou(archive, TOLD_BY_OU), {}, ("{}",)),
+    Note(TOLD, receipts.told, {}, ("{}",)),
+    Note(TOLD_BY_OU, receipts.told_by_ou, {}, ("{}",)),
     Note(COMPARED_PATH, lambda archive: BillComparison(None, archive).last(), None),
     Note(episodes.LEDGER, episodes.read, episodes.Ledger()),
     Note(ACCOUNT_MAP_PATH, published_map, None),

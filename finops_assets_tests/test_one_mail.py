@@ -116,9 +116,7 @@ def desk(archived: Path, sample: SampleBill, tmp_path: Path) -> Iterator[Desk]:
     platform, mailer = platform_at(home, sample), Mailer()
     # The platform's own outbox, with its settings, over a mailer that keeps what it is given.
     platform.outbox._mailer = mailer
-    yield Desk(
-        DigestService(platform.archive, platform.outbox, "[FinOps]", {}, NO_PICTURES), platform.outbox, mailer, home
-    )
+    yield Desk(DigestService(platform.archive, platform.outbox, drawing=NO_PICTURES), platform.outbox, mailer, home)
     platform.warehouse.close()
 
 
@@ -229,7 +227,7 @@ def test_what_is_said_is_what_happened(desk: Desk) -> None:
     sent = desk.morning.send(DAYS, NOW)
     assert str(sent) == "sent to 2 recipient(s)"
     again = desk.morning.send(DAYS, NOW)
-    when = desk.outbox.mailed(NEWEST).when
+    when = desk.outbox.records.mailed(NEWEST).when
     assert str(again) == f"already sent {when:%Y-%m-%d %H:%M} UTC to {ANN}, {BOB}"
     other = desk.morning.send([DAY], NOW)
     assert str(other) == f"not sent: the mail of {NEWEST} speaks for it (finops resend {DAY} sends its own)"
@@ -249,12 +247,12 @@ def test_what_is_said_is_what_happened(desk: Desk) -> None:
 def test_a_digest_that_went_out_in_part_says_to_whom(desk: Desk) -> None:
     """After a run that failed: who has it; of a covered day, that nothing was sent for it."""
     covered_in_part(desk)
-    record = record_after_failure(NEWEST, desk.outbox.mailed(NEWEST))
+    record = record_after_failure(NEWEST, desk.outbox.records.mailed(NEWEST))
     assert (record["state"], record["revision"]) == ("sent in part", 1)
     assert record["words"].startswith("sent in part: mailed only in part ")
     assert ANN in record["words"]
     assert BOB not in record["words"]
-    assert record_after_failure(DAY, desk.outbox.mailed(DAY))["state"] == "not sent"
+    assert record_after_failure(DAY, desk.outbox.records.mailed(DAY))["state"] == "not sent"
 
 
 def test_old_days_that_a_sensor_mends_are_in_the_next_digest(desk: Desk) -> None:
@@ -265,25 +263,25 @@ def test_old_days_that_a_sensor_mends_are_in_the_next_digest(desk: Desk) -> None
     (desk.home / "lost").rename(file)
     outcome = desk.morning.send([DAY], NOW, asked=[DAY, DAYS[8]])
     assert str(outcome).startswith(f"not sent: the newer day {DAYS[8]} is mailed already")
-    assert desk.outbox.mailed(DAY).covered_by is None
+    assert desk.outbox.records.mailed(DAY).covered_by is None
     desk.morning.send([NEWEST], NOW)
-    assert desk.outbox.mailed(DAY).covered_by == NEWEST
+    assert desk.outbox.records.mailed(DAY).covered_by == NEWEST
 
 
 def test_a_mail_speaks_for_days_of_its_request_that_are_not_archived_yet(desk: Desk) -> None:
     """It says that they follow, and they are covered before they are there."""
     missing = DAYS[0] - timedelta(days=3)
     sent = desk.morning.send([NEWEST], NOW, asked=[missing, NEWEST])
-    text = " ".join(desk.outbox.load(sent.stored).text.split())
+    text = " ".join(desk.outbox.digests.load(sent.stored).text.split())
     assert f"Not archived yet: {missing}. This mail speaks for it; no other one is sent." in text
-    assert desk.outbox.mailed(missing).covered_by == NEWEST
+    assert desk.outbox.records.mailed(missing).covered_by == NEWEST
 
 
 def test_a_digest_for_one_person_speaks_for_no_other_day(desk: Desk) -> None:
     """Made on request for one recipient, it covers nothing: the others were not told."""
     desk.morning.resend(DAY, NOW, to=[ANN])
-    assert {desk.outbox.mailed(day).covered_by for day in DAYS} == {None}
-    assert desk.outbox.mailed(DAY).state == "none"
+    assert {desk.outbox.records.mailed(day).covered_by for day in DAYS} == {None}
+    assert desk.outbox.records.mailed(DAY).state == "none"
     assert desk.tried(lambda: desk.morning.send([DAY], NOW)) == 2
 
 
@@ -291,7 +289,7 @@ def test_an_address_that_is_not_allowed_makes_no_digest(desk: Desk) -> None:
     """The refusal comes before anything is made of a day that has no digest."""
     with pytest.raises(FinopsError, match=r"mail\.resend_to"):
         desk.morning.resend(DAY, NOW, to=["someone@elsewhere.org"])
-    assert desk.outbox.latest(DAY) is None
+    assert desk.outbox.digests.latest(DAY) is None
 
 
 # --- real runs ------------------------------------------------------------------------------------------------------
@@ -383,7 +381,7 @@ def test_a_backfill_of_days_that_do_not_touch_is_one_mail(
         assert sorted(run.tags[last_day] for run in runs) == [str(HOLES[0]), str(HOLES[2]), str(HOLES[3])]
     assert platform.archive.days() == HOLES
     assert [file.name[:10] for file in platform.settings.outbox_folder.glob("*.eml")] == [str(HOLES[-1])]
-    assert [platform.outbox.mailed(day).covered_by for day in HOLES] == [HOLES[-1]] * 3 + [None]
+    assert [platform.outbox.records.mailed(day).covered_by for day in HOLES] == [HOLES[-1]] * 3 + [None]
     assert not list(platform.settings.alerts_folder.glob("*"))
 
 
@@ -447,7 +445,7 @@ def test_a_tick_that_finds_several_stretches_is_one_mail(tmp_path: Path) -> None
     sim.sensors()
     assert [run.days for run in sim.ran[2:]] == [str(DAYS[2]), f"{DAYS[4]} to {DAYS[5]}"]
     assert [mail["Subject"].strip().split(":")[0] for mail in sim.mails()[before:]] == [f"[FinOps] {DAYS[5]:%-d %b %Y}"]
-    assert [sim.platform.outbox.mailed(day).covered_by for day in (DAYS[2], DAYS[4])] == [DAYS[5]] * 2
+    assert [sim.platform.outbox.records.mailed(day).covered_by for day in (DAYS[2], DAYS[4])] == [DAYS[5]] * 2
     sim.close()
 
 

@@ -18,6 +18,8 @@ import pytest
 from finops_assets.adapters.local.mailer import EmlOutbox
 from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.core.delivery.outbox import Outbox
+from finops_assets.core.delivery.recipients import Recipients
+from finops_assets.core.delivery.stored_digests import Statements
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError, SettingsError, UnknownDeliveryError
 from finops_assets.core.ports import Delivery, Refused
 from finops_assets.core.reports.digest import Digest, ou_hash
@@ -131,7 +133,11 @@ def outbox(
 ) -> Outbox:
     clock = ticking()
     return Outbox(
-        archive, mailer, "FinOps <finops@example.com>", recipients, clock=lambda: next(clock) + later, **settings
+        archive,
+        mailer,
+        Recipients("FinOps <finops@example.com>", recipients),
+        clock=lambda: next(clock) + later,
+        **settings,
     )
 
 
@@ -148,9 +154,9 @@ def mailer() -> Mailer:
 def test_a_stored_digest_comes_back_as_it_was(archive: Archive, mailer: Mailer) -> None:
     """What is stored is what was rendered, described by a manifest that is written last."""
     box = outbox(archive, mailer)
-    stored = box.store(digest(), "f1", AT)
-    assert box.latest(DAY) == stored
-    assert box.load(stored) == digest()
+    stored = box.digests.store(digest(), "f1", AT)
+    assert box.digests.latest(DAY) == stored
+    assert box.digests.load(stored) == digest()
     assert list(archive.objects)[-1] == "digests/2025-09-10/r1/manifest.json"
     manifest = json.loads(archive.objects["digests/2025-09-10/r1/manifest.json"])
     assert manifest["total"] == "3412.77"
@@ -163,34 +169,34 @@ def test_a_stored_digest_comes_back_as_it_was(archive: Archive, mailer: Mailer) 
 def test_storing_again_changes_nothing(archive: Archive, mailer: Mailer) -> None:
     """The same revision of the same data stays as first rendered; of other data it is refused."""
     box = outbox(archive, mailer)
-    stored = box.store(digest(), "f1", AT)
+    stored = box.digests.store(digest(), "f1", AT)
     before = dict(archive.objects)
-    assert box.store(digest(total="9"), "f1", AT + timedelta(1)) == stored
+    assert box.digests.store(digest(total="9"), "f1", AT + timedelta(1)) == stored
     assert archive.objects == before
     with pytest.raises(ArchiveError, match="Render revision 2"):
-        box.store(digest(total="9"), "f2", AT)
-    assert (box.next_revision(DAY, "f1"), box.next_revision(DAY, "f2")) == (1, 2)
+        box.digests.store(digest(total="9"), "f2", AT)
+    assert (box.digests.next_revision(DAY, "f1"), box.digests.next_revision(DAY, "f2")) == (1, 2)
 
 
 def test_each_recipient_gets_one_message(archive: Archive, mailer: Mailer) -> None:
     """One message per recipient, a receipt for each; a second delivery sends nothing."""
     box = outbox(archive, mailer, (*RECIPIENTS, "ANN@example.com"))
-    assert str(box.mailed(DAY)) == "not mailed"
-    box.store(digest(), "f1", AT)
-    assert str(box.mailed(DAY)) == "revision 1 stored, not mailed"
+    assert str(box.records.mailed(DAY)) == "not mailed"
+    box.digests.store(digest(), "f1", AT)
+    assert str(box.records.mailed(DAY)) == "revision 1 stored, not mailed"
     deliveries = box.deliver(DAY)
     assert [d.recipient for d in deliveries] == mailer.recipients == list(RECIPIENTS)
     assert box.deliver(DAY) == []
     assert len(mailer.sent) == 3
     assert not any("@" in path for path in archive.objects)  # addresses are not in paths
-    state = box.mailed(DAY)
+    state = box.records.mailed(DAY)
     assert (state.state, state.revision, state.recipients) == ("sent", 1, RECIPIENTS)
     assert str(state).startswith("mailed 2025-09-11 07:00 UTC to ann@example.com, ")
 
 
 def test_a_finished_digest_is_not_sent_to_who_comes_later(archive: Archive, mailer: Mailer) -> None:
     """A new recipient in the settings does not make old days go out again."""
-    outbox(archive, mailer).store(digest(), "f1", AT)
+    outbox(archive, mailer).digests.store(digest(), "f1", AT)
     outbox(archive, mailer).deliver(DAY)
     assert outbox(archive, mailer, (*RECIPIENTS, "new@example.com")).deliver(DAY) == []
     assert len(mailer.sent) == 3
@@ -199,14 +205,14 @@ def test_a_finished_digest_is_not_sent_to_who_comes_later(archive: Archive, mail
 def test_a_crash_after_the_second_message_sends_only_the_third(archive: Archive) -> None:
     """A retry sends what has no receipt, and nothing else."""
     broken, mended = Mailer(crash_at=3), Mailer()
-    outbox(archive, broken).store(digest(), "f1", AT)
+    outbox(archive, broken).digests.store(digest(), "f1", AT)
     with pytest.raises(CrashError):
         outbox(archive, broken).deliver(DAY)
-    state = outbox(archive, mended).mailed(DAY)
+    state = outbox(archive, mended).records.mailed(DAY)
     assert (state.state, state.recipients) == ("partial", RECIPIENTS[:2])
     outbox(archive, mended).deliver(DAY)
     assert broken.recipients + mended.recipients == list(RECIPIENTS)
-    assert outbox(archive, mended).mailed(DAY).state == "sent"
+    assert outbox(archive, mended).records.mailed(DAY).state == "sent"
 
 
 @pytest.mark.parametrize("step", range(1, 10))
@@ -229,8 +235,8 @@ def test_a_crash_at_any_write_loses_and_doubles_nothing(step: int, archive: Arch
             return {}
 
     def work() -> None:
-        box = Outbox(archive, Both(), "finops@example.com", RECIPIENTS)
-        box.store(digest(), "f1", AT)
+        box = Outbox(archive, Both(), Recipients("finops@example.com", RECIPIENTS))
+        box.digests.store(digest(), "f1", AT)
         box.deliver(DAY)
 
     with pytest.raises(CrashError):
@@ -249,13 +255,13 @@ def test_a_crash_at_any_write_loses_and_doubles_nothing(step: int, archive: Arch
 def test_no_message_goes_out_when_an_address_is_malformed(archive: Archive, mailer: Mailer) -> None:
     """All addresses are looked at before the first message; the error names the address and the setting."""
     box = outbox(archive, mailer, (*RECIPIENTS, "no address"))
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     with pytest.raises(SettingsError, match=r"mail\.recipients: 'no address' is not"):
         box.deliver(DAY)
     with pytest.raises(SettingsError, match=r"mail\.recipients: names nobody"):
         outbox(archive, mailer, ()).deliver(DAY)
     with pytest.raises(SettingsError, match=r"mail\.sender: 'nobody' is not"):
-        Outbox(archive, mailer, "nobody", RECIPIENTS).deliver(DAY)
+        Outbox(archive, mailer, Recipients("nobody", RECIPIENTS)).deliver(DAY)
     assert mailer.sent == []
     outbox(archive, mailer).deliver(DAY)  # the setting is mended: the same stored digest goes out
     assert len(mailer.sent) == 3
@@ -264,7 +270,7 @@ def test_no_message_goes_out_when_an_address_is_malformed(archive: Archive, mail
 def test_one_refused_recipient_does_not_hold_up_the_others(archive: Archive) -> None:
     """The refusal is raised after the others have their mail; a retry tries only the one that is missing."""
     refusing, mended = Mailer(refuses=RECIPIENTS[0]), Mailer()
-    outbox(archive, refusing).store(digest(), "f1", AT)
+    outbox(archive, refusing).digests.store(digest(), "f1", AT)
     with pytest.raises(FinopsError, match="suppressed"):
         outbox(archive, refusing).deliver(DAY)
     assert refusing.recipients == list(RECIPIENTS[1:])
@@ -283,7 +289,7 @@ def test_a_message_that_may_have_gone_out_is_not_sent_again_by_itself(archive: A
     """The others are served; then the error names who, which day and why, and how a person settles it; a retry too."""
     mailer = Mailer(loses=RECIPIENTS[1], repeatable=False)
     box = outbox(archive, mailer)
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     for _ in range(2):
         with pytest.raises(UnknownDeliveryError) as caught:
             box.deliver(DAY)
@@ -293,14 +299,14 @@ def test_a_message_that_may_have_gone_out_is_not_sent_again_by_itself(archive: A
             "`finops resend 2025-09-10 --to bob@example.com --received` records that it has arrived."
         )
         assert mailer.recipients == list(RECIPIENTS)
-    state = box.mailed(DAY)
+    state = box.records.mailed(DAY)
     assert (state.state, state.recipients, state.unknown) == (
         "unknown",
         ("ann@example.com", "cyd@example.com"),
         RECIPIENTS[1:2],
     )
     assert str(state).endswith("(revision 1); not known whether to bob@example.com")
-    assert box.mailed_days([DAY]) == {DAY: "unknown"}
+    assert box.records.mailed_days([DAY]) == {DAY: "unknown"}
     assert len(open_notes(archive)) == 1
 
 
@@ -309,15 +315,15 @@ def test_a_person_settles_what_was_not_known(settled_by: str, messages: int, arc
     """Sending it again, or recording that it has arrived, ends the doubt: the day is mailed, and nothing goes out."""
     mailer = Mailer(loses=RECIPIENTS[1], repeatable=False)
     box = outbox(archive, mailer)
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     with pytest.raises(UnknownDeliveryError):
         box.deliver(DAY)
     mailer.loses = ""
     (settled,) = getattr(box, settled_by)(DAY, [RECIPIENTS[1].upper()])
     assert settled.recipient.lower() == RECIPIENTS[1]
     assert open_notes(archive) == []
-    assert box.mailed(DAY).state == "sent"
-    assert box.mailed_days([DAY]) == {DAY: "sent"}
+    assert box.records.mailed(DAY).state == "sent"
+    assert box.records.mailed_days([DAY]) == {DAY: "sent"}
     assert box.deliver(DAY) == box.settle(DAY, [RECIPIENTS[1]]) == []
     assert len(mailer.sent) == messages
 
@@ -325,21 +331,21 @@ def test_a_person_settles_what_was_not_known(settled_by: str, messages: int, arc
 def test_one_who_never_had_a_message_cannot_have_received_it(archive: Archive) -> None:
     """A wrong address is not recorded as served, and nobody beside it is."""
     box = outbox(archive, Mailer(loses=RECIPIENTS[0], repeatable=False))
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     with pytest.raises(UnknownDeliveryError):
         box.deliver(DAY)
     with pytest.raises(FinopsError, match=r"no message to auditor@example\.com was begun"):
         box.settle(DAY, [RECIPIENTS[0], "auditor@example.com"])
     with pytest.raises(SettingsError, match="to: 'x' is not"):
         box.settle(DAY, [RECIPIENTS[0], "x"])
-    assert box.mailed(DAY).unknown == RECIPIENTS[:1]
+    assert box.records.mailed(DAY).unknown == RECIPIENTS[:1]
 
 
 def test_a_refused_message_leaves_no_doubt(archive: Archive) -> None:
     """What was surely not sent is sent by a retry; it and what is not known are told in one error."""
     mailer = Mailer(refuses=RECIPIENTS[0], loses=RECIPIENTS[2], repeatable=False)
     box = outbox(archive, mailer)
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     with pytest.raises(UnknownDeliveryError) as caught:
         box.deliver(DAY)
     assert "ann@example.com: the address is suppressed" in str(caught.value)
@@ -359,7 +365,7 @@ def test_no_crash_sends_a_message_twice_or_forgets_one(step: int, archive: Archi
     mailer = Mailer(repeatable=False)
 
     def work() -> None:
-        outbox(archive, mailer).store(digest(), "f1", AT)
+        outbox(archive, mailer).digests.store(digest(), "f1", AT)
         outbox(archive, mailer, later=timedelta(hours=1)).deliver(DAY)
 
     with pytest.raises(CrashError):
@@ -376,8 +382,8 @@ def test_no_crash_sends_a_message_twice_or_forgets_one(step: int, archive: Archi
     assert all(in_doubt in doubt for doubt in doubts)
     assert sorted(mailer.recipients) == list(RECIPIENTS)
     box = outbox(archive, mailer)
-    box.settle(DAY, box.mailed(DAY).unknown or RECIPIENTS)
-    assert box.mailed(DAY).state == "sent"
+    box.settle(DAY, box.records.mailed(DAY).unknown or RECIPIENTS)
+    assert box.records.mailed(DAY).state == "sent"
 
 
 @pytest.mark.parametrize(
@@ -391,7 +397,7 @@ def test_a_run_that_was_killed_while_it_sent_is_told_from_one_that_sends(
     later: timedelta, words: str, archive: Archive
 ) -> None:
     """A message begun minutes ago may still be on its way; one begun long ago is not."""
-    outbox(archive, Mailer()).store(digest(), "f1", AT)
+    outbox(archive, Mailer()).digests.store(digest(), "f1", AT)
     killed, retry = Mailer(crash_at=2, repeatable=False), Mailer(repeatable=False)
     with pytest.raises(CrashError):
         outbox(archive, killed).deliver(DAY)
@@ -411,10 +417,10 @@ def test_two_runs_of_one_day_at_once_send_one_message_each(archive: Archive) -> 
             return super().send(message, recipient, delivery_id)
 
     first, other = Slow(repeatable=False), Mailer(repeatable=False)
-    outbox(archive, first).store(digest(), "f1", AT)
+    outbox(archive, first).digests.store(digest(), "f1", AT)
     outbox(archive, first).deliver(DAY)
     assert (first.recipients, other.recipients) == (["ann@example.com"], ["bob@example.com", "cyd@example.com"])
-    assert outbox(archive, first).mailed(DAY).state == "sent"
+    assert outbox(archive, first).records.mailed(DAY).state == "sent"
 
 
 def test_a_run_that_looked_before_another_finished_sends_nothing(archive: Archive) -> None:
@@ -430,7 +436,7 @@ def test_a_run_that_looked_before_another_finished_sends_nothing(archive: Archiv
     first, second = Mailer(repeatable=False), Mailer(repeatable=False)
     late = Overtaken()
     late.objects = archive.objects
-    outbox(archive, first).store(digest(), "f1", AT)
+    outbox(archive, first).digests.store(digest(), "f1", AT)
     assert outbox(late, second).deliver(DAY) == []
     assert (len(first.sent), second.sent) == (3, [])
     assert open_notes(archive) == []
@@ -438,13 +444,13 @@ def test_a_run_that_looked_before_another_finished_sends_nothing(archive: Archiv
 
 def test_a_repeatable_mailer_needs_no_notes_but_heeds_them(archive: Archive, mailer: Mailer) -> None:
     """Files are replaced, so they are written again; what another mailer may have sent is still for a person."""
-    outbox(archive, mailer).store(digest(), "f1", AT)
+    outbox(archive, mailer).digests.store(digest(), "f1", AT)
     with pytest.raises(UnknownDeliveryError):
         outbox(archive, Mailer(loses=RECIPIENTS[0], repeatable=False)).deliver(DAY)
     with pytest.raises(UnknownDeliveryError, match="ann"):
         outbox(archive, mailer).deliver(DAY)
     assert mailer.sent == []
-    outbox(archive, mailer).store(digest(day=DAY - timedelta(1)), "f1", AT)
+    outbox(archive, mailer).digests.store(digest(day=DAY - timedelta(1)), "f1", AT)
     mailer.refuses = RECIPIENTS[0]
     with pytest.raises(FinopsError, match="suppressed"):
         outbox(archive, mailer).deliver(DAY - timedelta(1))
@@ -454,13 +460,15 @@ def test_a_repeatable_mailer_needs_no_notes_but_heeds_them(archive: Archive, mai
 def test_a_day_covered_by_a_mail_in_doubt_says_so(archive: Archive) -> None:
     """The days of a backfill share the doubt about its one mail."""
     box = outbox(archive, Mailer(loses=RECIPIENTS[0], repeatable=False), RECIPIENTS[:1])
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     box.cover([DAY - timedelta(1)], DAY, 1)
     with pytest.raises(UnknownDeliveryError):
         box.deliver(DAY)
-    assert str(box.mailed(DAY - timedelta(1))) == f"covered by the mail of {DAY}, which may have been sent or not"
-    assert str(box.mailed(DAY)) == "revision 1 stored, not mailed; not known whether to ann@example.com"
-    assert box.mailed_days([DAY - timedelta(1)]) == {DAY - timedelta(1): "unknown"}
+    assert (
+        str(box.records.mailed(DAY - timedelta(1))) == f"covered by the mail of {DAY}, which may have been sent or not"
+    )
+    assert str(box.records.mailed(DAY)) == "revision 1 stored, not mailed; not known whether to ann@example.com"
+    assert box.records.mailed_days([DAY - timedelta(1)]) == {DAY - timedelta(1): "unknown"}
 
 
 # --- a CSV too large to attach
@@ -470,7 +478,7 @@ def test_a_link_is_made_anew_for_each_message(archive: Archive, mailer: Mailer) 
     """The stored digest keeps the plain CSV and no link; each message has its own, and says until when."""
     box = outbox(archive, mailer, RECIPIENTS[:1], max_megabytes=0.1, link_days=3)
     large = dataclasses.replace(digest(), csv=random.Random(1).randbytes(200_000))
-    box.store(large, "f1", AT)
+    box.digests.store(large, "f1", AT)
     box.deliver(DAY)
     box.resend(DAY)
     texts = [
@@ -479,7 +487,7 @@ def test_a_link_is_made_anew_for_each_message(archive: Archive, mailer: Mailer) 
     for number, text in enumerate(texts, 1):
         assert f"https://s3.example/digests/2025-09-10/r1/{large.csv_name}?days=3&n={number}" in text
         assert "until 2025-09-14 07:00 UTC at the latest" in text
-    assert box.load(box.latest(DAY)) == large
+    assert box.digests.load(box.digests.latest(DAY)) == large
 
 
 # --- what is stored
@@ -489,7 +497,7 @@ def test_a_link_is_made_anew_for_each_message(archive: Archive, mailer: Mailer) 
 def test_a_tampered_digest_is_never_sent(part: str, archive: Archive, mailer: Mailer) -> None:
     """A part that is changed or gone is named, and nothing goes out."""
     box = outbox(archive, mailer)
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     path = f"digests/2025-09-10/r1/{part}"
     archive.objects[path] += b"!"
     for send in (box.deliver, box.resend):
@@ -504,17 +512,21 @@ def test_a_tampered_digest_is_never_sent(part: str, archive: Archive, mailer: Ma
 def test_a_damaged_manifest_is_named(archive: Archive, mailer: Mailer) -> None:
     """One that is no manifest is an error, not an unsent day: its revision stays taken, and a copy is kept."""
     box, path = outbox(archive, mailer), "digests/2025-09-10/r1/manifest.json"
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     for damage in (b"", b"[]", b'{"day": "2025-09-10"}', b"\xff"):
         archive.objects[path] = damage
         for send in (box.deliver, box.resend):
             with pytest.raises(DamagedError, match=r"revision 1 cannot be sent again.*resend 2025-09-10 --refresh"):
                 send(DAY)
-        assert (box.latest(DAY), box.newest_revision(DAY), box.next_revision(DAY, "f1")) == (None, 1, 2)
+        assert (box.digests.latest(DAY), box.digests.newest_revision(DAY), box.digests.next_revision(DAY, "f1")) == (
+            None,
+            1,
+            2,
+        )
         assert damage in [archive.objects[copy] for copy in archive.list(f"damaged/{path}")]
         with pytest.raises(DamagedError):
-            box.store(digest(), "f1", AT)
-    box.store(digest(2), "f1", AT)
+            box.digests.store(digest(), "f1", AT)
+    box.digests.store(digest(2), "f1", AT)
     assert len(box.deliver(DAY)) == 3
     assert mailer.sent[0][0] == RECIPIENTS[0]
 
@@ -522,13 +534,13 @@ def test_a_damaged_manifest_is_named(archive: Archive, mailer: Mailer) -> None:
 def test_the_state_of_a_mail_survives_its_manifest(archive: Archive, mailer: Mailer) -> None:
     """Who has the digest is in its receipts: a damaged manifest makes no sent day an unsent one."""
     box = outbox(archive, mailer)
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     box.deliver(DAY)
     archive.objects["digests/2025-09-10/r1/manifest.json"] = b""
-    before = box.mailed(DAY)
-    assert box.latest(DAY) is None
-    assert box.mailed(DAY) == before
-    assert box.mailed_days([DAY]) == {DAY: "sent"}
+    before = box.records.mailed(DAY)
+    assert box.digests.latest(DAY) is None
+    assert box.records.mailed(DAY) == before
+    assert box.records.mailed_days([DAY]) == {DAY: "sent"}
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b"\xff\xfe", b'{"recipient": "ann@exa'])
@@ -536,7 +548,7 @@ def test_a_damaged_receipt_is_a_mail_in_doubt(archive: Archive, damage: bytes) -
     """Nobody is mailed twice for it: the run says who is in doubt, and a person settles it, as any other doubt."""
     flaky = Mailer(refuses=RECIPIENTS[2])
     box = outbox(archive, flaky)
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     with pytest.raises(FinopsError, match="suppressed"):
         box.deliver(DAY)
     receipts = archive.list("digests/2025-09-10/r1/receipts/")
@@ -546,22 +558,22 @@ def test_a_damaged_receipt_is_a_mail_in_doubt(archive: Archive, damage: bytes) -
     with pytest.raises(UnknownDeliveryError, match=r"ann@example\.com \(its receipt was damaged\)"):
         box.deliver(DAY)
     assert flaky.recipients == ["ann@example.com", "bob@example.com", "cyd@example.com"]
-    assert (box.mailed(DAY).state, box.mailed(DAY).unknown) == ("unknown", (RECIPIENTS[0],))
-    assert box.mailed_days([DAY]) == {DAY: "unknown"}
+    assert (box.records.mailed(DAY).state, box.records.mailed(DAY).unknown) == ("unknown", (RECIPIENTS[0],))
+    assert box.records.mailed_days([DAY]) == {DAY: "unknown"}
     (copy,) = archive.list("damaged/")
     assert archive.objects[copy] == damage
     box.settle(DAY, [RECIPIENTS[0]])
-    assert box.mailed(DAY).state == "sent"
+    assert box.records.mailed(DAY).state == "sent"
     assert len(flaky.sent) == 3
 
 
 def test_what_everybody_has_is_not_in_doubt(archive: Archive, mailer: Mailer) -> None:
     """Once all have it, that is noted by name: a receipt that is damaged later puts nobody in doubt."""
     box = outbox(archive, mailer)
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     box.deliver(DAY)
     archive.objects[archive.list("digests/2025-09-10/r1/receipts/")[0]] = b""
-    found = box.mailed(DAY)
+    found = box.records.mailed(DAY)
     assert (found.state, found.recipients, found.unknown) == ("sent", RECIPIENTS, ())
     assert box.deliver(DAY) == []
 
@@ -570,12 +582,12 @@ def test_a_damaged_note_of_a_begun_message_still_holds_it_back(archive: Archive)
     """It says no longer who and when, and is no leave to send."""
     lost = Mailer(loses=RECIPIENTS[0], repeatable=False)
     box = outbox(archive, lost)
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     with pytest.raises(UnknownDeliveryError):
         box.deliver(DAY)
     (note,) = open_notes(archive)
     archive.objects[note] = b""
-    assert box.mailed(DAY).unknown == (RECIPIENTS[0],)
+    assert box.records.mailed(DAY).unknown == (RECIPIENTS[0],)
     with pytest.raises(UnknownDeliveryError, match=r"ann@example\.com \(the note that it was begun was damaged\)"):
         box.deliver(DAY)
     assert len(lost.sent) == 3
@@ -589,7 +601,7 @@ def test_what_readers_were_told_begins_anew_where_it_is_damaged(archive: Archive
     assert (box.told(), box.told("Prod")) == ({}, {})
     assert len(archive.list("damaged/digests/")) == 2
     archive.objects["digests/_told.json"] = b'{"2025-09-10": "much"}'
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     box.deliver(DAY)
     assert box.told() == {DAY: Decimal("3412.77")}
 
@@ -597,7 +609,7 @@ def test_what_readers_were_told_begins_anew_where_it_is_damaged(archive: Archive
 def test_resend_sends_the_same_bytes_again(archive: Archive, mailer: Mailer) -> None:
     """A resent message differs from the first in its Message-ID alone, and is recorded apart from it."""
     box = outbox(archive, mailer)
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     box.deliver(DAY)
     box.resend(DAY)
     box.resend(DAY, [RECIPIENTS[0]])
@@ -630,8 +642,8 @@ def test_a_digest_is_sent_again_to_addresses_of_the_settings_only(
     archive: Archive, mailer: Mailer, to: str, resend_to: tuple[str, ...], sent: bool, reason: str
 ) -> None:
     """Whom no setting names gets nothing; the refusal names the setting that would allow it."""
-    box = Outbox(archive, mailer, "finops@example.com", RECIPIENTS, resend_to=resend_to)
-    box.store(digest(), "f1", AT)
+    box = Outbox(archive, mailer, Recipients("finops@example.com", RECIPIENTS, resend_to=resend_to))
+    box.digests.store(digest(), "f1", AT)
     if sent:
         assert [delivery.recipient.lower() for delivery in box.resend(DAY, [to])] == [
             to.lower().removeprefix("ann <").removesuffix(">")
@@ -641,14 +653,14 @@ def test_a_digest_is_sent_again_to_addresses_of_the_settings_only(
             box.resend(DAY, ["ann@example.com", to])
         assert refused.value.where == "mail.resend_to (FINOPS_MAIL__RESEND_TO)"
     assert len(mailer.sent) == sent
-    assert box.mailed(DAY).state == "none"
+    assert box.records.mailed(DAY).state == "none"
 
 
 @pytest.mark.parametrize("to", ["x", "ann@example.com\r\nBcc: x@evil.example", "ann@example.com,x@evil.example", ""])
 def test_what_is_no_address_is_refused_by_name(archive: Archive, mailer: Mailer, to: str) -> None:
     """A malformed address, or one that would add a header or another recipient, sends nothing to anybody."""
-    box = Outbox(archive, mailer, "finops@example.com", RECIPIENTS, resend_to=("@evil.example",))
-    box.store(digest(), "f1", AT)
+    box = Outbox(archive, mailer, Recipients("finops@example.com", RECIPIENTS, resend_to=("@evil.example",)))
+    box.digests.store(digest(), "f1", AT)
     with pytest.raises(SettingsError, match=r"to: .* is not an e-mail address"):
         box.resend(DAY, ["ann@example.com", to])
     assert mailer.sent == []
@@ -658,14 +670,14 @@ def test_a_late_day_is_covered_by_the_mail_that_brings_its_costs(archive: Archiv
     """Its readers only know that it was late; the next day's mail speaks for it, and both views say so."""
     late, next_day = DAY, DAY + timedelta(1)
     box = outbox(archive, mailer)
-    box.store(digest(), "late", AT, says={}, late=True)
+    box.digests.store(digest(), "late", AT, statements=Statements({}, late=True))
     box.deliver(late)
-    assert box.mailed(late).state == "late"
+    assert box.records.mailed(late).state == "late"
     box.cover([late], by=next_day, revision=1)
-    box.store(digest(day=next_day), "f1", AT)
+    box.digests.store(digest(day=next_day), "f1", AT)
     box.deliver(next_day)
-    assert (box.mailed(late).state, box.mailed(late).covered_by) == ("sent", next_day)
-    assert box.mailed_days([late, next_day]) == {late: "sent", next_day: "sent"}
+    assert (box.records.mailed(late).state, box.records.mailed(late).covered_by) == ("sent", next_day)
+    assert box.records.mailed_days([late, next_day]) == {late: "sent", next_day: "sent"}
 
 
 def test_nothing_stored_says_what_to_do(archive: Archive, mailer: Mailer) -> None:
@@ -678,84 +690,84 @@ def test_nothing_stored_says_what_to_do(archive: Archive, mailer: Mailer) -> Non
 def test_a_changed_day_is_mailed_as_a_new_revision(archive: Archive, mailer: Mailer) -> None:
     """Each recipient gets revision 2 once; revision 1 stays as it was."""
     box = outbox(archive, mailer)
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     box.deliver(DAY)
-    box.store(digest(revision=2, total="3500"), "f2", AT)
-    assert box.mailed(DAY).state == "none"
+    box.digests.store(digest(revision=2, total="3500"), "f2", AT)
+    assert box.records.mailed(DAY).state == "none"
     box.deliver(DAY)
     box.deliver(DAY)
     assert len(mailer.sent) == 6
-    assert box.latest(DAY).revision == 2
-    assert (box.mailed(DAY).state, box.mailed(DAY).revision) == ("sent", 2)
+    assert box.digests.latest(DAY).revision == 2
+    assert (box.records.mailed(DAY).state, box.records.mailed(DAY).revision) == ("sent", 2)
 
 
 def test_revisions_are_numbers(archive: Archive, mailer: Mailer) -> None:
     """Revision 10 is newer than revision 9."""
     box = outbox(archive, mailer)
     for revision in (9, 10):
-        box.store(digest(revision=revision), f"f{revision}", AT)
-    assert box.latest(DAY).revision == 10
+        box.digests.store(digest(revision=revision), f"f{revision}", AT)
+    assert box.digests.latest(DAY).revision == 10
 
 
 def test_an_unfinished_digest_does_not_exist(archive: Archive, mailer: Mailer) -> None:
     """Parts without a manifest are no digest: the earlier revision is the newest."""
     box = outbox(archive, mailer)
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     archive.crash_at = archive.puts + 5  # the manifest
     with pytest.raises(CrashError):
-        box.store(digest(revision=2), "f2", AT)
-    assert box.latest(DAY).revision == 1
+        box.digests.store(digest(revision=2), "f2", AT)
+    assert box.digests.latest(DAY).revision == 1
 
 
 def test_a_backfill_is_covered_by_one_mail(archive: Archive, mailer: Mailer) -> None:
     """A year's backfill is one small object, and each of its days knows the mail that speaks for it."""
     box = outbox(archive, mailer)
     days = [DAY - timedelta(n) for n in range(365)]
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     box.cover(days, DAY, 1)
     assert len(archive.list("digests/_covered/")) == 1
-    assert str(box.mailed(days[100])) == f"covered by the mail of {DAY}, which is not sent yet"
+    assert str(box.records.mailed(days[100])) == f"covered by the mail of {DAY}, which is not sent yet"
     box.deliver(DAY)
-    assert str(box.mailed(days[100])) == f"covered by the mail of {DAY}"
-    assert box.mailed(DAY).covered_by is None
-    assert box.mailed(DAY - timedelta(365)).state == "none"
+    assert str(box.records.mailed(days[100])) == f"covered by the mail of {DAY}"
+    assert box.records.mailed(DAY).covered_by is None
+    assert box.records.mailed(DAY - timedelta(365)).state == "none"
     outside = DAY + timedelta(1)
-    assert box.mailed_days([*days, outside]) == dict.fromkeys(days, "sent") | {outside: "none"}
+    assert box.records.mailed_days([*days, outside]) == dict.fromkeys(days, "sent") | {outside: "none"}
 
 
 def test_covered_days_with_a_hole_do_not_cover_it(archive: Archive, mailer: Mailer) -> None:
     """Days that were not part of the run are not covered by its mail; a day's own mail comes first."""
     box = outbox(archive, mailer)
     own, hole = DAY - timedelta(1), DAY - timedelta(3)
-    box.store(digest(day=own), "f0", AT)
+    box.digests.store(digest(day=own), "f0", AT)
     box.deliver(own)
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     box.cover([own, DAY - timedelta(2), DAY - timedelta(4)], DAY, 1)
     box.deliver(DAY)
-    assert box.mailed(hole).state == "none"
-    assert box.mailed(DAY - timedelta(4)).covered_by == DAY
-    assert box.mailed(own).covered_by is None
+    assert box.records.mailed(hole).state == "none"
+    assert box.records.mailed(DAY - timedelta(4)).covered_by == DAY
+    assert box.records.mailed(own).covered_by is None
 
 
 def test_states_of_many_days_agree_with_each_day(archive: Archive) -> None:
     """The quick listing and the thorough look say the same."""
     partly = DAY - timedelta(2)
     box = outbox(archive, Mailer())
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     box.deliver(DAY)
-    box.store(digest(day=partly), "f1", AT)
+    box.digests.store(digest(day=partly), "f1", AT)
     with pytest.raises(CrashError):
         outbox(archive, Mailer(crash_at=2)).deliver(partly)
     days = [DAY - timedelta(n) for n in range(4)]
-    assert box.mailed_days(days) == {day: box.mailed(day).state for day in days}
-    assert list(box.mailed_days(days).values()) == ["sent", "none", "partial", "none"]
+    assert box.records.mailed_days(days) == {day: box.records.mailed(day).state for day in days}
+    assert list(box.records.mailed_days(days).values()) == ["sent", "none", "partial", "none"]
 
 
 def test_the_embedded_platform_mails_once(tmp_path: Path) -> None:
     """On a real folder, a digest becomes one .eml per recipient; again is nothing, a resend is one file more."""
     archive = ObjectArchive(folder_store(str(tmp_path / "archive")))
     box = outbox(archive, EmlOutbox(tmp_path / "deep" / "outbox"))
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     deliveries = box.deliver(DAY)
     assert box.deliver(DAY) == []
     assert sorted(d.location for d in deliveries) == sorted(map(str, (tmp_path / "deep" / "outbox").iterdir()))
@@ -767,8 +779,8 @@ def test_the_embedded_platform_mails_once(tmp_path: Path) -> None:
     again = box.resend(DAY, [RECIPIENTS[0]])
     assert again[0].location.endswith("-resend-1.eml")
     assert len(list((tmp_path / "deep" / "outbox").iterdir())) == 4
-    assert box.mailed(DAY).state == "sent"
-    assert box.mailed_days([DAY]) == {DAY: "sent"}
+    assert box.records.mailed(DAY).state == "sent"
+    assert box.records.mailed_days([DAY]) == {DAY: "sent"}
 
 
 def test_eml_outbox_refuses_ids_that_are_paths(tmp_path: Path) -> None:
@@ -800,9 +812,9 @@ def shared(archive: Archive, mailer: Mailer, **lists: object) -> Outbox:
     """An outbox whose stored digest has two editions and a PDF."""
     given = {"recipients": ("ann@example.com",), "by_ou": {PROD: (LEAD,)}, "executives": (EXECUTIVE,)} | lists
     clock = ticking()
-    box = Outbox(archive, mailer, "finops@example.com", clock=lambda: next(clock), **given)
+    box = Outbox(archive, mailer, Recipients("finops@example.com", **given), clock=lambda: next(clock))
     ous = (PROD, PLATFORM, "Workloads")
-    box.store(digest(), "f1", AT, editions={ou: edition(ou) for ou in ous}, pdf=PDF)
+    box.digests.store(digest(), "f1", AT, editions={ou: edition(ou) for ou in ous}, pdf=PDF)
     return box
 
 
@@ -820,12 +832,12 @@ OF_PROD = ("Workloads/Prod only", ["ou_breakdown_2025-09-10_part.csv"])
 def test_editions_and_the_pdf_are_stored_with_the_digest(archive: Archive, mailer: Mailer) -> None:
     """Each part below the digest's folder with its hash; the OU is in the manifest, not in the path."""
     box = shared(archive, mailer)
-    stored = box.latest(DAY)
-    assert box.store(digest(), "f1", AT) == stored
+    stored = box.digests.latest(DAY)
+    assert box.digests.store(digest(), "f1", AT) == stored
     assert list(archive.objects)[-1] == "digests/2025-09-10/r1/manifest.json"
-    assert archive.objects["digests/2025-09-10/r1/executive_snapshot.pdf"] == box.pdf(stored) == PDF
-    assert box.load(stored) == digest()
-    assert box.load(stored, PROD) == edition(PROD)
+    assert archive.objects["digests/2025-09-10/r1/executive_snapshot.pdf"] == box.digests.pdf(stored) == PDF
+    assert box.digests.load(stored) == digest()
+    assert box.digests.load(stored, PROD) == edition(PROD)
     assert set(stored.editions) == {PROD, PLATFORM, "Workloads"}
     assert stored.editions[PROD].total == Decimal("12.34")
     below = [path for path in archive.objects if "/editions/" in path]
@@ -833,19 +845,19 @@ def test_editions_and_the_pdf_are_stored_with_the_digest(archive: Archive, maile
     assert not any("Workloads" in path or "Platform" in path for path in below)
     assert {path.removeprefix(stored.path) for path in archive.objects} == {*stored.parts, "manifest.json"}
     with pytest.raises(ArchiveError, match="has no edition of Data"):
-        box.load(stored, "Data")
+        box.digests.load(stored, "Data")
 
 
 def test_a_manifest_of_an_earlier_version_is_read(archive: Archive, mailer: Mailer) -> None:
     """A digest stored before there were editions is loaded and sent as ever."""
     box = outbox(archive, mailer)
-    box.store(digest(), "f1", AT)
+    box.digests.store(digest(), "f1", AT)
     path = "digests/2025-09-10/r1/manifest.json"
     old = json.loads(archive.objects[path])
     del old["editions"], old["says"], old["late"]
     archive.objects[path] = json.dumps(old).encode()
-    stored = box.latest(DAY)
-    assert (stored.editions, box.pdf(stored), box.load(stored)) == ({}, b"", digest())
+    stored = box.digests.latest(DAY)
+    assert (stored.editions, box.digests.pdf(stored), box.digests.load(stored)) == ({}, b"", digest())
     assert len(box.deliver(DAY)) == 3
 
 
@@ -855,7 +867,7 @@ def test_each_list_gets_what_is_its_own(archive: Archive, mailer: Mailer) -> Non
     box.deliver(DAY)
     assert received(mailer) == [("ann@example.com", *WHOLE), (EXECUTIVE, *WITH_PDF), (LEAD, *OF_PROD)]
     assert box.deliver(DAY) == []
-    assert box.mailed(DAY).recipients == ("ann@example.com", EXECUTIVE, LEAD)
+    assert box.records.mailed(DAY).recipients == ("ann@example.com", EXECUTIVE, LEAD)
     receipts = [json.loads(archive.objects[path]) for path in archive.list("digests/2025-09-10/r1/receipts/")]
     assert {receipt["recipient"]: receipt.get("ou", "") for receipt in receipts} == {
         "ann@example.com": "",
@@ -898,10 +910,10 @@ def test_two_editions_of_one_reader_are_settled_and_resent_together(archive: Arc
     with pytest.raises(UnknownDeliveryError) as caught:
         box.deliver(DAY)
     assert str(caught.value).count(LEAD) == 3  # who, and the two commands
-    assert (box.mailed(DAY).state, box.mailed(DAY).unknown) == ("unknown", (LEAD,))
+    assert (box.records.mailed(DAY).state, box.records.mailed(DAY).unknown) == ("unknown", (LEAD,))
     assert len(open_notes(archive)) == 2
     assert len(box.settle(DAY, [LEAD])) == 2
-    assert box.mailed(DAY).state == "sent"
+    assert box.records.mailed(DAY).state == "sent"
     mailer.loses = ""
     before = {to + subject: data for (to, subject, _), (*_, data) in zip(received(mailer), mailer.sent, strict=True)}
     assert len(box.resend(DAY, [LEAD])) == 2
@@ -928,7 +940,7 @@ def test_an_edition_that_was_not_made_does_not_hold_up_the_others(archive: Archi
         with pytest.raises(FinopsError, match=r"has no edition of Data for lead@example\.com.*--refresh"):
             box.deliver(DAY)
     assert [to for to, *_ in received(mailer)] == ["ann@example.com", EXECUTIVE, "pat@example.com"]
-    assert box.mailed(DAY).state == "partial"
+    assert box.records.mailed(DAY).state == "partial"
 
 
 @pytest.mark.parametrize("part", ["executive_snapshot.pdf", "month.png", "digest.txt"])
@@ -962,9 +974,9 @@ def test_no_crash_sends_an_edition_twice_or_forgets_one(step: int, archive: Arch
         try:
             box.deliver(DAY)
         except UnknownDeliveryError:
-            box.settle(DAY, box.mailed(DAY).unknown)
+            box.settle(DAY, box.records.mailed(DAY).unknown)
     assert sorted(received(mailer)) == [("ann@example.com", *WHOLE), (EXECUTIVE, *WITH_PDF), (LEAD, *OF_PROD)]
-    assert box.mailed(DAY).state == "sent"
+    assert box.records.mailed(DAY).state == "sent"
     assert (box.told(), box.told(PROD)) == ({DAY: Decimal("3412.77")}, {DAY: Decimal("12.34")})
 
 
@@ -976,12 +988,16 @@ def test_what_an_editions_readers_were_told_is_remembered_apart(archive: Archive
     assert (box.told(PROD), box.told(PLATFORM)) == ({DAY: Decimal("12.34")}, {})
     says = {PROD: {DAY: Decimal("13"), DAY - timedelta(1): Decimal("9")}}
     second = {PROD: edition(PROD, "13", revision=2)}
-    box.store(digest(revision=2), "f2", AT, editions=second, editions_say=says)
+    box.digests.store(digest(revision=2), "f2", AT, editions=second, statements=Statements(of_editions=says))
     box.deliver(DAY)
     assert box.told(PROD) == {DAY: Decimal("13"), DAY - timedelta(1): Decimal("9")}
     late = DAY + timedelta(1)
-    box.store(
-        digest(day=late), "late", AT, says={}, late=True, editions={PROD: dataclasses.replace(edition(PROD), day=late)}
+    box.digests.store(
+        digest(day=late),
+        "late",
+        AT,
+        statements=Statements({}, late=True),
+        editions={PROD: dataclasses.replace(edition(PROD), day=late)},
     )
     box.deliver(late)
     assert late not in box.told(PROD)
@@ -998,7 +1014,7 @@ def test_addresses_of_all_lists_are_looked_at_first(archive: Archive, mailer: Ma
             shared(archive, mailer, **lists).deliver(DAY)
     assert mailer.sent == []
     box = shared(archive, mailer, recipients=())
-    assert box.addresses == (EXECUTIVE, LEAD)
+    assert box.recipients.addresses == (EXECUTIVE, LEAD)
     box.deliver(DAY)
     assert [to for to, *_ in received(mailer)] == [EXECUTIVE, LEAD]
 
@@ -1007,9 +1023,14 @@ def test_a_large_editions_link_is_to_its_own_csv(archive: Archive, mailer: Maile
     """Too large to attach, each message links the file that it would have had, the PDF too."""
     noise = random.Random(1).randbytes(200_000)
     box = Outbox(
-        archive, mailer, "finops@example.com", (), by_ou={PROD: (LEAD,)}, executives=(EXECUTIVE,), max_megabytes=0.1
+        archive,
+        mailer,
+        Recipients("finops@example.com", (), by_ou={PROD: (LEAD,)}, executives=(EXECUTIVE,)),
+        max_megabytes=0.1,
     )
-    box.store(dataclasses.replace(digest(), csv=noise), "f1", AT, editions={PROD: edition(PROD, csv=noise)}, pdf=noise)
+    box.digests.store(
+        dataclasses.replace(digest(), csv=noise), "f1", AT, editions={PROD: edition(PROD, csv=noise)}, pdf=noise
+    )
     box.deliver(DAY)
     texts = {
         to: email.message_from_bytes(data, policy=default).get_body(("plain",)).get_content()

@@ -23,6 +23,7 @@ from finops_assets.core.accounts.account_map import to_parquet
 from finops_assets.core.archive import publishing
 from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.delivery.outbox import Outbox
+from finops_assets.core.delivery.recipients import Recipients
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import AccountMap, DayRows, Refused
 from finops_assets.core.reports.drawing import Drawing, drawing_beside
@@ -141,8 +142,8 @@ def test_one_mail_speaks_for_a_whole_backfill(filled: Platform) -> None:
     assert sum(Decimal(line.rsplit(",", 1)[1]) for line in lines[1:]) == pytest.approx(
         filled.archive.describe(LAST).total
     )
-    assert filled.outbox.mailed(LAST).state == "sent"
-    assert filled.outbox.mailed(FIRST).covered_by == LAST
+    assert filled.outbox.records.mailed(LAST).state == "sent"
+    assert filled.outbox.records.mailed(FIRST).covered_by == LAST
 
 
 def test_the_ui_sees_every_partition_with_metadata_and_green_checks(filled: Platform) -> None:
@@ -215,16 +216,16 @@ def test_a_digest_that_nobody_has_yet_is_made_anew_when_its_day_changed(own: Pla
             return {}
 
     mail = own.settings.mail
-    down = dataclasses.replace(own, outbox=Outbox(own.archive, Refusing(), mail.sender, mail.recipients))
+    down = dataclasses.replace(own, outbox=Outbox(own.archive, Refusing(), Recipients(mail.sender, mail.recipients)))
     assert "the mailer is down" in run(down, LAST).errors[0]
-    assert (own.outbox.latest(LAST).revision, own.outbox.mailed(LAST).state) == (1, "none")
+    assert (own.outbox.digests.latest(LAST).revision, own.outbox.records.mailed(LAST).state) == (1, "none")
     file = next(Path(own.settings.bill.path).rglob("BILLING_PERIOD=2025-09/*.parquet"))
     table = pq.read_table(file)
     pq.write_table(pa.concat_tables([table, table.slice(table.num_rows - 1)]), file)
     assert not run(own, LAST).errors
     (sent,) = own.settings.outbox_folder.iterdir()
     assert email.message_from_bytes(sent.read_bytes())["X-Finops-Revision"] == "2"
-    assert own.outbox.latest(LAST).total == own.archive.describe(LAST).total
+    assert own.outbox.digests.latest(LAST).total == own.archive.describe(LAST).total
 
 
 def test_days_that_the_bill_does_not_have_fail_and_write_nothing(own: Platform) -> None:
@@ -410,7 +411,7 @@ def test_a_digest_rendered_ahead_is_the_one_that_is_sent(own: Platform) -> None:
     own.archive.put(ACCOUNT_MAP_PATH, to_parquet(own.accounts.load().table))
     now = at(LAST)()
     publishing.archive_days(own.warehouse, own.archive, DAYS, cost_basis="billed", run_id="a run", now=now)
-    morning = DigestService(own.archive, own.outbox, "[FinOps]", {}, Drawing(draw, lambda *_: b""))
+    morning = DigestService(own.archive, own.outbox, drawing=Drawing(draw, lambda *_: b""))
     morning.prepare([DAYS[1]], now)
     assert len(morning.send([DAYS[1]], now).deliveries) == 1
     assert len(drawn) == 1

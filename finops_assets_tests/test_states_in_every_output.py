@@ -203,7 +203,7 @@ def test_a_whole_home_is_whole_in_every_output(home: Path) -> None:
     watch = build_watch(platform_of(home), clock=lambda: NOW)
     assert set(watch.freshness(NOW).values()) == {""}
     assert "all whole" in said("status")
-    assert "all whole" in watch.morning.notes(NOW).days
+    assert "all whole" in watch.morning.maker.notes(NOW).days
     assert " fail " not in "\n".join(line for line in said("doctor", "--date", str(MIDDLE)).split("to the inbox:")[1:])
 
 
@@ -234,7 +234,7 @@ def test_all_faces_say_the_same_of_a_broken_link(
     assert seen == ({day: (cause, gap["detail"])} if is_seen_cheaply else {})
     assert causes(json.loads(said("status", "--json"))["days"]) == {str(d): found for d, found in seen.items()}
     # The digest speaks of dashboard and mail elsewhere: it is made before it is sent.
-    told = watch.morning.notes(NOW).days
+    told = watch.morning.maker.notes(NOW).days
     assert (f"{cause}: {day}" in told) == (
         is_seen_cheaply and states.CAUSES[cause] not in (states.DASHBOARD, states.MAIL)
     )

@@ -212,8 +212,8 @@ def test_a_covered_day_that_moves_a_little_is_told_in_the_next_digest(sim: Simul
     sim.deliver(day(3), {day(6): 1.02})
     run(sim, day(6))
     now = sim.platform.archive.describe(day(6)).total
-    assert sim.platform.outbox.mailed(day(6)).covered_by == day(3)
-    assert sim.definitions.resources["morning"].moves(sim.now) == [Restatement(day(6), was, now)]
+    assert sim.platform.outbox.records.mailed(day(6)).covered_by == day(3)
+    assert sim.definitions.resources["morning"].changes.since_mailed(sim.now) == [Restatement(day(6), was, now)]
     mails = len(sim.mails())
     morning(sim, day(2), {day(6): 1.02})
     assert len(sim.mails()) == mails + 2
@@ -221,7 +221,7 @@ def test_a_covered_day_that_moves_a_little_is_told_in_the_next_digest(sim: Simul
         assert "Changed by AWS since it was mailed" in text_to(sim, address)
     assert f"{was:,.2f}" in text_to(sim)
     assert f"{now:,.2f}" in text_to(sim)
-    assert sim.definitions.resources["morning"].moves(sim.now) == []
+    assert sim.definitions.resources["morning"].changes.since_mailed(sim.now) == []
 
 
 def test_a_covered_day_that_moves_far_is_corrected_by_a_revision_of_the_mail_that_covers_it(sim: Simulation) -> None:
@@ -244,12 +244,12 @@ def test_a_manifest_from_before_covered_totals_were_kept_is_read(sim: Simulation
     import json
 
     archive, outbox = sim.platform.archive, sim.platform.outbox
-    path = f"{outbox.latest(day(3)).path}manifest.json"
+    path = f"{outbox.digests.latest(day(3)).path}manifest.json"
     facts = json.loads(archive.get(path))
     for each in (facts, *facts["editions"].values()):
         del each["covers"]
     del facts["anomalies"]
     archive.put(path, json.dumps(facts).encode())
-    stored = outbox.latest(day(3))
+    stored = outbox.digests.latest(day(3))
     assert (stored.covers, stored.anomalies) == ({}, None)
-    assert outbox.mailed(day(6)).covered_by == day(3)
+    assert outbox.records.mailed(day(6)).covered_by == day(3)

@@ -271,7 +271,7 @@ def _resume(platform: Platform, stretches: list[tuple[date, date]], as_json: boo
         for day, state in found.items()
         if not state.whole and state.cause not in states.CANNOT_RUN and (state.link != states.MAIL or day == wanted[-1])
     ]
-    if platform.outbox.mailed(wanted[-1]).state not in ("sent", "unknown"):
+    if platform.outbox.records.mailed(wanted[-1]).state not in ("sent", "unknown"):
         left = sorted({*left, wanted[-1]})
     tell(f"{len(wanted) - len(left)} of {len(wanted)} days are whole already")
     if left:
@@ -507,7 +507,7 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         inspection = platform.inspector().thorough(now, [day])
         outbox = platform.outbox
         settled = Journal(platform.archive, settings.bill.stable_after).settled()
-        show(walk(day, inspection, outbox=outbox, recipients=outbox.addresses, settled=settled))
+        show(walk(day, inspection, outbox=outbox, recipients=outbox.recipients.addresses, settled=settled))
     show(covered(platform.inspector().cheap(_now())))
     if as_json:
         print_json([as_record(finding) for finding in findings])
@@ -940,7 +940,7 @@ def _status_rows(
         stretches = [(known[0], known[-1])] if known else []
     settled = Journal(archive, platform.settings.bill.stable_after).settled()
     span = [day for first, last in stretches for day in days_between(first, last)]
-    mailed = outbox.mailed_days(span)
+    mailed = outbox.records.mailed_days(span)
     rows = []
     for day in span:
         state = inspection.states.get(day) or state_of(day, facts)

@@ -333,7 +333,7 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
         with _told(context):
             verification.mended(archive, watch.incidents, days)
             if done.restated:
-                watch.restated(morning.calling_for_correction(now), done.published[days[-1]].currency)
+                watch.restated(morning.changes.to_correct(now), done.published[days[-1]].currency)
             if days[-1] == archive.days()[-1]:
                 share = show.unassigned_percent(done.published[days[-1]])
                 watch.unassigned(days[-1], share, settings.accounts.unassigned_limit_percent)
@@ -436,7 +436,7 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
         clock: dg.ResourceParam[Clock],
     ) -> dg.MaterializeResult:
         with explained(context):
-            made = morning.snapshot(_days(context)[-1], clock())
+            made = morning.maker.snapshot(_days(context)[-1], clock())
         context.add_asset_metadata(show.snapshot(made), partition_key=str(made.day))
         return dg.MaterializeResult()
 
@@ -499,7 +499,7 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
             done = morning.send(days, now, **_mail_request(context))
             age = morning.age(now)
             note_mails(archive, done.deliveries, now.date())
-            notes = morning.notes(now)
+            notes = morning.maker.notes(now)
         context.log.info("digest: %s", done)
         numbers = ({"DaysMissing": len(age.missing)} if age else {}) | (
             {"DayCost": float(done.stored.total)} if done.stored else {}

@@ -61,7 +61,7 @@ def build_jobs(assets: Sequence[Any], settings: Settings) -> tuple[list[Any], li
         context: dg.ScheduleEvaluationContext, outbox: dg.ResourceParam[Outbox]
     ) -> dg.RunRequest | dg.SkipReason:
         day = (context.scheduled_execution_time - timedelta(days=1)).date()
-        mailed = outbox.mailed(day)
+        mailed = outbox.records.mailed(day)
         if mailed.state == "sent":  # the last link of the chain
             return dg.SkipReason(f"{day} is done: {mailed}")
         return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())

@@ -17,7 +17,7 @@ from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.publishing import Archived
 from finops_assets.core.archive.registering import Registered
 from finops_assets.core.calendar import in_words
-from finops_assets.core.delivery.digest_service import Snapshot
+from finops_assets.core.delivery.digest_maker import Snapshot
 from finops_assets.core.delivery.sent import Sent
 from finops_assets.core.money import money, plain
 from finops_assets.core.ports import BillDescription, CatalogDay, PublishedDay, QueryReceipt, Refresh, SourceDay

@@ -123,7 +123,7 @@ def _daily(
     """Of each asset those of the unknown days that are there, with their metadata; and the days that are unreadable."""
     registered = {day: at for day, at in platform.catalog.registered().items() if is_at_its_place(at, day)}
     shown = platform.preflight.shown() if unknown[SHOWN] else None
-    mailed = platform.outbox.mailed_days({*unknown[MAILED], *unknown[SET]})
+    mailed = platform.outbox.records.mailed_days({*unknown[MAILED], *unknown[SET]})
     sent = {day: {"state": state} for day, state in sorted(mailed.items()) if state == "sent"}
     pages = _objects(platform.archive, "executive-snapshots/", snapshot_path, unknown[SET])
     asked = {

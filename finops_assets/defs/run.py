@@ -76,7 +76,7 @@ def run_days(
         what = {"tags": ends | tags}
     with ExitStack() as beside:
         drawing = Drawing()
-        if not assets and platform.outbox.latest(last) is None:  # a digest will be made
+        if not assets and platform.outbox.digests.latest(last) is None:  # a digest will be made
             drawing = beside.enter_context(drawing_beside())
         definitions = build_definitions(
             platform,
@@ -98,7 +98,7 @@ def run_days(
         outcome = _outcome(result, failed, tell)
     if assets and DIGEST.path[-1] not in assets:
         return outcome
-    digest = _digest_of(result) or record_after_failure(last, platform.outbox.mailed(last))
+    digest = _digest_of(result) or record_after_failure(last, platform.outbox.records.mailed(last))
     return replace(outcome, digest=digest)
 
 

@@ -173,7 +173,7 @@ def crash(sim: Simulation) -> None:
     sim.say(f"what it left: {fault or 'nothing to mend'}")
     sim.bury_the_dead()
     sim.hours(sim.now + timedelta(minutes=20), timedelta(minutes=10))
-    sim.say(f"and then: {sim.platform.outbox.mailed(day)}")
+    sim.say(f"and then: {sim.platform.outbox.records.mailed(day)}")
 
 
 SCENARIOS: dict[str, Callable[[Simulation], None]] = {

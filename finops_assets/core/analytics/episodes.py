@@ -7,12 +7,11 @@ what is found on one of them once it is archived is told then, as found late.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.analytics.anomalies import (
     CLOSED,
@@ -27,8 +26,10 @@ from finops_assets.core.analytics.anomalies import (
     Findings,
     shared,
 )
-from finops_assets.core.money import money, plain
-from finops_assets.core.notes import parsing, read_note
+from finops_assets.core.errors import DamagedError
+from finops_assets.core.money import money
+from finops_assets.core.notes import FIX, read_note
+from finops_assets.core.records import RecordType
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive
@@ -84,6 +85,16 @@ class Ledger:
     drops: date | None = None
     told: tuple[Told, ...] = ()
     missing: tuple[date, ...] = ()
+
+
+def _with_episodes(facts: dict[str, Any]) -> dict[str, Any]:
+    """A ledger before records had versions, if it is one."""
+    if "told" not in facts:
+        raise ValueError("it has no episodes")
+    return facts
+
+
+RECORD = RecordType[Ledger](Ledger, "a ledger of episodes", upgrade=_with_episodes)
 
 
 @dataclass(frozen=True)
@@ -252,50 +263,13 @@ def read_ledger(data: bytes | None) -> Ledger:
     """
     if data is None:
         return Ledger()
-    with parsing("a ledger of episodes", LEDGER):
-        facts = json.loads(data)
-        if facts["version"] != 1:
-            raise ValueError(f"version {facts['version']}")
-        return Ledger(
-            _day(facts["rises"]),
-            _day(facts["drops"]),
-            tuple(_told(told) for told in facts["told"]),
-            tuple(map(date.fromisoformat, facts.get("missing", ()))),  # of a ledger before it was kept: none
-        )
-
-
-def _day(text: str | None) -> date | None:
-    return None if text is None else date.fromisoformat(text)
-
-
-def _told(facts: dict) -> Told:
-    episode = dict(facts["episode"])
-    for name in ("first", "last"):
-        episode[name] = date.fromisoformat(episode[name])
-    for name in ("expected", "actual", "peak"):
-        episode[name] = Decimal(episode[name])
-    if episode["state"] not in STATES or episode.keys() != {name.name for name in fields(Episode)}:
-        raise ValueError(f"episode {episode.get('id')}")
-    return Told(
-        Episode(**episode),
-        int(facts["times"]),
-        Decimal(facts["peak"]),
-        float(facts["worst"]),
-        _day(facts["on"]),
-        bool(facts.get("late", False)),
-    )
+    ledger = RECORD.decode(data, LEDGER)
+    for told in ledger.told:
+        if told.episode.state not in STATES:
+            raise DamagedError(f"has an episode whose state is {told.episode.state!r}", where=LEDGER, fix=FIX)
+    return ledger
 
 
 def write_ledger(ledger: Ledger) -> bytes:
     """The ledger as the bytes of its object: the same ones for the same ledger."""
-    facts = {"version": 1, "rises": ledger.rises, "drops": ledger.drops, "told": _facts(ledger.told)}
-    facts["missing"] = ledger.missing
-    return (json.dumps(facts, ensure_ascii=False, indent=1, default=_text) + "\n").encode()
-
-
-def _facts(all_told: Sequence[Told]) -> list[dict]:
-    return [asdict(told) for told in all_told]
-
-
-def _text(value: object) -> str:
-    return plain(value) if isinstance(value, Decimal) else str(value)
+    return RECORD.encode(ledger) + b"\n"

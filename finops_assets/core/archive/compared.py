@@ -13,8 +13,6 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
-
 from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.archive import states
 from finops_assets.core.archive.settlement import closes, first_open_day
@@ -22,8 +20,8 @@ from finops_assets.core.archive.states import PublishedAs
 from finops_assets.core.bill.totals import BillTotals, bill_totals
 from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import BillError, DamagedError, SettingsError
-from finops_assets.core.notes import json_note, read_note
 from finops_assets.core.ports import DayPrint
+from finops_assets.core.records import RecordType
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
 
 if TYPE_CHECKING:
@@ -99,6 +97,9 @@ class Compared:
         if day not in self.prints or day not in self.archived or not closes(day, written):
             return False
         return self.archived[day][1].fingerprint == self.prints[day].fingerprint
+
+
+RECORD = RecordType[Compared](Compared, "what the bill was when it was compared")
 
 
 class BillComparison:
@@ -206,7 +207,7 @@ class BillComparison:
         return last_comparison(self._archive)
 
     def _remember(self, compared: Compared) -> None:
-        self._archive.put(COMPARED_PATH, TypeAdapter(Compared).dump_json(compared))
+        RECORD.write(self._archive, COMPARED_PATH, compared)
 
     def state(self, export_version: ExportVersion) -> str:
         """An id of the bill, of what the settings ask of it, and of the account map that it is seen through."""
@@ -219,8 +220,7 @@ class BillComparison:
 
 def last_comparison(archive: Archive) -> Compared | None:
     """What the bill said when it was last compared; None where that is not known."""
-    note = json_note(Compared, "what the bill was when it was compared", COMPARED_PATH)
-    return read_note(archive, COMPARED_PATH, note, None)
+    return RECORD.read(archive, COMPARED_PATH)
 
 
 def _keys(totals: BillTotals, export_version: ExportVersion, state: str, today: date) -> dict[date, str]:

@@ -9,13 +9,12 @@ process says the same.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from finops_assets.core.notes import json_note, read_note
+from finops_assets.core.records import RecordType
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive
@@ -74,6 +73,9 @@ class _Journal:
     unchanged: dict[date, int]
 
 
+RECORD = RecordType[_Journal](_Journal, "a journal")
+
+
 class Journal:
     """Counts, for each day that is not closed, the refreshes of the bill that have left it unchanged.
 
@@ -104,11 +106,7 @@ class Journal:
             refreshes = [*refreshes, _Refresh(snapshot, at)][-KEPT:]
             counts |= {day: counts.get(day, 0) + 1 for day in unchanged}
         counts |= dict.fromkeys(changed, 0)
-        facts = {
-            "refreshes": [{"snapshot": seen.snapshot, "seen": seen.seen.isoformat()} for seen in refreshes],
-            "unchanged": {day.isoformat(): n for day, n in sorted(counts.items())},
-        }
-        self._archive.put(JOURNAL_PATH, json.dumps(facts, indent=1).encode())
+        RECORD.write(self._archive, JOURNAL_PATH, _Journal(refreshes, dict(sorted(counts.items()))))
 
     def settled(self, *, being_archived_from: datetime | None = None) -> Callable[[date], str]:
         """Tells the settlement of any day, from one look at the journal and at the last comparison with the bill.
@@ -131,4 +129,4 @@ class Journal:
 
     def _read(self) -> _Journal:
         """The journal; an empty one where it is damaged: days are provisional until they are counted again."""
-        return read_note(self._archive, JOURNAL_PATH, json_note(_Journal, "a journal", JOURNAL_PATH), _Journal([], {}))
+        return RECORD.read(self._archive, JOURNAL_PATH) or _Journal([], {})

@@ -7,14 +7,13 @@ they ran, and of the messages that it sent. Prices are AWS's list prices, in USD
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from finops_assets.core.notes import json_note, read_note
+from finops_assets.core.records import RecordType
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive, Delivery, QueryReceipt
@@ -48,19 +47,21 @@ class _Mails:
     mails: int
 
 
+RECORD = RecordType[_Queries | _Mails](_Queries | _Mails, "a note of own costs")
+
+
 def note_queries(archive: Archive, receipts: Sequence[QueryReceipt], day: date) -> None:
     """Note what queries took on a day (UTC); the same queries again are the same note."""
     if receipts:
-        facts = {"queries": len(receipts), "scanned_bytes": sum(r.scanned_bytes for r in receipts)}
-        facts |= {"usd": str(sum((r.price for r in receipts), Decimal()))}
-        archive.put(f"{PREFIX}{day}/{receipts[0].id}.json", json.dumps(facts).encode())
+        scanned, usd = sum(r.scanned_bytes for r in receipts), sum((r.price for r in receipts), Decimal())
+        RECORD.write(archive, f"{PREFIX}{day}/{receipts[0].id}.json", _Queries(len(receipts), scanned, usd))
 
 
 def note_mails(archive: Archive, deliveries: Sequence[Delivery], day: date) -> None:
     """Note the messages that were sent on a day (UTC), where it has paid queries: elsewhere nothing is paid."""
     if deliveries and archive.list(f"{PREFIX}{day}/"):
         name = hashlib.sha256(deliveries[0].message_id.encode()).hexdigest()[:16]
-        archive.put(f"{PREFIX}{day}/mails-{name}.json", json.dumps({"mails": len(deliveries)}).encode())
+        RECORD.write(archive, f"{PREFIX}{day}/mails-{name}.json", _Mails(len(deliveries)))
 
 
 def own_cost(archive: Archive, day: date) -> OwnCost | None:
@@ -72,10 +73,7 @@ def own_cost(archive: Archive, day: date) -> OwnCost | None:
     """
     from finops_assets.core.reports.digest import OwnCost
 
-    notes = [
-        read_note(archive, path, json_note(_Queries | _Mails, "a note of own costs", path), None)
-        for path in archive.list(f"{PREFIX}{day}/")
-    ]
+    notes = [RECORD.read(archive, path) for path in archive.list(f"{PREFIX}{day}/")]
     asked = [note for note in notes if isinstance(note, _Queries)]
     queries, scanned = sum(note.queries for note in asked), sum(note.scanned_bytes for note in asked)
     mails = sum(note.mails for note in notes if isinstance(note, _Mails))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import date
 
-    from finops_assets.core.delivery.outbox import MailState, Stored
+    from finops_assets.core.delivery.mail_states import MailState
+    from finops_assets.core.delivery.stored_digests import Stored
     from finops_assets.core.ports import Delivery
 
 SENT, ALREADY_SENT, SENT_IN_PART, NOT_SENT = "sent", "already sent", "sent in part", "not sent"

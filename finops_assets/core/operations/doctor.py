@@ -183,7 +183,7 @@ def _shown(shown: DashboardContent, there: PublishedDay) -> str:
 
 
 def _mailed(outbox: Outbox, day: date, there: PublishedDay | None, recipients: Sequence[str]) -> Iterator[Finding]:
-    mail = outbox.mailed(day)
+    mail = outbox.records.mailed(day)
     of = mail.covered_by or day
     settled = {address.lower() for address in (*mail.recipients, *mail.unknown)}
     wanted = [mail_address(one, "mail.recipients").addr_spec for one in recipients]
@@ -200,7 +200,7 @@ def _mailed(outbox: Outbox, day: date, there: PublishedDay | None, recipients: S
         yield Finding("mail", "warn", f"{said}, in mail.recipients now", f"{_resend(of, missing)} sends it.")
     else:
         yield Finding("mail", "ok", said)
-    stored = outbox.latest(day)
+    stored = outbox.digests.latest(day)
     if there and stored and mail.state != "none" and not mail.covered_by and stored.fingerprint != there.fingerprint:
         yield Finding(
             "mail",

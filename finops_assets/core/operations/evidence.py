@@ -12,24 +12,25 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import re
 import zipfile
 from calendar import monthrange
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.archive.restatements import RESTATEMENTS_PREFIX
 from finops_assets.core.calendar import in_words
-from finops_assets.core.delivery import outbox
+from finops_assets.core.delivery.mail_states import COVERED
+from finops_assets.core.delivery.stored_digests import PREFIX as DIGESTS
 from finops_assets.core.errors import ArchiveError, ColdObjectError, DamagedError, FinopsError
 from finops_assets.core.money import plain
 from finops_assets.core.operations import incidents
+from finops_assets.core.records import RecordType
 from finops_assets.core.reports.digest import csv_text
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
 
@@ -150,6 +151,9 @@ class Evidence:
         return found
 
 
+RECORD = RecordType[Evidence](Evidence, "the index of a month's evidence")
+
+
 @dataclass(frozen=True)
 class Verified:
     """What was found of a month's evidence; paths are of the archive's objects that are not as they were bundled.
@@ -247,16 +251,16 @@ def make(archive: Archive, month: str, now: datetime, settled: Settled, asked: A
         sha256=_sha256(data),
         size=len(data),
         made_at=now.isoformat(timespec="seconds"),
-        **facts,
+        **{**facts, "total": None if facts["total"] is None else plain(facts["total"])},
         days=tuple(rows),
         members=members,
         before=(*there.before, {name: getattr(there, name) for name in VERSION}) if there else (),
         asked=asked.words,
         every_line=asked.every_line,
     )
-    index = json.dumps(asdict(made), default=plain, ensure_ascii=False, indent=1).encode()
+    index = RECORD.encode(made)
     archive.put(_index(month), index)
-    return _parsed(index, _index(month)), True
+    return RECORD.decode(index, _index(month)), True
 
 
 def _put(archive: Archive, month: str, version: int, data: bytes) -> int:
@@ -324,9 +328,9 @@ def _sources(archive: Archive, days: Sequence[date]) -> list[str]:
     """The archive's objects that are evidence of these days, a whole month."""
     first, last = str(days[0]), str(days[-1])
     ledger = f"{RESTATEMENTS_PREFIX}/"
-    spans = [(path, path.removeprefix(outbox.COVERED)) for path in archive.list(outbox.COVERED)]
+    spans = [(path, path.removeprefix(COVERED)) for path in archive.list(COVERED)]
     return [
-        *(path for day in days for path in archive.list(f"{outbox.PREFIX}{day}/")),
+        *(path for day in days for path in archive.list(f"{DIGESTS}{day}/")),
         *(path for path, span in spans if span[:10] <= last and span[11:21] >= first),  # named <first>_<last>_by_...
         *(path for path in archive.list(ledger) if path.startswith(f"{ledger}{first[:8]}")),
         *archive.list(f"{incidents.CLOSED}{first[:7]}/"),
@@ -439,7 +443,7 @@ def _zipped(contents: Mapping[str, bytes]) -> bytes:
 def read(archive: Archive, month: str) -> Evidence | None:
     """The month's index, or None."""
     data = archive.get(_index(month))
-    return None if data is None else _parsed(data, _index(month))
+    return None if data is None else RECORD.decode(data, _index(month))
 
 
 def read_all(archive: Archive) -> list[Evidence]:
@@ -508,17 +512,6 @@ def _damage(there: Evidence, data: bytes | None) -> list[str]:
     if contents.get(SUMS) not in (None, _sums(there.members).encode()):
         found.append(f"{SUMS} does not say what the index says")
     return found
-
-
-def _parsed(data: bytes, path: str) -> Evidence:
-    try:
-        facts = dict(json.loads(data))
-        lists = {name: tuple(facts[name]) for name in ("days_missing", "days", "before")}
-        return Evidence(**facts | lists | {"members": tuple(Member(**member) for member in facts["members"])})
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedError(
-            f"cannot be read: {error!r}", where=path, fix="Put an earlier version of the object back."
-        ) from None
 
 
 def _bundle(month: str, version: int) -> str:

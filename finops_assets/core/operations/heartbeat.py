@@ -8,16 +8,15 @@ somebody else's alarm notices the silence. What was sent is noted, so that no pr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.findings import Finding
-from finops_assets.core.notes import json_note, read_note
+from finops_assets.core.records import RecordType
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive, HeartbeatChannel
@@ -34,6 +33,9 @@ class Note:
     tried_at: datetime
     sent: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+
+
+RECORD = RecordType[Note](Note, "a note of a heartbeat")
 
 
 class Heartbeat:
@@ -78,30 +80,24 @@ class Heartbeat:
         if not left or untried or under_way or any(self._faults(max(now, self._deadline(yesterday))).values()):
             return ()
         begun = Note(now, note.sent if note else {})
-        if note is None and not self._archive.create(path, _json(begun)):
+        if note is None and not RECORD.create(self._archive, path, begun):
             return ()  # another process is at it
         if note is not None:
-            self._archive.put(path, _json(begun))
+            RECORD.write(self._archive, path, begun)
         sent, failed = dict(begun.sent), {}
         for name in left:
             try:
                 sent[name] = self._channels[name].beat(yesterday)
             except FinopsError as error:
                 failed[name] = str(error)
-        self._archive.put(path, _json(Note(now, sent, failed)))
+        RECORD.write(self._archive, path, Note(now, sent, failed))
         return tuple(failed.values())
 
     def _read(self, path: str) -> Note | None:
         if self._archive.get(path) is None:
             return None
         # Of a damaged one, rather twice than not at all.
-        return read_note(
-            self._archive, path, json_note(Note, "a note of a heartbeat", path), Note(datetime.min.replace(tzinfo=UTC))
-        )
-
-
-def _json(note: Note) -> bytes:
-    return json.dumps({**asdict(note), "tried_at": note.tried_at.isoformat()}, ensure_ascii=False, indent=1).encode()
+        return RECORD.read(self._archive, path, Note(datetime.min.replace(tzinfo=UTC)))
 
 
 def is_set(url: str, recipients: Sequence[str]) -> Finding:

@@ -16,16 +16,16 @@ all the same, and that it could not be noted. The process that told remembers it
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from finops_assets.core.errors import DamagedError, FinopsError
-from finops_assets.core.notes import json_note, read_note
+from finops_assets.core.notes import read_note
+from finops_assets.core.records import RecordType
 from finops_assets.core.text import sentence, tidy, tidy_lines
 
 if TYPE_CHECKING:
@@ -125,6 +125,9 @@ class Incident:
         return f"{CLOSED}{self.opened:%Y-%m}/{self._name}.json"
 
 
+RECORD = RecordType[Incident](Incident, "an incident")
+
+
 class Incidents:
     """Opens and closes incidents, and tells people of both.
 
@@ -199,7 +202,7 @@ class Incidents:
         """Note what is wrong with an open incident now, where its cause has changed since it was told; tells nobody."""
         there = self._read(_open_path(kind, subject))
         if there and there.told and there.trouble.cause != trouble.cause:
-            self._archive.put(there.open_path, _json(replace(there, trouble=trouble)))
+            RECORD.write(self._archive, there.open_path, replace(there, trouble=trouble))
 
     def heal(
         self,
@@ -280,7 +283,7 @@ class Incidents:
     def _begun(self, path: str, incident: Incident) -> Incident | None:
         """The incident, if it is ours to tell of: created by us, or left untold by whoever created it."""
         trying = replace(incident, untold="", tried_at=self._clock())
-        if self._archive.create(path, _json(trying)):
+        if RECORD.create(self._archive, path, trying):
             return trying
         there = self._read(path)
         if there is None:
@@ -319,7 +322,7 @@ class Incidents:
         """Note that an incident was told, or why it was not; what was told and cannot be noted is remembered."""
         done = replace(incident, untold=untold, **({"all_clear" if incident.healed else "told": sent}))
         try:
-            self._archive.put(done.path, _json(done))
+            RECORD.write(self._archive, done.path, done)
         except FinopsError:
             if not sent:
                 raise
@@ -372,7 +375,7 @@ def _parsed(path: str, data: bytes) -> Incident:
     Raises:
         DamagedError: it is none, or another's.
     """
-    incident = json_note(Incident, "an incident", path)(data)
+    incident = RECORD.decode(data, path)
     times = (incident.opened, incident.healed, incident.tried_at)
     ends = tuple(f"{incident.kind}{mark}{quote(incident.subject, safe='')}.json" for mark in "/-")
     if any(time and time.tzinfo is None for time in times) or not path.endswith(ends):
@@ -382,8 +385,3 @@ def _parsed(path: str, data: bytes) -> Incident:
 
 def _open_path(kind: str, subject: str) -> str:
     return f"{OPEN}{kind}/{quote(subject, safe='')}.json"
-
-
-def _json(incident: Incident) -> bytes:
-    facts = {k: v.astimezone(UTC).isoformat() if isinstance(v, datetime) else v for k, v in asdict(incident).items()}
-    return json.dumps(facts, ensure_ascii=False, indent=1).encode()

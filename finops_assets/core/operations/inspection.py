@@ -304,7 +304,7 @@ class Inspector:
             scored=self._scored_as_archived(described),
             shown=shown,
             behind=behind,
-            mailed=self._outbox.mailed_days(expected, own=True) | self._mailed(written),
+            mailed=self._outbox.records.mailed_days(expected, own=True) | self._mailed(written),
             gone=self._gone(bill.totals, written, bill.export_version, yesterday),
             kept=self._kept(as_archived, bill.prints, now),
         )
@@ -424,7 +424,7 @@ class Inspector:
     def _mailed(self, written: Collection[date]) -> dict[date, str]:
         """Whether the newest day was mailed: of older days nobody waits for a digest, and each would be looked at."""
         newest = max(written, default=None)
-        return {newest: self._outbox.mailed(newest).state} if newest else {}
+        return {newest: self._outbox.records.mailed(newest).state} if newest else {}
 
     def _scored(self, written: Collection[date]) -> frozenset[date]:
         """The archived days that have a scorecard, by one listing."""

@@ -200,7 +200,7 @@ class Watch:
         day, inspection = self.due_day(now), self.inspect(now)
         state = inspection.states.get(day) or states.state_of(day, inspection.facts)
         fault = f"{day}: {state.cause}, {state.detail}"
-        mailed = self._outbox.mailed(day)
+        mailed = self._outbox.records.mailed(day)
         older = {gap: [d for d in gap.days if d < day] for gap in inspection.gaps}
         others = [
             f"{in_words(days)}: {gap.cause}, {gap.detail}"
@@ -520,7 +520,7 @@ class Watch:
 
     def tell_restated(self, now: datetime) -> None:
         """Close what the readers have been told of."""
-        moved = {str(move.day) for move in self.morning.calling_for_correction(now)}
+        moved = {str(move.day) for move in self.morning.changes.to_correct(now)}
         self.incidents.heal("restated", [i.subject for i in self.incidents.open("restated") if i.subject not in moved])
 
     def not_fresh(self, faults: Mapping[str, str], now: datetime) -> None:

@@ -1,0 +1,85 @@
+"""Days that have changed since they were mailed: which of them are told, and from which move on one is corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from finops_assets.core.archive import restatements
+from finops_assets.core.archive.comparing import comparable
+from finops_assets.core.archive.restatements import Restatement
+from finops_assets.core.archive.settlement import first_open_day
+from finops_assets.core.delivery.outbox import Outbox
+from finops_assets.core.ports import Archive, PublishedDay
+from finops_assets.core.reports.digest.edition import subtotals
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """From which moves on a mailed day's change is told in the next digest, and corrected by one of its own."""
+
+    tell_percent: float = 0.5
+    correct_percent: float = 5.0
+    amount: float = 1.0
+
+
+class Changes:
+    """Compares what is archived with what readers were told.
+
+    Args:
+        archive: has the days.
+        outbox: has what readers were told.
+        thresholds: which changes count.
+    """
+
+    def __init__(self, archive: Archive, outbox: Outbox, thresholds: Thresholds = Thresholds()) -> None:
+        self._archive, self._outbox, self._thresholds = archive, outbox, thresholds
+
+    def since_mailed(
+        self, now: datetime, days: Iterable[date] | None = None, archived: Mapping[date, PublishedDay] | None = None
+    ) -> list[Restatement]:
+        """Days whose total is another than their readers last heard, ascending: of open months, or in the ledger.
+
+        Args:
+            now: the time (aware, UTC).
+            days: of which days; of all by default.
+            archived: what the archive says of open days; one in another currency or cost basis is none of them.
+        """
+        in_unit = next((there for there in (archived or {}).values() if there.rows), None)
+        told, oldest, changed = self._outbox.told(), first_open_day(now.date()), restatements.days(self._archive)
+        found = []
+        for day in sorted(told.keys() if days is None else told.keys() & set(days)):
+            there = None
+            if day >= oldest and archived is not None:
+                there = archived.get(day)
+            elif day >= oldest or day in changed:
+                there = self._archive.describe(day)
+            if there and in_unit and not comparable(there, in_unit):
+                there = None
+            if there and there.total != told[day]:
+                found.append(Restatement(day, told[day], there.total))
+        return found
+
+    def since_mailed_to(self, ou: str, rows: pa.Table, shown: Sequence[date], now: datetime) -> list[Restatement]:
+        """Days whose subtotal is another than the readers of an OU's edition last heard, of those that are shown."""
+        told, oldest = self._outbox.told(ou), first_open_day(now.date())
+        sums = subtotals(rows, ou, shown)
+        return [
+            Restatement(day, told[day], sums[day])
+            for day in sorted(told.keys() & sums.keys())
+            if day >= oldest and told[day] != sums[day]
+        ]
+
+    def to_tell(self, changes: Iterable[Restatement]) -> list[Restatement]:
+        """Those of the changes that the next digest tells."""
+        return [each for each in changes if each.exceeds(self._thresholds.tell_percent, self._thresholds.amount)]
+
+    def to_correct(self, now: datetime, days: Iterable[date] | None = None) -> list[Restatement]:
+        """The days, of all by default, that call for a digest of their own: a revision that corrects the last one."""
+        limits = self._thresholds.correct_percent, self._thresholds.amount
+        return [each for each in self.since_mailed(now, days) if each.exceeds(*limits)]

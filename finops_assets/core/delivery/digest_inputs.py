@@ -1,0 +1,198 @@
+"""What a day's digest is made of: the archive's days around it, its scorecard, what readers know from earlier mails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from finops_assets.core.accounts.published_map import account_names
+from finops_assets.core.analytics.anomalies import CLOSED
+from finops_assets.core.analytics.scoring import read as read_scorecard
+from finops_assets.core.archive.age import Age
+from finops_assets.core.archive.comparing import comparable, in_unit_of_costs
+from finops_assets.core.archive.settlement import Journal
+from finops_assets.core.calendar import in_words
+from finops_assets.core.delivery.changes import Changes
+from finops_assets.core.delivery.mail_states import UNMAILED
+from finops_assets.core.delivery.outbox import Outbox
+from finops_assets.core.delivery.own_cost import own_cost
+from finops_assets.core.errors import ArchiveError
+from finops_assets.core.money import money
+from finops_assets.core.ports import Archive, PublishedDay
+from finops_assets.core.reports import digest
+from finops_assets.core.reports.digest import Covered, DayFacts, DigestFigures, Late
+from finops_assets.core.reports.digest.edition import subtotals
+from finops_assets.core.schemas import day_path
+
+if TYPE_CHECKING:
+    from finops_assets.core.analytics.anomalies import Episode
+    from finops_assets.core.analytics.scorecard import Scorecard
+
+LOOK_BACK = 31
+"""Days before a digest's own among which it looks for ones that were never mailed."""
+
+
+class DigestInputs:
+    """Collects the figures of digests.
+
+    Args:
+        archive: has the days.
+        outbox: has what was mailed.
+        changes: tells which mailed days have changed.
+        journal: tells how final days are.
+        links: label -> path or URL shown at the digest's end.
+        age: tells how old the archive's data are.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        outbox: Outbox,
+        changes: Changes,
+        *,
+        journal: Journal,
+        links: Mapping[str, str],
+        age: Callable[[datetime], Age | None],
+    ) -> None:
+        self._archive, self._outbox, self._changes = archive, outbox, changes
+        self._journal, self._links, self.age = journal, links, age
+
+    def published(self, day: date) -> PublishedDay:
+        """The archived day.
+
+        Raises:
+            ArchiveError: it is not archived.
+        """
+        published = self._archive.describe(day)
+        if published is None:
+            raise ArchiveError("is not archived", where=day_path(day), fix=f"`finops run --date {day}` archives it.")
+        return published
+
+    def never_mailed(self, days: Sequence[date]) -> list[date]:
+        """The other days that the last one's mail speaks for: of these, and of the weeks before, those without a mail.
+
+        The readers of the others are told of a change by `restated`.
+        """
+        states, _ = self._mailed(days[-1], days)
+        return [day for day in sorted(states) if day != days[-1] and states[day] in UNMAILED]
+
+    def _mailed(self, day: date, among: Sequence[date] = ()) -> tuple[dict[date, str], date | None]:
+        """Whether the days before one, and these, were mailed; and the last before it that was."""
+        before = [d for d in self._archive.days() if d < day and (day - d).days <= LOOK_BACK]
+        states = self._outbox.records.mailed_days({*before, *among})
+        return states, max((d for d in before if states[d] not in UNMAILED), default=None)
+
+    def totals(self, days: Sequence[date], ous: Sequence[str]) -> dict[str, dict[date, Decimal]]:
+        """What these days cost now, those that are archived: the whole by an empty name, and these OUs."""
+        totals = {day: published.total for day in days if (published := self._archive.describe(day))}
+        if not totals:
+            return {}
+        rows = self._archive.read(list(totals)) if ous else None
+        return {"": totals} | {ou: subtotals(rows, ou, totals) for ou in ous}
+
+    def figures(
+        self, published: PublishedDay, now: datetime, *, covers: Sequence[date] = (), late: Late | None = None
+    ) -> Callable[[str], DigestFigures]:
+        """Gives the figures of a day: of the whole bill by an empty name, or an OU's."""
+        day = published.day
+        archived = [d for d in self._archive.days() if d <= day]
+        shown = [d for d in archived if (day - d).days < digest.CHART_DAYS or d >= day.replace(day=1)]
+        month_before = (day.replace(day=1) - timedelta(days=1)).replace(day=1)
+        facts = {d: self.published(d) for d in archived if d >= min(month_before, shown[0])}
+        published = in_unit_of_costs(published, facts.values())
+        other = [d for d, f in facts.items() if not comparable(f, published)]
+        notes = [f"{in_words(other)} archived in another currency or cost basis: not compared."] if other else []
+        facts = {d: f for d, f in facts.items() if d not in other}
+        if awaited := sorted(set(covers).difference(archived)):
+            notes.append(f"Not archived yet: {in_words(awaited)}. This mail speaks for it; no other one is sent.")
+        covered = self._covered(sorted(set(covers).intersection(archived)))
+        shown = [d for d in shown if d not in other]
+        rows = self._archive.read(shown)
+        today, age = now.date(), self.age(now)
+        settled = self._journal.settled()
+        card = read_scorecard(self._archive, published)
+        before, known = self._last_mailed(published)
+        about = {
+            "days": {d: _facts(f, settled(d)) for d, f in facts.items()},
+            "names": account_names(self._archive),
+            "currency": published.currency,
+            "cost_basis": published.cost_basis,
+            "archive_path": published.path,
+            "links": self._links,
+            "data_through": age.through if age else archived[-1],
+            "covered": covered,
+            "notes": [*notes, *(card.notes if card else ())],
+            "late": late,
+            "age": age,
+            "this_year": today.year,
+            "card": card,
+            "news": _news(card, before, known),
+            "lights_before": {score.ou: score.light for score in before.scores} if before else None,
+            "own_cost": own_cost(self._archive, today - timedelta(days=1)),
+        }
+
+        def of(ou: str) -> DigestFigures:
+            if ou:
+                changed = self._changes.since_mailed_to(ou, rows, shown, now)
+            else:
+                changed = self._changes.since_mailed(now, archived=facts)
+            return digest.digest_figures(rows, day, ou=ou, restated=self._changes.to_tell(changed), **about)
+
+        return of
+
+    def _last_mailed(self, published: PublishedDay) -> tuple[Scorecard | None, Mapping[str, str] | None]:
+        """Of the last day before this one whose digest went out: its scorecard, and what its readers know of anomalies.
+
+        The scorecard may have been made again since, with anomalies that were found late.
+        """
+        _, last = self._mailed(published.day)
+        if last is None:
+            return None, None
+        stored = self._outbox.digests.latest(last)
+        return read_scorecard(self._archive, self.published(last)), stored.anomalies if stored else None
+
+    def _covered(self, days: Sequence[date]) -> Covered | None:
+        if not days:
+            return None
+        total = sum((self.published(d).total for d in days), Decimal())
+        return Covered(days[0], days[-1], len(days), total)
+
+
+def _news(card: Scorecard | None, before: Scorecard | None, known: Mapping[str, str] | None) -> list[Episode]:
+    """The anomalies of a day that its readers have not heard of yet, as they stand: new ones, and changed ones.
+
+    Args:
+        card: of the day.
+        before: of the day of the last mail, as it is now.
+        known: what the last mail knew of; None where that was not kept, and `before` stands for it.
+    """
+    if card is None:
+        return []
+    if before is None and known is None:
+        return [episode for episode in card.episodes if episode.first <= card.day <= episode.last]
+    if known is None:
+        known = {episode.id: standing(episode) for episode in before.episodes}
+    return [episode for episode in card.episodes if known.get(episode.id) != standing(episode)]
+
+
+def standing(episode: Episode) -> str:
+    """How an anomaly stands: its state; of one that is over also when it ended, as late days may make it longer."""
+    return f"{episode.state} {episode.last}" if episode.state == CLOSED else episode.state
+
+
+def _facts(day: PublishedDay, settled: str) -> DayFacts:
+    metadata = day.metadata
+    return DayFacts(
+        total=day.total,
+        scheduled=Decimal(metadata["scheduled"]),
+        settlement=settled,
+        empty=not day.rows,
+        by_category={name: Decimal(total) for name, total in json.loads(metadata["by_category"]).items()},
+        left_out=tuple(
+            f"{lines} line(s), {money(Decimal(total), day.currency)}: {reason}"
+            for reason, lines, total in json.loads(metadata["left_out"])
+        ),
+    )

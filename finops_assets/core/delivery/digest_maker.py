@@ -1,0 +1,219 @@
+"""Makes digests: the whole, its editions and the executives' PDF, drawn once, and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+
+from finops_assets.core.delivery.digest_inputs import DigestInputs, standing
+from finops_assets.core.delivery.outbox import Outbox
+from finops_assets.core.delivery.stored_digests import Statements, Stored
+from finops_assets.core.notes import put_if_other
+from finops_assets.core.ports import Archive, PublishedDay
+from finops_assets.core.reports import digest
+from finops_assets.core.reports.digest import Digest, DigestFigures, Late
+from finops_assets.core.reports.digest.notes import StateNotes
+from finops_assets.core.reports.digest.scores import matters
+from finops_assets.core.reports.drawing import Drawing
+from finops_assets.core.reports.snapshot import snapshot_data, snapshot_path, snapshot_specs
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The executives' PDF of a day, as it is kept in the archive."""
+
+    day: date
+    path: str
+    size_bytes: int
+    total: Decimal
+    currency: str
+    cost_basis: str
+    sentence: str
+    changed: bool
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    """A digest with its editions and the executives' PDF, and the earlier days that it speaks for.
+
+    `says` is each day's total that the readers learn from it, by the OU of their edition; the whole's by an empty name.
+    `totals` are those of the days that it covers, in the same way. `notes` is what it says of the platform's state.
+    `anomalies` are the ids of those that it knows of, and how each stands.
+    """
+
+    digest: Digest
+    editions: Mapping[str, Digest]
+    pdf: bytes
+    says: Mapping[str, Mapping[date, Decimal]]
+    covers: Sequence[date]
+    notes: StateNotes
+    totals: Mapping[str, Mapping[date, Decimal]]
+    anomalies: Mapping[str, str] | None
+
+
+class DigestMaker:
+    """Makes digests and stores them.
+
+    Args:
+        archive: keeps the executives' PDF.
+        outbox: keeps the digests.
+        inputs: what they are made of.
+        subject_prefix: mail.subject_prefix.
+        drawing: draws charts and the executives' pages.
+        editions: OU paths that somebody gets an edition of.
+        notes: what the digest says of the platform's state. It is asked when a digest is made, after the run has
+            refreshed the dashboard or failed to.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        outbox: Outbox,
+        inputs: DigestInputs,
+        *,
+        subject_prefix: str,
+        drawing: Drawing,
+        editions: Collection[str],
+        notes: Callable[[datetime], StateNotes],
+    ) -> None:
+        self._archive, self._outbox, self._inputs, self._prefix = archive, outbox, inputs, subject_prefix
+        self._drawing, self._editions, self._inspect = drawing, tuple(editions), notes
+        self._noted: tuple[datetime, StateNotes] | None = None
+        self._ahead: tuple[tuple, Future[_Rendered]] | None = None
+
+    def prepare(self, days: Sequence[date], published: PublishedDay, now: datetime) -> None:
+        """Begin to render the digest that `make` with these arguments will ask for, while the dashboard is refreshed.
+
+        Where it would say something else of dashboard and days afterwards, it is rendered again. Nothing is stored.
+        """
+        revision = self._outbox.digests.newest_revision(published.day) + 1
+        beside = ThreadPoolExecutor(1)
+        ahead = beside.submit(self._ahead_of_the_dashboard, days, published, revision, now)
+        self._ahead = self._work(days, published, revision, now), ahead
+        beside.shutdown(wait=False)
+
+    def make(
+        self, days: Sequence[date], published: PublishedDay, revision: int, now: datetime, *, alone: bool = False
+    ) -> Stored:
+        """Render and store the digest of the last of these days; `alone`, it speaks for no other day."""
+        ahead, self._ahead = self._ahead, None
+        notes = self._inspect(now)
+        self._noted = now, notes
+        rendered = None
+        if ahead and not alone and ahead[0] == self._work(days, published, revision, now):
+            rendered = ahead[1].result()
+        if rendered is None or rendered.notes != notes:
+            rendered = self._render(days, published, revision=revision, now=now, notes=notes, alone=alone)
+        # Before the digest is stored: a crash between the two would lose the note, as the retry finds the digest.
+        self._outbox.cover(rendered.covers, by=published.day, revision=rendered.digest.revision)
+        return self._stored(rendered, published.fingerprint, now)
+
+    def _work(self, days: Sequence[date], published: PublishedDay, revision: int, now: datetime) -> tuple:
+        """What a digest is made of: of the time, only the day counts, and how old the data are by then."""
+        return tuple(days), published.fingerprint, revision, now.date(), self._inputs.age(now)
+
+    def notes(self, now: datetime) -> StateNotes:
+        """What the digest says of the platform's state; of one that was made at this time, what it says."""
+        if self._noted is None or self._noted[0] != now:
+            self._noted = now, self._inspect(now)
+        return self._noted[1]
+
+    def _ahead_of_the_dashboard(
+        self, days: Sequence[date], published: PublishedDay, revision: int, now: datetime
+    ) -> _Rendered:
+        """The digest as it will be if the refresh that is under way succeeds."""
+        notes = replace(self._inspect(now), dashboard="")
+        return self._render(days, published, revision=revision, now=now, notes=notes)
+
+    def make_late(self, published: PublishedDay, late: Late, now: datetime) -> Stored:
+        """Render and store the digest that says that a day's bill is late, with the newest day that is archived.
+
+        Its readers learn no total of that day from it: they know it from its own mail.
+        """
+        rendered = self._render([published.day], published, revision=1, now=now, late=late, notes=self.notes(now))
+        through = published.day
+        says = {ou: {day: total for day, total in of.items() if day != through} for ou, of in rendered.says.items()}
+        return self._stored(replace(rendered, says=says), f"late, {published.fingerprint}", now, late=True)
+
+    def _stored(self, rendered: _Rendered, fingerprint: str, now: datetime, *, late: bool = False) -> Stored:
+        return self._outbox.digests.store(
+            rendered.digest,
+            fingerprint,
+            now,
+            editions=rendered.editions,
+            pdf=rendered.pdf,
+            statements=Statements(
+                totals=rendered.says[""],
+                of_editions={ou: says for ou, says in rendered.says.items() if ou},
+                covers=rendered.totals,
+                anomalies=rendered.anomalies,
+                late=late,
+            ),
+        )
+
+    def snapshot(self, day: date, now: datetime) -> Snapshot:
+        """Make the executives' PDF of a day and keep it in the archive; what the day's digest attaches is the same.
+
+        Raises:
+            ArchiveError: the day is not archived.
+        """
+        published = self._inputs.published(day)
+        figures = self._inputs.figures(published, now)("")
+        pdf = self._pdf(figures, self._outbox.digests.next_revision(day, published.fingerprint))
+        path = snapshot_path(day)
+        changed = put_if_other(self._archive, path, pdf)
+        return Snapshot(
+            day, path, len(pdf), published.total, published.currency, published.cost_basis, matters(figures), changed
+        )
+
+    def _pdf(self, figures: DigestFigures, revision: int) -> bytes:
+        card = figures.card
+        data = snapshot_data(figures, card, names=figures.names, sentence=matters(figures), revision=revision)
+        return self._drawing.pages(data, snapshot_specs(figures, card))
+
+    def _render(
+        self,
+        days: Sequence[date],
+        published: PublishedDay,
+        *,
+        revision: int,
+        now: datetime,
+        notes: StateNotes,
+        late: Late | None = None,
+        alone: bool = False,
+    ) -> _Rendered:
+        # One that says that a bill is late speaks for no other day: its own digest, which follows, does.
+        covers = [] if late or alone else self._inputs.never_mailed(days)
+        figures_of = self._inputs.figures(published, now, covers=covers, late=late)
+
+        def render(figures: DigestFigures) -> Digest:
+            month = digest.month_chart_spec(figures)
+            return digest.render(
+                figures,
+                self._drawing.chart(digest.chart_spec(figures)),
+                month_png=self._drawing.chart(month) if month else b"",
+                revision=revision,
+                prefix=self._prefix,
+                dashboard=notes.dashboard,
+                state=notes.days,
+                coverage="" if figures.ou else notes.coverage,
+            )
+
+        figures = {ou: figures_of(ou) for ou in ("", *self._editions)}
+        rendered_digests = {ou: render(of) for ou, of in figures.items()}
+        says = {ou: {move.day: move.new for move in of.restated} | {of.day: of.total} for ou, of in figures.items()}
+        pdf = b"" if late else self._pdf(figures[""], revision)
+        card = figures[""].card
+        return _Rendered(
+            digest=rendered_digests.pop(""),
+            editions=rendered_digests,
+            pdf=pdf,
+            says=says,
+            covers=covers,
+            notes=notes,
+            totals=self._inputs.totals(covers, self._editions),
+            anomalies={episode.id: standing(episode) for episode in card.episodes} if card else None,
+        )

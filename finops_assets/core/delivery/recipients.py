@@ -1,0 +1,134 @@
+"""Who gets what: one message with the whole digest, or one of each edition, by the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from finops_assets.core.addresses import mail_address
+from finops_assets.core.delivery.stored_digests import sha256_of
+from finops_assets.core.errors import SettingsError
+from finops_assets.core.reports.digest import ou_hash, within
+
+
+@dataclass(frozen=True)
+class Post:
+    """One message that somebody gets: the whole digest, with the PDF or without, or the edition of an OU."""
+
+    address: str
+    ou: str = ""
+    pdf: bool = False
+
+    @property
+    def name(self) -> str:
+        """Names its receipt, without the address in the path."""
+        return f"{address_hash(self.address)}{f'.{ou_hash(self.ou)}' if self.ou else ''}"
+
+
+class Recipients:
+    """Everybody whom the settings name, and what each of them gets.
+
+    Args:
+        sender: the setting mail.sender.
+        recipients: the setting mail.recipients: who gets the whole.
+        by_ou: the setting mail.by_ou: OU path -> who gets the edition of it. Nobody gets an edition beside the whole,
+            or beside the edition of an OU that it is below.
+        executives: the setting mail.executives: who gets the whole with the PDF.
+        resend_to: the setting mail.resend_to: addresses, or domains as `@example.com`, that a digest may be sent again
+            to beside those of the other settings.
+    """
+
+    def __init__(
+        self,
+        sender: str,
+        recipients: Sequence[str],
+        *,
+        by_ou: Mapping[str, Sequence[str]] | None = None,
+        executives: Sequence[str] = (),
+        resend_to: Sequence[str] = (),
+    ) -> None:
+        self.sender = sender
+        self._recipients = tuple(recipients)
+        self._by_ou = {ou: tuple(addresses) for ou, addresses in (by_ou or {}).items()}
+        self._executives = tuple(executives)
+        self._resend_to = tuple(resend_to)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Everybody whom the settings name, as they are written there."""
+        of_ous = (address for addresses in self._by_ou.values() for address in addresses)
+        return tuple(dict.fromkeys((*self._recipients, *self._executives, *of_ous)))
+
+    def posts(self, to: Sequence[str] | None = None) -> list[Post]:
+        """Who gets what, by the settings: one message with the whole, else one of each edition.
+
+        Args:
+            to: only these; somebody whom the settings do not name gets the whole.
+
+        Raises:
+            SettingsError: an address is malformed, or nobody is named.
+        """
+
+        def of(addresses: Sequence[str], setting: str) -> list[str]:
+            return self.checked(addresses, setting) if addresses else []
+
+        if not any((self._recipients, self._executives, *self._by_ou.values())):
+            self.checked((), "mail.recipients")
+        executives = of(self._executives, "mail.executives")
+        with_pdf = {address.lower() for address in executives}
+        plan: dict[str, list[Post]] = {}
+        for address in (*of(self._recipients, "mail.recipients"), *executives):
+            plan.setdefault(address.lower(), [Post(address, pdf=address.lower() in with_pdf)])
+        for ou, addresses in self._by_ou.items():
+            for address in of(addresses, f"mail.by_ou ({ou})"):
+                plan.setdefault(address.lower(), []).append(Post(address, ou))
+        if to is None:
+            return [post for posts in plan.values() for post in _outermost(posts)]
+        return [
+            post
+            for address in self.checked(to, "to")
+            for post in _outermost(plan.get(address.lower(), [Post(address)]))
+        ]
+
+    def checked(self, recipients: Sequence[str], setting: str) -> list[str]:
+        """Every address is looked at before any message goes out; one that is there twice counts once."""
+        if not recipients:
+            raise SettingsError("names nobody", where=setting, fix="Write at least one address.")
+        mail_address(self.sender, "mail.sender")
+        unique: dict[str, str] = {}
+        for recipient in recipients:
+            address = mail_address(recipient, setting).addr_spec
+            unique.setdefault(address_hash(address), address)
+        return list(unique.values())
+
+    def check_allowed(self, to: Sequence[str]) -> None:
+        """Refuse addresses that the settings neither name as recipients nor allow in mail.resend_to.
+
+        Upper and lower case are the same. `@example.com` allows that domain, and none below it.
+
+        Raises:
+            SettingsError: an address is malformed or not allowed.
+        """
+        allowed = {entry.lower() for entry in self._resend_to} | {post.address.lower() for post in self.posts()}
+        for address in self.checked(to, "to"):
+            domain = address.lower().rpartition("@")[2]
+            if not {address.lower(), f"@{domain}"} & allowed:
+                raise SettingsError(
+                    f"{address} is no recipient of the settings and is not allowed here",
+                    where="mail.resend_to (FINOPS_MAIL__RESEND_TO)",
+                    fix=f"Nothing was sent. If the costs may be sent there, add {address} or @{domain} to the setting.",
+                )
+
+
+def address_hash(address: str) -> str:
+    """Names records without putting addresses into paths."""
+    return sha256_of(address.lower().encode())
+
+
+def _outermost(posts: Sequence[Post]) -> list[Post]:
+    """Without the editions that the whole, or another of them, contains."""
+    return [
+        post
+        for post in posts
+        if not any(post.ou != other.ou and (not other.ou or within(post.ou, other.ou)) for other in posts)
+    ]
