@@ -33,7 +33,7 @@ from finops_assets.defs.build import build_definitions
 from finops_assets.defs.jobs import CHECKS_JOB, JOB
 from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from finops_assets.defs.run import run_days
-from finops_assets.platform import Platform, build_platform, build_watch
+from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.model import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.aws import StandIn
@@ -328,7 +328,7 @@ def test_charts_name_their_year(old: Home) -> None:
 def test_what_an_open_incident_says_is_of_today(old: Home) -> None:
     """It is told once; `status` does not repeat the age of the day on which that was."""
     tomorrow = NOW + timedelta(days=1)
-    watch = build_watch(platform_of(old.folder, tomorrow), clock=lambda: tomorrow)
+    watch = platform_of(old.folder, tomorrow).with_clock(lambda: tomorrow).watch
     before = alert(old)
     watch.update_incidents(watch.inspect(tomorrow), Attempts(15), (), tomorrow)
     (incident,) = watch.incidents.open("source_late")
@@ -350,7 +350,7 @@ def test_the_same_is_said_on_aws(aws: StandIn, tmp_path: Path, monkeypatch: pyte
     age = platform.age(NOW)
     assert age is not None
     assert age.sentence == SENTENCE
-    watch = build_watch(platform, clock=lambda: NOW)
+    watch = platform.with_clock(lambda: NOW).watch
     watch.update_incidents(watch.inspect(NOW), Attempts(15), (), NOW)
     subjects = [str(mail.message["Subject"]).strip() for mail in aws.mail.sent]
     assert any(each.startswith("[FinOps] 30 Sep 2024, 26 months old: ") for each in subjects)

@@ -13,7 +13,7 @@ from on_aws import RECIPIENTS, TABLE, make_ready, platform_on
 from finops_assets.core.archive import restatements
 from finops_assets.core.operations.watch import Attempts, Watch
 from finops_assets.defs.run import run_days
-from finops_assets.platform import Platform, build_watch
+from finops_assets.platform import Platform
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 from finops_assets.stories.simulation import part_of, read_export
 from finops_assets_tests.aws import StandIn
@@ -47,7 +47,7 @@ def platform(aws: StandIn, tmp_path: Path) -> Platform:
 
 @pytest.fixture
 def watch(platform: Platform) -> Watch:
-    return build_watch(platform, clock=lambda: NOW)
+    return platform.with_clock(lambda: NOW).watch
 
 
 def restate(aws: StandIn, sample: SampleBill, folder: Path, day: date, factor: float) -> None:
@@ -117,7 +117,7 @@ def test_a_look_at_every_day_costs_a_few_listings(aws: StandIn, platform: Platfo
 
 def test_recipients_cost_a_call_each(aws: StandIn, tmp_path: Path) -> None:
     """One question to SES a recipient; one that is suppressed is told, once."""
-    watch = build_watch(platform_on(aws, tmp_path / "home"), clock=lambda: NOW)
+    watch = platform_on(aws, tmp_path / "home").with_clock(lambda: NOW).watch
     aws.client("sesv2").put_suppressed_destination(EmailAddress=RECIPIENTS[1], Reason="BOUNCE")
     aws.calls.reset()
     for _ in range(2):

@@ -22,7 +22,7 @@ from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.jobs import JOB
 from finops_assets.defs.run import Outcome, run_days
-from finops_assets.platform import Platform, build_platform, build_watch
+from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.model import load_settings
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 from finops_assets_tests.aws import StandIn
@@ -128,7 +128,7 @@ def steps(outcome_or_id: str) -> list[tuple[str, str]]:
 
 
 def incidents(platform: Platform) -> list[str]:
-    return [incident.kind for incident in build_watch(platform, clock=at(LAST)).incidents.open()]
+    return [incident.kind for incident in platform.with_clock(at(LAST)).watch.incidents.open()]
 
 
 def test_the_digest_goes_out_and_says_of_which_day_the_dashboard_is(after_before: Platform) -> None:
@@ -220,7 +220,7 @@ def test_a_digest_beside_a_dashboard_that_works_says_nothing_of_it(after_before:
     order = steps(outcome.run_id)
     assert order.index(("quicksight_dataset", "success")) < order.index(("digest_email", "start"))
     assert not any("has not succeeded yet" in text for text in texts(platform, LAST))
-    assert state_notes(platform.inspector(), MORNING).dashboard == ""
+    assert state_notes(platform.inspector, MORNING).dashboard == ""
 
 
 # --- on AWS -------------------------------------------------------------------------------------------------------
@@ -309,7 +309,7 @@ def test_a_dashboard_that_cannot_be_looked_at_is_said_to_be_unknown(platform: Pl
         raise FinopsError("quicksight:ListIngestions was refused")
 
     run(platform, LAST)
-    assert state_notes(platform.inspector(), MORNING).dashboard == ""
+    assert state_notes(platform.inspector, MORNING).dashboard == ""
     preflight = SimpleNamespace(shown=refused)
     assert (
         state_notes(dataclasses.replace(platform, preflight=preflight).inspector(), MORNING).dashboard

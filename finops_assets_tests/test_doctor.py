@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from finops_assets.adapters.local.doctor import LocalPreflight
+from finops_assets.composition.channels import look_at_mail
 from finops_assets.core.accounts.account_map import to_parquet
 from finops_assets.core.archive import publishing, registering
 from finops_assets.core.delivery.digest_service import DigestService
@@ -29,7 +30,7 @@ from finops_assets.core.operations.doctor import walk
 from finops_assets.core.ports import CatalogDay, Delivery, PublishedDay, Refused
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path, scorecard_path
-from finops_assets.platform import Platform, build_platform, look_at_mail
+from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.model import load_settings
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.others import denied
@@ -140,11 +141,11 @@ class Home:
         self.platform = self.opened()
 
     def score(self, *days: date) -> None:
-        self.platform.scoring().score(days, datetime.combine(TODAY, time(7), UTC))
+        self.platform.scoring.score(days, datetime.combine(TODAY, time(7), UTC))
 
     def walk(self, day: date = DAY, recipients: tuple[str, ...] = (ANNA, BEN), **other: Any) -> list[Finding]:
         platform = replace(self.platform, **other)
-        inspection = platform.inspector().thorough(datetime.combine(TODAY, time(7), UTC), [day])
+        inspection = platform.inspector.thorough(datetime.combine(TODAY, time(7), UTC), [day])
         return list(
             walk(day, inspection, outbox=platform.outbox, recipients=recipients, settled=lambda _: "provisional")
         )

@@ -39,7 +39,7 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, MONEY, OU_BREAKDOWN, da
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.evidence import ASSET, IS_WHOLE, JOB
 from finops_assets.defs.run import make_evidence, run_days
-from finops_assets.platform import Platform, build_platform, build_watch
+from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.model import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.aws import StandIn
@@ -484,7 +484,7 @@ def test_a_failed_run_is_told_until_it_is_made(filled: Platform) -> None:
     """The incident is about a month, names its command, is no matter of any day, and ends when the month is made."""
     november = datetime(2025, 12, 16, 9, tzinfo=UTC)
     assert make_evidence(filled, "2025-11", clock=lambda: november).errors
-    watch = build_watch(filled)
+    watch = filled.watch
     watch.done(DAYS)
     (incident,) = [one for one in watch.incidents.open("evidence_failed") if one.subject == "2025-11"]
     assert "no day of it is archived" in incident.trouble.cause
@@ -507,7 +507,7 @@ def test_a_month_that_cannot_be_made_does_not_hold_up_the_others(small: ObjectAr
     said = failure.step_failure_data.user_failure_data.description
     assert said.startswith("2025-07: no day of it is archived; 1 more month(s) cannot be bundled either")
     assert (made.partition_key, evidence.read(small, MONTH).version) == (MONTH, 1)
-    (incident,) = build_watch(platform).incidents.open("evidence_failed")
+    (incident,) = platform.watch.incidents.open("evidence_failed")
     assert incident.subject == "2025-07 to 2025-09"
 
 

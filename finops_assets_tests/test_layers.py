@@ -24,6 +24,7 @@ FORBIDDEN = [
     ("adapters/local", {"finops_assets.adapters.aws"}),
     ("adapters/aws", {"finops_assets.adapters.local"}),
     ("adapters/shared", {"finops_assets.adapters.local", "finops_assets.adapters.aws"}),
+    ("composition", {"dagster", "finops_assets.defs", "finops_assets.cli"}),
     ("settings", {*ENGINES, "finops_assets.adapters", "finops_assets.defs", "finops_assets.platform"}),
 ]
 
@@ -107,6 +108,23 @@ def test_the_command_loads_nothing_heavy_before_it_needs_it() -> None:
     code += f"print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("platform", ["local", "aws"])
+def test_the_platform_is_put_together_without_dagster(platform: str, tmp_path: Path) -> None:
+    """`finops resend` mails without it, and `finops status` reads: each object of the platform is there."""
+    code = f"""
+import sys
+from finops_assets.platform import build_platform
+from finops_assets.settings.model import load_settings
+values = {{"platform": "{platform}", "aws.bucket": "a-bucket", "bill.table": "a.table", "aws.region": "us-east-1"}}
+platform = build_platform(load_settings({{}}, values))
+for name in ("journal", "incidents", "inspector", "scoring", "digests", "watch", "heartbeat"):
+    assert getattr(platform, name) is getattr(platform, name), name
+print([name for name in sys.modules if name.partition(".")[0].startswith("dagster")])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_loading_the_code_location_reads_no_settings_and_opens_nothing(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from finops_assets.core.archive.settlement import Journal
 from finops_assets.core.calendar import stretches
 from finops_assets.core.operations import evidence
 from finops_assets.defs.run import run_days
-from finops_assets.platform import Platform, build_platform, build_watch
+from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.model import load_settings
 from finops_assets_tests.aws import StandIn
 
@@ -63,7 +63,7 @@ class Replay:
     def look(self, now: datetime) -> None:
         """What the sensors do: run new and changed days, as one request."""
         self.now = now
-        news = build_watch(self.platform, clock=lambda: now).news(now)
+        news = self.platform.with_clock(lambda: now).watch.news(now)
         days = sorted({*news.new, *news.restated})
         self.ran = days
         asked = stretches(days)
@@ -78,7 +78,7 @@ class Replay:
         return Journal(self.platform.archive, 3).settled()(day)
 
     def evidence(self) -> evidence.Evidence:
-        asked = evidence.ask_bill(self.platform.inspector(), "2025-09", self.now)
+        asked = evidence.ask_bill(self.platform.inspector, "2025-09", self.now)
         return evidence.make(self.platform.archive, "2025-09", self.now, self.settled, asked)[0]
 
 
@@ -169,7 +169,7 @@ def test_six_copies_converge_to_the_last(replay: Replay) -> None:
     assert replay.totals == {d("9-26"): 0} | {day: Decimal(cost) for day, cost in EMPTIED.items()}
     # The end: everything is as in the bill, said by every depth of looking.
     now = morning("10-21", 8)
-    for look in (platform.inspector().cheap(now), platform.inspector().thorough(now)):
+    for look in (platform.inspector.cheap(now), platform.inspector.thorough(now)):
         assert [gap for gap in look.gaps if gap.cause != "dashboard outdated"] == []
         assert (look.coverage.faults, look.coverage.bill.total) == ((), Decimal(24 + 32 + 27 + 28 + 29 + 30 + 20))
     steps = [
@@ -199,7 +199,7 @@ def test_a_bill_that_merely_ends_earlier_deletes_nothing(replay: Replay) -> None
     replay.look(morning("9-30"))
     assert replay.ran == []
     assert replay.totals[d("9-28")] == 28
-    gaps = {gap.cause: (gap.first, gap.last) for gap in replay.platform.inspector().cheap(morning("9-30")).gaps}
+    gaps = {gap.cause: (gap.first, gap.last) for gap in replay.platform.inspector.cheap(morning("9-30")).gaps}
     assert gaps["gone from the bill"] == (d("9-26"), d("9-28"))
 
 
@@ -210,7 +210,7 @@ def test_a_bill_without_an_old_month_deletes_nothing(replay: Replay) -> None:
     replay.deliver(OCTOBER, morning("10-20", 9))
     replay.look(morning("10-20", 10))
     assert replay.ran == []
-    look = replay.platform.inspector().cheap(morning("10-20", 10))
+    look = replay.platform.inspector.cheap(morning("10-20", 10))
     assert look.coverage.only_archived[1].total == 24 + 32 + 26 + 27 + 28 + 29 + 30
     assert look.coverage.faults == ()
 
@@ -225,7 +225,7 @@ def test_closed_days_stay_where_the_settings_say_so(replay: Replay) -> None:
     replay.deliver(LATE, morning("10-20", 9))
     replay.look(morning("10-20", 10))
     assert replay.ran == []
-    look = platform.inspector().cheap(morning("10-20", 10))
+    look = platform.inspector.cheap(morning("10-20", 10))
     assert "7.00 USD on 2025-09-25: kept as archived" in look.coverage.words
     assert (look.coverage.faults, replay.totals[d("9-25")]) == ((), 25)
 
@@ -237,4 +237,4 @@ def test_a_backfill_does_what_can_be_done(replay: Replay) -> None:
     assert replay.totals == {d("9-24"): 24, d("9-25"): 25, d("9-26"): 0, d("9-27"): 20}
     assert "2025-09-28" in " ".join(outcome.errors)
     now = morning("9-29") + timedelta(minutes=1)
-    assert replay.platform.inspector().cheap(now).coverage.words.count("2025-09-28: the day was not over") == 1
+    assert replay.platform.inspector.cheap(now).coverage.words.count("2025-09-28: the day was not over") == 1

@@ -33,11 +33,11 @@ from botocore import xform_name
 from click.testing import CliRunner
 from on_aws import DATA_SET, RECIPIENTS, make_ready, on_aws, platform_on
 
-from finops_assets import platform
 from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.cli import main as cli
 from finops_assets.cli.dev import Holder, lock_home
+from finops_assets.composition import channels
 from finops_assets.core.archive.states import CAUSES
 from finops_assets.core.operations.incidents import KINDS
 from finops_assets.core.operations.watch import FRESHNESS, Attempts
@@ -46,7 +46,7 @@ from finops_assets.core.schemas import day_path
 from finops_assets.defs import build, run
 from finops_assets.defs.evidence import JOB as EVIDENCE_JOB
 from finops_assets.defs.same_origin import SameOriginMiddleware, public_origin
-from finops_assets.platform import Platform, build_watch
+from finops_assets.platform import Platform
 from finops_assets.settings.model import Settings
 from finops_assets.stories import sample_bill
 from finops_assets.stories.scenarios import bounce_report
@@ -1020,7 +1020,7 @@ class Account(Desk):
     def watch(self) -> None:
         """What the sensors `missing_days` and `mail_returns` do: open and close what only a look can tell."""
         now = datetime.combine(MORNING, datetime.min.time(), UTC) + timedelta(hours=8)
-        found = build_watch(self.platform, clock=lambda: now)
+        found = self.platform.with_clock(lambda: now).watch
         found.update_incidents(found.inspect(now), Attempts(15), (), now)
         found.recipients()
 
@@ -1048,7 +1048,7 @@ def account(
         }
         now = datetime.combine(MORNING, datetime.min.time(), UTC) + timedelta(hours=7, minutes=5)
         tell_time(monkeypatch, lambda: now)
-        monkeypatch.setattr(platform, "aws_session", lambda _: session)  # making clients takes half of a run's time
+        monkeypatch.setattr(channels, "aws_session", lambda _: session)  # making clients takes half of a run's time
         return Account(
             page=Page.of(page) if page else request.getfixturevalue("page"),
             environ=on_aws(aws, tmp_path, **settings),

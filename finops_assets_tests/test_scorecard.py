@@ -138,7 +138,7 @@ def test_a_day_is_scored_as_of_itself(sim: Simulation) -> None:
     middle = LAST - timedelta(days=20)
     in_range = sim.platform.archive.get(scorecard_path(middle))
     sim.platform.archive.delete([scorecard_path(middle)])
-    sim.platform.scoring().score([middle], sim.now)
+    sim.platform.scoring.score([middle], sim.now)
     alone = scorecard.from_parquet(sim.platform.archive.get(scorecard_path(middle)), "")
     assert replace(alone, notes=()) == replace(scorecard.from_parquet(in_range, ""), notes=())
 
@@ -215,7 +215,7 @@ def test_a_plan_that_cannot_be_used_holds_up_no_bill(sim: Simulation, file: str,
 
 def test_the_check_up_looks_at_plan_calendar_and_editions(sim: Simulation) -> None:
     """Before anybody misses them: what cannot be used fails, OUs that there are not are warned of."""
-    assert [(found.name, found.state) for found in sim.platform.scoring().check()] == [
+    assert [(found.name, found.state) for found in sim.platform.scoring.check()] == [
         ("budgets", "ok"),
         ("events", "ok"),
     ]

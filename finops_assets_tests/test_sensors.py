@@ -20,7 +20,7 @@ from finops_assets.core.operations.watch import Attempts
 from finops_assets.core.schemas import day_path
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.sensors import Beside, build_sensors
-from finops_assets.platform import Platform, build_platform, build_watch
+from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.model import load_settings
 from finops_assets.stories.simulation import Simulation, crashing
 
@@ -307,7 +307,7 @@ def test_the_daemon_says_that_it_lives(platform: Platform) -> None:
                 raise FinopsError("CloudWatch is not there")
 
     definitions, numbers = build_definitions(platform), Numbers()
-    watch = build_watch(platform)
+    watch = platform.watch
     sensors = build_sensors(definitions.resolve_job_def("daily_bill"), platform.settings, lambda: NOW)
     sensor = next(each for each in sensors if each.name == "mail_returns")
     needed = {"watch": watch, "metrics": numbers, "heartbeat": definitions.resources["heartbeat"]}

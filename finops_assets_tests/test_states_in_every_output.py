@@ -27,7 +27,7 @@ from finops_assets.core.operations.watch import FRESHNESS, Attempts
 from finops_assets.core.schemas import day_path, scorecard_path
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.run import run_days
-from finops_assets.platform import Platform, build_platform, build_watch
+from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.model import load_settings
 
 LAST = date(2025, 9, 12)
@@ -121,7 +121,7 @@ def show_an_older_page(folder: Path) -> None:
 def change_the_bill(folder: Path) -> None:
     """The bill has another cost; it was compared, as the sensor does within half a minute."""
     bill_of(folder, "9.00", WRITTEN + timedelta(minutes=1))
-    build_watch(platform_of(folder), clock=lambda: NOW).news(NOW)
+    platform_of(folder).with_clock(lambda: NOW).watch.news(NOW)
 
 
 def lose_the_receipt(folder: Path) -> None:
@@ -146,7 +146,7 @@ def lose_the_bills_day_and_the_object(folder: Path) -> None:
 def empty_the_bills_day(folder: Path) -> None:
     """The bill has no line of the day any more; it was compared, as the sensor does."""
     lose_the_bills_day(folder)
-    build_watch(platform_of(folder), clock=lambda: NOW).news(NOW)
+    platform_of(folder).with_clock(lambda: NOW).watch.news(NOW)
 
 
 def lose_the_bills_day(folder: Path) -> None:
@@ -200,10 +200,10 @@ def test_a_whole_home_is_whole_in_every_output(home: Path) -> None:
     assert json.loads(said("gaps", "--json")) == []
     assert causes(json.loads(said("status", "--json"))["days"]) == {}
     assert plan(platform_of(home).inspector().thorough(NOW)) == []
-    watch = build_watch(platform_of(home), clock=lambda: NOW)
+    watch = platform_of(home).with_clock(lambda: NOW).watch
     assert set(watch.freshness(NOW).values()) == {""}
     assert "all whole" in said("status")
-    assert "all whole" in watch.morning.maker.notes(NOW).days
+    assert "all whole" in watch.digests.maker.notes(NOW).days
     assert " fail " not in "\n".join(line for line in said("doctor", "--date", str(MIDDLE)).split("to the inbox:")[1:])
 
 
@@ -228,13 +228,13 @@ def test_all_faces_say_the_same_of_a_broken_link(
     assert step["work"] == work_of(cause)
 
     platform = platform_of(home)
-    watch = build_watch(platform, clock=lambda: NOW)
+    watch = platform.with_clock(lambda: NOW).watch
     inspection = watch.inspect(NOW)
     seen = {gap.first: (gap.cause, gap.detail) for gap in inspection.gaps}
     assert seen == ({day: (cause, gap["detail"])} if is_seen_cheaply else {})
     assert causes(json.loads(said("status", "--json"))["days"]) == {str(d): found for d, found in seen.items()}
     # The digest speaks of dashboard and mail elsewhere: it is made before it is sent.
-    told = watch.morning.maker.notes(NOW).days
+    told = watch.digests.maker.notes(NOW).days
     assert (f"{cause}: {day}" in told) == (
         is_seen_cheaply and states.CAUSES[cause] not in (states.DASHBOARD, states.MAIL)
     )
@@ -275,7 +275,7 @@ def test_a_day_that_the_nightly_proof_found_damaged_is_known_to_all(home: Path) 
     """What only reading every row can find is seen by the cheap look from then on, in the same words, and mended."""
     alter_the_rows(home)
     platform = platform_of(home)
-    watch = build_watch(platform, clock=lambda: NOW)
+    watch = platform.with_clock(lambda: NOW).watch
     verification.tell(watch.incidents, list(verification.verify(platform.archive, DAYS)))
     (gap,) = json.loads(said("gaps", "--json"))
     assert [(g.first, g.cause, g.detail) for g in watch.inspect(NOW).gaps] == [
@@ -289,7 +289,7 @@ def test_a_day_that_the_nightly_proof_found_damaged_is_known_to_all(home: Path) 
 
 def test_an_incident_heals_when_the_day_equals_the_bill_not_when_the_old_object_is_whole(home: Path) -> None:
     """A run failed as the bill could not be read: nothing is all clear while it cannot, whatever the archive has."""
-    watch = build_watch(platform_of(home), clock=lambda: NOW)
+    watch = platform_of(home).with_clock(lambda: NOW).watch
     assert not watch.inspect(NOW).gaps
     files = {file: file.read_bytes() for file in (home / "bill").rglob("*.*")}
     for file in files:
@@ -297,7 +297,7 @@ def test_an_incident_heals_when_the_day_equals_the_bill_not_when_the_old_object_
     watch.failed("finops_daily_summary", (MIDDLE,), "the bill is cut", "run", late=False, now=NOW)
     for minutes in (1, 2, 60):
         now = NOW + timedelta(minutes=minutes)
-        watch = build_watch(platform_of(home), clock=lambda now=now: now)
+        watch = platform_of(home).with_clock(lambda now=now: now).watch
         inspection = watch.inspect(now)
         assert MIDDLE not in inspection.not_whole
         watch.update_incidents(inspection, Attempts(15), (), now)
@@ -306,6 +306,6 @@ def test_an_incident_heals_when_the_day_equals_the_bill_not_when_the_old_object_
         file.write_bytes(data)
         os.utime(file, (WRITTEN.timestamp(), WRITTEN.timestamp()))
     later = NOW + timedelta(hours=2)
-    watch = build_watch(platform_of(home), clock=lambda: later)
+    watch = platform_of(home).with_clock(lambda: later).watch
     watch.update_incidents(watch.inspect(later), Attempts(15), (), later)
     assert watch.incidents.open("run_failed") == []

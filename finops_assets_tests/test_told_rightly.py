@@ -213,7 +213,7 @@ def test_a_covered_day_that_moves_a_little_is_told_in_the_next_digest(sim: Simul
     run(sim, day(6))
     now = sim.platform.archive.describe(day(6)).total
     assert sim.platform.outbox.records.mailed(day(6)).covered_by == day(3)
-    assert sim.definitions.resources["morning"].changes.since_mailed(sim.now) == [Restatement(day(6), was, now)]
+    assert sim.definitions.resources["digests"].changes.since_mailed(sim.now) == [Restatement(day(6), was, now)]
     mails = len(sim.mails())
     morning(sim, day(2), {day(6): 1.02})
     assert len(sim.mails()) == mails + 2
@@ -221,7 +221,7 @@ def test_a_covered_day_that_moves_a_little_is_told_in_the_next_digest(sim: Simul
         assert "Changed by AWS since it was mailed" in text_to(sim, address)
     assert f"{was:,.2f}" in text_to(sim)
     assert f"{now:,.2f}" in text_to(sim)
-    assert sim.definitions.resources["morning"].changes.since_mailed(sim.now) == []
+    assert sim.definitions.resources["digests"].changes.since_mailed(sim.now) == []
 
 
 def test_a_covered_day_that_moves_far_is_corrected_by_a_revision_of_the_mail_that_covers_it(sim: Simulation) -> None:

@@ -231,9 +231,8 @@ def _other_days(platform: Platform, day: date) -> list[date]:
     """Other days that the bill has changed, or that are missing or not whole, and that a run mends."""
     from finops_assets.core.archive.states import CANNOT_RUN, DASHBOARD, MAIL
     from finops_assets.core.errors import FinopsError
-    from finops_assets.platform import build_watch
 
-    watch, now = build_watch(platform), _now()
+    watch, now = platform.watch, _now()
     try:
         if not platform.archive.days():  # what nobody asked to keep is not begun by itself
             return []
@@ -264,7 +263,7 @@ def _resume(platform: Platform, stretches: list[tuple[date, date]], as_json: boo
     from finops_assets.core.calendar import days_between
 
     wanted = [day for first, last in stretches for day in days_between(first, last)]
-    found = platform.inspector().thorough(_now(), wanted).states
+    found = platform.inspector.thorough(_now(), wanted).states
     # Whether the last one's mail went out matters here; of the others, it speaks for them.
     left = [
         day
@@ -287,7 +286,7 @@ def status(every: bool, as_json: bool) -> None:
     """What is there, day by day: rows, total, settlement, archived, registered, mailed."""
     settings = _settings()
     platform = _platform(settings)
-    inspection = platform.inspector().cheap(_now())
+    inspection = platform.inspector.cheap(_now())
     rows = _status_rows(platform, inspection=inspection)
     if as_json:
         open_now = [{"kind": i.kind, "subject": i.subject, **vars(i.trouble)} for i in _incidents(platform)]
@@ -368,10 +367,7 @@ def resend(day: date, to: str | None, received: bool, refresh: bool, as_json: bo
     if received:
         deliveries: Sequence[Delivery] = platform.outbox.settle(day, [to])
     else:
-        from finops_assets.platform import build_watch
-
-        morning = build_watch(platform).morning
-        deliveries = morning.resend(day, _now(), to=[to] if to else (), refresh=refresh)
+        deliveries = platform.digests.resend(day, _now(), to=[to] if to else (), refresh=refresh)
     if as_json:
         print_json([{"recipient": d.recipient, "location": d.location} for d in deliveries])
     else:
@@ -472,7 +468,6 @@ def observe(as_json: bool) -> None:
 @as_json
 def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool) -> None:
     """Look at everything that the settings use, then at one day from the bill to the inbox; mend nothing."""
-    from finops_assets.core.archive.settlement import Journal
     from finops_assets.core.findings import as_line, as_record, told, verdict
     from finops_assets.core.operations.doctor import covered, how_old, walk
 
@@ -496,7 +491,7 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         from finops_assets.defs.instance import look_at_database
 
         show(told("dagster", look_at_database(settings.dagster_home)))
-    show(platform.scoring().check())
+    show(platform.scoring.check())
     if not any(finding.name == "bucket" and finding.state == "fail" for finding in findings):
         show(told("age", how_old(platform.age(_now()))))
         day = day or max(platform.archive.days(), default=None)
@@ -504,11 +499,11 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         if not as_json:
             say("", f"{day}, from the bill to the inbox:")
         now = _now()
-        inspection = platform.inspector().thorough(now, [day])
+        inspection = platform.inspector.thorough(now, [day])
         outbox = platform.outbox
-        settled = Journal(platform.archive, settings.bill.stable_after).settled()
+        settled = platform.journal.settled()
         show(walk(day, inspection, outbox=outbox, recipients=outbox.recipients.addresses, settled=settled))
-    show(covered(platform.inspector().cheap(_now())))
+    show(covered(platform.inspector.cheap(_now())))
     if as_json:
         print_json([as_record(finding) for finding in findings])
     else:
@@ -528,7 +523,7 @@ def _repair(platform: Platform, yes: bool, mail: bool, as_json: bool) -> None:
     """Say what differs and what would mend it, or mend it; exits with 1 where something is left to do."""
     from finops_assets.core.operations.repair import ASSETS, MAIL, plan
 
-    inspection = platform.inspector().thorough(_now())
+    inspection = platform.inspector.thorough(_now())
     steps = plan(inspection)
     done: list[str] = []
     for step in steps:
@@ -563,7 +558,7 @@ def _span(of: Step) -> str:
 def gaps(weekly: bool, as_json: bool) -> None:
     """Which days are not whole, why, and the command that mends each; exits with 1 where there are any."""
     platform = _platform(_settings())
-    inspection = platform.inspector().thorough(_now())
+    inspection = platform.inspector.thorough(_now())
     found = inspection.gaps
     if weekly:
         _show_counts(inspection.days[-35:], inspection.facts.read, as_json)
@@ -855,7 +850,7 @@ def _finish(
     asked = stretches if len(stretches) > 1 else ()
     outcomes = [_run(platform, first, last, asked=asked, mail=mail) for first, last in stretches]
     good = not any(outcome.errors for outcome in outcomes)
-    inspection = platform.inspector().cheap(_now())
+    inspection = platform.inspector.cheap(_now())
     wanted = _status_rows(platform, stretches, inspection)
     digest = outcomes[-1].digest or {}
     corrections = [o.digest for o in outcomes[:-1] if o.digest and o.digest["state"] == SENT]
@@ -927,18 +922,17 @@ def _status_rows(
     platform: Platform, stretches: list[tuple[date, date]] | None = None, inspection: Inspection | None = None
 ) -> list[dict[str, Any]]:
     """What is there of these stretches of days; by default, of every day from the first that is known to the last."""
-    from finops_assets.core.archive.settlement import Journal
     from finops_assets.core.archive.states import state_of
     from finops_assets.core.calendar import days_between
     from finops_assets.core.errors import DamagedError
 
     archive, outbox = platform.archive, platform.outbox
-    inspection = inspection or platform.inspector().cheap(_now())
+    inspection = inspection or platform.inspector.cheap(_now())
     facts = inspection.facts
     known = sorted({*facts.archived, *facts.registered})
     if stretches is None:
         stretches = [(known[0], known[-1])] if known else []
-    settled = Journal(archive, platform.settings.bill.stable_after).settled()
+    settled = platform.journal.settled()
     span = [day for first, last in stretches for day in days_between(first, last)]
     mailed = outbox.records.mailed_days(span)
     rows = []
@@ -970,9 +964,7 @@ def _status_rows(
 
 
 def _incidents(platform: Platform) -> list[Incident]:
-    from finops_assets.core.operations.incidents import Incidents
-
-    return Incidents(platform.archive, platform.alerts, clock=lambda: _now()).open()
+    return platform.incidents.open()
 
 
 def _yes(value: bool) -> str:

@@ -41,7 +41,7 @@ def deploy(
     from finops_assets.adapters.aws import quicksight_dashboard as board
     from finops_assets.adapters.aws.glue import GlueTables
     from finops_assets.adapters.aws.quicksight import Deployment
-    from finops_assets.platform import aws_session
+    from finops_assets.composition.channels import aws_session
 
     settings, platform = _on_aws()
     session = aws_session(settings)
@@ -79,7 +79,7 @@ def deploy(
 def show(permissions: str | None) -> None:
     """Print, as JSON, what `deploy` would send; nothing is asked of QuickSight."""
     from finops_assets.adapters.aws.quicksight import hold_to_model, requests
-    from finops_assets.platform import aws_session
+    from finops_assets.composition.channels import aws_session
 
     settings, platform = _on_aws()
     session = aws_session(settings)
@@ -119,9 +119,9 @@ def _plan(
 
 
 def _rules(settings: Settings, given: str | None, known: Sequence[str]) -> list[Rule]:
+    from finops_assets.composition.channels import read_address
     from finops_assets.core.accounts.permissions import read_permissions
     from finops_assets.core.errors import SettingsError
-    from finops_assets.platform import read_address
 
     address = given or settings.aws.quicksight_permissions
     if not address:

@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from finops_assets.composition.adapters import AssetLabel
 from finops_assets.core import calendar, notes, ports
 from finops_assets.core.accounts.account_map import counts, to_parquet
 from finops_assets.core.analytics.scoring import Scoring
@@ -40,7 +41,6 @@ from finops_assets.core.text import tidy_lines
 from finops_assets.defs import metadata as show
 from finops_assets.defs.alerts import give_sign_of_life
 from finops_assets.defs.requests import days_asked_for, mail_asked_for
-from finops_assets.platform import AssetLabel
 from finops_assets.settings.model import Settings
 
 PRIORITY_TAG, AFTER_THE_DASHBOARD = "dagster/priority", "-1"
@@ -283,7 +283,7 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
         receipts: dg.ResourceParam[Receipts],
         clock: dg.ResourceParam[Clock],
         progress: dg.ResourceParam[ports.Progress],
-        morning: dg.ResourceParam[DigestService],
+        digests: dg.ResourceParam[DigestService],
         watch: dg.ResourceParam[Watch],
     ) -> Results:
         days, now = _days(context), clock()
@@ -333,7 +333,7 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
         with _told(context):
             verification.mended(archive, watch.incidents, days)
             if done.restated:
-                watch.restated(morning.changes.to_correct(now), done.published[days[-1]].currency)
+                watch.restated(digests.changes.to_correct(now), done.published[days[-1]].currency)
             if days[-1] == archive.days()[-1]:
                 share = show.unassigned_percent(done.published[days[-1]])
                 watch.unassigned(days[-1], share, settings.accounts.unassigned_limit_percent)
@@ -432,11 +432,11 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
     )
     def executive_snapshot(
         context: dg.AssetExecutionContext,
-        morning: dg.ResourceParam[DigestService],
+        digests: dg.ResourceParam[DigestService],
         clock: dg.ResourceParam[Clock],
     ) -> dg.MaterializeResult:
         with explained(context):
-            made = morning.maker.snapshot(_days(context)[-1], clock())
+            made = digests.maker.snapshot(_days(context)[-1], clock())
         context.add_asset_metadata(show.snapshot(made), partition_key=str(made.day))
         return dg.MaterializeResult()
 
@@ -453,14 +453,14 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
         context: dg.AssetExecutionContext,
         archive: dg.ResourceParam[Archive],
         dashboard: dg.ResourceParam[DashboardData],
-        morning: dg.ResourceParam[DigestService],
+        digests: dg.ResourceParam[DigestService],
         clock: dg.ResourceParam[Clock],
         watch: dg.ResourceParam[Watch],
     ) -> Results:
         days = _days(context)
         with explained(context):
             if _runs(context, "digest_email"):
-                morning.prepare(days, clock(), **_mail_request(context))
+                digests.prepare(days, clock(), **_mail_request(context))
             done = dashboard.refresh(_refresh_id(days))
             fault = registering.dashboard_fault(done, archive, settings.dashboard.days)
         if fault:
@@ -469,7 +469,7 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
         with _told(context):
             watch.incidents.heal("dashboard_failed", [THE_DASHBOARD])
         yield dg.MaterializeResult(
-            metadata=show.refresh(done) | show.age(morning.age(clock())), check_results=[show.passed(IS_CURRENT, days)]
+            metadata=show.refresh(done) | show.age(digests.age(clock())), check_results=[show.passed(IS_CURRENT, days)]
         )
 
     @dg.asset(
@@ -487,7 +487,7 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
     )
     def digest_email(
         context: dg.AssetExecutionContext,
-        morning: dg.ResourceParam[DigestService],
+        digests: dg.ResourceParam[DigestService],
         archive: dg.ResourceParam[Archive],
         metrics: dg.ResourceParam[Metrics],
         clock: dg.ResourceParam[Clock],
@@ -496,10 +496,10 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
     ) -> dg.MaterializeResult:
         days, now = _days(context), clock()
         with explained(context):
-            done = morning.send(days, now, **_mail_request(context))
-            age = morning.age(now)
+            done = digests.send(days, now, **_mail_request(context))
+            age = digests.age(now)
             note_mails(archive, done.deliveries, now.date())
-            notes = morning.maker.notes(now)
+            notes = digests.maker.notes(now)
         context.log.info("digest: %s", done)
         numbers = ({"DaysMissing": len(age.missing)} if age else {}) | (
             {"DayCost": float(done.stored.total)} if done.stored else {}
@@ -512,7 +512,7 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
             watch.tell_restated(now)
             watch.tell_damaged_notes()
         with explained(context):
-            pictures = morning.pictures(done.stored) if done.stored else {}
+            pictures = digests.pictures(done.stored) if done.stored else {}
         shown: dict[str, Any] = {name: show.image(png) for name, png in pictures.items()}
         shown |= {"days": notes.days, "every line of the bill": notes.coverage, **show.age(age)}
         if notes.dashboard:

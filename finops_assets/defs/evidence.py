@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from finops_assets.composition.adapters import AssetLabel
 from finops_assets.core.archive.settlement import Journal
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import FinopsError
@@ -17,7 +18,6 @@ from finops_assets.core.ports import Archive
 from finops_assets.defs import metadata as show
 from finops_assets.defs.alerts import tell_of_failure
 from finops_assets.defs.assets import Clock, _refusal, _told
-from finops_assets.platform import AssetLabel
 from finops_assets.settings.model import Settings
 
 ASSET = "monthly_evidence"

@@ -156,12 +156,12 @@ class Resend(dg.Config):
 def send_again(
     context: dg.OpExecutionContext,
     config: Resend,
-    morning: dg.ResourceParam[DigestService],
+    digests: dg.ResourceParam[DigestService],
     clock: dg.ResourceParam[Callable[[], datetime]],
 ) -> None:
     """`finops resend` as a run."""
     try:
-        sent = morning.resend(date.fromisoformat(config.day), clock(), to=config.to, refresh=config.refresh)
+        sent = digests.resend(date.fromisoformat(config.day), clock(), to=config.to, refresh=config.refresh)
     except (FinopsError, ValueError) as error:
         raise dg.Failure(tidy_lines(str(error)), allow_retries=False) from error
     context.add_output_metadata({"messages": "\n".join(f"{d.recipient}: {d.location}" for d in sent)})

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import dagster as dg
 
+from finops_assets.composition.channels import alerts_of
 from finops_assets.core.delivery.sent import record_after_failure
 from finops_assets.core.errors import FinopsError, RecordsError
 from finops_assets.core.operations.incidents import Incidents, Problem
@@ -26,7 +27,7 @@ from finops_assets.defs.launcher import run_lock
 from finops_assets.defs.metadata import OUTCOME
 from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from finops_assets.defs.requests import DIGEST, MAIL_TAG, asked_for
-from finops_assets.platform import Platform, alerts_of, utc_now
+from finops_assets.platform import Platform, utc_now
 from finops_assets.settings.model import Settings
 
 

@@ -93,7 +93,7 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
         changed, new = ([day for day in days if day not in busy] for days in (news.restated, news.new))
         # Changed days first: the newest day's digest then tells of them. And apart from new ones, which it covers.
         reasons = [("the bill has changed this day", changed), ("the bill has this day now", new)]
-        newest = watch.morning.newest_day() if changed or new else None
+        newest = watch.digests.newest_day() if changed or new else None
         requests = run_requests(reasons, f"{news.seen} {now:%Y-%m-%dT%H:%M}", newest)
         return requests or dg.SkipReason("all days are as in the bill")
 

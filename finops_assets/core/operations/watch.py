@@ -103,7 +103,7 @@ class Watch:
 
     Args:
         inspector: tells the state of the days.
-        warehouse, archive, outbox, morning, journal, incidents: the parts that are looked at.
+        warehouse, archive, outbox, digests, journal, incidents: the parts that are looked at.
         first_day: bill.first_day.
         complete_after: bill.complete_after_hours.
         deadline: the time (UTC) at which a day's digest is due.
@@ -117,7 +117,7 @@ class Watch:
         warehouse: Warehouse,
         archive: Archive,
         outbox: Outbox,
-        morning: DigestService,
+        digests: DigestService,
         journal: Journal,
         incidents: Incidents,
         first_day: date,
@@ -126,7 +126,7 @@ class Watch:
         change_closed: bool = True,
     ) -> None:
         self.inspector, self._warehouse, self._archive, self._outbox = inspector, warehouse, archive, outbox
-        self.morning, self.journal, self.incidents = morning, journal, incidents
+        self.digests, self.journal, self.incidents = digests, journal, incidents
         self._first_day, self._complete_after, self.deadline = first_day, complete_after, deadline
         self._change_closed = change_closed
 
@@ -290,7 +290,7 @@ class Watch:
             return
         tried = "the bill is looked at every minute, and the day is run when it is there"
         written = self._warehouse.export_version().updated
-        sent, age = self.morning.send_late(day, now, written), self.age(now)
+        sent, age = self.digests.send_late(day, now, written), self.age(now)
         if sent and age:
             tried += f"; the digest went out with data through {age.through}"
         mend = f"see why the export is late (`finops doctor`); a run by hand: finops run --date {day}"
@@ -520,7 +520,7 @@ class Watch:
 
     def tell_restated(self, now: datetime) -> None:
         """Close what the readers have been told of."""
-        moved = {str(move.day) for move in self.morning.changes.to_correct(now)}
+        moved = {str(move.day) for move in self.digests.changes.to_correct(now)}
         self.incidents.heal("restated", [i.subject for i in self.incidents.open("restated") if i.subject not in moved])
 
     def not_fresh(self, faults: Mapping[str, str], now: datetime) -> None:
