@@ -30,7 +30,8 @@ from finops_assets.core.archive.states import missing_days
 from finops_assets.core.operations.watch import FRESHNESS, Attempts, Watch
 from finops_assets.core.reports.charts import daily_cost_spec
 from finops_assets.defs.build import build_definitions
-from finops_assets.defs.jobs import CHECKS_JOB, JOB
+from finops_assets.defs.keys import CHECKS_JOB
+from finops_assets.defs.keys import DAILY_JOB as JOB
 from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform

@@ -20,7 +20,7 @@ from finops_assets.core.operations.state_notes import state_notes
 from finops_assets.core.reports.digest import UNKNOWN_DASHBOARD, dashboard_words
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import prepare_dagster_home
-from finops_assets.defs.jobs import JOB
+from finops_assets.defs.keys import DAILY_JOB as JOB
 from finops_assets.defs.run import Outcome, run_days
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.model import load_settings
@@ -278,7 +278,7 @@ def test_quicksight_holds_up_no_digest(
     assert run(refreshed_within(60, on_the_stand_in, aws), LAST).errors == ()
     assert len(aws.mail.sent) == len(RECIPIENTS)
     assert aws.quicksight.ingestions[-1].status == "COMPLETED"
-    assert state_notes(on_the_stand_in.inspector(), MORNING).dashboard == ""
+    assert state_notes(on_the_stand_in.inspector, MORNING).dashboard == ""
 
 
 # --- the sentence -------------------------------------------------------------------------------------------------
@@ -312,7 +312,7 @@ def test_a_dashboard_that_cannot_be_looked_at_is_said_to_be_unknown(platform: Pl
     assert state_notes(platform.inspector, MORNING).dashboard == ""
     preflight = SimpleNamespace(shown=refused)
     assert (
-        state_notes(dataclasses.replace(platform, preflight=preflight).inspector(), MORNING).dashboard
+        state_notes(dataclasses.replace(platform, preflight=preflight).inspector, MORNING).dashboard
         == UNKNOWN_DASHBOARD
     )
 

@@ -37,7 +37,9 @@ from finops_assets.core.operations.evidence import AskedBill, Evidence
 from finops_assets.core.ports import DayPrint, DayRows
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, MONEY, OU_BREAKDOWN, day_path
 from finops_assets.defs.build import build_definitions
-from finops_assets.defs.evidence import ASSET, IS_WHOLE, JOB
+from finops_assets.defs.keys import EVIDENCE as ASSET
+from finops_assets.defs.keys import EVIDENCE_JOB as JOB
+from finops_assets.defs.keys import IS_WHOLE
 from finops_assets.defs.run import make_evidence, run_days
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.model import load_settings
@@ -232,7 +234,7 @@ def test_the_same_objects_make_the_same_bytes(filled: Platform, archive: ObjectA
     for path in reversed(archive.list("")):
         if not path.startswith("evidence/"):
             other.put(path, archive.get(path))
-    asked = evidence.ask_bill(filled.inspector(), MONTH, NOW)
+    asked = evidence.ask_bill(filled.inspector, MONTH, NOW)
     there, _ = evidence.make(other, MONTH, NOW + timedelta(days=1), settled, asked)
     assert other.get(there.bundle) == archive.get(V1)
 

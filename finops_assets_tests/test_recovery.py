@@ -34,7 +34,8 @@ from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError
 from finops_assets.core.schemas import OU_BREAKDOWN, day_path
 from finops_assets.defs.event_log import BatchingSqliteEventLogStorage
 from finops_assets.defs.instance import BATCH_SIZE
-from finops_assets.defs.observe import DAILY, MAP, observe
+from finops_assets.defs.keys import DAILY, MAP
+from finops_assets.defs.observe import observe
 from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.model import load_settings

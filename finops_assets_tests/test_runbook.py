@@ -44,7 +44,7 @@ from finops_assets.core.operations.watch import FRESHNESS, Attempts
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import day_path
 from finops_assets.defs import build, run
-from finops_assets.defs.evidence import JOB as EVIDENCE_JOB
+from finops_assets.defs.keys import EVIDENCE_JOB
 from finops_assets.defs.same_origin import SameOriginMiddleware, public_origin
 from finops_assets.platform import Platform
 from finops_assets.settings.model import Settings

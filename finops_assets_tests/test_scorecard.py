@@ -25,7 +25,7 @@ from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import money
 from finops_assets.core.reports.snapshot import snapshot_path
 from finops_assets.core.schemas import OU_SCORECARD, UNASSIGNED, scorecard_path
-from finops_assets.defs.assets import NOT_DOUBLED, PLAN_IS_USED
+from finops_assets.defs.keys import NOT_DOUBLED, PLAN_IS_USED
 from finops_assets.stories.simulation import Simulation
 
 LAST = date(2025, 9, 17)
@@ -223,7 +223,7 @@ def test_the_check_up_looks_at_plan_calendar_and_editions(sim: Simulation) -> No
     (sim.home / "events.csv").write_text(f"first,last,ou,service,what\n{LAST},{LAST},Nowhere,,x\n", encoding="utf-8")
     mail = sim.platform.settings.mail.model_copy(update={"by_ou": {"Workloads": (LEAD,), "Elsewhere": (LEAD,)}})
     settings = sim.platform.settings.model_copy(update={"mail": mail})
-    found = list(replace(sim.platform, settings=settings).scoring().check())
+    found = list(replace(sim.platform, settings=settings).scoring.check())
     assert [(each.name, each.state) for each in found] == [
         ("budgets", "fail"),
         ("events", "warn"),

@@ -67,8 +67,7 @@ def platform(tmp_path: Path) -> Platform:
 def tick(platform: Platform, watch: SomeWatch, now: datetime, cursor: str | None = None) -> Any:
     """One tick of missing_days."""
     definitions = build_definitions(platform)
-    job = definitions.resolve_job_def("daily_bill")
-    sensor = next(s for s in build_sensors(job, platform.settings, lambda: now) if s.name == "missing_days")
+    sensor = next(s for s in build_sensors(platform.settings, lambda: now) if s.name == "missing_days")
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_sensor_context(
             instance=instance,
@@ -149,7 +148,7 @@ def tick_quickly(platform: Platform, watch: SomeWatch, now: datetime, cursor: st
     if id(platform) not in made:
         definitions = build_definitions(platform)
         clock = {"now": now}
-        sensors = build_sensors(definitions.resolve_job_def("daily_bill"), platform.settings, lambda: clock["now"])
+        sensors = build_sensors(platform.settings, lambda: clock["now"])
         sensor = next(sensor for sensor in sensors if sensor.name == "missing_days")
         made[id(platform)] = sensor, clock, definitions.get_repository_def(), dg.DagsterInstance.ephemeral()
     sensor, clock, repository, instance = made[id(platform)]
@@ -308,7 +307,7 @@ def test_the_daemon_says_that_it_lives(platform: Platform) -> None:
 
     definitions, numbers = build_definitions(platform), Numbers()
     watch = platform.watch
-    sensors = build_sensors(definitions.resolve_job_def("daily_bill"), platform.settings, lambda: NOW)
+    sensors = build_sensors(platform.settings, lambda: NOW)
     sensor = next(each for each in sensors if each.name == "mail_returns")
     needed = {"watch": watch, "metrics": numbers, "heartbeat": definitions.resources["heartbeat"]}
     with dg.DagsterInstance.ephemeral() as instance:

@@ -393,7 +393,8 @@ def restore(day: date, version: str | None, as_json: bool) -> None:
         return
     _check_days(platform.settings, day, day)
     there = restore_day(platform.archive, day, version, _now())
-    from finops_assets.defs.observe import REGISTERED, SCORED, SHOWN, report_restored, shown_since_restored
+    from finops_assets.defs.keys import REGISTERED, SCORED, SHOWN
+    from finops_assets.defs.observe import report_restored, shown_since_restored
 
     if there.changed:
         report_restored(platform, there)

@@ -22,7 +22,7 @@ from finops_assets.defs.private import (
     PARTITION_NAME_TAG,
 )
 
-TOLD = "told as"
+NOTIFIED = "told as"
 """In the metadata of a dg.Failure: the run has found faults and told of them; that it failed is no news."""
 
 FORGOTTEN_AFTER = timedelta(days=7)
@@ -160,7 +160,7 @@ def tell_of_run(watch: Watch, context: dg.RunFailureSensorContext, now: datetime
     failures = context.get_step_failure_events()
     for event in failures:
         data = event.step_failure_data
-        if data.user_failure_data and TOLD in (data.user_failure_data.metadata or {}):
+        if data.user_failure_data and NOTIFIED in (data.user_failure_data.metadata or {}):
             continue
         came_from = data.error.cause.cls_name if data.error and data.error.cause else ""
         _failed(

@@ -13,12 +13,17 @@ import dagster as dg
 from finops_assets.core.ports import no_progress
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.defs.alerts import build_failure_sensors
-from finops_assets.defs.assets import build_assets
+from finops_assets.defs.archive import build_archive_assets
+from finops_assets.defs.bill import build_bill_assets
 from finops_assets.defs.evidence import build_evidence
-from finops_assets.defs.jobs import build_jobs, build_morning_checks
+from finops_assets.defs.forms import AssetForms
+from finops_assets.defs.jobs import check_up, daily_bill, morning_checks, nightly_verification, resend_digest
 from finops_assets.defs.launcher import locked_in_process_executor
+from finops_assets.defs.morning import build_morning_checks
+from finops_assets.defs.published import build_published_assets
+from finops_assets.defs.schedules import build_schedules
+from finops_assets.defs.scores import build_score_assets
 from finops_assets.defs.sensors import build_sensors
-from finops_assets.defs.verification import build_verification
 from finops_assets.platform import Platform
 
 
@@ -43,19 +48,21 @@ def build_definitions(
     beta = ".*(backfill_policy|allow_nonexistent_upstream_partitions).*"
     warnings.filterwarnings("ignore", category=dg.BetaWarning, message=beta)
     platform = replace(platform, clock=clock or platform.clock, drawing=drawing or platform.drawing)
-    settings = platform.settings
-    assets = build_assets(settings, platform.labels)
-    jobs, schedules = build_jobs(assets, settings)
-    evidence, evidence_job, every_month = build_evidence(settings, platform.labels)
-    verification_job, every_night = build_verification(settings)
-    morning, morning_checks = build_morning_checks()
+    settings, forms = platform.settings, AssetForms(platform.settings, platform.labels)
+    evidence, month_is_whole, monthly_bundle, every_month = build_evidence(forms)
     plain = dg.ResourceDefinition.hardcoded_resource
     return dg.Definitions(
-        assets=[*assets, morning, evidence],
-        asset_checks=[morning_checks],
-        jobs=[*jobs, evidence_job, verification_job],
-        schedules=[*schedules, every_month, every_night],
-        sensors=[*build_sensors(jobs[0], settings, platform.clock), *build_failure_sensors(platform.clock)],
+        assets=[
+            *build_bill_assets(forms),
+            *build_archive_assets(forms),
+            *build_score_assets(forms),
+            *build_published_assets(forms),
+            evidence,
+        ],
+        asset_checks=[*build_morning_checks(), month_is_whole],
+        jobs=[daily_bill, morning_checks, check_up, resend_digest, nightly_verification, monthly_bundle],
+        schedules=[*build_schedules(settings), every_month],
+        sensors=[*build_sensors(settings, platform.clock), *build_failure_sensors(platform.clock)],
         # Seconds a step cheaper than a process each, and the steps share what they have read of the bill.
         executor=locked_in_process_executor,
         loggers=loggers,

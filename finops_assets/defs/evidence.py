@@ -1,91 +1,99 @@
-"""A month's evidence in Dagster: the asset, its job, and the schedule that runs it once the month is closed."""
+"""A month's evidence: the asset, the job that makes it, its check, and the schedule once the month is closed.
 
-# Without `from __future__ import annotations`: Dagster reads the asset's annotations as they are.
+The asset has months where all others have days. It is made by the job alone, so that the lineage's "Materialize all"
+offers a choice of days.
+"""
+
+# Without `from __future__ import annotations`: Dagster reads the op's annotations as they are.
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
-from finops_assets.composition.adapters import AssetLabel
-from finops_assets.core.archive.settlement import Journal
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.operations import evidence
+from finops_assets.core.operations.evidence import Evidence
 from finops_assets.core.operations.watch import Watch
 from finops_assets.core.ports import Archive
-from finops_assets.defs import metadata as show
+from finops_assets.defs import keys, metadata
 from finops_assets.defs.alerts import tell_of_failure
-from finops_assets.defs.assets import Clock, _refusal, _told
-from finops_assets.settings.model import Settings
+from finops_assets.defs.forms import AssetForms
+from finops_assets.defs.steps import Clock, alerts_may_fail, refusal
 
-ASSET = "monthly_evidence"
-JOB = "monthly_bundle"  # Dagster gives no job the name of an asset
-IS_WHOLE = "month_is_whole"
+Made = Mapping[str, tuple[Evidence, bool]]
+"""Month -> its evidence, and whether this run has changed it."""
 
 
-def build_evidence(settings: Settings, labels: Mapping[str, AssetLabel]) -> tuple[dg.AssetsDefinition, Any, Any]:
-    """The asset, the job and the schedule."""
+def build_evidence(forms: AssetForms) -> tuple[dg.AssetSpec, dg.AssetChecksDefinition, dg.JobDefinition, Any]:
+    """The asset, its check, the job and the schedule."""
+    settings = forms.settings
     first = f"{settings.bill.first_day:%Y-%m}"
+    months = dg.MonthlyPartitionsDefinition(start_date=first, timezone="UTC", fmt="%Y-%m")
     # The first month may begin before bill.first_day.
     its_days = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
 
-    @dg.asset(
-        key=ASSET,
-        group_name="evidence",
-        description="What was said of a month's bill, for an auditor: digests, receipts, restatements, incidents and "
-        "each day's total, in one zip with checksums, and an index that stays at hand.\n\nOn this platform: "
-        f"{labels[ASSET].stands_for}.",
-        kinds=set(labels[ASSET].kinds),
-        owners=["team:finops"],
-        tags={"domain": "cost"},
-        partitions_def=dg.MonthlyPartitionsDefinition(start_date=first, timezone="UTC", fmt="%Y-%m"),
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[dg.AssetDep(name, partition_mapping=its_days) for name in ("ou_breakdown_parquet", "digest_email")],
-        check_specs=[
-            dg.AssetCheckSpec(
-                IS_WHOLE, asset=ASSET, description="Every day of the month is archived as the bill has it now."
-            )
-        ],
+    monthly_evidence = dg.AssetSpec(
+        **forms.plain(
+            keys.EVIDENCE,
+            "evidence",
+            "What was said of a month's bill, for an auditor: digests, receipts, restatements, incidents and each "
+            "day's total, in one zip with checksums, and an index that stays at hand. The job monthly_bundle makes it.",
+        ),
+        partitions_def=months,
+        deps=[dg.AssetDep(name, partition_mapping=its_days) for name in (keys.ARCHIVED, keys.MAILED)],
     )
-    def monthly_evidence(
-        context: dg.AssetExecutionContext,
+
+    @dg.asset_check(
+        asset=keys.EVIDENCE,
+        name=keys.IS_WHOLE,
+        description="Every day of the newest month with evidence is archived as the bill has it now.",
+    )
+    def month_is_whole(archive: dg.ResourceParam[Archive]) -> dg.AssetCheckResult:
+        newest = evidence.read_all(archive)[-1:]
+        return _whole({each.month: (each, False) for each in newest})
+
+    @dg.op(
+        name=keys.EVIDENCE, description="The evidence of a month, or of a range of them: bundled, read back, indexed."
+    )
+    def bundle(
+        context: dg.OpExecutionContext,
         archive: dg.ResourceParam[Archive],
         watch: dg.ResourceParam[Watch],
         clock: dg.ResourceParam[Clock],
-    ) -> dg.MaterializeResult:
-        now = clock()
-        journal = Journal(archive, settings.bill.stable_after)
-        made, refused = {}, {}
-        for month in context.partition_keys:
-            try:
-                asked = evidence.ask_bill(watch.inspector, month, now)
-                made[month] = evidence.make(archive, month, now, journal.settled(), asked)
-            except FinopsError as error:  # of many months, one that cannot be made does not hold up the others
-                refused[month] = error
-        with _told(context):
+    ) -> None:
+        made, refused = _made(context.partition_keys, archive, watch, clock())
+        with alerts_may_fail(context):
             watch.evidence_made(made)
-        if refused:
-            for month, done in made.items():
-                context.log_event(dg.AssetMaterialization(ASSET, metadata=_facts(*done), partition=month))
-            raise _refusal(_together(list(refused.values())))
         for month, done in made.items():
-            context.add_asset_metadata(_facts(*done), partition_key=month)
-        days = [day for month in made for day in evidence.days_of(month)]
-        faults = {day: why for there, _ in made.values() for day, why in there.faults.items()}
-        whole = show.failed(IS_WHOLE, faults, dg.AssetCheckSeverity.WARN) if faults else show.passed(IS_WHOLE, days)
-        return dg.MaterializeResult(check_results=[whole])
+            context.log_event(dg.AssetMaterialization(keys.EVIDENCE, metadata=_facts(*done), partition=month))
+        if refused:
+            raise refusal(_together(refused))
+        result = _whole(made)
+        context.log_event(
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(keys.EVIDENCE),
+                check_name=keys.IS_WHOLE,
+                passed=result.passed,
+                severity=result.severity,
+                description=result.description,
+                metadata=result.metadata,
+            )
+        )
 
-    job = dg.define_asset_job(
-        JOB,
-        selection=dg.AssetSelection.assets(ASSET),
+    @dg.job(
+        name=keys.EVIDENCE_JOB,
+        partitions_def=months,
         hooks={tell_of_failure},
         description="The evidence of one month: bundled, read back, indexed.",
     )
+    def monthly_bundle() -> None:
+        bundle()
 
     @dg.schedule(
-        job=job,
+        job=monthly_bundle,
         cron_schedule=settings.schedule.evidence_cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -97,7 +105,29 @@ def build_evidence(settings: Settings, labels: Mapping[str, AssetLabel]) -> tupl
             return dg.SkipReason(f"{month} is before bill.first_day, {settings.bill.first_day}")
         return dg.RunRequest(run_key=month, partition_key=month)
 
-    return monthly_evidence, job, every_month
+    return monthly_evidence, month_is_whole, monthly_bundle, every_month
+
+
+def _made(
+    months: Sequence[str], archive: Archive, watch: Watch, now: datetime
+) -> tuple[dict[str, tuple[Evidence, bool]], list[FinopsError]]:
+    """The evidence of each month, and the errors of those that cannot be made: one does not hold up the others."""
+    made, refused = {}, []
+    for month in months:
+        try:
+            asked = evidence.ask_bill(watch.inspector, month, now)
+            made[month] = evidence.make(archive, month, now, watch.journal.settled(), asked)
+        except FinopsError as error:
+            refused.append(error)
+    return made, refused
+
+
+def _whole(made: Made) -> dg.AssetCheckResult:
+    days = [day for month in made for day in evidence.days_of(month)]
+    faults = {day: why for each, _ in made.values() for day, why in each.faults.items()}
+    if faults:
+        return metadata.failed(keys.IS_WHOLE, faults, dg.AssetCheckSeverity.WARN)
+    return metadata.passed(keys.IS_WHOLE, days)
 
 
 def _together(refused: Sequence[FinopsError]) -> FinopsError:
@@ -107,7 +137,7 @@ def _together(refused: Sequence[FinopsError]) -> FinopsError:
     return FinopsError(first.what + others, where=first.where, fix=first.fix)
 
 
-def _facts(made: evidence.Evidence, changed: bool) -> dict[str, Any]:
+def _facts(made: Evidence, changed: bool) -> dict[str, Any]:
     missing = [date.fromisoformat(day) for day in made.days_missing]
     facts = {
         "total": "none: more than one currency or cost basis" if made.total is None else made.total,
@@ -125,4 +155,4 @@ def _facts(made: evidence.Evidence, changed: bool) -> dict[str, Any]:
         "files": len(made.members),
         "changed by this run": changed,
     }
-    return show.shown(facts)
+    return metadata.shown(facts)

@@ -14,6 +14,7 @@ import dagster as dg
 from finops_assets.core.analytics.budgets import RED, SHAPES
 from finops_assets.core.analytics.scorecard import Scorecard
 from finops_assets.core.archive.age import Age
+from finops_assets.core.archive.comparing import unassigned_percent
 from finops_assets.core.archive.publishing import Archived
 from finops_assets.core.archive.registering import Registered
 from finops_assets.core.calendar import in_words
@@ -168,12 +169,6 @@ def cost(amount: float) -> str:
 
 def plain_text(amount: str) -> str:
     return plain(Decimal(amount))
-
-
-def unassigned_percent(day: PublishedDay) -> float:
-    """Share of the day's cost in Unassigned, of absolute amounts so that credits do not hide it."""
-    unassigned = abs(float(day.metadata["unassigned"]))
-    return 100 * unassigned / abs(float(day.total)) if day.total else (100.0 if unassigned else 0.0)
 
 
 def registered_day(done: Registered, day: date) -> dict[str, Any]:

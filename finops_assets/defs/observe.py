@@ -25,24 +25,12 @@ from finops_assets.core.errors import ArchiveError
 from finops_assets.core.ports import Archive, DashboardContent, PublishedDay
 from finops_assets.core.reports.snapshot import snapshot_path
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, RESTORED_AT, SCORECARD_PREFIX, scorecard_path
+from finops_assets.defs import keys
 from finops_assets.defs import metadata as show
 from finops_assets.defs.instance import BATCH_SIZE, open_instance
 from finops_assets.defs.private import RUNLESS_JOB_NAME, RUNLESS_RUN_ID, StepMaterializationData
 from finops_assets.platform import Platform
 
-MAP, SUMMARY, ARCHIVED, REGISTERED, SCORED, SET, SHOWN, MAILED = (
-    "account_ou_map",
-    "finops_daily_summary",
-    "ou_breakdown_parquet",
-    "athena_partition",
-    "ou_scorecard",
-    "executive_snapshot",
-    "quicksight_dataset",
-    "digest_email",
-)
-"""In the order in which they depend on each other: Dagster takes what is recorded later as made of what was before."""
-
-DAILY = (SUMMARY, ARCHIVED, REGISTERED, SCORED, SET, SHOWN, MAILED)
 OBSERVED = {"observed": "rebuilt from the archive"}
 READERS = 8
 """Days that are described at once: each waits for the store."""
@@ -61,22 +49,22 @@ def observe(platform: Platform) -> Observed:
     """Record every day that is there and that Dagster does not know as materialized. Doing it again records nothing."""
     days = [day for day in platform.archive.days() if day >= platform.settings.bill.first_day]
     with _instance(platform) as instance:
-        known = {name: _materialized(instance, name) & set(days) for name in DAILY}
-        map_known = instance.get_latest_materialization_event(dg.AssetKey(MAP)) is not None
+        known = {name: _materialized(instance, name) & set(days) for name in keys.DAILY}
+        map_known = instance.get_latest_materialization_event(dg.AssetKey(keys.MAP)) is not None
         found = {} if map_known else _map(platform.archive)
-        there, unreadable = _daily(platform, {name: set(days) - known[name] for name in DAILY})
+        there, unreadable = _daily(platform, {name: set(days) - known[name] for name in keys.DAILY})
         found |= there
         _report(
             instance,
             [
                 dg.AssetMaterialization(name, partition=day and str(day), metadata={**facts, **OBSERVED})
-                for name in (MAP, *DAILY)
+                for name in (keys.MAP, *keys.DAILY)
                 for day, facts in found.get(name, {}).items()
             ],
         )
     return Observed(
-        reported={name: len(found.get(name, {})) for name in (MAP, *DAILY)},
-        known={MAP: int(map_known), **{name: len(known[name]) for name in DAILY}},
+        reported={name: len(found.get(name, {})) for name in (keys.MAP, *keys.DAILY)},
+        known={keys.MAP: int(map_known), **{name: len(known[name]) for name in keys.DAILY}},
         unreadable=unreadable,
     )
 
@@ -85,7 +73,8 @@ def report_restored(platform: Platform, there: PublishedDay) -> None:
     """Have the UI show a restored day as it is now: no run has written it."""
     with _instance(platform) as instance:
         _report(
-            instance, [dg.AssetMaterialization(ARCHIVED, partition=str(there.day), metadata=show.stored_day(there))]
+            instance,
+            [dg.AssetMaterialization(keys.ARCHIVED, partition=str(there.day), metadata=show.stored_day(there))],
         )
 
 
@@ -94,7 +83,7 @@ def shown_since_restored(platform: Platform, there: PublishedDay) -> bool:
     restored = there.metadata.get(RESTORED_AT)
     if restored is None:
         return True
-    wanted = dg.AssetRecordsFilter(dg.AssetKey(SHOWN), asset_partitions=[str(there.day)])
+    wanted = dg.AssetRecordsFilter(dg.AssetKey(keys.SHOWN), asset_partitions=[str(there.day)])
     with _instance(platform) as instance:
         records = instance.fetch_materializations(wanted, limit=1).records
     return bool(records) and records[0].timestamp >= datetime.fromisoformat(restored).timestamp()
@@ -114,7 +103,7 @@ def _map(archive: Archive) -> dict[str, dict[None, dict[str, Any]]]:
     if table is None:
         return {}
     facts = {"dagster/row_count": table.num_rows, "accounts": sum(counts(table).values()), "path": ACCOUNT_MAP_PATH}
-    return {MAP: {None: facts}}
+    return {keys.MAP: {None: facts}}
 
 
 def _daily(
@@ -122,15 +111,15 @@ def _daily(
 ) -> tuple[dict[str, dict[date, dict[str, Any]]], dict[date, str]]:
     """Of each asset those of the unknown days that are there, with their metadata; and the days that are unreadable."""
     registered = {day: at for day, at in platform.catalog.registered().items() if is_at_its_place(at, day)}
-    shown = platform.preflight.shown() if unknown[SHOWN] else None
-    mailed = platform.outbox.records.mailed_days({*unknown[MAILED], *unknown[SET]})
+    shown = platform.preflight.shown() if unknown[keys.SHOWN] else None
+    mailed = platform.outbox.records.mailed_days({*unknown[keys.MAILED], *unknown[keys.SNAPSHOT]})
     sent = {day: {"state": state} for day, state in sorted(mailed.items()) if state == "sent"}
-    pages = _objects(platform.archive, "executive-snapshots/", snapshot_path, unknown[SET])
+    pages = _objects(platform.archive, "executive-snapshots/", snapshot_path, unknown[keys.SNAPSHOT])
     asked = {
-        SUMMARY: unknown[SUMMARY],
-        ARCHIVED: unknown[ARCHIVED],
-        REGISTERED: registered.keys() & unknown[REGISTERED],
-        SHOWN: unknown[SHOWN] if shown else (),
+        keys.SUMMARY: unknown[keys.SUMMARY],
+        keys.ARCHIVED: unknown[keys.ARCHIVED],
+        keys.REGISTERED: registered.keys() & unknown[keys.REGISTERED],
+        keys.SHOWN: unknown[keys.SHOWN] if shown else (),
     }
     described, unreadable = _described(platform.archive, sorted({day for days in asked.values() for day in days}))
 
@@ -138,22 +127,26 @@ def _daily(
         return (there for day, there in described.items() if day in asked[name])
 
     found = {
-        SUMMARY: {there.day: show.source_day(told_of_source(there), there.cost_basis) for there in of(SUMMARY)},
-        ARCHIVED: {there.day: show.stored_day(there) for there in of(ARCHIVED)},
-        REGISTERED: {there.day: {**_figures(there), "location": registered[there.day]} for there in of(REGISTERED)},
-        SCORED: _objects(platform.archive, f"{SCORECARD_PREFIX}/", scorecard_path, unknown[SCORED]),
+        keys.SUMMARY: {
+            there.day: show.source_day(told_of_source(there), there.cost_basis) for there in of(keys.SUMMARY)
+        },
+        keys.ARCHIVED: {there.day: show.stored_day(there) for there in of(keys.ARCHIVED)},
+        keys.REGISTERED: {
+            there.day: {**_figures(there), "location": registered[there.day]} for there in of(keys.REGISTERED)
+        },
+        keys.SCORED: _objects(platform.archive, f"{SCORECARD_PREFIX}/", scorecard_path, unknown[keys.SCORED]),
         # A range has the pages of its last day alone, as it has one mail.
-        SET: {day: facts for day, facts in sorted((sent | pages).items()) if day in unknown[SET]},
-        SHOWN: {
+        keys.SNAPSHOT: {day: facts for day, facts in sorted((sent | pages).items()) if day in unknown[keys.SNAPSHOT]},
+        keys.SHOWN: {
             there.day: {
                 **_figures(there),
                 "dashboard": show.link(shown.location),
                 "newest day shown": str(shown.newest_day),
             }
-            for there in of(SHOWN)
+            for there in of(keys.SHOWN)
             if _is_shown(shown, there, platform.settings.dashboard.days)
         },
-        MAILED: {day: facts for day, facts in sent.items() if day in unknown[MAILED]},
+        keys.MAILED: {day: facts for day, facts in sent.items() if day in unknown[keys.MAILED]},
     }
     return found, unreadable
 

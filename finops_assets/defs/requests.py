@@ -13,6 +13,7 @@ import dagster as dg
 
 from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import FinopsError
+from finops_assets.defs import keys
 from finops_assets.defs.private import BACKFILL_ID_TAG
 
 ASKED_TAG = "finops/asked_for"
@@ -21,7 +22,10 @@ ASKED_TAG = "finops/asked_for"
 MAIL_TAG = "finops/mail"
 """With the value `yes`: the digest is sent although another day's mail may speak for the run's last day."""
 
-DIGEST = dg.AssetKey("digest_email")
+REASON_TAG = "finops/reason"
+"""Of a run that a sensor asked for: why."""
+
+DIGEST = dg.AssetKey(keys.MAILED)
 
 
 def asked_for(stretches: Iterable[tuple[date, date]]) -> dict[str, str]:

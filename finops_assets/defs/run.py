@@ -18,11 +18,11 @@ from finops_assets.core.errors import FinopsError, RecordsError
 from finops_assets.core.operations.incidents import Incidents, Problem
 from finops_assets.core.operations.watch import Watch
 from finops_assets.core.reports.drawing import Drawing, drawing_beside
-from finops_assets.defs import evidence
+from finops_assets.defs import keys
 from finops_assets.defs.alerts import recorded_cause
+from finops_assets.defs.bill import begin_versions
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import open_instance
-from finops_assets.defs.jobs import JOB
 from finops_assets.defs.launcher import run_lock
 from finops_assets.defs.metadata import OUTCOME
 from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
@@ -95,7 +95,8 @@ def run_days(
         beside.enter_context(_told_without_records(failed, tell))
         instance = beside.enter_context(_instance(platform))
         what["asset_selection"] = [dg.AssetKey(name) for name in assets] or None
-        result = _executed(definitions, JOB, instance, **what)
+        begin_versions(instance)
+        result = _executed(definitions, keys.DAILY_JOB, instance, **what)
         outcome = _outcome(result, failed, tell)
     if assets and DIGEST.path[-1] not in assets:
         return outcome
@@ -118,7 +119,7 @@ def make_evidence(
         watch.evidence_failed((month,), cause, run_id)
 
     with _told_without_records(failed, tell), _instance(platform) as instance:
-        return _outcome(_executed(definitions, evidence.JOB, instance, partition_key=month), failed, tell)
+        return _outcome(_executed(definitions, keys.EVIDENCE_JOB, instance, partition_key=month), failed, tell)
 
 
 def _executed(

@@ -20,13 +20,14 @@ from finops_assets.core.operations.heartbeat import Heartbeat
 from finops_assets.core.operations.watch import THE_BILL, THE_DAYS, Attempts, Watch
 from finops_assets.core.ports import Metrics
 from finops_assets.defs.alerts import days_of, give_sign_of_life, heal_jobs
-from finops_assets.defs.assets import REASON_TAG
+from finops_assets.defs.bill import begin_versions, report_versions
+from finops_assets.defs.jobs import daily_bill
 from finops_assets.defs.private import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     IN_PROGRESS_RUN_STATUSES,
 )
-from finops_assets.defs.requests import asked_for
+from finops_assets.defs.requests import REASON_TAG, asked_for
 from finops_assets.settings.model import Settings
 
 WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
@@ -62,19 +63,20 @@ def _do(work: Callable[[], Any], future: Future[Any]) -> None:
         future.set_exception(error)
 
 
-def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -> list[dg.SensorDefinition]:
+def build_sensors(settings: Settings, clock: Callable[[], datetime]) -> list[dg.SensorDefinition]:
     """The bill's, the gaps' and the mail's."""
     minutes, cap = settings.schedule.repair_minutes, settings.schedule.repair_days
     comparing, looking = Beside(), Beside()
 
     @dg.sensor(
-        job=job,
+        job=daily_bill,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Runs new and changed days as soon as the bill is refreshed, or the account map has changed.",
     )
     def bill_has_news(context: dg.SensorEvaluationContext, watch: dg.ResourceParam[Watch]) -> Any:
         now = clock()
+        begin_versions(context.instance)
         cursor = json.loads(context.cursor or "{}")
         try:
             done, news = comparing.done(lambda: watch.news(now, cursor.get("seen", "")))
@@ -89,6 +91,7 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
             return dg.SkipReason("the bill is as it was")
         # What fails here is for missing_days, which knows each day's state.
         context.update_cursor(json.dumps({"seen": news.seen}))
+        report_versions(context.instance, news.versions)
         busy = busy_days(context.instance)
         changed, new = ([day for day in days if day not in busy] for days in (news.restated, news.new))
         # Changed days first: the newest day's digest then tells of them. And apart from new ones, which it covers.
@@ -98,7 +101,7 @@ def build_sensors(job: Any, settings: Settings, clock: Callable[[], datetime]) -
         return requests or dg.SkipReason("all days are as in the bill")
 
     @dg.sensor(
-        job=job,
+        job=daily_bill,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Runs days that are not whole, each again after a wait that doubles; tells what it cannot mend.",

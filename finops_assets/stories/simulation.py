@@ -24,11 +24,10 @@ from finops_assets.core.reports.drawing import Drawing
 from finops_assets.defs.alerts import tell_of_death
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import prepare_dagster_home
-from finops_assets.defs.jobs import CHECKS_JOB, DOCTOR_JOB, JOB
+from finops_assets.defs.keys import CHECKS_JOB, DAILY_JOB, DOCTOR_JOB, VERIFICATION_JOB
 from finops_assets.defs.launcher import WatchedRunLauncher
 from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG, WorkerStatus
 from finops_assets.defs.sensors import run_request
-from finops_assets.defs.verification import JOB as VERIFICATION_JOB
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.model import load_settings
 
@@ -218,7 +217,7 @@ class Simulation:
                 or f"{tags[ASSET_PARTITION_RANGE_START_TAG]} to {tags[ASSET_PARTITION_RANGE_END_TAG]}"
             )
             how = {"partition_key": request.partition_key, "tags": tags, "asset_selection": request.asset_selection}
-            self.run(JOB, days, tags.get("finops/reason", by), **how)
+            self.run(DAILY_JOB, days, tags.get("finops/reason", by), **how)
 
     def request(self, first: date, last: date, reason: str = "a backfill") -> dg.RunRequest:
         """A run over a range of days, as the backfill launcher asks for it."""

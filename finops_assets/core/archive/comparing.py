@@ -75,3 +75,9 @@ def costs_by_ou(rows: pa.Table, days: Iterable[date]) -> dict[str, dict[date, De
     for row in sums:
         costs[row["ou"]][row["billingdate"]] = row["cost_sum"]
     return costs
+
+
+def unassigned_percent(day: PublishedDay) -> float:
+    """Share of the day's cost in Unassigned, of absolute amounts so that credits do not hide it."""
+    unassigned = abs(float(day.metadata["unassigned"]))
+    return 100 * unassigned / abs(float(day.total)) if day.total else (100.0 if unassigned else 0.0)

@@ -16,13 +16,14 @@ from finops_assets.core.analytics.doubling import mend_words, question_words
 from finops_assets.core.archive import states
 from finops_assets.core.archive.age import Age, age_of
 from finops_assets.core.archive.compared import is_being_written
+from finops_assets.core.archive.comparing import unassigned_percent
 from finops_assets.core.archive.finding import delivered_until
 from finops_assets.core.archive.settlement import Journal, first_open_day
 from finops_assets.core.archive.states import CANNOT_RUN, difference
 from finops_assets.core.calendar import days_between, in_words
 from finops_assets.core.errors import BeingWrittenError, FinopsError
 from finops_assets.core.money import change, money
-from finops_assets.core.operations import losses
+from finops_assets.core.operations import losses, verification
 from finops_assets.core.operations.incidents import Incident, Incidents, Problem
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from finops_assets.core.delivery.digest_service import DigestService
     from finops_assets.core.delivery.outbox import Outbox
     from finops_assets.core.operations.inspection import Inspection, Inspector
-    from finops_assets.core.ports import Archive, Warehouse
+    from finops_assets.core.ports import Archive, PublishedDay, Warehouse
 
 THE_BILL, THE_DAYS, THE_DASHBOARD, THE_NEWEST_DAY = "the bill", "the days", "the dashboard", "the newest day"
 """What incidents are about that are not about a day."""
@@ -62,12 +63,14 @@ class News:
         new: days that are in the bill and not in the archive.
         restated: days that the archive has otherwise.
         unchanged: days that it has as the bill does.
+        versions: the fingerprint of each new and restated day as the bill has it.
     """
 
     seen: str
     new: tuple[date, ...]
     restated: tuple[date, ...]
     unchanged: tuple[date, ...]
+    versions: Mapping[date, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -178,7 +181,8 @@ class Watch:
         self.journal.record(
             export_version.snapshot, now, unchanged=unchanged, changed=(*new, *restated, *unlike), today=today
         )
-        return News(state, new, restated, unchanged)
+        versions = {day: prints[day].fingerprint for day in (*new, *restated)}
+        return News(state, new, restated, unchanged, versions)
 
     # --- the days -------------------------------------------------------------------------------------------------
 
@@ -314,6 +318,29 @@ class Watch:
             self.incidents.heal("missing_day", [str(day) for day in days])
         if now and now.date() - timedelta(days=1) in days:
             self.incidents.heal("source_late", [THE_BILL])
+
+    def archived(
+        self,
+        published: Mapping[date, PublishedDay],
+        restated: Collection[date],
+        now: datetime,
+        *,
+        unassigned_limit: float,
+    ) -> None:
+        """These days were archived: what that heals, and what is to be told of them.
+
+        Args:
+            published: the days of a run, ascending.
+            restated: those that were published before with other rows.
+            now: the time (aware, UTC).
+            unassigned_limit: accounts.unassigned_limit_percent.
+        """
+        verification.mended(self._archive, self.incidents, list(published))
+        newest = max(published)
+        if restated:
+            self.restated(self.digests.changes.to_correct(now), published[newest].currency)
+        if newest == self._archive.days()[-1]:
+            self.unassigned(newest, unassigned_percent(published[newest]), unassigned_limit)
 
     def restated(self, moves: Iterable[Restatement], currency: str) -> None:
         """Mailed days have moved far: say so until their readers have been told."""

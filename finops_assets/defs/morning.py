@@ -1,0 +1,75 @@
+"""The checks of the morning: from the deadline on, is yesterday published, shown and mailed, whatever was backfilled?
+
+Each is a check of the asset that it is about, and can be executed alone from the UI. The job `morning_checks` executes
+all of them each morning, fails where one is broken, and tells of it. A run that makes these assets for other days
+evaluates them too, and does not fail for them.
+"""
+
+# Without `from __future__ import annotations`: Dagster reads the checks' annotations as they are.
+
+from typing import Any
+
+import dagster as dg
+
+from finops_assets.core.operations import watch as promises
+from finops_assets.core.operations.heartbeat import Heartbeat
+from finops_assets.core.operations.watch import Watch
+from finops_assets.core.text import tidy_lines
+from finops_assets.defs import keys, metadata
+from finops_assets.defs.alerts import NOTIFIED, give_sign_of_life
+from finops_assets.defs.steps import Clock
+
+PROMISES = {
+    keys.REGISTERED: {
+        promises.PUBLISHED: "The newest day that is due is archived and registered where queries find it.",
+        promises.WHOLE: "No older day is missing, damaged, other than in the bill, or seen by no query.",
+        promises.COVERED: "Every line of the bill is in an archived day, or there is a reason why it is in none.",
+    },
+    keys.SHOWN: {promises.SHOWN: "The dashboard was refreshed after the newest archived day was written."},
+    keys.MAILED: {
+        promises.MAILED: "Every recipient has the digest of the newest day that is due.",
+        promises.TOLD: "Every open incident has reached the alert channel.",
+    },
+}
+"""Asset -> check -> what it promises."""
+
+NAMES = {keys.REGISTERED: "days_are_published", keys.SHOWN: "dashboard_is_shown", keys.MAILED: "mail_is_out"}
+
+
+def build_morning_checks() -> list[dg.AssetChecksDefinition]:
+    """The checks, one step for each asset."""
+    return [_checks_of(asset) for asset in PROMISES]
+
+
+def _checks_of(asset: str) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(
+        name=NAMES[asset],
+        specs=[dg.AssetCheckSpec(name, asset=asset, description=text) for name, text in PROMISES[asset].items()],
+        can_subset=True,
+    )
+    def check(
+        context: dg.AssetCheckExecutionContext,
+        watch: dg.ResourceParam[Watch],
+        heartbeat: dg.ResourceParam[Heartbeat],
+        clock: dg.ResourceParam[Clock],
+    ) -> Any:
+        now = clock()
+        faults = watch.freshness(now)
+        selected = {key.name for key in context.selected_asset_check_keys}
+        broken = {name: fault for name, fault in faults.items() if fault and name in selected}
+        # A run of other days is not the place to fail for yesterday: it shows what is broken.
+        makes_assets = bool(context.run.asset_selection)
+        severity = dg.AssetCheckSeverity.WARN if makes_assets else dg.AssetCheckSeverity.ERROR
+        facts = {"day": str(watch.due_day(now)), **metadata.age(watch.age(now))}
+        for name in faults.keys() & selected:
+            yield metadata.check_result(name, faults[name], severity, metadata=facts)
+        if context.run.job_name == keys.CHECKS_JOB and asset == keys.MAILED:
+            watch.not_fresh(faults, now)
+            watch.incidents.heal("job_failed", [keys.CHECKS_JOB])
+        if context.run.job_name == keys.CHECKS_JOB and broken:
+            said = tidy_lines("; ".join(f"{name}: {fault}" for name, fault in broken.items()))
+            raise dg.Failure(said, metadata={NOTIFIED: "not_fresh, or what explains it"}, allow_retries=False)
+        if context.run.job_name == keys.CHECKS_JOB and asset == keys.MAILED and not any(faults.values()):
+            give_sign_of_life(heartbeat, now, context.log.warning)
+
+    return check
