@@ -15,8 +15,9 @@ from unittest.mock import patch
 
 from click.testing import CliRunner, Result
 
-from finops_assets.cli import main as cli
+from finops_assets.cli import common
 from finops_assets.cli.errors import DEFECT
+from finops_assets.cli.main import main
 
 
 def finops(*arguments: str, cwd: Path, now: datetime | None = None, **environment: str) -> Result:
@@ -34,9 +35,9 @@ def finops(*arguments: str, cwd: Path, now: datetime | None = None, **environmen
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("FINOPS_", "DAGSTER_"))}
     clock: Callable[[], datetime] = (lambda: now) if now else (lambda: datetime.now(UTC))
     thresholds = gc.get_threshold()
-    with patch.dict(os.environ, clean | environment, clear=True), patch.object(cli, "_now", clock), chdir(cwd):
+    with patch.dict(os.environ, clean | environment, clear=True), patch.object(common, "now", clock), chdir(cwd):
         try:
-            done = CliRunner().invoke(cli.main, arguments, catch_exceptions=False)
+            done = CliRunner().invoke(main, arguments, catch_exceptions=False)
         finally:
             gc.set_threshold(*thresholds)
     assert DEFECT not in done.output, done.output

@@ -27,8 +27,9 @@ import pytest
 import sqlalchemy.exc
 from click.testing import CliRunner, Result
 
+from finops_assets.cli.common import DAY, MONTH
 from finops_assets.cli.errors import DEFECT, FIXES, in_words
-from finops_assets.cli.main import DAY, MONTH, main
+from finops_assets.cli.main import main
 from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.stories.sample_bill import write_sample_bill
@@ -129,7 +130,7 @@ def test_a_defect_names_its_kind_and_its_place_in_our_code(monkeypatch: pytest.M
     """The place is what a report needs first; the trace is one word away."""
     monkeypatch.setattr("finops_assets.settings.model.load_settings", lambda: [][0])
     done = CliRunner().invoke(main, ["status"])
-    assert done.stderr.startswith(f"error: {DEFECT}, finops_assets/cli/main.py:")
+    assert done.stderr.startswith(f"error: {DEFECT}, finops_assets/cli/common.py:")
     assert "IndexError: list index out of range. Report it with its trace, which --debug prints." in done.stderr
 
 

@@ -28,6 +28,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from on_aws import BUCKET, make_ready, on_aws, platform_on
 
 from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+from finops_assets.cli import common
 from finops_assets.cli import main as cli
 from finops_assets.core.archive.breakdown import fingerprint
 from finops_assets.core.archive.settlement import closes, settlement
@@ -469,7 +470,7 @@ def test_the_command_makes_it_in_the_uis_instance(filled: Platform, monkeypatch:
     assert (done.exit_code, told["succeeded"], told["changed"]) == (0, True, False), done.output
     assert told["evidence"]["bundle"] == V1
     assert told["evidence"]["members"][0]["name"] == "README.txt"
-    monkeypatch.setattr(cli, "_now", lambda: datetime(2025, 11, 30, 23, 59, tzinfo=UTC))
+    monkeypatch.setattr(common, "now", lambda: datetime(2025, 11, 30, 23, 59, tzinfo=UTC))
     for month, code, what in (
         ("2025-10", 1, "2025-10: no day of it is archived"),
         ("2025-11", 1, "the month is not over yet"),

@@ -35,6 +35,7 @@ from on_aws import DATA_SET, RECIPIENTS, make_ready, on_aws, platform_on
 
 from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.session import AwsSession
+from finops_assets.cli import common
 from finops_assets.cli import main as cli
 from finops_assets.cli.dev import Holder, lock_home
 from finops_assets.composition import channels
@@ -253,7 +254,7 @@ def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tell_time(monkeypatch: pytest.MonkeyPatch, now: Callable[[], datetime]) -> None:
     """Have the command take this for the time."""
-    monkeypatch.setattr(cli, "_now", now)
+    monkeypatch.setattr(common, "now", now)
 
 
 @dataclass(kw_only=True)

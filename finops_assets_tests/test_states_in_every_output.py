@@ -18,7 +18,7 @@ import pytest
 from bills import at, line, make_bill
 from click.testing import CliRunner
 
-from finops_assets.cli import main as cli
+from finops_assets.cli import common
 from finops_assets.cli.main import main
 from finops_assets.core.archive import states
 from finops_assets.core.operations import verification
@@ -73,7 +73,7 @@ def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, value in settings_of(folder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(cli, "_now", lambda: NOW)
+    monkeypatch.setattr(common, "now", lambda: NOW)
     return folder
 
 

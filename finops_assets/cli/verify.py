@@ -8,54 +8,42 @@ from typing import Any
 
 import click
 
+from finops_assets.cli import common
+from finops_assets.cli.errors import FAILED
 from finops_assets.cli.terminal import print_json, say
 
-FAILED = 1
 
+@click.command("verify")
+@click.argument("first", metavar="FROM", type=common.DAY, required=False)
+@click.argument("last", metavar="TO", type=common.DAY, required=False)
+@common.as_json
+def verify(first: date | None, last: date | None, as_json: bool) -> None:
+    """Prove the rows of every archived day, or of those from FROM to TO; exits with 1 if one is damaged.
 
-def build(day: click.ParamType, as_json: Any) -> click.Command:
-    """The command.
-
-    Args:
-        day: the type of its arguments.
-        as_json: the option `--json`.
+    Each object is read once, and changed in nothing. `finops evidence verify` proves a month's bundle.
     """
+    from finops_assets.core.calendar import days_between
+    from finops_assets.core.operations.verification import summary
+    from finops_assets.core.operations.verification import verify as verify_days
 
-    @click.command("verify")
-    @click.argument("first", metavar="FROM", type=day, required=False)
-    @click.argument("last", metavar="TO", type=day, required=False)
-    @as_json
-    def verify(first: date | None, last: date | None, as_json: bool) -> None:
-        """Prove the rows of every archived day, or of those from FROM to TO; exits with 1 if one is damaged.
-
-        Each object is read once, and changed in nothing. `finops evidence verify` proves a month's bundle.
-        """
-        from finops_assets.core.calendar import days_between
-        from finops_assets.core.operations.verification import summary
-        from finops_assets.core.operations.verification import verify as verify_days
-        from finops_assets.platform import build_platform
-        from finops_assets.settings.model import load_settings
-
-        if (first is None) != (last is None):
-            raise click.UsageError("give both FROM and TO, or neither")
-        if first and last and first > last:
-            raise click.UsageError(f"FROM {first} is after TO {last}")
-        archive = build_platform(load_settings()).archive
-        verdicts = []
-        for verdict in verify_days(archive, days_between(first, last) if first and last else archive.days()):
-            verdicts.append(verdict)
-            if verdict.fault and not as_json:
-                say(f"{verdict.day}  {verdict.path} {verdict.fault}")
-                say(f"            Mend it: {verdict.mend}")
-        found = summary(verdicts)
-        if as_json:
-            _print_json(found)
-        else:
-            say(str(found) if verdicts else "No day is archived.")
-        if found.damaged:
-            sys.exit(FAILED)
-
-    return verify
+    if (first is None) != (last is None):
+        raise click.UsageError("give both FROM and TO, or neither")
+    if first and last and first > last:
+        raise click.UsageError(f"FROM {first} is after TO {last}")
+    archive = common.open_platform().archive
+    verdicts = []
+    for verdict in verify_days(archive, days_between(first, last) if first and last else archive.days()):
+        verdicts.append(verdict)
+        if verdict.fault and not as_json:
+            say(f"{verdict.day}  {verdict.path} {verdict.fault}")
+            say(f"            Mend it: {verdict.mend}")
+    found = summary(verdicts)
+    if as_json:
+        _print_json(found)
+    else:
+        say(str(found) if verdicts else "No day is archived.")
+    if found.damaged:
+        sys.exit(FAILED)
 
 
 def _print_json(found: Any) -> None:

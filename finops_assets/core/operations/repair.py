@@ -5,7 +5,7 @@ Only planned here; the work is done by runs of the assets that each step names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -75,6 +75,39 @@ def work_of(cause: str) -> str:
     if cause in states.CANNOT_RUN:
         return NOTHING
     return _OTHERWISE.get(cause, _WORK[states.CAUSES[cause]])
+
+
+def left_to_run(inspection: Inspection, days: Sequence[date], *, last_is_mailed: bool) -> list[date]:
+    """The days of a backfill that is resumed: those that are not whole, as far as a run mends them.
+
+    Args:
+        inspection: of these days.
+        days: which, ascending. Whether the last one's mail went out matters; of the others, it speaks for them.
+        last_is_mailed: whether a run has nothing to mail of the last day.
+    """
+    left = {
+        day
+        for day, state in inspection.states.items()
+        if not state.whole and state.cause not in states.CANNOT_RUN and (state.link != states.MAIL or day == days[-1])
+    }
+    return sorted(left if last_is_mailed else left | {days[-1]})
+
+
+def other_days(inspection: Inspection, changed: Collection[date], day: date) -> list[date]:
+    """Days beside one that is run which the bill has changed, or which are not whole and which a run mends.
+
+    Args:
+        inspection: of all days.
+        changed: new and restated days.
+        day: the one that is run by name.
+    """
+    left_alone = ("", *states.CANNOT_RUN)
+    broken = {
+        other
+        for other, state in inspection.states.items()
+        if state.cause not in left_alone and state.link not in (states.DASHBOARD, states.MAIL)
+    }
+    return sorted({*changed, *broken} - {day})
 
 
 def _steps(work: str, found: Mapping[date, tuple[str, str]]) -> list[Step]:

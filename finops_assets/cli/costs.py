@@ -1,0 +1,118 @@
+"""`finops query`, `finops budgets` and `finops anomalies`: the costs themselves."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import click
+
+from finops_assets.cli import common
+from finops_assets.cli.errors import FAILED
+from finops_assets.cli.terminal import print_json, print_json_rows, print_rows, print_table, say
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command()
+@click.argument("sql")
+@common.as_json
+def query(sql: str, as_json: bool) -> None:
+    """Run one SELECT (Athena's SQL) over the archive's tables; rows are printed as they come, in bounded memory.
+
+    The tables are ou_breakdown, ou_scorecard, account_ou_map, restatements and finops_daily_summary. No other file and
+    no address can be read.
+    """
+    from finops_assets.core.errors import FinopsError
+
+    platform = common.open_platform()
+    with platform.catalog.stream(sql) as result:
+        if not as_json:
+            print_rows(result.columns, result.batches)
+        elif doubled := sorted({name for name in result.columns if list(result.columns).count(name) > 1}):
+            raise FinopsError(
+                f"the query gives more than one column the name {doubled[0]}",
+                fix="Name them apart: `... AS other_name`.",
+            )
+        else:
+            print_json_rows(result.columns, result.batches)
+
+
+@click.command()
+@click.option("--date", "day", type=common.DAY, help="As of which day; the newest archived one by default.")
+@common.as_json
+def budgets(day: date | None, as_json: bool) -> None:
+    """Each OU's month against its budget: so far, expected, and the light; exits with 1 where one is red."""
+    from finops_assets.core.accounts.published_map import read_account_map
+    from finops_assets.core.analytics.budgets import RED, SHAPES, budget_lines, read_budgets
+    from finops_assets.core.analytics.forecast import HISTORY
+    from finops_assets.core.archive.comparing import comparable_rows, costs_by_ou
+    from finops_assets.core.errors import SettingsError
+
+    settings = common.load()
+    platform = common.platform_of(settings)
+    data = platform.budgets()
+    if data is None:
+        raise SettingsError(
+            "is not set", where="budgets.path (FINOPS_BUDGETS__PATH)", fix="Set it to a CSV: ou,month,amount,currency."
+        )
+    plan = read_budgets(data, settings.budgets.path)
+    rows, span, there = comparable_rows(platform.archive, day, HISTORY)
+    lines = budget_lines(
+        plan,
+        costs_by_ou(rows, span),
+        there.day,
+        currency=there.currency,
+        amber=settings.budgets.amber_percent / 100,
+        known=set(read_account_map(platform.archive)["ou"].to_pylist()),
+    )
+    if as_json:
+        print_json([{**vars(line), "forecast": vars(line.forecast)} for line in lines])
+    else:
+        say(f"{there.day:%B %Y} as of {there.day}, in {there.currency}, {there.cost_basis}")
+        print_table(
+            ("", "OU", "budget", "so far", "expected", "80 % band", "light"),
+            [
+                (
+                    *(SHAPES[line.light], line.ou, _or_dash(line.budget), common.amount(line.forecast.month_to_date)),
+                    _or_dash(line.forecast.expected),
+                    f"{_or_dash(line.forecast.low)} to {_or_dash(line.forecast.high)}" if line.forecast.low else "-",
+                    f"{line.light}: {line.reason}" if line.budget is not None else line.reason,
+                )
+                for line in lines
+            ],
+            right={2, 3, 4, 5},
+        )
+    if any(line.light == RED for line in lines):
+        sys.exit(FAILED)
+
+
+def _or_dash(amount: Decimal | None) -> str:
+    return "-" if amount is None else common.amount(amount)
+
+
+@click.command()
+@click.option("--all", "every", is_flag=True, help="Those that are over, too.")
+@common.as_json
+def anomalies(every: bool, as_json: bool) -> None:
+    """Costs that nobody expected: the episodes that were found, the newest last; exits with 1 where one goes on."""
+    from finops_assets.core.analytics.anomalies import GROWING, OPEN
+    from finops_assets.core.analytics.episodes import read
+
+    ledger = read(common.open_platform().archive)
+    goes_on = [told for told in ledger.told if told.episode.state in (OPEN, GROWING)]
+    shown = ledger.told if every else goes_on
+    if as_json:
+        print_json([{**vars(told.episode), "impact": told.episode.impact, "told": told.times} for told in shown])
+    elif shown:
+        for told in shown:
+            say(f"{told.episode.id}  {told.episode.state}: {told.episode.reason}")
+            if told.episode.planned:
+                say(f"          {told.episode.planned}")
+    else:
+        say("No anomaly goes on." + ("" if every else " --all shows those that are over."))
+    if goes_on:
+        sys.exit(FAILED)
