@@ -26,7 +26,7 @@ from typing import Any
 import boto3
 
 from finops_assets.platform import build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets_tests import on_aws
 from finops_assets_tests.aws import StandIn
 

@@ -25,7 +25,7 @@ DAYS = [FIRST_DAY + timedelta(days=i) for i in range((LAST_DAY - FIRST_DAY).days
 
 def _platform(folder: str, home: str) -> Any:
     from finops_assets.platform import build_platform
-    from finops_assets.settings.model import load_settings
+    from finops_assets.settings.load import load_settings
 
     settings = {
         "home": home,

@@ -14,6 +14,6 @@ def defs() -> dg.Definitions:
     """The platform that finops.toml and the environment name."""
     from finops_assets.defs.build import build_definitions
     from finops_assets.platform import build_platform
-    from finops_assets.settings.model import load_settings
+    from finops_assets.settings.load import load_settings
 
     return build_definitions(build_platform(load_settings()))

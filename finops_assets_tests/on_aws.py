@@ -11,7 +11,7 @@ from typing import Any
 from finops_assets.core.schemas import day_path
 from finops_assets.defs.run import Outcome, run_days
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.bills import load_bill, setup
 

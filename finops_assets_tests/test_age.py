@@ -35,7 +35,7 @@ from finops_assets.defs.keys import DAILY_JOB as JOB
 from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.aws import StandIn
 

@@ -36,7 +36,7 @@ from finops_assets.core.accounts.account_map import Membership
 from finops_assets.core.bill.formats import Rules
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import PassedOver
-from finops_assets.settings.model import WarehouseSettings
+from finops_assets.settings.sections import WarehouseSettings
 
 FILE = "focus-00001.snappy.parquet"
 OCTOBER = at(DAY + timedelta(days=30))

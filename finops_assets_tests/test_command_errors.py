@@ -128,7 +128,7 @@ def test_an_error_is_one_line_of_each_command(error: Exception, line: str, code:
 
 def test_a_defect_names_its_kind_and_its_place_in_our_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """The place is what a report needs first; the trace is one word away."""
-    monkeypatch.setattr("finops_assets.settings.model.load_settings", lambda: [][0])
+    monkeypatch.setattr("finops_assets.settings.load.load_settings", lambda: [][0])
     done = CliRunner().invoke(main, ["status"])
     assert done.stderr.startswith(f"error: {DEFECT}, finops_assets/cli/common.py:")
     assert "IndexError: list index out of range. Report it with its trace, which --debug prints." in done.stderr

@@ -27,7 +27,7 @@ from finops_assets.defs import instance as instances
 from finops_assets.defs import run
 from finops_assets.defs.instance import check_records, open_instance
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 from finops_assets_tests.test_incidents import Channel
 

@@ -23,7 +23,7 @@ from urllib.parse import quote
 import pytest
 
 from finops_assets.platform import build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets.stories.sample_bill.exports import write_export
 from finops_assets.stories.simulation import part_of, read_export

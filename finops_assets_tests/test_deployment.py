@@ -42,7 +42,7 @@ from finops_assets.defs.ecs_launcher import WatchedEcsRunLauncher
 from finops_assets.defs.launcher import WatchedRunLauncher, run_lock
 from finops_assets.defs.run import run_days
 from finops_assets.platform import build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.on_aws import BUCKET, RECIPIENTS, make_ready, platform_on

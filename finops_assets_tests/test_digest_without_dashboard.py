@@ -23,7 +23,7 @@ from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.keys import DAILY_JOB as JOB
 from finops_assets.defs.run import Outcome, run_days
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 from finops_assets_tests.aws import StandIn
 

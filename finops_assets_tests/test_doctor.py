@@ -31,7 +31,7 @@ from finops_assets.core.ports import CatalogDay, Delivery, PublishedDay, Refused
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path, scorecard_path
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.others import denied
 from finops_assets_tests.aws.quicksight import Ingestion

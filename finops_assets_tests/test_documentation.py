@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from finops_assets.cli.main import main
-from finops_assets.settings.model import RESERVED_ENV, Settings
+from finops_assets.settings.load import RESERVED_ENV
+from finops_assets.settings.model import Settings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

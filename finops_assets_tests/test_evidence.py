@@ -43,7 +43,7 @@ from finops_assets.defs.keys import EVIDENCE_JOB as JOB
 from finops_assets.defs.keys import IS_WHOLE
 from finops_assets.defs.run import make_evidence, run_days
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.aws import StandIn
 

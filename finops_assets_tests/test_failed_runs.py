@@ -21,7 +21,7 @@ from finops_assets.core.reports.drawing import Drawing
 from finops_assets.defs.alerts import FORGOTTEN_AFTER
 from finops_assets.defs.build import build_definitions
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.test_incidents import Channel
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from finops_assets.cli.from_terraform import from_terraform, settings_in, typed, written_into
 from finops_assets.core.errors import SettingsError
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 
 FOUND = {
     "platform": "aws",

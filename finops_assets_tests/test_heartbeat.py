@@ -17,7 +17,7 @@ from finops_assets.adapters.shared.heartbeat import MailHeartbeat, UrlHeartbeat
 from finops_assets.core.errors import FinopsError, SettingsError
 from finops_assets.core.operations.heartbeat import STILL_SENDING, Heartbeat, is_set
 from finops_assets.platform import build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories.simulation import Simulation
 from finops_assets_tests.test_incidents import Channel
 

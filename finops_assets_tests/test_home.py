@@ -19,7 +19,7 @@ from finops_assets.adapters.shared.doctor import home as findings_of
 from finops_assets.adapters.shared.folder import require_writable
 from finops_assets.cli.dev import Holder, lock_home
 from finops_assets.defs.instance import open_instance, prepare_dagster_home
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories.demo import prepare_demo
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from finops_assets.core.schemas import day_path
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets_tests.children import CHILDREN, run_in_child
 

@@ -32,7 +32,7 @@ from finops_assets.defs.launcher import (
 )
 from finops_assets.defs.run_locks import RunLocks
 from finops_assets.platform import build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 
 LAUNCHED = {GRPC_INFO_TAG: "{}"}
 """The tag that Dagster gives a run which a code server executes."""

@@ -116,7 +116,7 @@ def test_the_platform_is_put_together_without_dagster(platform: str, tmp_path: P
     code = f"""
 import sys
 from finops_assets.platform import build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 values = {{"platform": "{platform}", "aws.bucket": "a-bucket", "bill.table": "a.table", "aws.region": "us-east-1"}}
 platform = build_platform(load_settings({{}}, values))
 for name in ("journal", "incidents", "inspector", "scoring", "digests", "watch", "heartbeat"):

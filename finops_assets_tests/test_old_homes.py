@@ -21,7 +21,7 @@ from finops_assets.core.errors import FinopsError
 from finops_assets.core.operations.incidents import Incidents
 from finops_assets.core.records import KEY, NewerRecordError, RecordType
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets_tests.command import finops
 
 HOME = Path(__file__).parent / "homes" / "before_records.zip"

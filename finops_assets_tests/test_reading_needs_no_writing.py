@@ -23,7 +23,7 @@ from finops_assets.cli.main import main
 from finops_assets.core.errors import ArchiveError
 from finops_assets.defs.run import run_days
 from finops_assets.platform import build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
 
 DAY = date(2025, 9, 10)

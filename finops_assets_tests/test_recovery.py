@@ -38,7 +38,7 @@ from finops_assets.defs.keys import DAILY, MAP
 from finops_assets.defs.observe import observe
 from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.test_contracts import FACTS, day_rows
 

@@ -23,7 +23,7 @@ from finops_assets.core.calendar import stretches
 from finops_assets.core.operations import evidence
 from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets_tests.aws import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from finops_assets.cli.main import main
 from finops_assets.platform import build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories import scenarios
 from finops_assets.stories.simulation import Simulation
 

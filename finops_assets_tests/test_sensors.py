@@ -21,7 +21,7 @@ from finops_assets.core.schemas import day_path
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.sensors import Beside, build_sensors
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories.simulation import Simulation, crashing
 
 LAST = date(2025, 9, 12)

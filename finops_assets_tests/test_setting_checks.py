@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from finops_assets.cli.main import main
 from finops_assets.core.cron import DAY, HOUR, MINUTE, MONTH, WEEKDAY, Cron, Field, parse_cron
 from finops_assets.core.errors import SettingsError
-from finops_assets.settings.model import Settings, env_name, load_settings
+from finops_assets.settings.load import env_name, load_settings
+from finops_assets.settings.model import Settings
 
 CRON = ("schedule.cron", "schedule.checks_cron", "schedule.doctor_cron", "schedule.verify_cron")
 CRON += ("schedule.evidence_cron",)
@@ -221,7 +222,7 @@ def test_a_list_of_the_environment_is_json_or_separated_by_commas(text: str, fou
 def test_reading_the_settings_loads_nothing_heavy(tmp_path: Path) -> None:
     """Every command does it first."""
     heavy = ("dagster", "duckdb", "pyarrow", "sqlglot", "boto3", "jinja2", "email.headerregistry")
-    code = "import sys; from finops_assets.settings.model import load_settings; load_settings(); "
+    code = "import sys; from finops_assets.settings.load import load_settings; load_settings(); "
     code += f"print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

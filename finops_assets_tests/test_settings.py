@@ -13,7 +13,9 @@ import pytest
 from finops_assets.adapters.local.warehouse import connect
 from finops_assets.core.errors import ArchiveError, SettingsError
 from finops_assets.platform import build_platform, require_home
-from finops_assets.settings.model import Settings, WarehouseSettings, env_name, load_settings
+from finops_assets.settings.load import env_name, load_settings
+from finops_assets.settings.model import Settings
+from finops_assets.settings.sections import WarehouseSettings
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from finops_assets.core.schemas import day_path, scorecard_path
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 
 LAST = date(2025, 9, 12)
 DAYS = [LAST - timedelta(days=5 - n) for n in range(6)]

@@ -25,7 +25,7 @@ from finops_assets.cli.from_terraform import settings_in, typed, written_into
 from finops_assets.core.ports import METRICS
 from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.faults import Call

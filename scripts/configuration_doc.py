@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from pydantic.fields import FieldInfo
 
-from finops_assets.settings.model import Section, Settings, env_name
+from finops_assets.settings.load import env_name
+from finops_assets.settings.model import Settings
+from finops_assets.settings.sections import Section
 
 HEAD = """# Configuration
 

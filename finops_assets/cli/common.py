@@ -63,7 +63,7 @@ def load() -> Settings:
     Raises:
         SettingsError: one is wrong.
     """
-    from finops_assets.settings.model import load_settings
+    from finops_assets.settings.load import load_settings
 
     return load_settings()
 

@@ -145,7 +145,7 @@ def _secured(plan: Plan) -> str:
 def _on_aws() -> tuple[Settings, Platform]:
     from finops_assets.core.errors import SettingsError
     from finops_assets.platform import build_platform
-    from finops_assets.settings.model import load_settings
+    from finops_assets.settings.load import load_settings
 
     settings = load_settings()
     if settings.platform != "aws":

@@ -18,7 +18,8 @@ from finops_assets.adapters.shared.smtp import from_settings
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.findings import Finding
 from finops_assets.core.ports import Alerts, HeartbeatChannel, Mailer
-from finops_assets.settings.model import Settings, env_name
+from finops_assets.settings.load import env_name
+from finops_assets.settings.model import Settings
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.session import AwsSession

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, SecretStr
 
 from finops_assets.core.addresses import HOW, is_domain, is_mail_address
+from finops_assets.core.cron import parse_cron
 
 LEAST_MEMORY, MOST_MEMORY = 64_000_000, 1_000_000_000_000_000
 """Bytes: with less, DuckDB does not start a query; more is a slip."""
@@ -191,3 +192,20 @@ def shown(model: type[BaseModel], setting: str, value: Any) -> str:
         return SECRET
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def _is_cron(value: str) -> str:
+    return parse_cron(value).text
+
+
+def _is_daily_cron(value: str) -> str:
+    cron = parse_cron(value)
+    if not cron.at_most_once_a_day:
+        raise ValueError("must fire at most once a day: the checks compare the newest day with a limit of 24 hours")
+    return cron.text
+
+
+Cron = Annotated[str, AfterValidator(_is_cron)]
+
+
+DailyCron = Annotated[str, AfterValidator(_is_daily_cron)]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.home import make_home
-from finops_assets.settings.model import SETTINGS_FILE, Settings, load_settings
+from finops_assets.settings.load import SETTINGS_FILE, load_settings
+from finops_assets.settings.model import Settings
 
 if TYPE_CHECKING:
     from finops_assets.stories.sample_bill import SampleBill

@@ -16,7 +16,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 from finops_assets.core.schemas import day_path
-from finops_assets.settings.model import SETTINGS_FILE
+from finops_assets.settings.load import SETTINGS_FILE
 from finops_assets.stories.demo import FIRST_WORDS
 from finops_assets.stories.simulation import Simulation
 

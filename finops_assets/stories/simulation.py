@@ -29,7 +29,7 @@ from finops_assets.defs.launcher import WatchedRunLauncher
 from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG, WorkerStatus
 from finops_assets.defs.sensors import run_request
 from finops_assets.platform import Platform, build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from finops_assets.adapters.aws.athena import Athena
     from finops_assets.adapters.aws.glue import GlueCatalog, GlueTables
     from finops_assets.core.ports import BillDescription, Warehouse
-    from finops_assets.settings.model import MailSettings, Settings
+    from finops_assets.settings.model import Settings
+    from finops_assets.settings.sections import MailSettings
 
 OLD, TOO_OLD = 24.0, 48.0
 """Hours: AWS refreshes an export up to three times a day, so a day without a new file is late, two are a fault."""

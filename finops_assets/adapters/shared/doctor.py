@@ -18,7 +18,8 @@ from finops_assets.core.operations.doctor import bare, undelivered
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Warehouse
-    from finops_assets.settings.model import AccountsSettings, Settings, SmtpSettings
+    from finops_assets.settings.model import Settings
+    from finops_assets.settings.sections import AccountsSettings, SmtpSettings
 
 
 MEGABYTE, GIGABYTE = 1_000_000, 1_000_000_000

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
     from pathlib import Path
 
-    from finops_assets.settings.model import SmtpSettings
+    from finops_assets.settings.sections import SmtpSettings
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
