@@ -22,6 +22,7 @@ from finops_assets.core.delivery.changes import Thresholds
 from finops_assets.core.delivery.digest_service import DigestForm, DigestService
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.recipients import Recipients
+from finops_assets.core.operations.alerting import Alerting
 from finops_assets.core.operations.heartbeat import Heartbeat
 from finops_assets.core.operations.incidents import Incidents
 from finops_assets.core.operations.inspection import Inspector
@@ -133,8 +134,20 @@ class Platform(Adapters):
         )
 
     @cached_property
+    def alerting(self) -> Alerting:
+        """What is told when something breaks, and when it heals."""
+        return Alerting(
+            archive=self.archive,
+            warehouse=self.warehouse,
+            outbox=self.outbox,
+            digests=self.digests,
+            incidents=self.incidents,
+            deadline=self.deadline,
+        )
+
+    @cached_property
     def watch(self) -> Watch:
-        """What looks after the days: news, incidents, late bills."""
+        """What looks after the days: news, states, incidents."""
         bill = self.settings.bill
         return Watch(
             inspector=self.inspector,
@@ -143,19 +156,16 @@ class Platform(Adapters):
             outbox=self.outbox,
             digests=self.digests,
             journal=self.journal,
-            incidents=self.incidents,
+            alerting=self.alerting,
             first_day=bill.first_day,
             complete_after=bill.complete_after_hours,
-            deadline=self.deadline,
             change_closed=bill.change_closed_days,
         )
 
     @cached_property
     def heartbeat(self) -> Heartbeat:
         """The sign of life once a day."""
-        return Heartbeat(
-            self.archive, self.heartbeats, faults=self.watch.faults_of_the_morning, deadline=self.watch.deadline
-        )
+        return Heartbeat(self.archive, self.heartbeats, faults=self.watch.faults_of_the_morning, deadline=self.deadline)
 
 
 def build_platform(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Platform:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from finops_assets.core.archive.compared import COMPARED_PATH
-from finops_assets.core.operations.watch import FRESHNESS
+from finops_assets.core.operations.alerting import FRESHNESS
 from finops_assets.core.schemas import day_path, scorecard_path
 from finops_assets.platform import Platform
 from finops_assets.stories.simulation import Simulation, crashing

@@ -16,7 +16,8 @@ from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOr
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from finops_assets.core.findings import Finding
-from finops_assets.core.operations.watch import FRESHNESS, Watch
+from finops_assets.core.operations.alerting import FRESHNESS
+from finops_assets.core.operations.watch import Watch
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.defs.alerts import FORGOTTEN_AFTER
 from finops_assets.defs.build import build_definitions

@@ -301,7 +301,7 @@ CODE = """
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.defs.build import build_definitions
 from finops_assets.platform import build_platform
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 
 defs = build_definitions(build_platform(load_settings()), drawing=Drawing(lambda _: b"", lambda *_: b""))
 """

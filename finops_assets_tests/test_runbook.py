@@ -40,8 +40,9 @@ from finops_assets.cli import main as cli
 from finops_assets.cli.dev import Holder, lock_home
 from finops_assets.composition import channels
 from finops_assets.core.archive.states import CAUSES
+from finops_assets.core.operations.alerting import FRESHNESS
 from finops_assets.core.operations.incidents import KINDS
-from finops_assets.core.operations.watch import FRESHNESS, Attempts
+from finops_assets.core.operations.watch import Attempts
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import day_path
 from finops_assets.defs import build, run
@@ -892,7 +893,7 @@ from finops_assets.adapters.shared.archive import ObjectArchive
 from finops_assets.defs import run
 from finops_assets.platform import build_platform
 from finops_assets.defs.run import run_days
-from finops_assets.settings.model import load_settings
+from finops_assets.settings.load import load_settings
 
 publish, done = ObjectArchive.publish, []
 
@@ -1023,7 +1024,7 @@ class Account(Desk):
         now = datetime.combine(MORNING, datetime.min.time(), UTC) + timedelta(hours=8)
         found = self.platform.with_clock(lambda: now).watch
         found.update_incidents(found.inspect(now), Attempts(15), (), now)
-        found.recipients()
+        found.alerting.recipients()
 
 
 @pytest.fixture

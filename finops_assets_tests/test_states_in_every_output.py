@@ -22,8 +22,9 @@ from finops_assets.cli import common
 from finops_assets.cli.main import main
 from finops_assets.core.archive import states
 from finops_assets.core.operations import verification
+from finops_assets.core.operations.alerting import FRESHNESS
 from finops_assets.core.operations.repair import REFRESH, plan, work_of
-from finops_assets.core.operations.watch import FRESHNESS, Attempts
+from finops_assets.core.operations.watch import Attempts
 from finops_assets.core.schemas import day_path, scorecard_path
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.run import run_days
@@ -294,7 +295,7 @@ def test_an_incident_heals_when_the_day_equals_the_bill_not_when_the_old_object_
     files = {file: file.read_bytes() for file in (home / "bill").rglob("*.*")}
     for file in files:
         file.write_bytes(b"\x00half a bill")
-    watch.failed("finops_daily_summary", (MIDDLE,), "the bill is cut", "run", late=False, now=NOW)
+    watch.alerting.failed("finops_daily_summary", (MIDDLE,), "the bill is cut", "run", late=False, now=NOW)
     for minutes in (1, 2, 60):
         now = NOW + timedelta(minutes=minutes)
         watch = platform_of(home).with_clock(lambda now=now: now).watch

@@ -89,10 +89,10 @@ def _failed(
     """Tell of a failed run of days, of months, which are those of the evidence, or of neither."""
     days, keys = days_of(run.tags), _keys_of(run.tags)
     if keys and not days:
-        watch.evidence_failed(keys, cause, run.run_id, failed_at=failed_at)
+        watch.alerting.evidence_failed(keys, cause, run.run_id, failed_at=failed_at)
     else:
         job = "" if days else what_it_runs(run)
-        watch.failed(step, days, cause, run.run_id, late=late, now=now, job=job, failed_at=failed_at, **how)
+        watch.alerting.failed(step, days, cause, run.run_id, late=late, now=now, job=job, failed_at=failed_at, **how)
 
 
 def what_it_runs(run: dg.DagsterRun) -> str:

@@ -66,7 +66,7 @@ def build_evidence(forms: AssetForms) -> tuple[dg.AssetSpec, dg.AssetChecksDefin
     ) -> None:
         made, refused = _made(context.partition_keys, archive, watch, clock())
         with alerts_may_fail(context):
-            watch.evidence_made(made)
+            watch.alerting.evidence_made(made)
         for month, done in made.items():
             context.log_event(dg.AssetMaterialization(keys.EVIDENCE, metadata=_facts(*done), partition=month))
         if refused:

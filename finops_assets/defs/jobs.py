@@ -50,7 +50,7 @@ def look_at_everything(
     """`finops doctor` as a run."""
     findings = [*preflight.check(), *scoring.check()]
     failed = [finding for finding in findings if finding.state == "fail"]
-    watch.tell_damaged_notes()
+    watch.alerting.tell_damaged_notes()
     watch.incidents.settle(
         "doctor", {f.name: Problem(f.detail, "nothing is mended by itself here", f.fix) for f in failed}
     )

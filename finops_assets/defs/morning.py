@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from finops_assets.core.operations import watch as promises
+from finops_assets.core.operations import alerting as promises
 from finops_assets.core.operations.heartbeat import Heartbeat
 from finops_assets.core.operations.watch import Watch
 from finops_assets.core.text import tidy_lines
@@ -60,11 +60,11 @@ def _checks_of(asset: str) -> dg.AssetChecksDefinition:
         # A run of other days is not the place to fail for yesterday: it shows what is broken.
         makes_assets = bool(context.run.asset_selection)
         severity = dg.AssetCheckSeverity.WARN if makes_assets else dg.AssetCheckSeverity.ERROR
-        facts = {"day": str(watch.due_day(now)), **metadata.age(watch.age(now))}
+        facts = {"day": str(watch.alerting.due_day(now)), **metadata.age(watch.age(now))}
         for name in faults.keys() & selected:
             yield metadata.check_result(name, faults[name], severity, metadata=facts)
         if context.run.job_name == keys.CHECKS_JOB and asset == keys.MAILED:
-            watch.not_fresh(faults, now)
+            watch.alerting.not_fresh(faults, now)
             watch.incidents.heal("job_failed", [keys.CHECKS_JOB])
         if context.run.job_name == keys.CHECKS_JOB and broken:
             said = tidy_lines("; ".join(f"{name}: {fault}" for name, fault in broken.items()))

@@ -12,8 +12,9 @@ from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.delivery.own_cost import note_mails
 from finops_assets.core.delivery.sent import Sent
 from finops_assets.core.errors import FinopsError
+from finops_assets.core.operations.alerting import THE_DASHBOARD
 from finops_assets.core.operations.heartbeat import Heartbeat
-from finops_assets.core.operations.watch import THE_DASHBOARD, Watch
+from finops_assets.core.operations.watch import Watch
 from finops_assets.core.ports import Archive, DashboardData, Metrics
 from finops_assets.core.reports.digest.notes import StateNotes
 from finops_assets.defs import keys, metadata
@@ -121,9 +122,9 @@ def build_published_assets(forms: AssetForms) -> list[Any]:
         measure(context, metrics, _numbers(sent, digests, now) | run_seconds(context))
         with alerts_may_fail(context):
             if makes(context, keys.ARCHIVED):  # else this run has not held the days against the bill
-                watch.done(days, now, shown=not notes.dashboard)
-            watch.tell_restated(now)
-            watch.tell_damaged_notes()
+                watch.alerting.done(days, now, shown=not notes.dashboard)
+            watch.alerting.tell_restated(now)
+            watch.alerting.tell_damaged_notes()
         with explained(context, retry):
             add_metadata(context, {days[-1]: _shown(sent, digests, notes, now)})
         give_sign_of_life(heartbeat, now, context.log.warning)

@@ -90,7 +90,7 @@ def run_days(
         days = (first,) if first == last else (first, last)
 
         def failed(cause: str, run_id: str = "") -> None:
-            watch.failed("the run", days, cause, run_id, late=False, now=clock())
+            watch.alerting.failed("the run", days, cause, run_id, late=False, now=clock())
 
         beside.enter_context(_told_without_records(failed, tell))
         instance = beside.enter_context(_instance(platform))
@@ -116,7 +116,7 @@ def make_evidence(
     watch: Watch = definitions.resources["watch"]
 
     def failed(cause: str, run_id: str = "") -> None:
-        watch.evidence_failed((month,), cause, run_id)
+        watch.alerting.evidence_failed((month,), cause, run_id)
 
     with _told_without_records(failed, tell), _instance(platform) as instance:
         return _outcome(_executed(definitions, keys.EVIDENCE_JOB, instance, partition_key=month), failed, tell)

@@ -16,8 +16,9 @@ from finops_assets.core.archive.states import CANNOT_RUN, NO_SCORECARD
 from finops_assets.core.calendar import days_between, in_words, stretches
 from finops_assets.core.errors import BeingWrittenError, FinopsError
 from finops_assets.core.operations import repair
+from finops_assets.core.operations.alerting import THE_BILL, THE_DAYS
 from finops_assets.core.operations.heartbeat import Heartbeat
-from finops_assets.core.operations.watch import THE_BILL, THE_DAYS, Attempts, Watch
+from finops_assets.core.operations.watch import Attempts, Watch
 from finops_assets.core.ports import Metrics
 from finops_assets.defs.alerts import days_of, give_sign_of_life, heal_jobs
 from finops_assets.defs.bill import begin_versions, report_versions
@@ -119,7 +120,7 @@ def build_sensors(settings: Settings, clock: Callable[[], datetime]) -> list[dg.
             attempts.keep(inspection.not_whole)
             watch.count_failures(attempts)
             watch.update_incidents(inspection, attempts, busy, now)
-            watch.tell_damaged_notes()
+            watch.alerting.tell_damaged_notes()
         except FinopsError as error:
             return blind(context, cursor, watch, THE_DAYS, error, now)
         sighted(context, cursor, watch, THE_DAYS, now)
@@ -165,7 +166,7 @@ def build_sensors(settings: Settings, clock: Callable[[], datetime]) -> list[dg.
         give_sign_of_life(heartbeat, clock(), context.log.warning, only_again=True)
         try:
             heal_jobs(watch.incidents, context.instance, clock())
-            watch.recipients()
+            watch.alerting.recipients()
         except FinopsError as error:
             return dg.SkipReason(f"the mailer cannot tell: {error}")
         return dg.SkipReason(f"{len(watch.incidents.open('refused'))} recipient(s) cannot be reached")
@@ -241,7 +242,7 @@ def blind(
     context.update_cursor(json.dumps(cursor))
     said = f"{what} cannot be looked at: {error}"
     try:
-        watch.cannot_look(what, error, datetime.fromisoformat(since), now)
+        watch.alerting.cannot_look(what, error, datetime.fromisoformat(since), now)
     except FinopsError as untold:
         said += f"; and nobody was told: {untold}"
     return dg.SkipReason(said)
@@ -253,4 +254,4 @@ def sighted(
     """It can look again: all clear, if anybody was told that it could not."""
     if cursor.pop("blind since", None):
         context.update_cursor(json.dumps(cursor))
-        watch.cannot_look(what, None, None, now)
+        watch.alerting.cannot_look(what, None, None, now)

@@ -153,7 +153,7 @@ def crash(sim: Simulation) -> None:
         "from datetime import date\n"
         "from finops_assets.platform import build_platform\n"
         "from finops_assets.defs.run import run_days\n"
-        "from finops_assets.settings.model import load_settings\n"
+        "from finops_assets.settings.load import load_settings\n"
         "def tell(text):\n"
         "    if 'ou_breakdown_parquet' in text: os.kill(os.getpid(), signal.SIGKILL)\n"
         "if __name__ == '__main__':\n"
