@@ -144,7 +144,10 @@ def duckdb_query(folder: str) -> dict:
     import duckdb
 
     from finops_assets.adapters.local.warehouse import athena_to_duckdb
-    from finops_assets.core.bill import formats as bill
+    from finops_assets.core.bill.charges import charges_sql
+    from finops_assets.core.bill.formats.focus import FOCUS
+    from finops_assets.core.bill.queries import breakdown_sql, summary_sql
+    from finops_assets.core.bill.rules import Rules
 
     result: dict[str, Any] = {}
     con = duckdb.connect(config={"memory_limit": "800MB"})
@@ -157,8 +160,8 @@ def duckdb_query(folder: str) -> dict:
     with _timed(result):
         con.execute(f"CREATE VIEW bill AS SELECT * FROM read_parquet('{folder}/bill/data/*/*.parquet')")
         columns = {name.lower(): type_ for name, type_, *_ in con.execute("DESCRIBE bill").fetchall()}
-        charges = bill.charges_sql(bill.FOCUS, columns, bill.Rules("billed"), DAYS[0], DAYS[-1])
-        sql = athena_to_duckdb(bill.breakdown_sql(bill.summary_sql(charges)))
+        charges = charges_sql(FOCUS, columns, Rules("billed"), DAYS[0], DAYS[-1])
+        sql = athena_to_duckdb(breakdown_sql(summary_sql(charges)))
         rows = sum(batch.num_rows for batch in con.sql(sql).to_arrow_reader(131_072))
     result["rows"] = rows
     return result

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.adapters.shared import dagster_records as dagster_records  # for defs/, which knows no adapter
 from finops_assets.core.archive.settlement import Journal
-from finops_assets.core.bill.formats import Rules
+from finops_assets.core.bill.rules import Rules
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.findings import Finding
 from finops_assets.core.ports import (

@@ -34,7 +34,7 @@ from bills import (
 
 from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 from finops_assets.core.archive import finding, publishing
-from finops_assets.core.bill.formats import Rules
+from finops_assets.core.bill.rules import Rules
 from finops_assets.core.errors import BillError, FinopsError, MissingDaysError, SettingsError
 
 ROW = rows_of([line(1)], "focus")[0]

@@ -33,7 +33,7 @@ from bills import (
 from finops_assets.adapters.local.bill_files import find_bill
 from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 from finops_assets.core.accounts.account_map import Membership
-from finops_assets.core.bill.formats import Rules
+from finops_assets.core.bill.rules import Rules
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import PassedOver
 from finops_assets.settings.model import WarehouseSettings

@@ -21,9 +21,20 @@ from typing import TYPE_CHECKING, TextIO
 from finops_assets.adapters.local.bill_files import BillFiles, find_bill
 from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_literal, in_utc, sql_literal
 from finops_assets.core.analytics.drivers import as_sums
-from finops_assets.core.bill import formats as bill
+from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql, undated_condition, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
-from finops_assets.core.bill.formats import EARLIEST, LATEST
+from finops_assets.core.bill.drivers_sql import driver_columns, drivers_sql
+from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.queries import (
+    accounts_sql,
+    breakdown_sql,
+    fingerprints_sql,
+    source_days_sql,
+    summary_sql,
+    survey_sql,
+)
+from finops_assets.core.bill.recognition import normal_name, recognise
+from finops_assets.core.bill.rules import Rules, check_columns, cost_bases
 from finops_assets.core.bill.source_days import Fact, refuse_currencies, source_days
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import BillDescription, ControlTotal, DayPrint, ExportVersion, SourceDay
@@ -67,9 +78,7 @@ class DuckDBWarehouse:
         spill: folder for what does not fit in memory.
     """
 
-    def __init__(
-        self, path: str, format_name: str, rules: bill.Rules, *, memory: str, threads: int, spill: Path
-    ) -> None:
+    def __init__(self, path: str, format_name: str, rules: Rules, *, memory: str, threads: int, spill: Path) -> None:
         self._path, self._format_name, self._rules = path, format_name, rules
         self._config = {"memory_limit": memory, "temp_directory": str(spill)} | (
             {"threads": threads} if threads else {}
@@ -97,8 +106,8 @@ class DuckDBWarehouse:
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
         with self._open() as opened:
             opened.con.register("account_ou_map", accounts)
-            breakdown = bill.breakdown_sql(bill.summary_sql(opened.charges(self._rules, start, end)))
-            found = opened.rows(bill.fingerprints_sql(breakdown))
+            breakdown = breakdown_sql(summary_sql(opened.charges(self._rules, start, end)))
+            found = opened.rows(fingerprints_sql(breakdown))
         return {day: DayPrint(fingerprint, total, rows) for day, fingerprint, total, rows in found}
 
     def control_totals(self) -> list[ControlTotal]:
@@ -118,7 +127,7 @@ class DuckDBWarehouse:
             return dict(days)
 
     def _read_source_days(self, opened: _OpenBill, start: date, end: date) -> dict[date, SourceDay]:
-        facts = opened.rows(bill.source_days_sql(opened.charges(self._rules, start, end)))
+        facts = opened.rows(source_days_sql(opened.charges(self._rules, start, end)))
         basis = self._rules.cost_basis
         return source_days(
             (Fact(*row) for row in facts),
@@ -129,19 +138,19 @@ class DuckDBWarehouse:
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         with self._open() as opened:
             opened.con.register("account_ou_map", accounts)
-            sql = bill.breakdown_sql(bill.summary_sql(opened.charges(self._rules, start, end)))
+            sql = breakdown_sql(summary_sql(opened.charges(self._rules, start, end)))
             with opened.explained():
                 yield from opened.con.sql(athena_to_duckdb(sql)).to_arrow_reader(BATCH_ROWS)
 
     def drivers(self, day: date, against: date) -> pa.Table:
         with self._open() as opened:
-            sql = athena_to_duckdb(bill.drivers_sql(opened.format, opened.driver_columns, self._rules, day, against))
+            sql = athena_to_duckdb(drivers_sql(opened.format, opened.driver_columns, self._rules, day, against))
             with opened.explained():
                 return as_sums(opened.con.sql(sql).to_arrow_table())
 
     def accounts(self) -> pa.Table:
         with self._open() as opened:
-            sql = athena_to_duckdb(bill.accounts_sql(opened.charges(self._rules, EARLIEST, LATEST)))
+            sql = athena_to_duckdb(accounts_sql(opened.charges(self._rules, EARLIEST, LATEST)))
             with opened.explained():
                 return opened.con.sql(sql).to_arrow_table()
 
@@ -157,7 +166,7 @@ class DuckDBWarehouse:
         """
         with self._open() as opened:
             opened.create_bill_view(con)
-            summary = bill.summary_sql(opened.charges(self._rules, EARLIEST, LATEST))
+            summary = summary_sql(opened.charges(self._rules, EARLIEST, LATEST))
             con.execute(f"CREATE VIEW {name} AS {athena_to_duckdb(summary)}")
             return opened.files.files
 
@@ -178,7 +187,7 @@ class DuckDBWarehouse:
 class _OpenBill:
     """A connection in which the view `bill` has typed, lower-case columns."""
 
-    def __init__(self, files: BillFiles, format_name: str, rules: bill.Rules, config: Mapping[str, object]) -> None:
+    def __init__(self, files: BillFiles, format_name: str, rules: Rules, config: Mapping[str, object]) -> None:
         self.files = files
         self.con = connect(config)
         self._doubled: dict[str, Path] = {}
@@ -186,13 +195,13 @@ class _OpenBill:
         self._used: tuple[str, ...] = ()
         self._headers = {} if files.parquet else {file: self._read_header(file) for file in files.files}
         self._raw = self._raw_columns()
-        self.format = bill.recognise(self._raw, str(files.root)) if format_name == "auto" else bill.FORMATS[format_name]
+        self.format = recognise(self._raw, str(files.root)) if format_name == "auto" else FORMATS[format_name]
         self.columns = {name: self._type(name, type_) for name, (_, type_) in self._raw.items()}
-        bill.check_columns(self.format, self.columns, rules, str(files.root))
-        self._used = bill.used_columns(self.format, self.columns, rules)
+        check_columns(self.format, self.columns, rules, str(files.root))
+        self._used = used_columns(self.format, self.columns, rules)
         self._refuse_doubled()
         self.driver_columns = {n: type_ for n, type_ in self.columns.items() if n not in self._doubled}
-        read = dict.fromkeys((*self._used, *bill.driver_columns(self.format, self.driver_columns, rules)))
+        read = dict.fromkeys((*self._used, *driver_columns(self.format, self.driver_columns, rules)))
         if self._names_period():
             read[self.format.period] = None
         self._select = ", ".join(f"{self._typed(n, *self._raw[n])} AS {_identifier(n)}" for n in read)
@@ -206,7 +215,7 @@ class _OpenBill:
             size_bytes=files.size_bytes,
             snapshot=files.snapshot,
             columns=self._used,
-            cost_bases=bill.cost_bases(self.format, self.columns),
+            cost_bases=cost_bases(self.format, self.columns),
             updated=files.updated,
         )
 
@@ -219,10 +228,10 @@ class _OpenBill:
     def create_bill_view(self, con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"CREATE OR REPLACE VIEW bill AS SELECT {self._select} FROM ({self._source()})")
 
-    def charges(self, rules: bill.Rules, start: date, end: date) -> str:
-        return bill.charges_sql(self.format, self.columns, rules, start, end)
+    def charges(self, rules: Rules, start: date, end: date) -> str:
+        return charges_sql(self.format, self.columns, rules, start, end)
 
-    def control_totals(self, rules: bill.Rules) -> list[ControlTotal]:
+    def control_totals(self, rules: Rules) -> list[ControlTotal]:
         """The control totals of all lines; the billing period is that of a line's file where no column names it."""
         columns, view, otherwise = dict(self.columns), "bill", NO_PERIOD
         if not self._names_period():
@@ -263,12 +272,12 @@ class _OpenBill:
             raise BillError("is empty: it has no header", where=str(file), fix="Copy it from the export again.")
         names: dict[str, str] = {}
         for position, name in enumerate(header, 1):
-            normal = bill.normal_name(name)
+            normal = normal_name(name)
             if normal in names:
                 self._doubled[normal] = file
             if not normal or normal in names:
                 name = f"{name} ({position})"
-            names[bill.normal_name(name)] = name
+            names[normal_name(name)] = name
         return tuple(names.values())
 
     def _raw_columns(self) -> dict[str, tuple[str, str]]:
@@ -277,7 +286,7 @@ class _OpenBill:
             described = self.con.execute(f"DESCRIBE {self._source()}").fetchall()
         columns: dict[str, tuple[str, str]] = {}
         for name, type_, *_ in described:
-            normal = bill.normal_name(name)
+            normal = normal_name(name)
             if normal in columns:
                 self._doubled[normal] = self.files.root
             columns[normal] = (name, type_)
@@ -314,19 +323,19 @@ class _OpenBill:
             return f"CASE WHEN json_valid({column}) THEN {column} END" if name == "product" else column
         if raw_type.startswith("MAP"):
             return column
-        if name in bill.ACCOUNT_COLUMNS and raw_type in NUMBERS:
+        if name in self.format.accounts and raw_type in NUMBERS:
             return f"format('{{:012d}}', CAST({column} AS BIGINT))"
         return f"CAST({column} AS VARCHAR)"
 
-    def _survey(self, rules: bill.Rules) -> None:
+    def _survey(self, rules: Rules) -> None:
         """Refuse a bill with lines that can be on no day, or with currencies that nobody chose from."""
-        found = self.rows(bill.survey_sql(self.format))
+        found = self.rows(survey_sql(self.format))
         if not all(dated for _, _, dated in found):
-            undated = bill.undated(self.format.start)
-            (lines,) = self.rows(f"SELECT COUNT(*) FROM bill WHERE {undated}")[0]
+            no_date = undated_condition(self.format.start)
+            (lines,) = self.rows(f"SELECT COUNT(*) FROM bill WHERE {no_date}")[0]
             raise BillError(
                 f"{lines} line(s) have no date that can be booked",
-                where=self._place(undated, self.format.start),
+                where=self._place(no_date, self.format.start),
                 fix="No line may be lost: export the bill again.",
             )
         currencies = [currency for currency, _, _ in found if currency]
@@ -343,7 +352,7 @@ class _OpenBill:
         """Some lines of a day have no cost: which column should have had it, by the type of the first of them."""
         basis = self.format.bases[cost_basis]
         condition = f"({basis.sql(self.columns)}) IS NULL AND CAST({self.format.start} AS DATE) = DATE '{day}'"
-        types = self._first(condition, "line_item_line_item_type") if basis.by_type else None
+        types = self._first(condition, self.format.line_type) if basis.by_type else None
         line_type = types[1] if types else ""
         return BillError(
             f"{lines} line(s) of {day} have no {cost_basis} cost" + (f", first a {line_type}" if line_type else ""),
@@ -529,7 +538,7 @@ def _csv_line(file: Path, column: str, value: str) -> str:
     """`, line 7`: the first one with this value in the column of this (normal) name."""
     rows = _csv_rows(file)
     _, header = next(rows)
-    at = [bill.normal_name(name) for name in header].index(column)
+    at = [normal_name(name) for name in header].index(column)
     return next((f", line {line}" for line, row in rows if len(row) > at and row[at] == value), "")
 
 

@@ -75,7 +75,7 @@ def fingerprint(table: pa.Table) -> str:
     """An id of a day's rows and exact costs: it changes if and only if a row does.
 
     The same on every platform and library version, as it is made of text: CSV of the rows in archive order, with costs
-    in units of the twelfth decimal. `core.bill.fingerprints_sql` has an engine make the same.
+    in units of the twelfth decimal. `core.bill.queries.fingerprints_sql` has an engine make the same.
     """
     import pyarrow as pa
     import pyarrow.csv as pacsv

@@ -10,7 +10,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from finops_assets.core.bill.formats import BillFormat, Columns, Rules, charge_expressions, named_in, undated
+from finops_assets.core.bill.bill_format import BillFormat, Columns
+from finops_assets.core.bill.charges import charge_expressions, named_in, undated_condition
+from finops_assets.core.bill.rules import Rules
 from finops_assets.core.ports import ControlTotal
 
 NO_PERIOD = "CAST(NULL AS DATE)"
@@ -28,10 +30,10 @@ def control_totals_sql(
     """
     charge = charge_expressions(fmt, columns, rules)
     # Dates that nobody meant are none: Python cannot read all of those that Athena can.
-    day = f"CASE WHEN NOT {undated(fmt.start)} THEN {charge['charge_date']} END"
+    day = f"CASE WHEN NOT {undated_condition(fmt.start)} THEN {charge['charge_date']} END"
     period = otherwise
     if fmt.period in columns:
-        period = f"CASE WHEN NOT {undated(fmt.period)} THEN CAST({fmt.period} AS DATE) END"
+        period = f"CASE WHEN NOT {undated_condition(fmt.period)} THEN CAST({fmt.period} AS DATE) END"
     return f"""SELECT period, charge_date, currency, left_out, COUNT(*) AS lines,
     COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total
 FROM (

@@ -31,7 +31,7 @@ def source_days(
     """Each day's facts as one record.
 
     Args:
-        facts: as `core.bill.source_days_sql` selects them; all kept ones in one currency.
+        facts: as `core.bill.queries.source_days_sql` selects them; all kept ones in one currency.
         currency: the setting bill.currency, for days of which every line is left out.
         without_cost: makes the error for (day, lines that have no cost).
     """
