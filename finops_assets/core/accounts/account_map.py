@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from finops_assets.core.csv_tables import CsvError, CsvRow, CsvTable
 from finops_assets.core.errors import AccountsError, SettingsError
 from finops_assets.core.schemas import ACCOUNT_OU_MAP, UNASSIGNED
 
@@ -45,12 +46,8 @@ def read_accounts_csv(data: bytes, where: str) -> list[Membership]:
         AccountsError: a missing column, a malformed line, an account that is in two OUs on one day.
     """
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AccountsError(f"is not UTF-8: {error}", where=where, fix="Save it as UTF-8.") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip().lower() for name in reader.fieldnames or []]
+        table = CsvTable(data)
+        header = table.header
         missing = [c for c in COLUMNS[:3] if c not in header]
         if missing:
             raise AccountsError(
@@ -61,24 +58,21 @@ def read_accounts_csv(data: bytes, where: str) -> list[Membership]:
         doubled = sorted({c for c in header if c and header.count(c) > 1})
         if doubled:
             raise AccountsError(f"has the column {', '.join(doubled)} twice", where=where, fix="Delete one of them.")
-        reader.fieldnames = header
-        rows = [
-            _membership(row, f"{where}, line {reader.line_num}", reader.line_num)
-            for row in reader
-            if any(row.values())  # spreadsheets end with lines of commas
-        ]
-    except csv.Error as error:
-        line = reader.line_num + 1  # where the record begins that could not be read
-        raise AccountsError(f"is not CSV: {error}", where=f"{where}, line {line}", fix="Mend it.") from None
+        rows = [_membership(row, where) for row in table.rows() if not row.is_blank]
+    except CsvError as error:
+        if error.line is None:
+            raise AccountsError(f"is not UTF-8: {error}", where=where, fix="Save it as UTF-8.") from None
+        raise AccountsError(f"is not CSV: {error}", where=f"{where}, line {error.line}", fix="Mend it.") from None
     if not rows:
         raise AccountsError("names no account", where=where, fix="Add a line for each linked account.")
     return _effective(rows, where)
 
 
-def _membership(row: dict, where: str, line: int) -> Membership:
-    if None in row or any(value is None for value in row.values()):
+def _membership(row: CsvRow, file: str) -> Membership:
+    where = f"{file}, line {row.line}"
+    if not row.complete:
         raise AccountsError("has more or fewer values than the header", where=where, fix="Quote values with commas.")
-    values = {name: (row.get(name) or "").strip() for name in COLUMNS}
+    values = {name: row.stripped(name) for name in COLUMNS}
     if not values["account_id"]:
         raise AccountsError("account_id is empty", where=where, fix="Write the account's id.")
     path = "/".join(part.strip() for part in values["ou_path"].split("/") if part.strip())
@@ -94,7 +88,7 @@ def _membership(row: dict, where: str, line: int) -> Membership:
             ) from None
     if dates["valid_from"] >= dates["valid_to"]:
         raise AccountsError("valid_to is not after valid_from", where=where, fix="Swap or mend the dates.")
-    return Membership(values["account_id"], values["account_name"], path, **dates, line=line)
+    return Membership(values["account_id"], values["account_name"], path, **dates, line=row.line)
 
 
 def _effective(rows: list[Membership], where: str) -> list[Membership]:

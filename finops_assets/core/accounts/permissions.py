@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from finops_assets.core.accounts.ous import ALL, lineage, within
+from finops_assets.core.csv_tables import CsvError, CsvRow, CsvTable
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.schemas import UNASSIGNED
 
@@ -39,36 +38,36 @@ def read_permissions(data: bytes, where: str, known: Iterable[str]) -> list[Rule
         SettingsError: it is no such file, names nobody or an OU that is not there, or says something twice.
     """
     try:
-        lines = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        header = [name.strip().lower() for name in lines.fieldnames or []]
-        lines.fieldnames = header
-        rows = [(lines.line_num, row) for row in lines if any(row.values())]
-    except (UnicodeDecodeError, csv.Error) as error:
+        table = CsvTable(data)
+        rows = [row for row in table.rows() if not row.is_blank]
+    except CsvError as error:
         raise SettingsError(f"is not CSV in UTF-8: {error}", where=where, fix="Mend it.") from None
-    if sorted(header) != sorted(COLUMNS):
+    if sorted(table.header) != sorted(COLUMNS):
         raise SettingsError(
-            f"has the columns {', '.join(header) or 'none'}", where=where, fix="Its first line must be user,group,ou."
+            f"has the columns {', '.join(table.header) or 'none'}",
+            where=where,
+            fix="Its first line must be user,group,ou.",
         )
     ous = with_those_above(known) | {ALL, UNASSIGNED}
     seen: dict[Rule, int] = {}
-    for line, row in rows:
-        rule = _rule(row, f"{where}, line {line}", ous)
+    for row in rows:
+        rule = _rule(row, f"{where}, line {row.line}", ous)
         if rule in seen:
             raise SettingsError(
                 f"{rule.who} is given {rule.ou} twice",
-                where=f"{where}, lines {seen[rule]} and {line}",
+                where=f"{where}, lines {seen[rule]} and {row.line}",
                 fix="Delete one of them.",
             )
-        seen[rule] = line
+        seen[rule] = row.line
     if not seen:
         raise SettingsError("gives nobody anything", where=where, fix="Write a line for each user or group.")
     return sorted(seen, key=lambda rule: (rule.group, rule.user, rule.ou))
 
 
-def _rule(row: dict[str, str | None], where: str, ous: Collection[str]) -> Rule:
-    if None in row or any(value is None for value in row.values()):
+def _rule(row: CsvRow, where: str, ous: Set[str]) -> Rule:
+    if not row.complete:
         raise SettingsError("has more or fewer values than the header", where=where, fix="Quote values with commas.")
-    user, group, ou = ((row[name] or "").strip() for name in COLUMNS)
+    user, group, ou = map(row.stripped, COLUMNS)
     if bool(user) == bool(group):
         raise SettingsError(
             "names both a user and a group" if user else "names neither a user nor a group",
