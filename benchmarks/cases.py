@@ -80,7 +80,7 @@ def work(folder: str) -> dict:
     _import_engines()
 
     from finops_assets.core.accounts.account_map import to_parquet
-    from finops_assets.core.archive import finding, publishing, registering
+    from finops_assets.core.archive import available_days, publishing, registering
     from finops_assets.core.delivery.digest_service import DigestService
     from finops_assets.core.reports.drawing import drawing_beside
     from finops_assets.core.schemas import ACCOUNT_MAP_PATH
@@ -90,7 +90,7 @@ def work(folder: str) -> dict:
         platform = _platform(folder, home)
         with _timed(result), drawing_beside() as drawing:
             platform.archive.put(ACCOUNT_MAP_PATH, to_parquet(platform.accounts.load().table))
-            finding.find_days(platform.warehouse, DAYS, datetime.now(UTC))
+            available_days.find_days(platform.warehouse, DAYS, datetime.now(UTC))
             done = publishing.archive_days(
                 platform.warehouse,
                 platform.archive,

@@ -22,7 +22,7 @@ from finops_assets.core import notes
 from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.analytics import drivers, episodes, scorecard
 from finops_assets.core.archive import restatements
-from finops_assets.core.archive.compared import COMPARED_PATH, BillComparison
+from finops_assets.core.archive.bill_comparison import COMPARED_PATH, BillComparison
 from finops_assets.core.archive.settlement import JOURNAL_PATH, Journal
 from finops_assets.core.archive.states import NO_SCORECARD
 from finops_assets.core.delivery import mail_records, own_cost

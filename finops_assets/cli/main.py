@@ -191,7 +191,7 @@ def backfill(first: date | None, last: date | None, resume: bool, mail: bool, as
 
     One mail is sent, the newest day's, which speaks for the others.
     """
-    from finops_assets.core.archive.finding import days_to_archive, left_out_in_words
+    from finops_assets.core.archive.available_days import days_to_archive, left_out_in_words
     from finops_assets.core.bill.totals import bill_totals
     from finops_assets.core.calendar import days_between, in_words
     from finops_assets.core.calendar import stretches as in_stretches
@@ -619,7 +619,7 @@ def budgets(day: date | None, as_json: bool) -> None:
     from finops_assets.core.accounts.published_map import read_account_map
     from finops_assets.core.analytics.budgets import RED, SHAPES, budget_lines, read_budgets
     from finops_assets.core.analytics.forecast import HISTORY
-    from finops_assets.core.archive.comparing import comparable_rows, costs_by_ou
+    from finops_assets.core.archive.comparable_days import comparable_rows, costs_by_ou
     from finops_assets.core.errors import SettingsError
 
     settings = _settings()

@@ -17,7 +17,7 @@ import dagster as dg
 from finops_assets.core import calendar, notes, ports
 from finops_assets.core.accounts.account_map import counts, to_parquet
 from finops_assets.core.analytics.scoring import Scoring
-from finops_assets.core.archive import breakdown, finding, publishing, registering
+from finops_assets.core.archive import available_days, breakdown, publishing, registering
 from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.delivery.own_cost import note_mails
 from finops_assets.core.errors import FinopsError, MissingDaysError
@@ -237,7 +237,7 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
         days = _days(context)
         with explained(context):
             try:
-                found = finding.find_days(warehouse, days, clock(), settings.bill.complete_after_hours)
+                found = available_days.find_days(warehouse, days, clock(), settings.bill.complete_after_hours)
             except MissingDaysError as error:
                 yield show.failed(NOT_EMPTY, dict.fromkeys(error.days, error.what))
                 raise
@@ -323,7 +323,7 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
             with explained(context):
                 raise MissingDaysError(
                     f"{calendar.in_words(list(done.published))} archived; the bill does not have "
-                    f"{finding.left_out_in_words(done.left_out)}",
+                    f"{available_days.left_out_in_words(done.left_out)}",
                     days=tuple(done.left_out),
                     fix="The sensors register, show and mail what is archived; without them, run those days again. "
                     "The others are run when the bill has them.",

@@ -21,7 +21,7 @@ from finops_assets.core.analytics.doubling import Question, questions
 from finops_assets.core.analytics.forecast import HISTORY as FORECAST_HISTORY
 from finops_assets.core.analytics.forecast import forecasts_by_day
 from finops_assets.core.analytics.scorecard import Score, Scorecard
-from finops_assets.core.archive.comparing import WRITERS, comparable_rows, costs_by_ou
+from finops_assets.core.archive.comparable_days import WRITERS, comparable_rows, costs_by_ou
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import money
 from finops_assets.core.notes import put_if_other, read_note

@@ -116,7 +116,7 @@ class Journal:
         Args:
             being_archived_from: of days that are archived now, when the export that they come from was written.
         """
-        from finops_assets.core.archive.compared import last_comparison
+        from finops_assets.core.archive.bill_comparison import last_comparison
 
         counts, compared = self._read().unchanged, last_comparison(self._archive)
 

@@ -20,7 +20,7 @@ from finops_assets.core.accounts.published_map import account_names
 from finops_assets.core.analytics.anomalies import CLOSED
 from finops_assets.core.analytics.scoring import read as read_scorecard
 from finops_assets.core.archive import restatements
-from finops_assets.core.archive.comparing import comparable, in_unit_of_costs
+from finops_assets.core.archive.comparable_days import comparable, in_unit_of_costs
 from finops_assets.core.archive.restatements import Restatement
 from finops_assets.core.archive.settlement import Journal, first_open_day
 from finops_assets.core.calendar import in_words

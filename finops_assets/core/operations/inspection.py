@@ -15,7 +15,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import states
-from finops_assets.core.archive.compared import (
+from finops_assets.core.archive.available_days import delivered_until
+from finops_assets.core.archive.bill_comparison import (
     CANNOT_BE_READ,
     EMPTY,
     READERS,
@@ -24,7 +25,6 @@ from finops_assets.core.archive.compared import (
     is_being_written,
 )
 from finops_assets.core.archive.coverage import coverage
-from finops_assets.core.archive.finding import delivered_until
 from finops_assets.core.archive.settlement import first_open_day
 from finops_assets.core.archive.states import DayState, Facts, Gap, expected_days
 from finops_assets.core.bill.totals import bill_totals

@@ -15,8 +15,8 @@ from finops_assets.core.analytics.anomalies import CLOSED, PLANNED
 from finops_assets.core.analytics.doubling import mend_words, question_words
 from finops_assets.core.archive import states
 from finops_assets.core.archive.age import Age, age_of
-from finops_assets.core.archive.compared import is_being_written
-from finops_assets.core.archive.finding import delivered_until
+from finops_assets.core.archive.available_days import delivered_until
+from finops_assets.core.archive.bill_comparison import is_being_written
 from finops_assets.core.archive.settlement import Journal, first_open_day
 from finops_assets.core.archive.states import CANNOT_RUN, difference
 from finops_assets.core.calendar import days_between, in_words
