@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finops_assets.adapters.shared import dagster_records as dagster_records  # for defs/, which knows no adapter
-from finops_assets.core.archive.settlement import Journal
+from finops_assets.core.archive.journal import Journal
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.findings import Finding
@@ -513,7 +513,7 @@ def build_watch(
 ) -> Watch:
     """What looks after a platform; the arguments are those of `build_definitions`."""
     from finops_assets.core.archive.age import deadline_by
-    from finops_assets.core.archive.settlement import Journal
+    from finops_assets.core.archive.journal import Journal
     from finops_assets.core.delivery.digest_service import DigestService, Thresholds
     from finops_assets.core.operations.incidents import Incidents
     from finops_assets.core.operations.state_notes import state_notes

@@ -38,7 +38,7 @@ from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.cli import main as cli
 from finops_assets.cli.dev import Holder, lock_home
-from finops_assets.core.archive.states import CAUSES
+from finops_assets.core.archive.causes import CAUSES
 from finops_assets.core.operations.incidents import KINDS
 from finops_assets.core.operations.watch import FRESHNESS, Attempts
 from finops_assets.core.reports.drawing import Drawing

@@ -13,7 +13,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from finops_assets.core.archive.states import Facts, Gap, state_of
+from finops_assets.core.archive.gaps import Gap
+from finops_assets.core.archive.states import Facts, state_of
 from finops_assets.core.errors import BillError, FinopsError
 from finops_assets.core.operations.inspection import Inspection
 from finops_assets.core.operations.watch import Attempts

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from finops_assets.cli import main as cli
 from finops_assets.cli.main import main
-from finops_assets.core.archive import states
+from finops_assets.core.archive import causes
 from finops_assets.core.operations import verification
 from finops_assets.core.operations.repair import REFRESH, plan, work_of
 from finops_assets.core.operations.watch import FRESHNESS, Attempts
@@ -191,14 +191,14 @@ def said(*words: str) -> str:
     return done.stdout
 
 
-def causes(found: list[dict[str, str]]) -> dict[str, tuple[str, str]]:
+def causes_of(found: list[dict[str, str]]) -> dict[str, tuple[str, str]]:
     return {entry["day"]: (entry["state"], entry["detail"]) for entry in found if entry["state"] != "whole"}
 
 
 def test_a_whole_home_is_whole_in_every_output(home: Path) -> None:
     """Nothing is said where nothing is wrong."""
     assert json.loads(said("gaps", "--json")) == []
-    assert causes(json.loads(said("status", "--json"))["days"]) == {}
+    assert causes_of(json.loads(said("status", "--json"))["days"]) == {}
     assert plan(platform_of(home).inspector().thorough(NOW)) == []
     watch = build_watch(platform_of(home), clock=lambda: NOW)
     assert set(watch.freshness(NOW).values()) == {""}
@@ -232,11 +232,11 @@ def test_all_faces_say_the_same_of_a_broken_link(
     inspection = watch.inspect(NOW)
     seen = {gap.first: (gap.cause, gap.detail) for gap in inspection.gaps}
     assert seen == ({day: (cause, gap["detail"])} if is_seen_cheaply else {})
-    assert causes(json.loads(said("status", "--json"))["days"]) == {str(d): found for d, found in seen.items()}
+    assert causes_of(json.loads(said("status", "--json"))["days"]) == {str(d): found for d, found in seen.items()}
     # The digest speaks of dashboard and mail elsewhere: it is made before it is sent.
     told = watch.morning.notes(NOW).days
     assert (f"{cause}: {day}" in told) == (
-        is_seen_cheaply and states.CAUSES[cause] not in (states.DASHBOARD, states.MAIL)
+        is_seen_cheaply and causes.CAUSES[cause] not in (causes.DASHBOARD, causes.MAIL)
     )
     if is_seen_cheaply:
         assert f"{cause}: {day}" in said("status")

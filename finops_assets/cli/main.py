@@ -229,7 +229,7 @@ def backfill(first: date | None, last: date | None, resume: bool, mail: bool, as
 
 def _other_days(platform: Platform, day: date) -> list[date]:
     """Other days that the bill has changed, or that are missing or not whole, and that a run mends."""
-    from finops_assets.core.archive.states import CANNOT_RUN, DASHBOARD, MAIL
+    from finops_assets.core.archive.causes import CANNOT_RUN, DASHBOARD, MAIL
     from finops_assets.core.errors import FinopsError
     from finops_assets.platform import build_watch
 
@@ -260,7 +260,7 @@ def _tell_of_others(days: Sequence[date]) -> None:
 def _resume(platform: Platform, stretches: list[tuple[date, date]], as_json: bool) -> None:
     """Run those of these days that are not whole, as far as a run mends them."""
     from finops_assets.core import calendar
-    from finops_assets.core.archive import states
+    from finops_assets.core.archive import causes
     from finops_assets.core.calendar import days_between
 
     wanted = [day for first, last in stretches for day in days_between(first, last)]
@@ -269,7 +269,7 @@ def _resume(platform: Platform, stretches: list[tuple[date, date]], as_json: boo
     left = [
         day
         for day, state in found.items()
-        if not state.whole and state.cause not in states.CANNOT_RUN and (state.link != states.MAIL or day == wanted[-1])
+        if not state.whole and state.cause not in causes.CANNOT_RUN and (state.link != causes.MAIL or day == wanted[-1])
     ]
     if platform.outbox.mailed(wanted[-1]).state not in ("sent", "unknown"):
         left = sorted({*left, wanted[-1]})
@@ -472,7 +472,7 @@ def observe(as_json: bool) -> None:
 @as_json
 def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool) -> None:
     """Look at everything that the settings use, then at one day from the bill to the inbox; mend nothing."""
-    from finops_assets.core.archive.settlement import Journal
+    from finops_assets.core.archive.journal import Journal
     from finops_assets.core.findings import as_line, as_record, told, verdict
     from finops_assets.core.operations.doctor import covered, how_old, walk
 
@@ -927,7 +927,7 @@ def _status_rows(
     platform: Platform, stretches: list[tuple[date, date]] | None = None, inspection: Inspection | None = None
 ) -> list[dict[str, Any]]:
     """What is there of these stretches of days; by default, of every day from the first that is known to the last."""
-    from finops_assets.core.archive.settlement import Journal
+    from finops_assets.core.archive.journal import Journal
     from finops_assets.core.archive.states import state_of
     from finops_assets.core.calendar import days_between
     from finops_assets.core.errors import DamagedError

@@ -10,13 +10,15 @@ from datetime import date
 
 import pyarrow as pa
 
+from finops_assets.core.money import DIGITS, PLACES
+
 UNASSIGNED = "Unassigned"
 """The OU of an account that the map does not know on that day. Totals always include it."""
 
-MONEY = pa.decimal128(38, 12)
-"""Every sum is made in this type: bills carry up to 11 decimals, and no line is near 10^26."""
+MONEY = pa.decimal128(DIGITS, PLACES)
+"""Every sum is made in this type."""
 
-MONEY_SQL = "DECIMAL(38, 12)"
+MONEY_SQL = f"DECIMAL({DIGITS}, {PLACES})"
 
 DATABASE = "finops_db"
 
@@ -138,7 +140,7 @@ _HIVE_TYPES = {
     pa.date32(): "date",
     pa.string(): "string",
     pa.float64(): "double",
-    MONEY: "decimal(38,12)",
+    MONEY: f"decimal({DIGITS},{PLACES})",
     pa.timestamp("ms"): "timestamp",
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from finops_assets.core.archive.settlement import Journal
+from finops_assets.core.archive.journal import Journal
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.operations import evidence

@@ -263,7 +263,7 @@ class AwsPreflight:
         yield Finding("tables", "ok", f"{wanted['Name']} is as agreed")
 
     def _partitions(self) -> Iterator[Finding]:
-        from finops_assets.core.archive.states import missing_days
+        from finops_assets.core.archive.expected_days import missing_days
         from finops_assets.core.calendar import in_words
         from finops_assets.core.schemas import day_location
 

@@ -60,7 +60,7 @@ class LocalPreflight:
         return page_shown(file.read_bytes(), str(file), datetime.fromtimestamp(file.stat().st_mtime, UTC))
 
     def _bill(self) -> Iterator[Finding]:
-        from finops_assets.core.archive.states import missing_days
+        from finops_assets.core.archive.expected_days import missing_days
         from finops_assets.core.calendar import in_words
 
         bill, days = self._warehouse.describe(), list(bill_totals(self._warehouse.control_totals()).days)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from finops_assets.core.analytics.drivers import Drivers
     from finops_assets.core.analytics.episodes import Reconciled
     from finops_assets.core.analytics.events import Event
-    from finops_assets.core.archive.settlement import Journal
+    from finops_assets.core.archive.journal import Journal
     from finops_assets.core.findings import Finding
     from finops_assets.core.ports import Archive, PublishedDay, Warehouse
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from finops_assets.core.archive.states import missing_days
+from finops_assets.core.archive.expected_days import missing_days
 from finops_assets.core.calendar import contiguous, full_day, short_day
 from finops_assets.core.cron import parse_cron
 

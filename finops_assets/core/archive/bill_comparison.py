@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from finops_assets.core.accounts.published_map import published_map
-from finops_assets.core.archive import states
+from finops_assets.core.archive import bill_difference
+from finops_assets.core.archive.bill_difference import PublishedAs
 from finops_assets.core.archive.settlement import closes, first_open_day
-from finops_assets.core.archive.states import PublishedAs
 from finops_assets.core.bill.totals import BillTotals, bill_totals
 from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import BillError, DamagedError, SettingsError
@@ -196,7 +196,9 @@ class BillComparison:
         written = self._archive.written()
         known = {day: found.archived[day] for day in found.still_archived(written)}
         described, _ = described_days(self._archive, [day for day in written if day not in known])
-        known |= {day: (written[day].isoformat(), states.published_as(there)) for day, there in described.items()}
+        known |= {
+            day: (written[day].isoformat(), bill_difference.published_as(there)) for day, there in described.items()
+        }
         found = replace(found, archived=dict(sorted(known.items())))
         self._remember(found)
         return found

@@ -17,7 +17,7 @@ from finops_assets.core.calendar import in_words
 from finops_assets.core.money import money
 
 if TYPE_CHECKING:
-    from finops_assets.core.archive.states import PublishedAs
+    from finops_assets.core.archive.bill_difference import PublishedAs
     from finops_assets.core.ports import PassedOver
 
 

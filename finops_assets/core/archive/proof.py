@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import breakdown
 from finops_assets.core.errors import DamagedError
+from finops_assets.core.money import from_double
 from finops_assets.core.ports import DayRows
 from finops_assets.core.schemas import MONEY, OU_BREAKDOWN, day_path
 
@@ -88,10 +89,8 @@ class ProvedDay:
     def _fingerprint(self) -> str:
         import pyarrow as pa
 
-        from finops_assets.core.archive.restatements import exact
-
         # By the shortest text of each double: Arrow's own cast rounds some of them one unit off.
-        costs = pa.array([exact(cost) for cost in self.rows.column("dailycost").to_pylist()], MONEY)
+        costs = pa.array([from_double(cost) for cost in self.rows.column("dailycost").to_pylist()], MONEY)
         return breakdown.fingerprint(self.rows.append_column("cost", costs))
 
 

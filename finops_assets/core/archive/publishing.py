@@ -17,8 +17,8 @@ from finops_assets.core.accounts.published_map import read_account_map
 from finops_assets.core.archive import breakdown, restatements
 from finops_assets.core.archive.available_days import find_days
 from finops_assets.core.archive.comparable_days import WRITERS
+from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.restatements import Restatement
-from finops_assets.core.archive.settlement import Journal
 from finops_assets.core.money import plain
 from finops_assets.core.ports import (
     Archive,

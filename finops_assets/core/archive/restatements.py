@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from finops_assets.core.money import from_double
 from finops_assets.core.notes import read_note, table_note
 from finops_assets.core.schemas import MONEY
 
@@ -112,15 +113,10 @@ def differences(old: pa.Table, new: pa.Table) -> list[dict]:
     for row in both.to_pylist():
         was, is_ = row["dailycost_old"] or 0.0, row["dailycost_new"] or 0.0
         if was != is_:
-            oldcost, newcost = exact(was), exact(is_)
+            oldcost, newcost = from_double(was), from_double(is_)
             costs = {"oldcost": oldcost, "newcost": newcost, "delta": newcost - oldcost}
             changed.append({**{key: row[key] for key in keys}, **costs})
     return sorted(changed, key=lambda row: tuple(row[key] for key in keys))
-
-
-def exact(amount: float) -> Decimal:
-    """A double as the decimal that it stands for, in MONEY's twelve places."""
-    return Decimal(repr(amount)).quantize(Decimal(1).scaleb(-MONEY.scale))
 
 
 def days(archive: Archive) -> set[date]:

@@ -3,28 +3,19 @@
 AWS refreshes a month for up to two weeks after it ends (Data Exports' documentation). A day is closed once the archive
 has it as an export does that was written after these weeks: it is the bill that closes a day, not the clock. A closed
 day is compared again when its month's files change. A day is stable once so many refreshes of the bill in a row have
-left it as it is: the journal counts them, one small object in the archive, so that the platform's every part and every
-process says the same.
+left it as it is, by `core.archive.journal`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from finops_assets.core.notes import json_note, read_note
-
 if TYPE_CHECKING:
-    from finops_assets.core.ports import Archive
+    pass
 
 PROVISIONAL, STABLE, CLOSED = "provisional", "stable", "closed"
 DAYS_AFTER_MONTH_END = 14
-JOURNAL_PATH = "refreshes/journal.json"
-KEPT = 400
-"""Refreshes that the journal remembers: over four months of three a day."""
 
 
 def first_open_day(today: date) -> date:
@@ -56,79 +47,3 @@ def settlement(*, closed: bool, unchanged: int = 0, stable_after: int = 0) -> st
     if closed:
         return CLOSED
     return STABLE if 0 < stable_after <= unchanged else PROVISIONAL
-
-
-@dataclass(frozen=True)
-class _Refresh:
-    """One refresh of the bill: its id, and when it was first seen."""
-
-    snapshot: str
-    seen: datetime
-
-
-@dataclass(frozen=True)
-class _Journal:
-    """The journal's object: refreshes, the oldest first, and for each day how many in a row have left it unchanged."""
-
-    refreshes: list[_Refresh]
-    unchanged: dict[date, int]
-
-
-class Journal:
-    """Counts, for each day that is not closed, the refreshes of the bill that have left it unchanged.
-
-    Args:
-        archive: keeps the journal.
-        stable_after: bill.stable_after.
-    """
-
-    def __init__(self, archive: Archive, stable_after: int = 0) -> None:
-        self._archive, self._stable_after = archive, stable_after
-
-    def record(
-        self, snapshot: str, at: datetime, *, unchanged: Iterable[date], changed: Iterable[date], today: date
-    ) -> None:
-        """Count one refresh of the bill; the same refresh again counts nothing, and takes back what has changed since.
-
-        Args:
-            snapshot: the id of the bill as it is now.
-            at: when it was seen.
-            unchanged: days that the archive has as this bill does.
-            changed: days that it had otherwise, or not at all.
-            today: days closed by today are forgotten.
-        """
-        journal = self._read()
-        counts = {day: n for day, n in journal.unchanged.items() if day >= first_open_day(today)}
-        refreshes = journal.refreshes
-        if snapshot not in {seen.snapshot for seen in refreshes}:
-            refreshes = [*refreshes, _Refresh(snapshot, at)][-KEPT:]
-            counts |= {day: counts.get(day, 0) + 1 for day in unchanged}
-        counts |= dict.fromkeys(changed, 0)
-        facts = {
-            "refreshes": [{"snapshot": seen.snapshot, "seen": seen.seen.isoformat()} for seen in refreshes],
-            "unchanged": {day.isoformat(): n for day, n in sorted(counts.items())},
-        }
-        self._archive.put(JOURNAL_PATH, json.dumps(facts, indent=1).encode())
-
-    def settled(self, *, being_archived_from: datetime | None = None) -> Callable[[date], str]:
-        """Tells the settlement of any day, from one look at the journal and at the last comparison with the bill.
-
-        Args:
-            being_archived_from: of days that are archived now, when the export that they come from was written.
-        """
-        from finops_assets.core.archive.bill_comparison import last_comparison
-
-        counts, compared = self._read().unchanged, last_comparison(self._archive)
-
-        def of(day: date) -> str:
-            if being_archived_from:
-                closed = closes(day, being_archived_from)
-            else:
-                closed = compared is not None and compared.closes(day)
-            return settlement(closed=closed, unchanged=counts.get(day, 0), stable_after=self._stable_after)
-
-        return of
-
-    def _read(self) -> _Journal:
-        """The journal; an empty one where it is damaged: days are provisional until they are counted again."""
-        return read_note(self._archive, JOURNAL_PATH, json_note(_Journal, "a journal", JOURNAL_PATH), _Journal([], {}))

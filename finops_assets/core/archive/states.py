@@ -7,76 +7,33 @@ The one place that says whether a day is whole, in one vocabulary of causes. `st
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from finops_assets.core.archive.bill_difference import PublishedAs, difference, published_as
+from finops_assets.core.archive.causes import (
+    CAUSES,
+    DIFFERS,
+    GONE,
+    LATE,
+    LINKS,
+    NO_SCORECARD,
+    NO_SUCH_DAY,
+    OUTDATED,
+    UNREADABLE,
+    mend,
+)
 from finops_assets.core.archive.proof import is_empty_day
 from finops_assets.core.archive.registering import HALF_A_CENT, read_fault, times_read
-from finops_assets.core.calendar import days_between, in_words
-from finops_assets.core.money import change, money
-from finops_assets.core.schemas import RESTORED_FROM, day_location
+from finops_assets.core.calendar import in_words
+from finops_assets.core.money import money
+from finops_assets.core.schemas import day_location
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import CatalogDay, DashboardContent, DayPrint, PublishedDay
-
-BILL, ARCHIVE, CATALOG, READ_BACK, SCORECARD, DASHBOARD, MAIL = LINKS = (
-    "bill",
-    "archive",
-    "catalog",
-    "read back",
-    "scorecard",
-    "dashboard",
-    "mail",
-)
-"""The links of the chain, in order."""
-
-DIFFERS, GONE = "not as in the bill", "gone from the bill"
-NO_SCORECARD, OUTDATED = "no scorecard", "dashboard outdated"
-LATE, NO_SUCH_DAY, UNREADABLE = "source late", "source has no such day", "bill unreadable"
-
-CAUSES = {
-    LATE: BILL,
-    NO_SUCH_DAY: BILL,
-    UNREADABLE: BILL,
-    "no object": ARCHIVE,
-    "damaged object": ARCHIVE,
-    "zero rows": ARCHIVE,
-    DIFFERS: ARCHIVE,
-    GONE: ARCHIVE,
-    "no partition": CATALOG,
-    "wrong location": CATALOG,
-    "partition without rows": READ_BACK,
-    "doubled registration": READ_BACK,
-    "second object": READ_BACK,
-    "not read back as archived": READ_BACK,
-    NO_SCORECARD: SCORECARD,
-    OUTDATED: DASHBOARD,
-    "mail unsent": MAIL,
-    "mail in doubt": MAIL,
-}
-"""Each cause and the link that it breaks. Of a day only the first is told: what lies behind it follows from it."""
-
-CANNOT_RUN = frozenset((LATE, NO_SUCH_DAY, UNREADABLE, GONE, "second object", "mail in doubt"))
-"""Causes that a run of the day does not mend."""
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A contiguous stretch of days that are not whole for the same cause; `mend` is a command, or what to wait for."""
-
-    first: date
-    last: date
-    cause: str
-    detail: str
-    mend: str
-
-    @property
-    def days(self) -> list[date]:
-        return days_between(self.first, self.last)
 
 
 @dataclass(frozen=True)
@@ -119,22 +76,6 @@ class Facts:
     def newest(self) -> date:
         """The newest archived day."""
         return max(self.archived)
-
-
-@dataclass(frozen=True)
-class PublishedAs:
-    """What a comparison with the bill needs of an archived day.
-
-    Attributes:
-        held: whether somebody has restored an earlier version.
-        lines: how many lines of the bill it was made of; None in a note of an older release.
-    """
-
-    fingerprint: str
-    total: Decimal
-    currency: str
-    held: bool
-    lines: int | None = None
 
 
 @dataclass(frozen=True)
@@ -197,37 +138,6 @@ def state_of(day: date, facts: Facts) -> DayState:
     )
 
 
-def gaps(states: Iterable[DayState]) -> list[Gap]:
-    """The days (ascending) that are not whole, as stretches of one cause each; mail is settled day by day."""
-    found: list[Gap] = []
-    for state in states:
-        if state.whole:
-            continue
-        day, before = state.day, found[-1] if found else None
-        joined = before and before.cause == state.cause and state.link != MAIL and (day - before.last).days == 1
-        first, detail = (before.first, before.detail) if joined else (day, state.detail)
-        if joined:
-            found.pop()
-        found.append(Gap(first, day, state.cause, detail, mend(state.cause, first, day)))
-    return found
-
-
-def summary(states: Collection[DayState]) -> str:
-    """`90 days from 2025-09-01 to 2025-11-29: all whole.`, or how many are not and why, in one line."""
-    if not states:
-        return "no day yet"
-    days = sorted(state.day for state in states)
-    of = f"{len(days)} day{'s' if len(days) > 1 else ''} from {days[0]} to {days[-1]}"
-    broken: dict[str, list[date]] = {}
-    for state in states:
-        if not state.whole:
-            broken.setdefault(state.cause, []).append(state.day)
-    if not broken:
-        return f"{of}: all whole."
-    count = sum(map(len, broken.values()))
-    return f"{of}: {count} not whole ({'; '.join(f'{cause}: {in_words(sorted(of))}' for cause, of in broken.items())})."
-
-
 def is_at_its_place(location: str, day: date) -> bool:
     """Whether a partition's location, a folder or an S3 address, is where the archive keeps that day."""
     return f"/{location.rstrip('/')}/".endswith(f"/{day_location(day)}")
@@ -261,37 +171,6 @@ def behind(shown: DashboardContent | None, written: Mapping[date, datetime]) -> 
     if not shown.newest_day and not shown.totals and (since := written_since(shown, written)):
         return f"{in_words(since)} was written after its last refresh"
     return ""
-
-
-def is_held(there: PublishedDay | None) -> bool:
-    """Whether somebody has put an earlier version in the day's place: only a run by name replaces it."""
-    return there is not None and RESTORED_FROM in there.metadata
-
-
-def published_as(there: PublishedDay) -> PublishedAs:
-    """What is kept of an archived day for later comparisons."""
-    lines = int(there.metadata.get("source_lines", 0))
-    return PublishedAs(there.fingerprint, there.total, there.currency, is_held(there), lines)
-
-
-def difference(print_: DayPrint, there: PublishedAs) -> str:
-    """How the bill's day differs from the archived one; empty where it does not, or where the day is held."""
-    if there.held or print_.fingerprint == there.fingerprint:
-        return ""
-    moved = print_.total - there.total
-    return f"the bill has {change(moved)} {there.currency}" if moved else "the bill has other rows"
-
-
-def expected_days(covered: Collection[date], archived: Collection[date], first: date, yesterday: date) -> list[date]:
-    """Every day from the first that is known, but none before `first`, to yesterday."""
-    known = [day for day in (*covered, *archived) if first <= day <= yesterday]
-    return days_between(min(known, default=yesterday), yesterday)
-
-
-def missing_days(covered: Collection[date], archived: Collection[date], first: date, yesterday: date) -> list[date]:
-    """The expected days, ascending, that are not archived; none where no day is known."""
-    known = any(first <= day <= yesterday for day in (*covered, *archived))
-    return [day for day in expected_days(covered, archived, first, yesterday) if day not in archived] if known else []
 
 
 def written_since(shown: DashboardContent, written: Mapping[date, datetime]) -> list[date]:
@@ -385,22 +264,3 @@ def _as_in_bill(day: date, facts: Facts) -> bool | None:
     if day in facts.kept:
         return True
     return not difference(facts.prints[day], known)
-
-
-def mend(cause: str, first: date, last: date) -> str:
-    """The command that mends these days, or what a person must do first."""
-    run = f"finops run --date {first}" if first == last else f"finops backfill {first} {last}"
-    before = {
-        LATE: "wait for the export",
-        NO_SUCH_DAY: "have AWS deliver the month again, or make sure that nothing was charged",
-        GONE: "have the export delivered again, or wait for a later day, with which this one is taken for empty",
-        UNREADABLE: "mend the bill (`finops doctor` names its file)",
-        "second object": "remove it",
-    }
-    if cause in before:
-        return f"{before[cause]}, then: {run}"
-    if cause == OUTDATED:
-        return f"finops run --date {last}"
-    if CAUSES[cause] == MAIL:
-        return f"finops doctor --date {last}, which names who; finops run --date {last} sends what nobody may have"
-    return run

@@ -21,8 +21,9 @@ from finops_assets.core.analytics.anomalies import CLOSED
 from finops_assets.core.analytics.scoring import read as read_scorecard
 from finops_assets.core.archive import restatements
 from finops_assets.core.archive.comparable_days import comparable, in_unit_of_costs
+from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.restatements import Restatement
-from finops_assets.core.archive.settlement import Journal, first_open_day
+from finops_assets.core.archive.settlement import first_open_day
 from finops_assets.core.calendar import in_words
 from finops_assets.core.delivery.outbox import UNMAILED
 from finops_assets.core.delivery.own_cost import own_cost

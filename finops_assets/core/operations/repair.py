@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from finops_assets.core.archive import states
+from finops_assets.core.archive import causes
 from finops_assets.core.calendar import contiguous
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ ASSETS = {
 """What makes each step's work; a later step's is not part of an earlier one's."""
 
 _WORK = {
-    states.ARCHIVE: ARCHIVE,
-    states.CATALOG: REGISTER,
-    states.READ_BACK: ARCHIVE,
-    states.SCORECARD: SCORE,
-    states.DASHBOARD: REFRESH,
-    states.MAIL: MAIL,
+    causes.ARCHIVE: ARCHIVE,
+    causes.CATALOG: REGISTER,
+    causes.READ_BACK: ARCHIVE,
+    causes.SCORECARD: SCORE,
+    causes.DASHBOARD: REFRESH,
+    causes.MAIL: MAIL,
 }
 _OTHERWISE = {"doubled registration": REGISTER, "mail in doubt": NOTHING}
 
@@ -72,9 +72,9 @@ def plan(inspection: Inspection) -> list[Step]:
 
 def work_of(cause: str) -> str:
     """The work that mends a cause; empty where only people can."""
-    if cause in states.CANNOT_RUN:
+    if cause in causes.CANNOT_RUN:
         return NOTHING
-    return _OTHERWISE.get(cause, _WORK[states.CAUSES[cause]])
+    return _OTHERWISE.get(cause, _WORK[causes.CAUSES[cause]])
 
 
 def _steps(work: str, found: Mapping[date, tuple[str, str]]) -> list[Step]:
@@ -91,4 +91,4 @@ def _steps(work: str, found: Mapping[date, tuple[str, str]]) -> list[Step]:
 
 
 def _words(state: DayState) -> str:
-    return f"{state.cause}: {state.detail}" + (f"; {state.mend}" if state.cause in states.CANNOT_RUN else "")
+    return f"{state.cause}: {state.detail}" + (f"; {state.mend}" if state.cause in causes.CANNOT_RUN else "")
