@@ -156,6 +156,7 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
     from finops_assets.adapters.local.warehouse import DuckDBWarehouse
     from finops_assets.adapters.shared.accounts_file import AccountsFile
     from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+    from finops_assets.adapters.shared.dashboard_page import PageSources
     from finops_assets.core.reports.outlook import outlook
 
     warehouse = DuckDBWarehouse(
@@ -183,9 +184,9 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
             settings.dashboard_file,
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
-            settled=_settled(settings, archive),
-            outlook=partial(outlook, archive),
-            age=partial(_age, settings, archive),
+            sources=PageSources(
+                _settled(settings, archive), partial(outlook, archive), partial(_age, settings, archive)
+            ),
             clock=clock,
         ),
         outbox=_outbox(settings, archive, None, clock),
@@ -213,7 +214,7 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
     from finops_assets.adapters.aws.warehouse import AthenaWarehouse
     from finops_assets.adapters.local.alerts import NoMetrics
     from finops_assets.adapters.shared.accounts_file import AccountsFile
-    from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, DashboardPage
+    from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, DashboardPage, PageSources
     from finops_assets.core.reports.outlook import outlook
     from finops_assets.core.schemas import SCORECARD_PREFIX
 
@@ -281,9 +282,9 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
             board,
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
-            settled=_settled(settings, archive),
-            outlook=partial(outlook, archive),
-            age=partial(_age, settings, archive),
+            sources=PageSources(
+                _settled(settings, archive), partial(outlook, archive), partial(_age, settings, archive)
+            ),
             clock=clock,
         )
     return Platform(

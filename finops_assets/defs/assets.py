@@ -17,7 +17,8 @@ import dagster as dg
 from finops_assets.core import calendar, notes, ports
 from finops_assets.core.accounts.account_map import counts, to_parquet
 from finops_assets.core.analytics.scoring import Scoring
-from finops_assets.core.archive import available_days, breakdown, publishing, registering
+from finops_assets.core.archive import available_days, publishing, registering
+from finops_assets.core.archive.day_checks import DAY_CHECKS
 from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.delivery.own_cost import note_mails
 from finops_assets.core.errors import FinopsError, MissingDaysError
@@ -267,9 +268,7 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
             "archive",
             "The day's OU x Service x LinkedAccount cost, one Snappy Parquet object a day: the source of truth.",
             {
-                breakdown.TOTALS: "The rows of each day sum to the bill's own total, exactly.",
-                breakdown.SCHEMA: "Columns and types are those of the contract, and no value is null.",
-                breakdown.KEYS: "No OU, service and account stands twice in a day.",
+                **{check.name: check.description for check in DAY_CHECKS},
                 UNASSIGNED: "Accounts without an OU stay under accounts.unassigned_limit_percent of the day's cost.",
             },
         ),
@@ -295,8 +294,7 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
                 cost_basis=basis,
                 run_id=context.run.run_id,
                 now=now,
-                stable_after=settings.bill.stable_after,
-                complete_after=settings.bill.complete_after_hours,
+                timing=publishing.BillTiming(settings.bill.complete_after_hours, settings.bill.stable_after),
                 progress=progress,
             )
         try:
@@ -340,7 +338,7 @@ def build_assets(settings: Settings, labels: Mapping[str, AssetLabel]) -> list[A
         yield dg.MaterializeResult(
             metadata=show.queries(receipts()),
             check_results=[
-                *(show.passed(promise, days) for promise in breakdown.PROMISES),
+                *(show.passed(check.name, days) for check in DAY_CHECKS),
                 show.unassigned(UNASSIGNED, done.published, settings.accounts.unassigned_limit_percent),
             ],
         )

@@ -19,7 +19,7 @@ import dagster as dg
 
 from finops_assets.core.accounts.account_map import counts
 from finops_assets.core.accounts.published_map import published_map
-from finops_assets.core.archive.publishing import told_of_source
+from finops_assets.core.archive.publishing import source_day
 from finops_assets.core.archive.states import is_at_its_place, shown_fault
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.ports import Archive, DashboardContent, PublishedDay
@@ -138,7 +138,7 @@ def _daily(
         return (there for day, there in described.items() if day in asked[name])
 
     found = {
-        SUMMARY: {there.day: show.source_day(told_of_source(there), there.cost_basis) for there in of(SUMMARY)},
+        SUMMARY: {there.day: show.source_day(source_day(there), there.cost_basis) for there in of(SUMMARY)},
         ARCHIVED: {there.day: show.stored_day(there) for there in of(ARCHIVED)},
         REGISTERED: {there.day: {**_figures(there), "location": registered[there.day]} for there in of(REGISTERED)},
         SCORED: _objects(platform.archive, f"{SCORECARD_PREFIX}/", scorecard_path, unknown[SCORED]),

@@ -18,6 +18,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import breakdown
+from finops_assets.core.archive.day_checks import key_fault, null_fault
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.money import from_double
 from finops_assets.core.ports import DayRows
@@ -241,10 +242,8 @@ def _fault(rows: pa.Table, footer: Mapping[str, str], day: date) -> str:
         rows.validate(full=True)  # text that is no UTF-8 would raise where it is first shown
     except pa.ArrowInvalid as error:
         return f"is damaged ({_first_line(error)})"
-    broken = breakdown.faults(DayRows(day, rows, Decimal(), Decimal(), ""), None)  # the total is compared below
-    for promise in (breakdown.SCHEMA, breakdown.KEYS):
-        if promise in broken:
-            return f"is damaged ({broken[promise]})"
+    if fault := null_fault(rows) or key_fault(rows):
+        return f"is damaged ({fault})"
     ends = pc.min_max(rows.column("billingdate").cast(pa.int32())).as_py()  # as numbers: dates end with year 9999
     others = sorted({ends["min"], ends["max"]} - {(day - EPOCH).days})
     if others:
