@@ -143,7 +143,7 @@ def duckdb_query(folder: str) -> dict:
     _import_engines()
     import duckdb
 
-    from finops_assets.adapters.local.warehouse import athena_to_duckdb
+    from finops_assets.adapters.shared.duck import athena_to_duckdb
     from finops_assets.core.bill.charges import charges_sql
     from finops_assets.core.bill.formats.focus import FOCUS
     from finops_assets.core.bill.queries import breakdown_sql, summary_sql

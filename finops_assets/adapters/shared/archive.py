@@ -236,10 +236,11 @@ class ObjectArchive:
 
     def link(self, path: str, *, valid: timedelta) -> str:
         """A presigned URL on S3; the file's own path in a folder."""
-        import obstore
+        import obstore.store
 
         if isinstance(self._store, FolderStore):
             return str(self._store.folder / path)
+        assert isinstance(self._store, obstore.store.S3Store), "a platform has a folder or a bucket"
         with self._explained(path, "s3:GetObject"):
             return obstore.sign(self._store, "GET", path, expires_in=valid)
 

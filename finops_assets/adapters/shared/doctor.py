@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.adapters.shared.folder import try_writing
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.findings import Finding, told
+from finops_assets.core.findings import Finding, State, told
 from finops_assets.core.home import OTHERS
 from finops_assets.core.operations.doctor import bare, undelivered
 
@@ -47,7 +47,7 @@ def home(folder: Path, free: Callable[[Path], int]) -> Iterator[Finding]:
             f"If nobody else needs it: `chmod 700 {folder}`.",
         )
     left = free(there)
-    state = "fail" if left < NO_SPACE else "warn" if left < LITTLE_SPACE else "ok"
+    state: State = "fail" if left < NO_SPACE else "warn" if left < LITTLE_SPACE else "ok"
     fix = "" if state == "ok" else "Free space there, or set FINOPS_HOME to another disk."
     yield Finding("disk", state, f"{left / GIGABYTE:,.1f} GB free at {there}", fix)
 

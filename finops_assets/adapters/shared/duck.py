@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def connect(config: Mapping[str, object]) -> duckdb.DuckDBPyConnection:
+ConfigValue = str | int | float | list[str]
+"""What a setting of DuckDB can be."""
+
+
+def connect(config: Mapping[str, ConfigValue]) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB that reads times as UTC."""
     import duckdb
 

@@ -270,18 +270,17 @@ def described_days(
 ) -> tuple[dict[date, PublishedDay], dict[date, str]]:
     """What the archive says of its days; and those that are damaged, by their footer or (`prove`) their rows."""
 
-    def look(day: date) -> PublishedDay | DamagedError | None:
+    def describe(day: date) -> tuple[PublishedDay | None, str]:
         try:
-            there = archive.describe(day)
-            fault = archive.prove(day) if there and prove else ""
+            published = archive.describe(day)
+            return published, archive.prove(day) if published and prove else ""
         except DamagedError as error:
-            return error
-        return DamagedError(fault) if fault else there
+            return None, error.what
 
     with ThreadPoolExecutor(READERS) as readers:
-        found = dict(zip(days, readers.map(look, days), strict=True))
-    damaged = {day: there.what for day, there in found.items() if isinstance(there, DamagedError)}
-    return {day: there for day, there in found.items() if there and day not in damaged}, damaged
+        described = dict(zip(days, readers.map(describe, days), strict=True))
+    damaged = {day: fault for day, (_, fault) in described.items() if fault}
+    return {day: published for day, (published, fault) in described.items() if published and not fault}, damaged
 
 
 def is_of(written: Mapping[date, datetime], day: date, at: str) -> bool:
