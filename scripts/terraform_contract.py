@@ -16,14 +16,14 @@ from finops_assets.core.bill.formats.cur2 import CUR2
 from finops_assets.core.bill.formats.focus import FOCUS
 from finops_assets.core.bill.rules import Rules, cost_bases
 from finops_assets.core.schemas import DATABASE
-from finops_assets.stories.sample_bill import exports
+from finops_assets.stories.sample_bill import cur2_export, focus_export
 
 BUCKET = "{bucket}"
 """Terraform puts the archive's bucket in its place."""
 
 EXPORTS = {
-    "focus": (FOCUS, exports.FOCUS_COLUMNS, exports.FOCUS_TYPES, "FOCUS_1_2_AWS"),
-    "cur2": (CUR2, exports.CUR2_COLUMNS, exports.CUR2_TYPES, "COST_AND_USAGE_REPORT"),
+    "focus": (FOCUS, focus_export.FOCUS_COLUMNS, focus_export.FOCUS_TYPES, "FOCUS_1_2_AWS"),
+    "cur2": (CUR2, cur2_export.CUR2_COLUMNS, cur2_export.CUR2_TYPES, "COST_AND_USAGE_REPORT"),
 }
 
 

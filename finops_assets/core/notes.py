@@ -9,17 +9,18 @@ that parses it, and that function says by DamagedError, and by nothing else, tha
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from finops_assets.core.errors import DamagedError, FinopsError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pydantic import TypeAdapter
 
     from finops_assets.core.ports import Archive
 
@@ -30,7 +31,14 @@ DAMAGED = "damaged/"
 
 FIX = "Put an earlier version of it back."
 
-MALFORMED = (ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError)
+MALFORMED: tuple[type[Exception], ...] = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+)
 """What the parsing of bytes that are no such note raises."""
 
 
@@ -110,8 +118,8 @@ def parsing(what: str, where: str, *also: type[Exception]) -> Iterator[None]:
         yield
     except (*MALFORMED, *also) as error:
         first_line = next(iter(str(error).splitlines()), "")
-        said = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
-        raise DamagedError(f"is not {what} ({said})", where=where, fix=FIX) from None
+        reason = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+        raise DamagedError(f"is not {what} ({reason})", where=where, fix=FIX) from None
 
 
 def json_note(kind: type[T], what: str, where: str) -> Callable[[bytes], T]:
@@ -129,12 +137,12 @@ def _validated(kind: type[T], what: str, where: str, data: bytes) -> T:
     from pydantic import ValidationError
 
     try:
-        return _adapter(kind).validate_json(data)
+        return _adapter(cast("Hashable", kind)).validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        said = f"{place}: {first['msg']}" if place else first["msg"]
-        raise DamagedError(f"is not {what} ({said})", where=where, fix=FIX) from None
+        reason = f"{place}: {first['msg']}" if place else first["msg"]
+        raise DamagedError(f"is not {what} ({reason})", where=where, fix=FIX) from None
 
 
 def table_note(schema: pa.Schema, what: str, where: str) -> Callable[[bytes], pa.Table]:
@@ -159,7 +167,7 @@ def _table(schema: pa.Schema, what: str, where: str, data: bytes) -> pa.Table:
 
 
 @cache
-def _adapter(kind: Any) -> Any:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)

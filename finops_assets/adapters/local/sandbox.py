@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from finops_assets.adapters.shared.duck import connect, file_literal, sql_literal
+from finops_assets.adapters.shared.duck import ConfigValue, connect, file_literal, sql_literal
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import QueryResult
 
@@ -27,7 +27,7 @@ MEMORY = "500MB"
 
 BATCH_ROWS = 8192
 
-CLOSED = {
+CLOSED: dict[str, ConfigValue] = {
     "memory_limit": MEMORY,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,

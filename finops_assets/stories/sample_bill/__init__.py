@@ -1,7 +1,9 @@
 """An invented organization's AWS bill as Data Exports would deliver it: FOCUS 1.2 and CUR 2.0, with stories in it.
 
 What belongs here is the made-up data and the writing of it, for the demo, the tests and the benchmarks; reading a
-bill does not. The same last day and number of days give the same values on any machine.
+bill does not. The same last day and number of days give the same values on any machine. The data are in `organization`,
+`catalog`, `commitments`, `spending` and `story_days`; `charge_lines` works the charges out, `focus_export` and
+`cur2_export` lay them out, `exports` writes the files.
 """
 
 from __future__ import annotations
