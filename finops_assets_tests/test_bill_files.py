@@ -35,7 +35,7 @@ from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 from finops_assets.core.accounts.account_map import Membership
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import PassedOver
+from finops_assets.core.values import PassedOver
 from finops_assets.settings.model import WarehouseSettings
 
 FILE = "focus-00001.snappy.parquet"

@@ -33,7 +33,7 @@ from bills import (
 )
 
 from finops_assets.core.bill.recognition import normal_name, recognise
-from finops_assets.core.ports import LeftOut
+from finops_assets.core.values import LeftOut
 
 OTHER = "444455556666"
 MONTH = timedelta(days=30)

@@ -19,8 +19,8 @@ from finops_assets.core.archive.causes import CAUSES
 from finops_assets.core.archive.expected_days import expected_days
 from finops_assets.core.archive.gaps import Gap
 from finops_assets.core.archive.states import Facts, state_of
-from finops_assets.core.ports import CatalogDay, DashboardContent, DayPrint, PublishedDay
 from finops_assets.core.schemas import RESTORED_FROM, day_location, day_path
+from finops_assets.core.values import CatalogDay, DashboardContent, DayPrint, PublishedDay
 from finops_assets_tests.test_cli import DEMO_NOW, demo
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")

@@ -25,19 +25,12 @@ from finops_assets.core.errors import FinopsError, MissingDaysError
 from finops_assets.core.operations import verification
 from finops_assets.core.operations.heartbeat import Heartbeat
 from finops_assets.core.operations.watch import THE_DASHBOARD, Watch
-from finops_assets.core.ports import (
-    Accounts,
-    Archive,
-    Catalog,
-    DashboardData,
-    Metrics,
-    QueryReceipt,
-    Warehouse,
-)
+from finops_assets.core.ports import Accounts, Archive, Catalog, DashboardData, Metrics, Warehouse
 from finops_assets.core.reports.digest.figures import month_picture
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, OU_BREAKDOWN, OU_SCORECARD
 from finops_assets.core.text import tidy_lines
+from finops_assets.core.values import QueryReceipt
 from finops_assets.defs import metadata as show
 from finops_assets.defs.alerts import give_sign_of_life
 from finops_assets.defs.requests import days_asked_for, mail_asked_for

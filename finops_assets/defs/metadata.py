@@ -20,9 +20,9 @@ from finops_assets.core.calendar import in_words
 from finops_assets.core.delivery.digest_service import Snapshot
 from finops_assets.core.delivery.sent import Sent
 from finops_assets.core.money import money, plain
-from finops_assets.core.ports import BillDescription, CatalogDay, PublishedDay, QueryReceipt, Refresh, SourceDay
 from finops_assets.core.schemas import COLUMN_DESCRIPTIONS, RESTORED_FROM, day_location, scorecard_path
 from finops_assets.core.text import markdown, tidy_lines
+from finops_assets.core.values import BillDescription, CatalogDay, PublishedDay, QueryReceipt, Refresh, SourceDay
 
 if TYPE_CHECKING:
     import pyarrow as pa

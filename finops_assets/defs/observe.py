@@ -22,9 +22,10 @@ from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.archive.publishing import source_day
 from finops_assets.core.archive.states import is_at_its_place, shown_fault
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.ports import Archive, DashboardContent, PublishedDay
+from finops_assets.core.ports import Archive
 from finops_assets.core.reports.snapshot import snapshot_path
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, RESTORED_AT, SCORECARD_PREFIX, scorecard_path
+from finops_assets.core.values import DashboardContent, PublishedDay
 from finops_assets.defs import metadata as show
 from finops_assets.defs.instance import BATCH_SIZE, open_instance
 from finops_assets.defs.private import RUNLESS_JOB_NAME, RUNLESS_RUN_ID, StepMaterializationData

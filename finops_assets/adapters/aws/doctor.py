@@ -19,12 +19,13 @@ from finops_assets.core.errors import BillError, FinopsError, SettingsError
 from finops_assets.core.findings import Finding, broken, told
 from finops_assets.core.operations.doctor import addresses, bare, files_passed_over, undelivered
 from finops_assets.core.operations.heartbeat import is_set
-from finops_assets.core.ports import DashboardContent
+from finops_assets.core.values import DashboardContent
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.athena import Athena
     from finops_assets.adapters.aws.glue import GlueCatalog, GlueTables
-    from finops_assets.core.ports import BillDescription, Warehouse
+    from finops_assets.core.ports import Warehouse
+    from finops_assets.core.values import BillDescription
     from finops_assets.settings.model import MailSettings, Settings
 
 OLD, TOO_OLD = 24.0, 48.0

@@ -35,16 +35,9 @@ from finops_assets.core.bill.recognition import recognise
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases
 from finops_assets.core.bill.source_days import Fact, refuse_currencies, source_days
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import (
-    Archive,
-    BillDescription,
-    ControlTotal,
-    DayPrint,
-    ExportVersion,
-    PassedOver,
-    SourceDay,
-)
+from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
+from finops_assets.core.values import BillDescription, ControlTotal, DayPrint, ExportVersion, PassedOver, SourceDay
 
 if TYPE_CHECKING:
     import duckdb

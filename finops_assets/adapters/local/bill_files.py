@@ -16,7 +16,7 @@ from pathlib import Path
 
 from finops_assets.core.bill import layout as bill_layout
 from finops_assets.core.errors import BillError, SettingsError
-from finops_assets.core.ports import PassedOver
+from finops_assets.core.values import PassedOver
 
 PARQUET = (".parquet",)
 CSV = (".csv", ".csv.gz")

@@ -19,7 +19,6 @@ from finops_assets.adapters.shared.statements import refuse_all_but_select
 from finops_assets.core.archive.restatements import RESTATEMENTS, RESTATEMENTS_PREFIX
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.home import make_home
-from finops_assets.core.ports import CatalogDay, PublishedDay, QueryResult
 from finops_assets.core.schemas import (
     ACCOUNT_MAP_PATH,
     ACCOUNT_OU_MAP,
@@ -31,6 +30,7 @@ from finops_assets.core.schemas import (
     SCORECARD_PREFIX,
     day_location,
 )
+from finops_assets.core.values import CatalogDay, PublishedDay, QueryResult
 
 if TYPE_CHECKING:
     import duckdb

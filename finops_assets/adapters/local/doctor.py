@@ -17,7 +17,7 @@ from finops_assets.core.delivery.outbox import MEGABYTE
 from finops_assets.core.findings import Finding, told
 from finops_assets.core.operations.doctor import addresses, files_passed_over
 from finops_assets.core.operations.heartbeat import is_set
-from finops_assets.core.ports import DashboardContent
+from finops_assets.core.values import DashboardContent
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Warehouse

@@ -12,7 +12,7 @@ from pathlib import Path
 from finops_assets.adapters.shared.bounces import Bounces
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.home import make_in_home
-from finops_assets.core.ports import Delivery, Refused
+from finops_assets.core.values import Delivery, Refused
 
 
 class EmlOutbox:

@@ -23,7 +23,7 @@ from finops_assets.core.bill.recognition import recognise
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases
 from finops_assets.core.bill.source_days import refuse_currencies
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import BillDescription, ControlTotal
+from finops_assets.core.values import BillDescription, ControlTotal
 
 if TYPE_CHECKING:
     import duckdb

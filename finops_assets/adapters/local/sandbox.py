@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from finops_assets.adapters.shared.duck import ConfigValue, connect, file_literal, sql_literal
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.ports import QueryResult
+from finops_assets.core.values import QueryResult
 
 if TYPE_CHECKING:
     import duckdb

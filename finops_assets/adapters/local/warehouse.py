@@ -28,8 +28,8 @@ from finops_assets.core.bill.queries import (
 )
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.source_days import Fact, source_days
-from finops_assets.core.ports import BillDescription, ControlTotal, DayPrint, ExportVersion, SourceDay
 from finops_assets.core.schemas import DATABASE
+from finops_assets.core.values import BillDescription, ControlTotal, DayPrint, ExportVersion, SourceDay
 
 if TYPE_CHECKING:
     import duckdb

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from finops_assets.core.accounts import account_map as accounts
 from finops_assets.core.errors import SettingsError
-from finops_assets.core.ports import AccountMap, Warehouse
+from finops_assets.core.ports import Warehouse
+from finops_assets.core.values import AccountMap
 
 
 class AccountsFile:

@@ -22,8 +22,8 @@ from finops_assets.adapters.shared.versions import KeptVersions, Versions, conte
 from finops_assets.core.archive import proof
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
 from finops_assets.core.money import plain
-from finops_assets.core.ports import DayRows, DayVersion, PublishedDay
 from finops_assets.core.schemas import BREAKDOWN_PREFIX, MONEY_SQL, OU_BREAKDOWN, RESTORED_FROM, day_path
+from finops_assets.core.values import DayRows, DayVersion, PublishedDay
 
 if TYPE_CHECKING:
     import pyarrow as pa

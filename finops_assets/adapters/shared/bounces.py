@@ -19,8 +19,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.ports import Refused
 from finops_assets.core.text import tidy
+from finops_assets.core.values import Refused
 
 LONGEST_FILE = 1_000_000
 LONGEST_FIELD = 1_000

@@ -15,9 +15,10 @@ from finops_assets.core.accounts.published_map import account_names
 from finops_assets.core.archive.age import Age
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import ArchiveError, DamagedError
-from finops_assets.core.ports import Archive, DashboardContent, PublishedDay, Refresh
+from finops_assets.core.ports import Archive
 from finops_assets.core.reports.dashboard import DayNote, Outlook, dashboard_data, render
 from finops_assets.core.schemas import day_path
+from finops_assets.core.values import DashboardContent, PublishedDay, Refresh
 
 PAGE_DATA = re.compile(rb'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.adapters.shared.bounces import Bounces
 from finops_assets.core.errors import FinopsError, SettingsError, UnknownDeliveryError
-from finops_assets.core.ports import Delivery, Refused
+from finops_assets.core.values import Delivery, Refused
 
 if TYPE_CHECKING:
     from email.message import EmailMessage

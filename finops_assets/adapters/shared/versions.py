@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from finops_assets.adapters.shared.folder import FolderStore
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.ports import DayVersion
+from finops_assets.core.values import DayVersion
 
 if TYPE_CHECKING:
     from obstore import GetResult

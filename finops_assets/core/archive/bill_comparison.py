@@ -23,13 +23,14 @@ from finops_assets.core.bill.totals import BillTotals, bill_totals
 from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import BillError, DamagedError, SettingsError
 from finops_assets.core.notes import json_note, read_note
-from finops_assets.core.ports import DayPrint
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
+from finops_assets.core.values import DayPrint
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from finops_assets.core.ports import Archive, ExportVersion, PublishedDay, Warehouse
+    from finops_assets.core.ports import Archive, Warehouse
+    from finops_assets.core.values import ExportVersion, PublishedDay
 
 COMPARED_PATH = "refreshes/compared.json"
 READERS = 8

@@ -10,7 +10,7 @@ from finops_assets.core.money import change
 from finops_assets.core.schemas import RESTORED_FROM
 
 if TYPE_CHECKING:
-    from finops_assets.core.ports import DayPrint, PublishedDay
+    from finops_assets.core.values import DayPrint, PublishedDay
 
 
 @dataclass(frozen=True)

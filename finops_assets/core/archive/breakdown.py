@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.ports import DayRows
 from finops_assets.core.schemas import MONEY, OU_BREAKDOWN, UNASSIGNED
+from finops_assets.core.values import DayRows
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,11 +10,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.ports import (
-    Archive,
-    PublishedDay,
-)
+from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import day_path
+from finops_assets.core.values import PublishedDay
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,7 +18,7 @@ from finops_assets.core.money import money
 
 if TYPE_CHECKING:
     from finops_assets.core.archive.bill_difference import PublishedAs
-    from finops_assets.core.ports import PassedOver
+    from finops_assets.core.values import PassedOver
 
 
 @dataclass(frozen=True)

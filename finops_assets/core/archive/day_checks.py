@@ -12,7 +12,7 @@ from finops_assets.core.schemas import OU_BREAKDOWN
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from finops_assets.core.ports import DayRows, SourceDay
+    from finops_assets.core.values import DayRows, SourceDay
 
 TOTALS, SCHEMA, KEYS = "totals_match_source", "schema_as_agreed", "no_duplicate_keys"
 

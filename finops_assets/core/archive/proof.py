@@ -21,8 +21,8 @@ from finops_assets.core.archive import breakdown
 from finops_assets.core.archive.day_checks import key_fault, null_fault
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.money import from_double
-from finops_assets.core.ports import DayRows
 from finops_assets.core.schemas import MONEY, OU_BREAKDOWN, day_path
+from finops_assets.core.values import DayRows
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -21,16 +21,8 @@ from finops_assets.core.archive.day_checks import DAY_CHECKS, TOTALS, faults
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.restatements import Restatement
 from finops_assets.core.money import plain
-from finops_assets.core.ports import (
-    Archive,
-    DayRows,
-    LeftOut,
-    Progress,
-    PublishedDay,
-    SourceDay,
-    Warehouse,
-    no_progress,
-)
+from finops_assets.core.ports import Archive, Progress, Warehouse, no_progress
+from finops_assets.core.values import DayRows, LeftOut, PublishedDay, SourceDay
 
 LARGEST = 10
 """Rows of a day that are shown as its preview."""

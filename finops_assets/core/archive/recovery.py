@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import proof, restatements
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.ports import DayRows, PublishedDay
 from finops_assets.core.schemas import RESTORED_AT, RESTORED_FROM
+from finops_assets.core.values import DayRows, PublishedDay
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive

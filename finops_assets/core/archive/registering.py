@@ -9,14 +9,9 @@ from decimal import Decimal
 
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.ports import (
-    Archive,
-    Catalog,
-    CatalogDay,
-    PublishedDay,
-    Refresh,
-)
+from finops_assets.core.ports import Archive, Catalog
 from finops_assets.core.schemas import day_path
+from finops_assets.core.values import CatalogDay, PublishedDay, Refresh
 
 HALF_A_CENT = Decimal("0.005")
 

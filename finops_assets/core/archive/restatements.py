@@ -22,7 +22,8 @@ from finops_assets.core.notes import read_note, table_note
 from finops_assets.core.schemas import MONEY
 
 if TYPE_CHECKING:
-    from finops_assets.core.ports import Archive, DayRows, PublishedDay
+    from finops_assets.core.ports import Archive
+    from finops_assets.core.values import DayRows, PublishedDay
 
 RESTATEMENTS_PREFIX = "restatements"
 

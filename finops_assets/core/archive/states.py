@@ -33,7 +33,7 @@ from finops_assets.core.money import money
 from finops_assets.core.schemas import day_location
 
 if TYPE_CHECKING:
-    from finops_assets.core.ports import CatalogDay, DashboardContent, DayPrint, PublishedDay
+    from finops_assets.core.values import CatalogDay, DashboardContent, DayPrint, PublishedDay
 
 
 @dataclass(frozen=True)

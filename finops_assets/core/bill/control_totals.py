@@ -13,7 +13,7 @@ from typing import Any
 from finops_assets.core.bill.bill_format import BillFormat, Columns
 from finops_assets.core.bill.charges import charge_expressions, named_in, undated_condition
 from finops_assets.core.bill.rules import Rules
-from finops_assets.core.ports import ControlTotal
+from finops_assets.core.values import ControlTotal
 
 NO_PERIOD = "CAST(NULL AS DATE)"
 

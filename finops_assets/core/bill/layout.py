@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from finops_assets.core.ports import PassedOver
+from finops_assets.core.values import PassedOver
 
 PERIOD_FOLDER = re.compile(
     r"(?:^|/)(?:BILLING_PERIOD=(\d{4})-(\d{2})|(\d{4})(\d{2})\d{2}-\d{8}|year=(\d{4})/month=(\d{1,2}))(?=/)"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from finops_assets.core.bill.totals import Amount
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import LeftOut, SourceDay
+from finops_assets.core.values import LeftOut, SourceDay
 
 
 class Fact(NamedTuple):

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from finops_assets.core.ports import ControlTotal
+    from finops_assets.core.values import ControlTotal
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.states import DayState, Facts
     from finops_assets.core.delivery.outbox import Outbox
     from finops_assets.core.operations.inspection import Inspection
-    from finops_assets.core.ports import DashboardContent, PassedOver, PublishedDay, Refused
+    from finops_assets.core.values import DashboardContent, PassedOver, PublishedDay, Refused
 
 
 class Preflight(Protocol):

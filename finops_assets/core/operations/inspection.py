@@ -39,15 +39,8 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.coverage import Coverage
     from finops_assets.core.bill.totals import BillTotals
     from finops_assets.core.delivery.outbox import Outbox
-    from finops_assets.core.ports import (
-        Archive,
-        Catalog,
-        DashboardContent,
-        DayPrint,
-        ExportVersion,
-        PublishedDay,
-        Warehouse,
-    )
+    from finops_assets.core.ports import Archive, Catalog, Warehouse
+    from finops_assets.core.values import DashboardContent, DayPrint, ExportVersion, PublishedDay
 
 
 @dataclass(frozen=True)
