@@ -473,7 +473,7 @@ def observe(as_json: bool) -> None:
 def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool) -> None:
     """Look at everything that the settings use, then at one day from the bill to the inbox; mend nothing."""
     from finops_assets.core.archive.journal import Journal
-    from finops_assets.core.findings import as_line, as_record, told, verdict
+    from finops_assets.core.findings import as_line, as_record, findings_of, verdict
     from finops_assets.core.operations.doctor import covered, how_old, walk
 
     settings = _settings()
@@ -495,10 +495,10 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
     if settings.platform == "aws":
         from finops_assets.defs.instance import look_at_database
 
-        show(told("dagster", look_at_database(settings.dagster_home)))
+        show(findings_of("dagster", look_at_database(settings.dagster_home)))
     show(platform.scoring().check())
     if not any(finding.name == "bucket" and finding.state == "fail" for finding in findings):
-        show(told("age", how_old(platform.age(_now()))))
+        show(findings_of("age", how_old(platform.age(_now()))))
         day = day or max(platform.archive.days(), default=None)
     if day:
         if not as_json:

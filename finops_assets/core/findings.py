@@ -32,15 +32,15 @@ class Finding:
     fix: str = ""
 
 
-def told(name: str, findings: Iterable[Finding]) -> Iterator[Finding]:
+def findings_of(name: str, findings: Iterable[Finding]) -> Iterator[Finding]:
     """The findings of a check, the last of them what it broke off with, if it did. A defect is not caught."""
     try:
         yield from findings
     except FinopsError as error:
-        yield broken(name, error)
+        yield error_finding(name, error)
 
 
-def broken(name: str, error: FinopsError, state: State = "fail") -> Finding:
+def error_finding(name: str, error: FinopsError, state: State = "fail") -> Finding:
     """An error as a finding."""
     detail = f"{error.where}: {error.what}" if error.where else error.what
     return Finding(name, state, " ".join(detail.split()), error.fix)

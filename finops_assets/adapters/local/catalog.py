@@ -53,7 +53,7 @@ class SQLiteCatalog:
         self._file, self._folder, self._warehouse = file, archive_folder, warehouse
 
     def register(self, days: Iterable[PublishedDay]) -> list[date]:
-        wanted = {there.day: day_location(there.day) for there in days}
+        wanted = {published.day: day_location(published.day) for published in days}
         before = self.registered()
         with self._writing() as con:
             con.executemany(
@@ -103,16 +103,16 @@ class SQLiteCatalog:
     def read_back(self, days: Sequence[date]) -> dict[date, CatalogDay]:
         """What a reader gets of these days: only registered partitions whose object is there have an entry."""
         registered = self.registered()
-        there = {d: registered[d] for d in days if d in registered and self._object(registered[d]).is_file()}
-        if not there:
+        readable = {d: registered[d] for d in days if d in registered and self._object(registered[d]).is_file()}
+        if not readable:
             return {}
-        with self._database(there) as con:
+        with self._database(readable) as con:
             rows = con.execute(
                 f"SELECT make_date(year, month, day), COUNT(*), SUM(CAST(dailycost AS {MONEY_SQL})), "
                 f"COUNT_IF(billingdate <> make_date(year, month, day)) FROM {DATABASE}.{TABLE} GROUP BY ALL"
             ).fetchall()
-        found = {day: CatalogDay(day, there[day], n, total, strays) for day, n, total, strays in rows}
-        return {day: found.get(day, CatalogDay(day, there[day], 0, Decimal(), 0)) for day in there}
+        read = {day: CatalogDay(day, readable[day], n, total, strays) for day, n, total, strays in rows}
+        return {day: read.get(day, CatalogDay(day, readable[day], 0, Decimal(), 0)) for day in readable}
 
     def _object(self, location: str) -> Path:
         return self._folder / location / DAY_OBJECT_NAME

@@ -30,8 +30,8 @@ def damaged_files(
         longest: in seconds, for each file.
         clock: tells the seconds.
     """
-    found = {file: _fault(file, longest, clock) for name in FILES if (file := dagster_home / name).exists()}
-    return {file: fault for file, fault in found.items() if fault}
+    faults = {file: _fault(file, longest, clock) for name in FILES if (file := dagster_home / name).exists()}
+    return {file: fault for file, fault in faults.items() if fault}
 
 
 def _fault(file: Path, longest: float, clock: Callable[[], float]) -> str:
@@ -41,9 +41,9 @@ def _fault(file: Path, longest: float, clock: Callable[[], float]) -> str:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=longest)) as con:
             con.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
             con.set_progress_handler(lambda: clock() > until, STEPS_BETWEEN_LOOKS)
-            said = [row[0] for row in con.execute("PRAGMA quick_check(1)")]
+            answers = [row[0] for row in con.execute("PRAGMA quick_check(1)")]
     except sqlite3.Error as error:
         # Interrupted by us, or held by another process for that long: neither says that it is damaged.
         unknown = (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY)
         return "" if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in unknown else str(error)
-    return "" if said == ["ok"] else " ".join(said[0].split())
+    return "" if answers == ["ok"] else " ".join(answers[0].split())

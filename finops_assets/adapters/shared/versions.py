@@ -45,31 +45,31 @@ class KeptVersions:
     def keep(self, path: str) -> None:
         from obstore.exceptions import AlreadyExistsError
 
-        found = self._find(path)
-        if found is None:
+        current = self._find(path)
+        if current is None:
             return
-        data = found.bytes().to_bytes()
+        data = current.bytes().to_bytes()
         place = _place(path, content_version(data))
         try:
             self._store.put(place, data, mode="create")
         except (AlreadyExistsError, FileExistsError):
             return
         if isinstance(self._store, FolderStore):  # it was written when its object was, not when that was replaced
-            written = found.meta["last_modified"].timestamp()
+            written = current.meta["last_modified"].timestamp()
             os.utime(self._store.folder / place, (written, written))
 
     def of(self, path: str) -> list[DayVersion]:
         name = re.compile(re.escape(_place(path, "ID")).replace("ID", "([0-9a-f]+)"))
-        found = {}
+        versions = {}
         for batch in self._store.list(_place(path, "ID").rpartition("/")[0]):
             for item in batch:
                 if match := name.fullmatch(item["path"]):
-                    found[match[1]] = DayVersion(match[1], item["last_modified"], item["size"], current=False)
+                    versions[match[1]] = DayVersion(match[1], item["last_modified"], item["size"], current=False)
         if current := self._find(path):
             version = content_version(current.bytes().to_bytes())
             written, size = current.meta["last_modified"], current.meta["size"]
-            found[version] = DayVersion(version, written, size, current=True)
-        return sorted(found.values(), key=lambda one: (one.current, one.written), reverse=True)
+            versions[version] = DayVersion(version, written, size, current=True)
+        return sorted(versions.values(), key=lambda one: (one.current, one.written), reverse=True)
 
     def read(self, path: str, version: str) -> bytes | None:
         """As the protocol says.

@@ -21,18 +21,18 @@ def read_account_map(archive: Archive) -> pa.Table:
     Raises:
         ArchiveError: it has not been published yet.
     """
-    found = published_map(archive)
-    if found is None:
+    published = published_map(archive)
+    if published is None:
         raise ArchiveError(
             "the account-to-OU map is not there yet", where=ACCOUNT_MAP_PATH, fix="Materialize account_ou_map first."
         )
-    return found
+    return published
 
 
 def account_names(archive: Archive) -> dict[str, str]:
     """Account id -> its newest name, where it has one, by the published map; none where no map is published."""
-    found = published_map(archive)
-    rows = [] if found is None else found.sort_by([("valid_from", "ascending")]).to_pylist()
+    published = published_map(archive)
+    rows = [] if published is None else published.sort_by([("valid_from", "ascending")]).to_pylist()
     return {row["account_id"]: row["account_name"] for row in rows if row["account_id"] and row["account_name"]}
 
 

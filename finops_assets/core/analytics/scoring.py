@@ -114,12 +114,12 @@ class Scoring:
 
     def check(self) -> Iterator[Finding]:
         """Whether the plan and the calendar can be used, and the OUs of editions (mail.by_ou) are there."""
-        from finops_assets.core.findings import Finding, told
+        from finops_assets.core.findings import Finding, findings_of
 
         if published_map(self._archive) is None:
             return  # before the first run, no OU is known
-        yield from told("budgets", self._look_at_budgets())
-        yield from told("events", self._look_at_events())
+        yield from findings_of("budgets", self._look_at_budgets())
+        yield from findings_of("events", self._look_at_events())
         known = self._known_ous()
         for ou in sorted(set(self._editions) - known):
             yield Finding(

@@ -1,4 +1,4 @@
-"""What the bill said of each day when it was last compared with the archive: asked once for each bill, and remembered.
+"""The last comparison of the bill with the archive: made once for each version of the bill, and stored.
 
 One small object in the archive, so that sensors, checks and commands know it without another query.
 """
@@ -53,7 +53,7 @@ ASK_AGAIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
-class Compared:
+class Comparison:
     """What the bill said when it was last compared with the archive.
 
     Attributes:
@@ -103,7 +103,7 @@ class Compared:
 
 
 class BillComparison:
-    """Compares the bill with the archive, and remembers what it said.
+    """Compares the bill with the archive, and stores the comparison.
 
     Args:
         warehouse: reads the bill.
@@ -114,29 +114,28 @@ class BillComparison:
     def __init__(self, warehouse: Warehouse, archive: Archive, rules: str = "") -> None:
         self._warehouse, self._archive, self._rules = warehouse, archive, _short_hash(rules.encode())
 
-    def compare(self, now: datetime, days: Sequence[date]) -> Compared:
-        """What the bill says of these days (ascending), and what the archive has of them: asked once, and remembered.
+    def compare(self, now: datetime, days: Sequence[date]) -> Comparison:
+        """What the bill says of these days (ascending), and what the archive has of them.
 
-        The bill's control totals are taken where it is another bill; then the days are asked for that lie in other
-        files than before, or were not asked for. A bill that cannot be read is remembered as such, and not asked again
-        for ASK_AGAIN.
+        The control totals are queried where the bill has changed; then the days that lie in other files than before, or
+        were not queried yet. That a bill cannot be read is stored too, and it is not queried again for ASK_AGAIN.
 
         Raises:
             BillError: it cannot be read.
             FinopsError: it cannot be looked at.
         """
-        found = self._current(now)
-        if found.unreadable:
-            raise BillError(found.unreadable)
+        current = self._current(now)
+        if current.unreadable:
+            raise BillError(current.unreadable)
         accounts = self.accounts()
-        asked, prints = set(found.asked), dict(found.prints)
-        totals = found.totals or BillTotals()
+        asked, prints = set(current.asked), dict(current.prints)
+        totals = current.totals or BillTotals()
         for first, last in _spans([day for day in days if day not in asked and day in totals.days]):
             through = ACCOUNT_OU_MAP.empty_table() if accounts is None else accounts
             try:
                 prints |= self._warehouse.fingerprints(first, last, through)
             except CANNOT_BE_READ as error:
-                self._remember(replace(found, unreadable=str(error)))
+                self._store(replace(current, unreadable=str(error)))
                 raise
             asked |= set(days_between(first, last))
         yesterday = now.date() - timedelta(days=1)
@@ -144,24 +143,26 @@ class BillComparison:
         prints |= {day: EMPTY for day in asked - prints.keys() if totals.is_empty(day, yesterday)}
         prints = dict(sorted(prints.items()))
         return self._with_archive(
-            replace(found, prints=prints, asked=frozenset(asked), comparable=accounts is not None)
+            replace(current, prints=prints, asked=frozenset(asked), comparable=accounts is not None)
         )
 
-    def published(self, now: datetime, snapshot: str, days: Mapping[date, PublishedDay]) -> Compared | None:
+    def published(self, now: datetime, snapshot: str, days: Mapping[date, PublishedDay]) -> Comparison | None:
         """Note days that were archived just now from the bill of this snapshot; None where it is another bill already.
 
         Raises:
             BillError: the bill's control totals cannot be taken.
             FinopsError: it cannot be looked at.
         """
-        found = self._current(now)
-        if found.snapshot != snapshot or found.unreadable:
+        current = self._current(now)
+        if current.snapshot != snapshot or current.unreadable:
             return None
-        prints = {day: DayPrint(there.fingerprint, there.total, there.rows) for day, there in days.items()}
-        found = replace(found, prints={**found.prints, **prints}, asked=frozenset((*found.asked, *days)))
-        return self._with_archive(found)
+        prints = {
+            day: DayPrint(published.fingerprint, published.total, published.rows) for day, published in days.items()
+        }
+        current = replace(current, prints={**current.prints, **prints}, asked=frozenset((*current.asked, *days)))
+        return self._with_archive(current)
 
-    def _current(self, now: datetime) -> Compared:
+    def _current(self, now: datetime) -> Comparison:
         """What is known of the bill as it is now: its control totals, and the days that its changes leave as they were.
 
         Raises:
@@ -174,13 +175,13 @@ class BillComparison:
         try:
             totals = bill_totals(self._warehouse.control_totals())
         except CANNOT_BE_READ as error:
-            self._remember(Compared(state, now, unreadable=str(error), snapshot=export_version.snapshot))
+            self._store(Comparison(state, now, unreadable=str(error), snapshot=export_version.snapshot))
             raise
         keys = _keys(totals, export_version, state, now.date())
         known: set[date] = set()
         if before and before.comparable:
             known = {day for day in before.prints if day in keys and before.keys.get(day) == keys[day]}
-        return Compared(
+        return Comparison(
             state,
             now,
             prints={day: before.prints[day] for day in sorted(known)} if before else {},
@@ -192,24 +193,25 @@ class BillComparison:
             keys=keys,
         )
 
-    def _with_archive(self, found: Compared) -> Compared:
-        """The comparison with what the archive says of its days now, which is remembered."""
+    def _with_archive(self, comparison: Comparison) -> Comparison:
+        """The comparison with what the archive says of its days now; it is stored."""
         written = self._archive.written()
-        known = {day: found.archived[day] for day in found.still_archived(written)}
+        known = {day: comparison.archived[day] for day in comparison.still_archived(written)}
         described, _ = described_days(self._archive, [day for day in written if day not in known])
         known |= {
-            day: (written[day].isoformat(), bill_difference.published_as(there)) for day, there in described.items()
+            day: (written[day].isoformat(), bill_difference.published_as(published))
+            for day, published in described.items()
         }
-        found = replace(found, archived=dict(sorted(known.items())))
-        self._remember(found)
-        return found
+        comparison = replace(comparison, archived=dict(sorted(known.items())))
+        self._store(comparison)
+        return comparison
 
-    def last(self) -> Compared | None:
+    def last(self) -> Comparison | None:
         """What the bill said when it was last compared; None where that is not known."""
         return last_comparison(self._archive)
 
-    def _remember(self, compared: Compared) -> None:
-        self._archive.put(COMPARED_PATH, TypeAdapter(Compared).dump_json(compared))
+    def _store(self, comparison: Comparison) -> None:
+        self._archive.put(COMPARED_PATH, TypeAdapter(Comparison).dump_json(comparison))
 
     def state(self, export_version: ExportVersion) -> str:
         """An id of the bill, of what the settings ask of it, and of the account map that it is seen through."""
@@ -220,9 +222,9 @@ class BillComparison:
         return published_map(self._archive)
 
 
-def last_comparison(archive: Archive) -> Compared | None:
+def last_comparison(archive: Archive) -> Comparison | None:
     """What the bill said when it was last compared; None where that is not known."""
-    note = json_note(Compared, "what the bill was when it was compared", COMPARED_PATH)
+    note = json_note(Comparison, "what the bill was when it was compared", COMPARED_PATH)
     return read_note(archive, COMPARED_PATH, note, None)
 
 

@@ -29,20 +29,20 @@ class PublishedAs:
     lines: int | None = None
 
 
-def is_held(there: PublishedDay | None) -> bool:
-    """Whether somebody has put an earlier version in the day's place: only a run by name replaces it."""
-    return there is not None and RESTORED_FROM in there.metadata
+def is_held(published: PublishedDay | None) -> bool:
+    """Whether somebody has restored an earlier version of the day: only a run of that day by name replaces it."""
+    return published is not None and RESTORED_FROM in published.metadata
 
 
-def published_as(there: PublishedDay) -> PublishedAs:
+def published_as(published: PublishedDay) -> PublishedAs:
     """What is kept of an archived day for later comparisons."""
-    lines = int(there.metadata.get("source_lines", 0))
-    return PublishedAs(there.fingerprint, there.total, there.currency, is_held(there), lines)
+    lines = int(published.metadata.get("source_lines", 0))
+    return PublishedAs(published.fingerprint, published.total, published.currency, is_held(published), lines)
 
 
-def difference(print_: DayPrint, there: PublishedAs) -> str:
+def difference(in_bill: DayPrint, archived: PublishedAs) -> str:
     """How the bill's day differs from the archived one; empty where it does not, or where the day is held."""
-    if there.held or print_.fingerprint == there.fingerprint:
+    if archived.held or in_bill.fingerprint == archived.fingerprint:
         return ""
-    moved = print_.total - there.total
-    return f"the bill has {change(moved)} {there.currency}" if moved else "the bill has other rows"
+    amount = in_bill.total - archived.total
+    return f"the bill has {change(amount)} {archived.currency}" if amount else "the bill has other rows"

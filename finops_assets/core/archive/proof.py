@@ -211,18 +211,18 @@ def is_empty_day(footer: Mapping[str, str]) -> bool:
 def _footer(schema: pa.Schema, day: date) -> dict[str, str]:
     entries = schema.metadata or {}
     try:
-        found = {
+        footer = {
             key.decode().removeprefix(FOOTER_PREFIX): value.decode()
             for key, value in entries.items()
             if key.startswith(FOOTER_PREFIX.encode())
         }
-        if not found.keys() >= NEEDED:
+        if not footer.keys() >= NEEDED:
             raise damaged(day, "was not written by finops_assets")
-        if int(found["rows"]) < 0 or not Decimal(found["total"]).is_finite():
-            raise damaged(day, f"is damaged: its footer says {found['rows']} rows and a total of {found['total']}")
+        if int(footer["rows"]) < 0 or not Decimal(footer["total"]).is_finite():
+            raise damaged(day, f"is damaged: its footer says {footer['rows']} rows and a total of {footer['total']}")
     except (ValueError, InvalidOperation) as error:
         raise damaged(day, f"is damaged: its footer cannot be read ({error!r})") from None
-    return found
+    return footer
 
 
 def _fault(rows: pa.Table, footer: Mapping[str, str], day: date) -> str:
@@ -250,9 +250,9 @@ def _fault(rows: pa.Table, footer: Mapping[str, str], day: date) -> str:
         return f"has rows of {', '.join(map(_day_words, others))}"
     costs, total = rows.column("dailycost"), Decimal(footer["total"])
     tolerance = ROUNDING * (pc.sum(pc.abs(costs)).as_py() + rows.num_rows)
-    found = pc.sum(costs).as_py()
-    if not abs(found - float(total)) <= tolerance:  # also where a cost is no number
-        return f"is damaged: its rows sum to {found:.12f}, and it says {total}"
+    stored_sum = pc.sum(costs).as_py()
+    if not abs(stored_sum - float(total)) <= tolerance:  # also where a cost is no number
+        return f"is damaged: its rows sum to {stored_sum:.12f}, and it says {total}"
     return ""
 
 

@@ -33,18 +33,18 @@ def restore_day(archive: Archive, day: date, version: str, now: datetime) -> Pub
     Raises:
         ArchiveError: there is no such version, or it is not a whole day that could be published.
     """
-    known = {found.id: found for found in archive.versions(day)}
+    known = {kept.id: kept for kept in archive.versions(day)}
     rows = whole_day(archive.read_version(day, version), day, version)
     chosen = known[version]
-    if chosen.current and (there := archive.describe(day)):
-        return replace(there, changed=False)
+    if chosen.current and (published := archive.describe(day)):
+        return replace(published, changed=False)
     facts = {**chosen.metadata, RESTORED_FROM: version, RESTORED_AT: now.astimezone(UTC).isoformat()}
 
-    def enter(before: PublishedDay) -> None:
+    def record_change(before: PublishedDay) -> None:
         if (before.currency, before.cost_basis) == (facts["currency"], facts["cost_basis"]):
             restatements.record(archive, before, rows, at=now, source_export=f"version {version}", run_id="restored")
 
-    return archive.publish(rows, facts, enter)
+    return archive.publish(rows, facts, record_change)
 
 
 def whole_day(data: bytes, day: date, version: str) -> DayRows:

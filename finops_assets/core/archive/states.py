@@ -143,13 +143,15 @@ def is_at_its_place(location: str, day: date) -> bool:
     return f"/{location.rstrip('/')}/".endswith(f"/{day_location(day)}")
 
 
-def shown_fault(shown: DashboardContent, there: PublishedDay) -> str:
+def shown_fault(shown: DashboardContent, published: PublishedDay) -> str:
     """How what the dashboard shows of a day differs from the archived day; empty where it does not."""
-    total = shown.totals.get(there.day)
-    if total is not None and abs(total - there.total) >= HALF_A_CENT:
-        return f"it shows {money(total, there.currency)} for {there.day}, the archive has {money(there.total)}"
-    if shown.totals and total is None and there.day > min(shown.totals):
-        return f"it does not show {there.day}"
+    total = shown.totals.get(published.day)
+    if total is not None and abs(total - published.total) >= HALF_A_CENT:
+        return (
+            f"it shows {money(total, published.currency)} for {published.day}, the archive has {money(published.total)}"
+        )
+    if shown.totals and total is None and published.day > min(shown.totals):
+        return f"it does not show {published.day}"
     return ""
 
 
@@ -201,9 +203,9 @@ def _absent(day: date, facts: Facts) -> tuple[str, str]:
 def _archive_fault(day: date, facts: Facts) -> tuple[str, str] | None:
     if day in facts.damaged:
         return "damaged object", facts.damaged[day]
-    there = facts.archived[day]
-    if there and not there.rows and not is_empty_day(there.metadata):
-        return "zero rows", f"{there.path} holds no row"
+    published = facts.archived[day]
+    if published and not published.rows and not is_empty_day(published.metadata):
+        return "zero rows", f"{published.path} holds no row"
     known = _known_as(day, facts)
     if known and day not in facts.kept and day in facts.prints and (how := difference(facts.prints[day], known)):
         return DIFFERS, how
@@ -219,29 +221,29 @@ def _catalog_fault(day: date, facts: Facts) -> tuple[str, str] | None:
         return "no partition", "it is archived, and no query sees it"
     if not is_at_its_place(location, day):
         return "wrong location", f"it is registered at {location}"
-    there = facts.archived[day]
-    if facts.read is None or there is None:
+    published = facts.archived[day]
+    if facts.read is None or published is None:
         return None
-    found = facts.read.get(day)
-    fault = read_fault(found, there)
+    read_back = facts.read.get(day)
+    fault = read_fault(read_back, published)
     if not fault:
         return None
-    if found is None or not found.rows:
+    if read_back is None or not read_back.rows:
         return "partition without rows", fault
-    if found.objects > 1:
+    if read_back.objects > 1:
         return "second object", fault
-    return ("doubled registration" if times_read(found, there) > 1 else "not read back as archived"), fault
+    return ("doubled registration" if times_read(read_back, published) > 1 else "not read back as archived"), fault
 
 
 def _published_fault(day: date, facts: Facts) -> tuple[str, str] | None:
     """What is made of the archived day: its scorecard, the dashboard, the mail."""
     if facts.scored is not None and day not in facts.scored:
         return NO_SCORECARD, "it is archived, and the table ou_scorecard does not have it as it is archived"
-    there, newest = facts.archived[day], facts.newest
+    published, newest = facts.archived[day], facts.newest
     # What is wrong with the dashboard as a whole is told of the newest day alone.
     if facts.behind and day == newest:
         return OUTDATED, facts.behind
-    if not facts.behind and facts.shown and there and (fault := shown_fault(facts.shown, there)):
+    if not facts.behind and facts.shown and published and (fault := shown_fault(facts.shown, published)):
         return OUTDATED, fault
     state = facts.mailed.get(day, "none")
     # Old days that were never mailed are not: their numbers are in the archive, and nobody waits for their digest.
@@ -253,8 +255,8 @@ def _published_fault(day: date, facts: Facts) -> tuple[str, str] | None:
 
 
 def _known_as(day: date, facts: Facts) -> PublishedAs | None:
-    there = facts.archived.get(day)
-    return published_as(there) if there else facts.known_as.get(day)
+    published = facts.archived.get(day)
+    return published_as(published) if published else facts.known_as.get(day)
 
 
 def _as_in_bill(day: date, facts: Facts) -> bool | None:

@@ -100,6 +100,6 @@ def grouped(files: Iterable[tuple[str, str, int]]) -> tuple[PassedOver, ...]:
     for reason, path, size in files:
         of_reason[reason].append((path, size))
     return tuple(
-        PassedOver(reason, len(found), sum(size for _, size in found), min(path for path, _ in found))
-        for reason, found in sorted(of_reason.items())
+        PassedOver(reason, len(passed_over), sum(size for _, size in passed_over), min(path for path, _ in passed_over))
+        for reason, passed_over in sorted(of_reason.items())
     )

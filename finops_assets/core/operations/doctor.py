@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from finops_assets.core.addresses import mail_address
 from finops_assets.core.archive import bill_difference, causes
 from finops_assets.core.bill.layout import LINKED, UNREAD
-from finops_assets.core.findings import Finding, told
+from finops_assets.core.findings import Finding, findings_of
 from finops_assets.core.money import money
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def walk(
             yield Finding(link, "fail", f"{day}: {state.cause}: {state.detail}", _imperative(state.mend))
         else:
             yield Finding(link, "skip", f"{day} stops before it: {state.cause}")
-    yield from told("mail", _mailed(outbox, day, there, recipients))
+    yield from findings_of("mail", _mailed(outbox, day, there, recipients))
 
 
 def covered(inspection: Inspection) -> Iterator[Finding]:

@@ -41,6 +41,6 @@ def write_sample_bill(folder: Path, last_day: date, days: int = 90) -> SampleBil
     The folder appears whole or not at all, and one that holds anything else is refused rather than replaced.
     Amounts are USD, about 3,000 a day; the first and last month hold the days of the window only.
     """
-    from finops_assets.stories.sample_bill.exports import write
+    from finops_assets.stories.sample_bill.exports import write  # it loads NumPy and Arrow
 
     return write(Path(folder), last_day, days)
