@@ -1,9 +1,9 @@
-"""Small objects of the archive that hold state, and what happens where one of them is damaged.
+"""Notes: small objects of the archive that hold state, and what happens where one of them is damaged.
 
-A note that is empty, cut, not what it should be, or of the wrong shape costs its own part only. Whoever reads it gets
-what there is without it; the note is put aside as `damaged/<its path>.<UTC time>`, the next write makes it anew, and
-an incident says what was lost (`core.losses`). Nothing here knows what a note means: its reader gives the function
-that parses it, and that function says by DamagedError, and by nothing else, that it cannot.
+A damaged note (empty, cut, or of the wrong shape) affects only what it is about. Its reader goes on without it; the
+note is moved to `damaged/<its path>.<UTC time>`, the next write makes it anew, and an incident says what was lost
+(`core.operations.losses`). Nothing here knows what a note means: its reader gives the function that parses it, which
+raises DamagedError, and nothing else, where it cannot.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ MALFORMED: tuple[type[Exception], ...] = (
 
 
 def read_note(archive: Archive, path: str, parse: Callable[[bytes], T], otherwise: T) -> T:
-    """A note's content; `otherwise` where it is not there, or is damaged and has been put aside.
+    """A note's content; `otherwise` where it does not exist, or is damaged and has been put aside.
 
     Args:
         archive: keeps it.
         path: of the note.
-        parse: makes the content of the bytes.
-        otherwise: what there is without it.
+        parse: turns the bytes into the content.
+        otherwise: the content without the note.
 
     Raises:
         ArchiveError: the archive cannot be read.
@@ -65,16 +65,16 @@ def read_note(archive: Archive, path: str, parse: Callable[[bytes], T], otherwis
 
 
 def put_aside(archive: Archive, path: str, data: bytes, why: str, *, instead: bytes | None = None) -> None:
-    """Keep a damaged note's bytes as a copy, then remove it from its place.
+    """Copy a damaged note below `damaged/`, then remove it.
 
-    Where the archive cannot be written, the note stays where it is, and is put aside by the next who reads it.
+    Where the archive cannot be written, the note stays where it is, and its next reader puts it aside.
 
     Args:
         archive: keeps it.
         path: of the note.
-        data: its bytes as they were read: a note that somebody has written anew meanwhile is left alone.
+        data: its bytes as they were read: a note that was written anew since then is left alone.
         why: what is wrong with it, for the log.
-        instead: what is written in its place, where something has to be there.
+        instead: what is written in its place, if anything.
     """
     log = logging.getLogger(__name__)
     try:
@@ -107,7 +107,7 @@ def copies_of(archive: Archive, path: str) -> list[str]:
 
 @contextmanager
 def parsing(what: str, where: str, *also: type[Exception]) -> Iterator[None]:
-    """Whatever parsing raises of bytes that are no such note becomes a DamagedError.
+    """Turn what parsing raises of bytes that are no such note into a DamagedError.
 
     Args:
         what: the note should be, such as `a manifest`.
@@ -174,7 +174,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def put_if_other(archive: Archive, path: str, data: bytes) -> bool:
-    """Write an object unless it is there with the same content; returns whether it was written."""
+    """Write an object unless it exists with the same content; returns whether it was written."""
     if archive.get(path) == data:
         return False
     archive.put(path, data)

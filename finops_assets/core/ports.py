@@ -41,13 +41,13 @@ class Warehouse(Protocol):
         """Whether the bill has changed, without reading it."""
 
     def control_totals(self) -> list[ControlTotal]:
-        """How many lines the whole bill has on which day, and their totals: one scan of few columns.
+        """Lines and totals of the whole bill by day: one scan of few columns.
 
-        No OU, no account map and no range is involved, so that a line that no day has is seen here.
+        No OU, no account map and no range of days is involved, so that a line that is in no day is counted here.
         """
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
-        """What the rows of `breakdown` would be, in one query that gives a line a day."""
+        """The fingerprints of the rows that `breakdown` would give, in one query with a row a day."""
 
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         """What the bill says of each day from start to end inclusive; a day without lines has no entry."""
@@ -61,18 +61,18 @@ class Warehouse(Protocol):
     def drivers(self, day: date, against: date) -> pa.Table:
         """What each account's service costs on two days and what makes the difference, in one query over both.
 
-        The columns are those of `core.drivers.as_sums`; costs are those of `breakdown`, whichever OU they are of.
+        The columns are those of `core.analytics.drivers.as_sums`; costs are those of `breakdown`, over all OUs.
         """
 
     def accounts(self) -> pa.Table:
         """Accounts that the bill names: account_id, account_name."""
 
     def provide_summary(self) -> str:
-        """Make finops_daily_summary queryable, or make it anew if it is outdated; returns where it is."""
+        """Create finops_daily_summary, or create it anew if it is outdated; returns where it is."""
 
 
 class Accounts(Protocol):
-    """Knows which linked account belongs to which OU, and since when."""
+    """Gives the account map: which linked account belongs to which OU, and since when."""
 
     def load(self) -> AccountMap: ...
 
@@ -85,26 +85,26 @@ class Archive(Protocol):
     ) -> PublishedDay:
         """Write the day unless its object holds the same rows already, and says the same of them.
 
-        `replacing` is told of a day with other rows before it goes; not of one that is damaged.
+        `replacing` is called with a day that has other rows before it is replaced; not with one that is damaged.
         """
 
     def describe(self, day: date) -> PublishedDay | None:
-        """What the day's object says of itself: a look at its footer, not at its rows.
+        """The day's object by the metadata in its footer; its rows are not read. None where it is not archived.
 
         Raises:
-            DamagedError: the footer cannot be read, or is none of ours.
+            DamagedError: the footer cannot be read, or was not written by finops_assets.
         """
 
     def prove(self, day: date) -> str:
-        """How the day's object is not what was written, in words that follow its path; empty where it is.
+        """How the day's object differs from what was written, in words that follow its path; empty where it does not.
 
-        Reads the object whole, and compares its rows with what its footer says (`core.proof`).
+        It reads the whole object, and compares the rows with the footer (`core.archive.proof`).
         """
 
     def days(self) -> list[date]: ...
 
     def written(self) -> dict[date, datetime]:
-        """The archived days, ascending, and when the store has their object from: one listing."""
+        """The archived days, ascending, and when each object was written: one listing."""
 
     def read(self, days: Sequence[date]) -> pa.Table:
         """Rows of these days: OU_BREAKDOWN's columns and `cost`, dailycost as an exact decimal.
@@ -115,18 +115,18 @@ class Archive(Protocol):
         """
 
     def versions(self, day: date) -> list[DayVersion]:
-        """What was ever published of the day, as far as it is kept, newest first; none where it never was."""
+        """The kept versions of the day, the newest first; none where it was never published."""
 
     def read_version(self, day: date, version: str) -> bytes:
-        """The day's object as it was in that version; one that is not there is an error."""
+        """The day's object in that version; one that does not exist is an error."""
 
     def put(self, path: str, data: bytes) -> str: ...
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write an object that is not there yet; False, and nothing written, where it is."""
+        """Write an object that does not exist yet; where it exists, write nothing and return False."""
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Remove objects; those that are not there are no error."""
+        """Remove objects; one that does not exist is no error."""
 
     def get(self, path: str) -> bytes | None: ...
 
@@ -140,7 +140,7 @@ class Archive(Protocol):
 
 
 class Catalog(Protocol):
-    """Knows which days can be queried, and where they lie."""
+    """Registers the days that can be queried, and queries them."""
 
     def register(self, days: Iterable[PublishedDay]) -> list[date]:
         """Register days at their one location; returns those that were not registered so before."""
@@ -148,7 +148,7 @@ class Catalog(Protocol):
     def registered(self) -> dict[date, str]: ...
 
     def read_back(self, days: Sequence[date]) -> dict[date, CatalogDay]:
-        """What a reader gets of these days; a day that cannot be read has no entry."""
+        """These days as a query reads them; a day that cannot be read has no entry."""
 
     def stream(self, sql: str) -> AbstractContextManager[QueryResult]:
         """Run one SELECT, in Athena's SQL, and read its answer batch by batch."""
@@ -161,9 +161,9 @@ class DashboardData(Protocol):
     """Holds what the dashboard shows: refreshed, waited for and described."""
 
     def start_refresh(self, refresh_id: str) -> Callable[[], None]:
-        """Start what `refresh` of this id then waits for, where that takes long; returns what calls it off.
+        """Start the refresh that `refresh` of this id then waits for, where that takes long; returns what cancels it.
 
-        It raises nothing: `refresh` meets the same obstacle, and says so where it belongs.
+        It raises nothing: `refresh` fails for the same reason, and raises it.
         """
 
     def refresh(self, refresh_id: str) -> Refresh: ...
@@ -179,15 +179,15 @@ class Mailer(Protocol):
         """Hand the message over.
 
         Raises:
-            UnknownDeliveryError: it may have been accepted or not.
-            FinopsError: it was surely not accepted.
+            UnknownDeliveryError: it is not known whether the message was accepted.
+            FinopsError: it was not accepted.
         """
 
     def refused(self, recipients: Sequence[str]) -> dict[str, Refused]:
-        """Recipients that do not get their mail, as far as this mailer can tell, and why.
+        """Recipients that do not get their mail, as far as this mailer knows, and why.
 
         Raises:
-            FinopsError: it cannot be told.
+            FinopsError: the mailer cannot find out.
         """
 
 
@@ -204,7 +204,7 @@ METRICS = {
 
 
 class Alerts(Protocol):
-    """Tells people that something is wrong, or well again."""
+    """Notifies people that something is wrong, or that it is right again."""
 
     def send(self, subject: str, text: str, alert_id: str = "") -> str:
         """Send one alert; returns its id or place. Of a subject that is too long, the beginning is sent.
@@ -214,13 +214,13 @@ class Alerts(Protocol):
 
 
 class HeartbeatChannel(Protocol):
-    """Gives a sign of life to an alarm that is not ours."""
+    """Sends a daily heartbeat to a monitor outside of the platform, which alarms where none arrives."""
 
     def beat(self, day: date) -> str:
-        """Say that the day is done; returns where that was said.
+        """Report that the day is done; returns where that was reported.
 
         Raises:
-            FinopsError: it could not be said.
+            FinopsError: it could not be reported.
         """
 
 
@@ -232,8 +232,8 @@ class Metrics(Protocol):
 
 
 Progress = Callable[[str, int, int], None]
-"""Told (what, done, of how many) as a long step advances."""
+"""Called with (what, done, of how many) as a long step advances."""
 
 
 def no_progress(what: str, done: int, of: int) -> None:
-    """Tell nobody."""
+    """Report nothing."""

@@ -1,4 +1,4 @@
-"""The contracts: names, Arrow schemas and locations that every platform, query and file agrees on.
+"""The contracts: names, Arrow schemas and locations that every platform, query and file shares.
 
 Column names are lower case, as Glue and Athena keep them; `BillingDate`, `OU` and so on still resolve there.
 A column is only ever added at the end.
@@ -107,7 +107,7 @@ ACCOUNT_OU_MAP = pa.schema(
         pa.field("valid_to", pa.date32()),
     ]
 )
-"""Who owned what, when: `ou` is `ou_path` cut to the level shown; valid_from inclusive, valid_to exclusive."""
+"""The account map: `ou` is `ou_path` cut to the level shown; valid_from inclusive, valid_to exclusive."""
 
 BREAKDOWN_PREFIX = "ou-breakdowns"
 DAY_OBJECT_NAME = "ou_breakdown.parquet"
@@ -116,7 +116,7 @@ SCORECARD_OBJECT_NAME = "ou_scorecard.parquet"
 ACCOUNT_MAP_PATH = "account-ou-map/account_ou_map.parquet"
 
 RESTORED_FROM, RESTORED_AT = "restored_from", "restored_at"
-"""What a day's object says beside the rest where `finops restore` has put an earlier version in its place."""
+"""Metadata of a day's object that `finops restore` has published from an earlier version."""
 
 
 def day_location(day: date) -> str:

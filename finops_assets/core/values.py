@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Lines of a day that a setting leaves out, and why: they are counted, never lost from sight."""
+    """Lines of a day that a setting leaves out, and why; every output counts them."""
 
     reason: str
     lines: int
@@ -51,7 +51,7 @@ class DayRows:
 
 @dataclass(frozen=True)
 class BillDescription:
-    """What was recognised: format, files, the columns used, and an id that changes when the files do.
+    """The bill as it was recognised: format, files, the columns used, and an id that changes when the files do.
 
     `updated` is when the newest file was written (UTC), where that is known.
     """
@@ -68,10 +68,10 @@ class BillDescription:
 
 @dataclass(frozen=True)
 class ExportVersion:
-    """The bill from outside: an id that changes with each refresh of it, and when the newest was written (UTC).
+    """The version of the bill's files: an id that changes with each refresh, and when the newest was written (UTC).
 
-    Of an export with manifests it is the manifests' id and time: they are delivered after all data files. Files that no
-    manifest names may be written `in_place`: nothing but time tells whether they are whole.
+    With manifests, these are the manifests' id and time: they are delivered after all data files. Files that no
+    manifest names are `in_place`: only the time since they were last written tells whether they are complete.
 
     `periods` has an id for the files of each billing period's folder, `2025-09`, which changes when one of them does;
     files that lie in no such folder are under the empty name. `passed_over` are files beside it that are not read.
@@ -86,7 +86,7 @@ class ExportVersion:
 
 @dataclass(frozen=True)
 class PassedOver:
-    """Files that lie where the bill lies and are not read, and why: how many, how large, and one of them."""
+    """Files beside the bill that are not read, and why: how many, their size in bytes, and one of them."""
 
     reason: str
     files: int
@@ -118,7 +118,7 @@ class ControlTotal:
 
 @dataclass(frozen=True)
 class DayPrint:
-    """A day of the breakdown without its rows: their fingerprint, as `core.breakdown` makes it, and exact total."""
+    """A day of the breakdown without its rows: their fingerprint (`core.archive.breakdown`), exact total and number."""
 
     fingerprint: str
     total: Decimal
@@ -127,7 +127,7 @@ class DayPrint:
 
 @dataclass(frozen=True)
 class AccountMap:
-    """Who owned what, in the ACCOUNT_OU_MAP schema; `outdated` says why it is not today's, where it is not."""
+    """The account map, in the ACCOUNT_OU_MAP schema; `outdated` says why it is not today's, empty where it is."""
 
     table: pa.Table
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -160,7 +160,7 @@ class QueryResult:
 
 @dataclass(frozen=True)
 class PublishedDay:
-    """A day in the archive: where it is, what it says of itself, and whether this write changed anything."""
+    """A day in the archive: its object's path and metadata, and whether this write changed anything."""
 
     day: date
     path: str
@@ -179,7 +179,7 @@ class PublishedDay:
 class DayVersion:
     """One version of a day's object, the current one or one that was replaced.
 
-    `metadata` is what the object says of itself, as in PublishedDay; empty where it cannot be read.
+    `metadata` is the object's, as in PublishedDay; empty where it cannot be read.
     """
 
     id: str
@@ -191,9 +191,9 @@ class DayVersion:
 
 @dataclass(frozen=True)
 class CatalogDay:
-    """A registered partition as read back through the catalog: rows and total found there, strays counted.
+    """A registered partition as read back through the catalog: its rows and their total.
 
-    A stray is a row of another day; `objects` is how many objects the rows came from, which should be one.
+    `strays` are rows of other days; `objects` is how many objects the rows came from, which should be one.
     """
 
     day: date
@@ -222,7 +222,7 @@ class Refresh:
 
 @dataclass(frozen=True)
 class DashboardContent:
-    """What the dashboard shows now, as its last refresh left it.
+    """What the dashboard shows since its last refresh.
 
     Attributes:
         refreshed: when that was.
@@ -241,7 +241,7 @@ class DashboardContent:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one message to one recipient."""
+    """One message that was handed over for one recipient."""
 
     recipient: str
     message_id: str

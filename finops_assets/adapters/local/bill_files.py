@@ -64,7 +64,7 @@ def find_bill(path: str) -> BillFiles:
 
     Raises:
         SettingsError: no path is set, or nothing is there.
-        BillError: it cannot be looked at; no data files, or of two kinds; two exports; a manifest that cannot be read,
+        BillError: it cannot be read; no data files, or of two kinds; two exports; a manifest that cannot be read,
             or names a file that is missing or cannot be read; several versions of a period, and no manifest that says
             which is current.
     """
@@ -138,13 +138,13 @@ class _ExportFile:
 
 
 def _path(root: Path, file: Path) -> str:
-    """A file's path from the root's own name on, as the rules of the layout read it."""
+    """A file's path from the root's own name on, as `core.bill.layout` expects it."""
     return f"{root.absolute().name}/{file.relative_to(root).as_posix()}"
 
 
 @dataclass
 class _Listing:
-    """What lies in a folder, by billing period: manifests, data, and what may be data and cannot be read.
+    """The files in a folder by billing period: manifests, data, and those that may be data and cannot be read.
 
     `ignored` are files and links in hidden and linked folders, each with the reason.
     """
@@ -182,13 +182,13 @@ def _listing(root: Path) -> _Listing:
 
 
 def _is_nameless_parquet(file: Path) -> bool:
-    """Whether a file whose name does not say what it is begins as Parquet does, as Athena's UNLOAD writes them."""
+    """Whether a file without a suffix begins as Parquet does: Athena's UNLOAD writes such files."""
     if file.suffix:
         return False
     try:
         with file.open("rb") as data:
             return data.read(len(PARQUET_BEGINS)) == PARQUET_BEGINS
-    except PermissionError:  # what may not be read is no reason to refuse the bill beside it
+    except PermissionError:  # it is no reason to refuse the bill beside it
         return False
 
 
@@ -293,7 +293,7 @@ def _keys(manifest: Path) -> list[str]:
 
 
 def _unpacked(tail: str) -> str:
-    """The name of a file when somebody has unpacked it where it lay."""
+    """The name of a file after somebody has unpacked it in its folder."""
     return tail.removesuffix(".zip").removesuffix(".gz")
 
 

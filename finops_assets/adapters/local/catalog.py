@@ -1,6 +1,6 @@
-"""The embedded catalog: which partitions of finops_db.ou_breakdown exist, in one SQLite file, read through DuckDB.
+"""The embedded catalog: the partitions of finops_db.ou_breakdown, registered in one SQLite file, queried by DuckDB.
 
-It plays Glue's part: a day in the archive that is not registered here cannot be queried.
+As with Glue, an archived day that is not registered cannot be queried.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SQLiteCatalog:
     Args:
         file: the SQLite file, made on the first write.
         archive_folder: the folder that locations are relative to.
-        warehouse: gives queries finops_daily_summary, the bill seen through the account map.
+        warehouse: makes finops_daily_summary, the bill with the account map, for queries.
     """
 
     def __init__(self, file: Path, archive_folder: Path, warehouse: DuckDBWarehouse | None = None) -> None:
@@ -79,7 +79,7 @@ class SQLiteCatalog:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it, or nothing. The file and its table are made where they do not exist."""
+        """One transaction; the file and its table are created where they do not exist."""
         with self._explained():
             make_home(self._file.parent)
             with closing(sqlite3.connect(self._file, timeout=30)) as con, con:
@@ -101,7 +101,7 @@ class SQLiteCatalog:
             ) from None
 
     def read_back(self, days: Sequence[date]) -> dict[date, CatalogDay]:
-        """What a reader gets of these days: only registered partitions whose object is there have an entry."""
+        """These days as a query reads them; those that are not registered, or have no object, have no entry."""
         registered = self.registered()
         readable = {d: registered[d] for d in days if d in registered and self._object(registered[d]).is_file()}
         if not readable:
@@ -202,7 +202,7 @@ class SQLiteCatalog:
             return list(result.columns), result.all_rows()
 
     def _create_side_tables(self, con: duckdb.DuckDBPyConnection) -> list[Path]:
-        """The tables that need no registration: whatever objects there are; without one, empty. Returns their files."""
+        """Create the tables that need no registration, over the objects that exist; returns their files."""
         read: list[Path] = []
         for name, schema, pattern in (
             ("account_ou_map", ACCOUNT_OU_MAP, ACCOUNT_MAP_PATH),

@@ -1,6 +1,6 @@
-"""What the embedded platform needs of its machine: a home, space, the bill's files, addresses, a mail server.
+"""Checks of what the embedded platform needs: a home, space, the bill's files, addresses, a mail server.
 
-Nothing is written but a nameless file that is gone at once, and no mail is sent.
+Nothing is written but an unnamed temporary file, and no mail is sent.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 class LocalPreflight:
-    """Looks at the embedded platform.
+    """Checks the embedded platform.
 
     Args:
         settings: the settings in force.
         warehouse: reads the bill.
-        mail: looks at what the digest is mailed by.
-        free: tells the free bytes of the disk that a folder is on.
+        mail: checks what the digest is mailed by.
+        free: gives the free bytes of the disk that a folder is on.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from finops_assets.core.values import Delivery, Refused
 
 
 class EmlOutbox:
-    """Writes `<folder>/<delivery id>.eml`, whole or not at all; the same id again replaces the file.
+    """Writes `<folder>/<delivery id>.eml` atomically; the same id again replaces the file.
 
     Args:
         folder: where the messages go.

@@ -1,4 +1,4 @@
-"""Where the embedded platform learns who owns what: accounts.csv, or the bill's own account names."""
+"""The account map from accounts.csv, or from the accounts that the bill names."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The archive: one object a day through obstore, so that a folder and S3 are the same code.
+"""The archive: one object a day through obstore, the same code for a folder and S3.
 
-An object is written by a single PUT, whole or not at all: obstore writes a local file beside its place and renames it,
-and S3 shows an object when its upload is complete. Readers never see half a day.
+An object is written by a single PUT, which is atomic: obstore writes a local file beside its place and renames it, and S3
+shows an object when its upload is complete. Readers never see half a day.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SAME = (
     "settlement",
     RESTORED_FROM,  # so that a restored day that is run by name is held no longer, whatever the run finds
 )
-"""A day whose object already says the same of all these is left as it is: running a day twice changes nothing."""
+"""Metadata that a day's object must have the same, beside its rows, to be left as it is by another run."""
 
 
 def folder_store(folder: str) -> FolderStore:
@@ -49,7 +49,7 @@ def folder_store(folder: str) -> FolderStore:
 
 
 class ObjectArchive:
-    """Days, and the small objects around them, in one object store.
+    """Days, and the other objects of the archive, in one object store.
 
     Args:
         store: where objects are.
@@ -67,10 +67,10 @@ class ObjectArchive:
     def publish(
         self, day: DayRows, metadata: Mapping[str, str], replacing: Callable[[PublishedDay], None] = lambda _: None
     ) -> PublishedDay:
-        """Write the day's object unless it already holds the same rows and says the same of them.
+        """Write the day's object unless it already holds the same rows and the same metadata (SAME).
 
-        Its rows are compared, not only what it says: one that is damaged is written anew, whatever its footer says.
-        What is replaced stays as a version.
+        The rows themselves are compared, so that a damaged object is written anew, whatever its footer says. What is
+        replaced stays as a version.
         """
         path = day_path(day.day)
         known = {
@@ -86,7 +86,7 @@ class ObjectArchive:
             try:
                 proved = proof.prove(stored[0], day.day)
             except DamagedError:
-                pass  # no reader was told of its rows: they are no earlier version of the bill
+                pass  # no reader was given its rows: they are no earlier version of the bill
             else:
                 before = self._published(day.day, path, stored[0], proved.footer, stored[1])
                 says_the_same = all(proved.footer.get(name) == known.get(name) for name in SAME)

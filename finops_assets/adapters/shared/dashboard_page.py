@@ -1,4 +1,4 @@
-"""The dashboard's page: made of the archive, and what a page that was made shows."""
+"""The dashboard's page: made from the archive, and read back."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PAGE_DATA = re.compile(rb'<script type="application/json" id="data">(.*?)</scrip
 
 
 def page_shown(page: bytes, location: str, refreshed: datetime) -> DashboardContent:
-    """What a dashboard page holds, by the figures in it.
+    """What a dashboard page shows, from the figures in it.
 
     Raises:
-        DamagedError: it is no page of ours, or not a whole one.
+        DamagedError: it is no complete page of finops_assets.
     """
     match = PAGE_DATA.search(page)
     try:

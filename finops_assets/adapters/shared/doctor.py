@@ -1,6 +1,6 @@
 """Checks that both platforms need: this machine's folders and disk, the accounts' file, mail that is not by SES.
 
-Nothing is written but a nameless file that is gone at once, and no mail is sent.
+Nothing is written but an unnamed temporary file, and no mail is sent.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _writable(folder: Path, what: str) -> Path:
 
 
 def accounts_file(settings: AccountsSettings, warehouse: Warehouse) -> Iterator[Finding]:
-    """Whether accounts.csv can be read; without one there is nothing to look at."""
+    """Whether accounts.csv can be read; without one there is nothing to check."""
     if not settings.path:
         yield Finding("accounts", "skip", "accounts.path is not set: every account is shown as Unassigned")
         return
@@ -106,7 +106,7 @@ def _smtp_server(smtp: SmtpSettings) -> Iterator[Finding]:
 
 
 def _bounces(settings: Settings) -> Iterator[Finding]:
-    """Whose mail came back; nothing is to be said before somebody delivers returned mail to the folder."""
+    """Recipients whose mail came back, as far as returned mail is delivered to the folder."""
     folder = settings.bounces_folder
     if folder.exists():
         refused = Bounces(folder).refused(bare(settings.mail.everybody, "mail.recipients"))

@@ -1,4 +1,4 @@
-"""The heartbeat's channels: a request to an address that waits for it, or a short mail. They serve both platforms."""
+"""The heartbeat's channels, for both platforms: a request to a monitor's address, or a short mail."""
 
 from __future__ import annotations
 

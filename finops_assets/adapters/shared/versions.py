@@ -1,8 +1,8 @@
-"""What keeps the older versions of a day's object: by itself, as a versioned bucket does, or here, for other stores.
+"""The older versions of a day's object: kept by a versioned bucket itself, or by KeptVersions in other stores.
 
-Here an object's bytes are put below `_versions/` before it is replaced, outside of every table, under an id of their
-content: the same bytes are kept once. Killed at any point, the object is the old one or the new one, and the old one
-is kept or still in its place.
+KeptVersions copies an object below `_versions/`, outside of every table, before it is replaced, under an id of its
+content, so that the same bytes are kept once. A process that is killed leaves the old object or the new one, and the old
+one is kept or still in its place.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ VERSIONS_PREFIX = "_versions"
 
 
 class Versions(Protocol):
-    """Keeps what is replaced."""
+    """Keeps the objects that are replaced."""
 
     def keep(self, path: str) -> None:
         """Called before the object is replaced."""
 
     def of(self, path: str) -> list[DayVersion]:
-        """The object's versions, newest first, without what they say of themselves."""
+        """The object's versions, the newest first, without their metadata."""
 
     def read(self, path: str, version: str) -> bytes | None:
-        """The object as it was then; None where there is no such version."""
+        """The object in that version; None where there is no such version."""
 
 
 class KeptVersions:
-    """Versions in a store that keeps none by itself; the store's errors are the caller's to explain."""
+    """Versions in a store that keeps none by itself; the store's errors are passed on to the caller."""
 
     def __init__(self, store: ObjectStore | FolderStore) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""Who may see which OUs on a shared dashboard: a small file of rules, held to the OUs that there are."""
+"""Who may see which OUs on a shared dashboard: a small file of rules, checked against the known OUs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMNS = ("user", "group", "ou")
 
 @dataclass(frozen=True)
 class Rule:
-    """A user or a group, the other is empty, may see an OU and all below it; `All` is everything."""
+    """One user or one group (the other is empty) may see an OU and all below it; `All` is everything."""
 
     user: str
     group: str
@@ -32,10 +32,10 @@ def read_permissions(data: bytes, where: str, known: Iterable[str]) -> list[Rule
     Args:
         data: the file; in a row either user or group is given, and ou is a path or `All`.
         where: its name, for messages.
-        known: paths of the OUs that there are; those above them are known, too.
+        known: paths of the existing OUs; those above them are known, too.
 
     Raises:
-        SettingsError: it is no such file, names nobody or an OU that is not there, or says something twice.
+        SettingsError: it is no such file, has no rule, an unknown OU, or the same rule twice.
     """
     try:
         table = CsvTable(data)
@@ -90,5 +90,5 @@ def with_those_above(paths: Iterable[str]) -> set[str]:
 
 
 def visible(rule: Rule, ous: Iterable[str]) -> list[str]:
-    """What the rule lets be seen of these OUs."""
+    """Those of these OUs that the rule permits."""
     return sorted(ou for ou in ous if rule.ou == ALL or within(ou, rule.ou))

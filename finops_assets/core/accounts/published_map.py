@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.notes import read_note, table_note
-from finops_assets.core.ports import (
-    Archive,
-)
+from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
 
 if TYPE_CHECKING:
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_account_map(archive: Archive) -> pa.Table:
-    """The published map, as the breakdown looks it up.
+    """The published map, which the breakdown uses.
 
     Raises:
         ArchiveError: it has not been published yet.
@@ -37,6 +35,6 @@ def account_names(archive: Archive) -> dict[str, str]:
 
 
 def published_map(archive: Archive) -> pa.Table | None:
-    """The published map; None before the first run, and where a damaged one was put aside."""
+    """The published map; None before the first run, and after a damaged one was put aside."""
     note = table_note(ACCOUNT_OU_MAP, "an account map", ACCOUNT_MAP_PATH)
     return read_note(archive, ACCOUNT_MAP_PATH, note, None)

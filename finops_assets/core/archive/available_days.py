@@ -1,4 +1,4 @@
-"""Which of the days asked for the bill has whole, and why each of the others is left out."""
+"""Which of the days that were asked for the bill has completely, and why each of the others is left out."""
 
 from __future__ import annotations
 

@@ -15,15 +15,9 @@ BILL, ARCHIVE, CATALOG, READ_BACK, SCORECARD, DASHBOARD, MAIL = LINKS = (
 )
 """The links of the chain, in order."""
 
-
 DIFFERS, GONE = "not as in the bill", "gone from the bill"
-
-
 NO_SCORECARD, OUTDATED = "no scorecard", "dashboard outdated"
-
-
 LATE, NO_SUCH_DAY, UNREADABLE = "source late", "source has no such day", "bill unreadable"
-
 
 CAUSES = {
     LATE: BILL,
@@ -45,8 +39,7 @@ CAUSES = {
     "mail unsent": MAIL,
     "mail in doubt": MAIL,
 }
-"""Each cause and the link that it breaks. Of a day only the first is told: what lies behind it follows from it."""
-
+"""Each cause and the link that it breaks. Of a day only the first is reported, as the later ones follow from it."""
 
 CANNOT_RUN = frozenset((LATE, NO_SUCH_DAY, UNREADABLE, GONE, "second object", "mail in doubt"))
 """Causes that a run of the day does not mend."""

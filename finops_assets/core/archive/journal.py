@@ -78,7 +78,7 @@ class Journal:
         self._archive.put(JOURNAL_PATH, json.dumps(facts, indent=1).encode())
 
     def settled(self, *, being_archived_from: datetime | None = None) -> Callable[[date], str]:
-        """Tells the settlement of any day, from one look at the journal and at the last comparison with the bill.
+        """A function that gives the settlement of a day; journal and last comparison are read once, now.
 
         Args:
             being_archived_from: of days that are archived now, when the export that they come from was written.
@@ -95,5 +95,5 @@ class Journal:
         return of
 
     def _read(self) -> _Journal:
-        """The journal; an empty one where it is damaged: days are provisional until they are counted again."""
+        """The journal; an empty one where it is damaged, so that days are provisional until they are counted again."""
         return read_note(self._archive, JOURNAL_PATH, json_note(_Journal, "a journal", JOURNAL_PATH), _Journal([], {}))

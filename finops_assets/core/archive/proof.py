@@ -1,4 +1,4 @@
-"""Proves that a day's object holds the rows that were written: by its content, never by its footer alone.
+"""Proves that a day's object holds the rows that were written, by its content and not by its footer alone.
 
 An object says of itself, in its Parquet footer, how many rows it has, their exact total, their fingerprint and, since
 the release that introduced this module, `finops.content`: a SHA-256 of the rows as they are stored. The fingerprint is
@@ -32,7 +32,7 @@ CONTENT = "content"
 """The footer's entry (`finops.content`) with the hash of the rows."""
 
 NEEDED = frozenset(("rows", "total", "currency", "cost_basis", "fingerprint"))
-"""Footer entries without which an object is none of ours."""
+"""Footer entries that every object of finops_assets has."""
 
 EPOCH = date(1970, 1, 1)
 TEXT_COLUMNS = ("ou", "service", "linkedaccount")
@@ -53,7 +53,7 @@ class ProvedDay:
     Attributes:
         day: the day.
         rows: in the OU_BREAKDOWN schema.
-        footer: what the object says of itself, without the prefix of the keys.
+        footer: the object's metadata, without the prefix of the keys.
         content: the hash of the rows, as `content_hash` makes it.
     """
 
@@ -152,10 +152,10 @@ def _text(column: pa.Array) -> memoryview:
 
 
 def read_footer(data: bytes, day: date) -> dict[str, str]:
-    """What a day's object says of itself, read without looking at its rows.
+    """The metadata in the footer of a day's object, without its rows.
 
     Raises:
-        DamagedError: it is no Parquet file, not a whole one, or none of ours.
+        DamagedError: it is no complete Parquet file, or was not written by finops_assets.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -199,7 +199,7 @@ def prove(data: bytes, day: date) -> ProvedDay:
 
 
 def damaged(day: date, fault: str) -> DamagedError:
-    """The error of a day's object that does not prove."""
+    """The error of a day's object that cannot be proved."""
     return DamagedError(fault, where=day_path(day), fix=f"Run `finops run --date {day}`.")
 
 

@@ -1,7 +1,7 @@
-"""Bringing an earlier version of a day back: proved to be a whole object of that day, then published as the newest one.
+"""Restoring an earlier version of a day: it is proved to be a complete object of that day, then published again.
 
-The archive's part of `finops restore`. The version stays where it is; what it replaces stays as a version too. A day
-that was restored says so of itself, and is held: only somebody who runs it by name replaces it by the bill's own.
+The archive's part of `finops restore`. The version stays where it is; what it replaces becomes a version too. A
+restored day has that in its metadata, and is held: only a run of that day by name replaces it with the bill's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def restore_day(archive: Archive, day: date, version: str, now: datetime) -> PublishedDay:
     """Publish a version of the day again; nothing is changed where it is current, or was restored before.
 
-    Its rows and what it says of itself stay as they were, with `restored_from` and `restored_at` beside.
+    Its rows and metadata stay as they were; `restored_from` and `restored_at` are added.
 
     Args:
         archive: where the day is.
@@ -31,7 +31,7 @@ def restore_day(archive: Archive, day: date, version: str, now: datetime) -> Pub
         now: when it is restored (aware).
 
     Raises:
-        ArchiveError: there is no such version, or it is not a whole day that could be published.
+        ArchiveError: there is no such version, or it is not a complete day.
     """
     known = {kept.id: kept for kept in archive.versions(day)}
     rows = whole_day(archive.read_version(day, version), day, version)
@@ -48,7 +48,7 @@ def restore_day(archive: Archive, day: date, version: str, now: datetime) -> Pub
 
 
 def whole_day(data: bytes, day: date, version: str) -> DayRows:
-    """The rows of a version, if it is a whole object of that day and its rows are those that were written.
+    """The rows of a version, proved to be a complete object of that day with the rows that were written.
 
     Args:
         data: the Parquet object.
@@ -56,7 +56,7 @@ def whole_day(data: bytes, day: date, version: str) -> DayRows:
         version: its id, for the error.
 
     Raises:
-        DamagedError: it does not prove.
+        DamagedError: it cannot be proved.
     """
     try:
         return proof.prove(data, day).as_written()

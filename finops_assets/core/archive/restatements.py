@@ -1,9 +1,9 @@
 """The ledger of restatements: what each rewriting of a day has changed, row by row, as a queryable table.
 
-One small object a rewriting, `restatements/2025-09-10_<old>-<version>_<new>.parquet`, named after the fingerprints of
-the day before and after it, and the version that was replaced: writing it again writes the same object. It is written
-before the day itself, so that no change can go unrecorded; what a killed run recorded and never published is replaced
-by the next rewriting of the same version.
+One small object for each rewriting, `restatements/2025-09-10_<old>-<version>_<new>.parquet`, named after the
+fingerprints of the day before and after, and the version that was replaced: writing it again gives the same object. It
+is written before the day itself, so that every change is recorded; what a killed run recorded and did not publish is
+replaced by the next rewriting of the same version.
 """
 
 from __future__ import annotations

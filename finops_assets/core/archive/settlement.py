@@ -1,4 +1,4 @@
-"""How final a day is: provisional days may still change, stable ones have stopped to, closed ones hardly ever do.
+"""How final a day is: a provisional day may still change, a stable one has stopped to, a closed one hardly ever does.
 
 AWS refreshes a month for up to two weeks after it ends (Data Exports' documentation). A day is closed once the archive
 has it as an export does that was written after these weeks: it is the bill that closes a day, not the clock. A closed
@@ -32,7 +32,7 @@ def closes_from(day: date) -> datetime:
 
 
 def closes(day: date, written: datetime | None) -> bool:
-    """Whether an export that was written then (aware) has the day as final; not, where that is not known."""
+    """Whether an export that was written then (aware) has the day as final; False where the time is not known."""
     return written is not None and written >= closes_from(day)
 
 

@@ -1,8 +1,8 @@
 """The state of a day: what bill, archive, catalog, scorecard, dashboard and readers have of it, and what is wrong.
 
-The one place that says whether a day is whole, in one vocabulary of causes. `status`, `gaps`, `doctor`, `--resume`,
-`--repair`, the sensors, the checks, the digest and Dagster's metadata all ask it. Nothing is read here:
-`core.inspection` collects the facts, in two depths.
+The one place that decides whether a day is whole, by the causes of `core.archive.causes`. `status`, `gaps`, `doctor`,
+`--resume`, `--repair`, the sensors, the checks, the digest and Dagster's metadata use it. Nothing is read here:
+`core.operations.inspection` collects the facts, in two depths.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Facts:
-    """What each link knows of the days.
+    """What is known of the days, link by link.
 
     Attributes:
         covered: days that the bill has, as far as it was asked: with charges, or archived and emptied since.
         prints: what the bill says of the days that it was compared on: rows, exact total, fingerprint.
         unreadable: why the bill cannot be read; empty where it can.
-        archived: what the archive says of its days; None of one that is there and was not looked into.
+        archived: the archived days by their metadata; None of one that is archived and was not inspected.
         damaged: archived days whose object cannot be read or is not what was written, and why.
-        registered: the catalog's days, and where they lie.
-        read: what a reader gets of the registered days; None if nothing was read.
-        scored: days with a scorecard of what is archived; None if that was not looked at.
+        registered: the catalog's days and their locations.
+        read: the registered days as a query reads them; None if nothing was queried.
+        scored: days with a scorecard of what is archived; None if that was not inspected.
         shown: what the dashboard shows; None where there is none.
         behind: how the dashboard as a whole is older than the archive; empty where it is not.
-        mailed: each day's state, as in MailState; days that nobody asked about have none.
-        known_as: archived days that were not looked into: their fingerprint, total and currency by an earlier look.
-        gone: archived days that lie behind the bill's newest day, though it has their month: it had them before.
-        kept: archived days that stay as they are by a setting, whatever the bill says of them now.
+        mailed: each day's state, as in MailState; none of days that were not inspected.
+        known_as: archived days that were not inspected: their fingerprint, total and currency by an earlier inspection.
+        gone: archived days after the bill's newest day, though the bill has their month: it had them before.
+        kept: archived days that a setting keeps as they are, whatever the bill says of them now.
     """
 
     covered: Collection[date]
@@ -83,15 +83,15 @@ class DayState:
     """One day, link by link, and the first of them that does not hold.
 
     Attributes:
-        bill: what the bill says of the day; None where it was not asked, or does not have it.
-        as_in_bill: whether the archive has the day as the bill does; None where that is not known. A day that is kept,
-            or was restored by hand, is taken for what it should be.
-        archived: what the archive says; None where it has no such day, or was not looked into.
-        location: where it is registered, if at its own place; empty where it is not.
-        read: what a reader gets; None where nothing was read.
-        mailed: its state, as in MailState; empty where that was not looked at.
-        cause, detail, mend: the first broken link in the words of CAUSES, what is wrong with it, and the command that
-            mends it or what to wait for; empty where the day is whole.
+        bill: what the bill says of the day; None where it was not queried, or does not have it.
+        as_in_bill: whether the archive has the day as the bill does; None where that is not known. True of a day
+            that is kept or was restored by hand.
+        archived: what the archive says; None where it has no such day, or was not inspected.
+        location: where it is registered, if that is the right place; else empty.
+        read: the day as a query reads it; None where nothing was queried.
+        mailed: its state, as in MailState; empty where that was not inspected.
+        cause, detail, mend: the cause at the first broken link, its details, and the command that mends it or what to
+            wait for; empty where the day is whole.
     """
 
     day: date
@@ -120,7 +120,7 @@ class DayState:
 
 
 def state_of(day: date, facts: Facts) -> DayState:
-    """The day's state, by what each link knows of it."""
+    """The day's state."""
     location = facts.registered.get(day, "")
     fault = _fault(day, facts)
     cause, detail = fault or ("", "")
@@ -169,7 +169,7 @@ def behind(shown: DashboardContent | None, written: Mapping[date, datetime]) -> 
         return f"it holds {shown.rows or 0:,} rows, the catalog has {shown.expected_rows:,}"
     if shown.newest_day and shown.newest_day < newest:
         return f"its newest day is {shown.newest_day}, the archive's is {newest}"
-    # One that tells neither totals nor what it was made of is judged by the clock.
+    # Without totals and newest day, the time of its last refresh decides.
     if not shown.newest_day and not shown.totals and (since := written_since(shown, written)):
         return f"{in_words(since)} was written after its last refresh"
     return ""
@@ -240,13 +240,13 @@ def _published_fault(day: date, facts: Facts) -> tuple[str, str] | None:
     if facts.scored is not None and day not in facts.scored:
         return NO_SCORECARD, "it is archived, and the table ou_scorecard does not have it as it is archived"
     published, newest = facts.archived[day], facts.newest
-    # What is wrong with the dashboard as a whole is told of the newest day alone.
+    # A fault of the dashboard as a whole is reported for the newest day alone.
     if facts.behind and day == newest:
         return OUTDATED, facts.behind
     if not facts.behind and facts.shown and published and (fault := shown_fault(facts.shown, published)):
         return OUTDATED, fault
     state = facts.mailed.get(day, "none")
-    # Old days that were never mailed are not: their numbers are in the archive, and nobody waits for their digest.
+    # An old day that was never mailed is no fault: its numbers are in the archive, and nobody waits for its digest.
     if state == "unknown":
         return "mail in doubt", "it is not known who has its digest"
     if state == "partial" or (state in ("none", "late") and day == newest):

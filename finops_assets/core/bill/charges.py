@@ -15,7 +15,7 @@ from finops_assets.core.bill.bill_format import BillFormat, Columns, quoted
 from finops_assets.core.bill.rules import Rules
 
 EARLIEST, LATEST = date(1970, 1, 1), date(9999, 12, 30)
-"""A line that starts outside of these days has no date that anybody meant."""
+"""A line that starts before or after counts as one without a date: exports write such dates by mistake."""
 
 
 def charges_sql(
@@ -85,17 +85,17 @@ def charge_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[
 
 
 def undated_condition(column: str) -> str:
-    """The condition that is true of a line whose date in this column is none that anybody meant."""
+    """The condition that a line has no date in this column, or one out of range."""
     earliest, latest = (f"TIMESTAMP '{day} 00:00:00'" for day in (EARLIEST, LATEST))
     return f"({column} IS NULL OR {column} < {earliest} OR {column} >= {latest})"
 
 
 def used_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
-    """The columns that the bill's SQL reads, of those there are."""
+    """Those of the columns that `charges_sql` reads."""
     return named_in(charges_sql(fmt, columns, rules, date(2000, 1, 1), date(2000, 1, 1)), columns)
 
 
 def named_in(sql: str, columns: Columns) -> tuple[str, ...]:
-    """The columns that an SQL names, of those there are."""
+    """Those of the columns that an SQL names."""
     text = sql.lower()
     return tuple(c for c in columns if re.search(rf"\b{re.escape(c)}\b", text))

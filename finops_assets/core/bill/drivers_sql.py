@@ -1,4 +1,4 @@
-"""Why a day costs other than another, as one SELECT over both: price, volume, coverage, and what is no usage."""
+"""Why two days differ in cost, as one SELECT over both: price, volume, coverage, and what is not usage."""
 
 from __future__ import annotations
 
@@ -117,5 +117,5 @@ def _on_two_days(fmt: BillFormat, start: date, end: date) -> str:
 
 
 def driver_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
-    """The columns that `drivers_sql` reads, of those there are; none of those beyond `used_columns` is needed."""
+    """Those of the columns that `drivers_sql` reads; a bill can do without those beyond `used_columns`."""
     return named_in(drivers_sql(fmt, columns, rules, date(2000, 1, 2), date(2000, 1, 1)), columns)

@@ -25,10 +25,10 @@ ORDER BY 1, 2, 3, 4, 5"""
 
 
 def one_pass_sql(charges: str) -> str:
-    """Both sums of the bill in one pass over it, for an engine that is paid by what it scans.
+    """Both sums of the bill in one pass over it, for an engine that charges by the bytes it scans.
 
     Rows with of_source = 1 are those of `source_days_sql`; the others are the lines that count, summed by account,
-    service and the bill's own OU, for `summary_sql` to see through the account map. An engine makes each kind from the
+    service and the bill's own OU, for `summary_sql` to join with the account map. The engine makes each kind from the
     lines themselves, so that the first proves the second.
     """
     return f"""SELECT charge_date, currency, charge_category, scheduled, left_out, ou, service, linkedaccount,

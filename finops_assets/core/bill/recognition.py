@@ -1,4 +1,4 @@
-"""Which format a bill is, by the columns that it has; and their one spelling."""
+"""Which format a bill is, by its columns, and the normal spelling of their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the sums that an engine makes of the bill's lines to what the bill says of each day."""
+"""What the bill says of each day, from the sums that an engine makes of its lines."""
 
 from __future__ import annotations
 
