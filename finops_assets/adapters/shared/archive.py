@@ -1,7 +1,7 @@
 """The archive: one object a day through obstore, the same code for a folder and S3.
 
-An object is written by a single PUT, which is atomic: obstore writes a local file beside its place and renames it, and S3
-shows an object when its upload is complete. Readers never see half a day.
+An object is written by a single PUT, which is atomic: obstore writes a local file beside its place and renames it, and
+S3 shows an object when its upload is complete. Readers never see half a day.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The older versions of a day's object: kept by a versioned bucket itself, or by KeptVersions in other stores.
 
 KeptVersions copies an object below `_versions/`, outside of every table, before it is replaced, under an id of its
-content, so that the same bytes are kept once. A process that is killed leaves the old object or the new one, and the old
-one is kept or still in its place.
+content, so that the same bytes are kept once. A process that is killed leaves the old object or the new one, and the
+old one is kept or still in its place.
 """
 
 from __future__ import annotations
