@@ -46,7 +46,7 @@ ASKED_BETWEEN = 7
 """Days that may lie between two that are asked for together: one query more costs more than a week's lines."""
 
 EMPTY = DayPrint(hashlib.sha256(b"").hexdigest(), Decimal(), 0)
-"""A day that has no rows, as `core.breakdown.fingerprint` makes it."""
+"""The print of a day without rows, as `core.archive.breakdown` makes it."""
 
 ASK_AGAIN = timedelta(minutes=5)
 """How long a bill that could not be read is not asked again for the same question: a query may cost money."""

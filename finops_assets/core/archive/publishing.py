@@ -30,11 +30,16 @@ LARGEST = 10
 
 @dataclass
 class Archived:
-    """What became of the days: published, or the check that each of the others fails.
+    """The outcome of each day.
 
-    `largest` and `unknown` are for people to look at: each day's rows of the highest cost, and its accounts without OU.
-    `restated` are the days that were published before with other rows. `left_out` are days that the bill does not have
-    whole, and why. `snapshot` is the id of the bill.
+    Attributes:
+        published: the days that were published, or were archived as the bill has them.
+        largest: each day's rows of the highest cost, as a preview.
+        unknown: each day's accounts without OU, and what they cost.
+        broken: name of a check -> the days that fail it, and how; they are not published.
+        restated: the days that were archived before with other rows.
+        left_out: the days that the bill does not have completely, and why.
+        snapshot: the id of the bill.
     """
 
     published: dict[date, PublishedDay] = field(default_factory=dict)
