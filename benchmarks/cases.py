@@ -80,7 +80,7 @@ def work(folder: str) -> dict:
     _import_engines()
 
     from finops_assets.core.accounts.account_map import to_parquet
-    from finops_assets.core.archive import finding, publishing, registering
+    from finops_assets.core.archive import available_days, publishing, registering
     from finops_assets.core.delivery.digest_service import DigestForm, DigestService
     from finops_assets.core.reports.drawing import drawing_beside
     from finops_assets.core.schemas import ACCOUNT_MAP_PATH
@@ -90,7 +90,7 @@ def work(folder: str) -> dict:
         platform = _platform(folder, home)
         with _timed(result), drawing_beside() as drawing:
             platform.archive.put(ACCOUNT_MAP_PATH, to_parquet(platform.accounts.load().table))
-            finding.find_days(platform.warehouse, DAYS, datetime.now(UTC))
+            available_days.find_days(platform.warehouse, DAYS, datetime.now(UTC))
             done = publishing.archive_days(
                 platform.warehouse,
                 platform.archive,
@@ -145,8 +145,11 @@ def duckdb_query(folder: str) -> dict:
     _import_engines()
     import duckdb
 
-    from finops_assets.adapters.local.warehouse import athena_to_duckdb
-    from finops_assets.core.bill import formats as bill
+    from finops_assets.adapters.shared.duck import athena_to_duckdb
+    from finops_assets.core.bill.charges import charges_sql
+    from finops_assets.core.bill.formats.focus import FOCUS
+    from finops_assets.core.bill.queries import breakdown_sql, summary_sql
+    from finops_assets.core.bill.rules import Rules
 
     result: dict[str, Any] = {}
     con = duckdb.connect(config={"memory_limit": "800MB"})
@@ -159,8 +162,8 @@ def duckdb_query(folder: str) -> dict:
     with _timed(result):
         con.execute(f"CREATE VIEW bill AS SELECT * FROM read_parquet('{folder}/bill/data/*/*.parquet')")
         columns = {name.lower(): type_ for name, type_, *_ in con.execute("DESCRIBE bill").fetchall()}
-        charges = bill.charges_sql(bill.FOCUS, columns, bill.Rules("billed"), DAYS[0], DAYS[-1])
-        sql = athena_to_duckdb(bill.breakdown_sql(bill.summary_sql(charges)))
+        charges = charges_sql(FOCUS, columns, Rules("billed"), DAYS[0], DAYS[-1])
+        sql = athena_to_duckdb(breakdown_sql(summary_sql(charges)))
         rows = sum(batch.num_rows for batch in con.sql(sql).to_arrow_reader(131_072))
     result["rows"] = rows
     return result

@@ -26,8 +26,8 @@ def main() -> None:
     """Make three years of objects, partitions and mails, then tick."""
     import pyarrow as pa
 
-    from finops_assets.core.ports import DayRows
     from finops_assets.core.schemas import OU_BREAKDOWN, scorecard_path
+    from finops_assets.core.values import DayRows
     from finops_assets.stories.simulation import Simulation
 
     with tempfile.TemporaryDirectory() as folder:

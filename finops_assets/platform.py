@@ -17,7 +17,7 @@ from finops_assets.composition.adapters import Adapters
 from finops_assets.composition.parts import archive_age, bill_rules
 from finops_assets.core.analytics.scoring import Scoring
 from finops_assets.core.archive.age import Age, deadline_by
-from finops_assets.core.archive.settlement import Journal
+from finops_assets.core.archive.journal import Journal
 from finops_assets.core.delivery.changes import Thresholds
 from finops_assets.core.delivery.digest_service import DigestForm, DigestService
 from finops_assets.core.delivery.outbox import Outbox

@@ -22,10 +22,11 @@ from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.core.accounts import account_map as accounts
 from finops_assets.core.archive import publishing
-from finops_assets.core.bill.formats import Rules
+from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.totals import bill_totals
-from finops_assets.core.ports import SourceDay, Warehouse
+from finops_assets.core.ports import Warehouse
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH
+from finops_assets.core.values import SourceDay
 
 FORMATS = ("focus", "cur2", "cur", "summary")
 KINDS = ("parquet", "csv", "csv.gz")

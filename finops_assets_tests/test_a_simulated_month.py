@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from finops_assets.core.archive.compared import COMPARED_PATH
+from finops_assets.core.archive.bill_comparison import COMPARED_PATH
 from finops_assets.core.operations.alerting import FRESHNESS
 from finops_assets.core.schemas import day_path, scorecard_path
 from finops_assets.platform import Platform

@@ -26,7 +26,7 @@ from command import finops
 from on_aws import make_ready, on_aws
 
 from finops_assets.core.archive.age import Age, age_of, deadline_by, span_words
-from finops_assets.core.archive.states import missing_days
+from finops_assets.core.archive.expected_days import missing_days
 from finops_assets.core.operations.alerting import FRESHNESS
 from finops_assets.core.operations.watch import Attempts, Watch
 from finops_assets.core.reports.charts import daily_cost_spec

@@ -29,10 +29,10 @@ from bills import (
 from finops_assets.adapters.local.catalog import SQLiteCatalog
 from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.core.accounts import published_map
-from finops_assets.core.archive import breakdown, registering
+from finops_assets.core.archive import breakdown, day_checks, registering
 from finops_assets.core.errors import ArchiveError, FinopsError
-from finops_assets.core.ports import DayRows, PublishedDay, SourceDay
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, OU_BREAKDOWN, day_path
+from finops_assets.core.values import DayRows, PublishedDay, SourceDay
 
 NEXT = DAY + timedelta(days=1)
 FACTS = {"currency": "USD", "cost_basis": "billed"}
@@ -232,13 +232,13 @@ def source(total: str) -> SourceDay:
     ("day", "said", "promise", "says"),
     [
         (ROWS, "1.25000000001", None, ""),
-        (ROWS, "1.25", breakdown.TOTALS, "rows sum to 1.250000000010, the bill to 1.25, 1.0E-11 apart"),
-        (day_rows(("E", "S", "1", "1"), ("E", "S", "1", "2")), "3", breakdown.KEYS, "E / S / 1 is there twice"),
+        (ROWS, "1.25", day_checks.TOTALS, "rows sum to 1.250000000010, the bill to 1.25, 1.0E-11 apart"),
+        (day_rows(("E", "S", "1", "1"), ("E", "S", "1", "2")), "3", day_checks.KEYS, "E / S / 1 is there twice"),
     ],
 )
 def test_a_day_is_published_only_if_it_is_the_bill(day: DayRows, said: str, promise: str | None, says: str) -> None:
     """A difference of a hundred-billionth is found, and so is a key that is there twice."""
-    assert breakdown.faults(day, source(said)) == ({promise: says} if promise else {})
+    assert day_checks.faults(day, source(said)) == ({promise: says} if promise else {})
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_a_day_is_published_only_if_it_is_the_bill(day: DayRows, said: str, prom
 )
 def test_a_day_of_another_schema_is_not_published(rows: pa.Table, says: str) -> None:
     """Missing columns, other types and nulls break the promise of the schema."""
-    assert says in breakdown.faults(replace(ROWS, rows=rows), source("1.25000000001"))[breakdown.SCHEMA]
+    assert says in day_checks.faults(replace(ROWS, rows=rows), source("1.25000000001"))[day_checks.SCHEMA]
 
 
 def test_days_are_split_wherever_the_batches_end() -> None:

@@ -33,8 +33,8 @@ from bills import (
 )
 
 from finops_assets.adapters.local.warehouse import DuckDBWarehouse
-from finops_assets.core.archive import finding, publishing
-from finops_assets.core.bill.formats import Rules
+from finops_assets.core.archive import available_days, publishing
+from finops_assets.core.bill.rules import Rules
 from finops_assets.core.errors import BillError, FinopsError, MissingDaysError, SettingsError
 
 ROW = rows_of([line(1)], "focus")[0]
@@ -428,7 +428,7 @@ def test_a_day_that_the_bill_does_not_have_is_named(tmp_path: Path) -> None:
     path = make_bill(tmp_path, [line(1), line(2, start=at(DAY.replace(day=13)))])
     days = [DAY.replace(day=d) for d in (14, 15)]
     with pytest.raises(MissingDaysError) as caught:
-        finding.find_days(open_bill(path), days, NOW)
+        available_days.find_days(open_bill(path), days, NOW)
     assert caught.value.days == tuple(days)
     message = str(caught.value)
     assert (
@@ -442,13 +442,13 @@ def test_a_day_of_which_a_setting_leaves_everything_out_is_missing(tmp_path: Pat
     """A day with nothing but tax is no day of a bill without tax."""
     warehouse = open_bill(make_bill(tmp_path, [line(1, category="Tax")]), include_tax=False)
     with pytest.raises(MissingDaysError, match="no charges on 2025-09-10; it has none at all"):
-        finding.find_days(warehouse, [DAY], NOW)
+        available_days.find_days(warehouse, [DAY], NOW)
 
 
 def test_a_day_without_charges_inside_of_a_bill_is_empty(tmp_path: Path) -> None:
     """Its month and a later day are there: it is a day of the bill, at zero, and the others are not held up."""
     path = make_bill(tmp_path, [line(1), line(2, start=at(DAY.replace(day=13)))])
-    found = finding.find_days(open_bill(path), [DAY.replace(day=d) for d in (10, 11, 12, 13, 14)], NOW)
+    found = available_days.find_days(open_bill(path), [DAY.replace(day=d) for d in (10, 11, 12, 13, 14)], NOW)
     assert [(day.day, of.lines, of.total) for day, of in found.source.items()] == [
         (10, 1, 1),
         (11, 0, 0),

@@ -33,9 +33,9 @@ from bills import (
 from finops_assets.adapters.local.bill_files import find_bill
 from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 from finops_assets.core.accounts.account_map import Membership
-from finops_assets.core.bill.formats import Rules
+from finops_assets.core.bill.rules import Rules
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import PassedOver
+from finops_assets.core.values import PassedOver
 from finops_assets.settings.sections import WarehouseSettings
 
 FILE = "focus-00001.snappy.parquet"

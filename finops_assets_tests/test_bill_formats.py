@@ -32,8 +32,8 @@ from bills import (
     write_rows,
 )
 
-from finops_assets.core.bill import formats as bill
-from finops_assets.core.ports import LeftOut
+from finops_assets.core.bill.recognition import normal_name, recognise
+from finops_assets.core.values import LeftOut
 
 OTHER = "444455556666"
 MONTH = timedelta(days=30)
@@ -70,7 +70,7 @@ LINES = [
 )
 def test_a_bill_is_recognised_by_its_columns(columns: list[str], name: str, reason: str) -> None:
     """The columns alone say what a bill is."""
-    assert bill.recognise(map(bill.normal_name, columns), "x").name == name, reason
+    assert recognise(map(normal_name, columns), "x").name == name, reason
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_bill_is_recognised_by_its_columns(columns: list[str], name: str, reas
 )
 def test_headers_have_the_names_that_parquet_gives_them(header: str, name: str) -> None:
     """A CSV's header and a Parquet column of the same bill are one column."""
-    assert bill.normal_name(header) == name
+    assert normal_name(header) == name
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,7 +16,7 @@ from finops_assets.adapters.shared import bounces
 from finops_assets.adapters.shared.bounces import Bounces
 from finops_assets.adapters.shared.smtp import SMTPMailer
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.ports import Refused
+from finops_assets.core.values import Refused
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 

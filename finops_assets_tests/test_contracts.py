@@ -30,18 +30,9 @@ from finops_assets.core.accounts.account_map import to_parquet
 from finops_assets.core.archive import registering
 from finops_assets.core.archive.breakdown import fingerprint
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.ports import (
-    Archive,
-    Catalog,
-    CatalogDay,
-    DashboardData,
-    DayRows,
-    Mailer,
-    PublishedDay,
-    QueryResult,
-    Refresh,
-)
+from finops_assets.core.ports import Archive, Catalog, DashboardData, Mailer
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, MONEY, OU_BREAKDOWN, day_location, day_path
+from finops_assets.core.values import CatalogDay, DayRows, PublishedDay, QueryResult, Refresh
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.bills import load_bill
 

@@ -18,9 +18,10 @@ from on_aws import make_ready, platform_on
 
 from finops_assets.core.bill.control_totals import control_columns
 from finops_assets.core.bill.formats import FORMATS as BILL_FORMATS
-from finops_assets.core.bill.formats import Rules
+from finops_assets.core.bill.rules import Rules
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import ControlTotal, PassedOver, Warehouse
+from finops_assets.core.ports import Warehouse
+from finops_assets.core.values import ControlTotal, PassedOver
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.bills import load_bill
 

@@ -9,13 +9,13 @@ import pytest
 from bills import DAY, at, line, make_bill, open_bill
 from on_aws import make_ready, platform_on
 
+from finops_assets.core.archive.available_days import days_to_archive
+from finops_assets.core.archive.bill_difference import PublishedAs
 from finops_assets.core.archive.coverage import coverage
-from finops_assets.core.archive.finding import days_to_archive
 from finops_assets.core.archive.settlement import closes, settlement
-from finops_assets.core.archive.states import PublishedAs
 from finops_assets.core.bill.layout import period_of
 from finops_assets.core.bill.totals import Amount, BillTotals, bill_totals
-from finops_assets.core.ports import ControlTotal
+from finops_assets.core.values import ControlTotal
 from finops_assets_tests.aws import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")

@@ -22,15 +22,15 @@ import pytest
 from ages import CASES
 
 from finops_assets.adapters.local.dashboard import DashboardFile
-from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, DashboardPage
+from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, DashboardPage, PageSources
+from finops_assets.core.accounts.ous import ALL
 from finops_assets.core.analytics.anomalies import Episode
-from finops_assets.core.analytics.budgets import ALL, Budgets, budget_lines
+from finops_assets.core.analytics.budgets import Budgets, budget_lines
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.age import age_of, deadline_by
 from finops_assets.core.archive.restatements import RESTATEMENTS
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import change, money, percent
-from finops_assets.core.ports import DayRows, PublishedDay
 from finops_assets.core.reports.dashboard import (
     OTHER_ACCOUNTS,
     DayNote,
@@ -42,6 +42,7 @@ from finops_assets.core.reports.dashboard import (
 )
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, MONEY, UNASSIGNED, day_path, scorecard_path
 from finops_assets.core.text import tidy
+from finops_assets.core.values import DayRows, PublishedDay
 
 Row = tuple[date, str, str, str, Decimal]
 
@@ -708,7 +709,9 @@ def test_the_outlook_is_asked_for_once_with_the_days_of_the_page(tmp_path: Path)
         return sample_outlook(rows) if len(days) > 30 else None
 
     for days in (60, 30):
-        DashboardFile(FakeArchive(rows), path, days=days, max_cells=1_000_000, outlook=outlook).refresh("1")
+        DashboardFile(
+            FakeArchive(rows), path, days=days, max_cells=1_000_000, sources=PageSources(outlook=outlook)
+        ).refresh("1")
         assert ("outlook" in embedded(path)) == (days == 60)
     shown = [day for day in day_range(80) if day not in MISSING]
     assert asked == [shown[-60:], shown[-30:]]

@@ -571,7 +571,10 @@ def test_the_settings_on_the_page_build_a_platform(tmp_path: Path, monkeypatch: 
 
 def test_the_table_of_the_bill_has_the_columns_of_the_export() -> None:
     """CREATE TABLE and the export name the same columns: what FOCUS needs, and what tells why a day moved."""
-    from finops_assets.core.bill import formats as bill
+    from finops_assets.core.bill.drivers_sql import driver_columns
+    from finops_assets.core.bill.formats.focus import FOCUS
+    from finops_assets.core.bill.recognition import recognise
+    from finops_assets.core.bill.rules import Rules, check_columns
 
     query = json.loads(documents()["export.json"])["DataQuery"]["QueryStatement"]
     exported = [name.lower() for name in re.search("SELECT (.*) FROM", query)[1].split(", ")]
@@ -581,9 +584,9 @@ def test_the_table_of_the_bill_has_the_columns_of_the_export() -> None:
     types = {"double": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
     sql_types = {name: types[type_] for name, type_ in columns.items()}
     for basis in ("billed", "effective"):
-        rules = bill.Rules(basis)
-        bill.check_columns(bill.recognise(sql_types, "billing.focus"), sql_types, rules, "billing.focus")
-        unused = set(columns) - set(bill.driver_columns(bill.FOCUS, sql_types, rules)) - {"billedcost", "effectivecost"}
+        rules = Rules(basis)
+        check_columns(recognise(sql_types, "billing.focus"), sql_types, rules, "billing.focus")
+        unused = set(columns) - set(driver_columns(FOCUS, sql_types, rules)) - {"billedcost", "effectivecost"}
         assert not unused
 
 

@@ -27,9 +27,9 @@ from finops_assets.core.delivery.recipients import Recipients
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
 from finops_assets.core.findings import NAME_WIDTH, Finding, as_line, as_record, verdict
 from finops_assets.core.operations.doctor import walk
-from finops_assets.core.ports import CatalogDay, Delivery, PublishedDay, Refused
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path, scorecard_path
+from finops_assets.core.values import CatalogDay, Delivery, PublishedDay, Refused
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
 from finops_assets_tests.aws import StandIn

@@ -35,8 +35,8 @@ from finops_assets.core.archive.settlement import closes, settlement
 from finops_assets.core.errors import ArchiveError, ColdObjectError, DamagedError, FinopsError
 from finops_assets.core.operations import evidence
 from finops_assets.core.operations.evidence import AskedBill, Evidence
-from finops_assets.core.ports import DayPrint, DayRows
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, MONEY, OU_BREAKDOWN, day_path
+from finops_assets.core.values import DayPrint, DayRows
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.keys import EVIDENCE as ASSET
 from finops_assets.defs.keys import EVIDENCE_JOB as JOB

@@ -37,8 +37,9 @@ from finops_assets.adapters.shared.smtp import SMTPMailer
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.recipients import Recipients
 from finops_assets.core.errors import FinopsError, SettingsError, UnknownDeliveryError
-from finops_assets.core.ports import Delivery, Mailer, Refused
+from finops_assets.core.ports import Mailer
 from finops_assets.core.reports.digest import Digest
+from finops_assets.core.values import Delivery, Refused
 from finops_assets_tests.aws import StandIn
 
 DAY = date(2025, 9, 10)

@@ -22,9 +22,9 @@ from finops_assets.core import notes
 from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.analytics import drivers, episodes, scorecard
 from finops_assets.core.archive import restatements
-from finops_assets.core.archive.compared import COMPARED_PATH, BillComparison
-from finops_assets.core.archive.settlement import JOURNAL_PATH, Journal
-from finops_assets.core.archive.states import NO_SCORECARD
+from finops_assets.core.archive.bill_comparison import COMPARED_PATH, BillComparison
+from finops_assets.core.archive.causes import NO_SCORECARD
+from finops_assets.core.archive.journal import JOURNAL_PATH, Journal
 from finops_assets.core.delivery import own_cost, receipts
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.operations import losses

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from finops_assets.core.analytics import episodes
-from finops_assets.core.archive.settlement import Journal
+from finops_assets.core.archive.journal import Journal
 from finops_assets.core.delivery import receipts
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.operations.incidents import Incidents

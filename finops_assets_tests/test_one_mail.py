@@ -28,9 +28,9 @@ from finops_assets.core.archive import publishing
 from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.delivery.sent import record_after_failure
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
-from finops_assets.core.ports import Delivery, Refused
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
+from finops_assets.core.values import Delivery, Refused
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.run import run_days

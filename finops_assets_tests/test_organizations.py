@@ -24,8 +24,9 @@ from finops_assets.core.accounts.account_map import (
     write_accounts_csv,
 )
 from finops_assets.core.errors import AccountsError, FinopsError, SettingsError
-from finops_assets.core.ports import AccountMap, Accounts
+from finops_assets.core.ports import Accounts
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
+from finops_assets.core.values import AccountMap
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.organizations import ROOT
 

@@ -21,8 +21,8 @@ from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.recipients import Recipients
 from finops_assets.core.delivery.stored_digests import Statements
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError, SettingsError, UnknownDeliveryError
-from finops_assets.core.ports import Delivery, Refused
 from finops_assets.core.reports.digest import Digest, ou_hash
+from finops_assets.core.values import Delivery, Refused
 
 DAY = date(2025, 9, 10)
 AT = datetime(2025, 9, 11, 7, 0, tzinfo=UTC)

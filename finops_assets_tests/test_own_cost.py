@@ -10,7 +10,7 @@ import pytest
 
 from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.core.delivery.own_cost import note_mails, note_queries, own_cost
-from finops_assets.core.ports import Delivery, QueryReceipt
+from finops_assets.core.values import Delivery, QueryReceipt
 
 DAY = date(2025, 9, 11)
 

@@ -20,8 +20,9 @@ from on_aws import make_ready, platform_on
 from finops_assets.adapters.shared.archive import ObjectArchive
 from finops_assets.core.archive import proof, restatements
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.ports import Archive, DayRows
+from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import OU_BREAKDOWN, day_path
+from finops_assets.core.values import DayRows
 from finops_assets_tests.test_archive import FACTS, day_rows
 
 ROWS = day_rows(("Eng", "EC2", "1", "0.1"), ("Eng", "S3", "1", "2.25"), ("Büro", "S3", "22", "-0.3"))

@@ -14,7 +14,7 @@ from finops_assets.adapters.aws.dashboard import QuickSightDataSet
 from finops_assets.adapters.aws.ingestions import FIXES, Expected, HungRefreshError
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.ports import Refresh
+from finops_assets.core.values import Refresh
 from finops_assets_tests.aws import StandIn
 from finops_assets_tests.aws.quicksight import Ingestion
 

@@ -18,7 +18,7 @@ from bills import ACCOUNT, Line, at, line, make_bill
 from on_aws import RECIPIENTS, TABLE, make_ready, platform_on
 
 from finops_assets.core.archive import restatements
-from finops_assets.core.archive.settlement import Journal
+from finops_assets.core.archive.journal import Journal
 from finops_assets.core.calendar import stretches
 from finops_assets.core.operations import evidence
 from finops_assets.defs.run import run_days

@@ -11,7 +11,7 @@ from finops_assets.adapters.aws import retries
 from finops_assets.adapters.aws.glue import GlueCatalog, GlueTables
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.ports import PublishedDay
+from finops_assets.core.values import PublishedDay
 from finops_assets_tests.aws import StandIn
 
 BUCKET = "finops-archive"

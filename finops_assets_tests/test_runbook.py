@@ -39,7 +39,7 @@ from finops_assets.cli import common
 from finops_assets.cli import main as cli
 from finops_assets.cli.dev import Holder, lock_home
 from finops_assets.composition import channels
-from finops_assets.core.archive.states import CAUSES
+from finops_assets.core.archive.causes import CAUSES
 from finops_assets.core.operations.alerting import FRESHNESS
 from finops_assets.core.operations.incidents import KINDS
 from finops_assets.core.operations.watch import Attempts

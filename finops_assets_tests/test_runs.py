@@ -25,9 +25,9 @@ from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.recipients import Recipients
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.ports import AccountMap, DayRows, Refused
 from finops_assets.core.reports.drawing import Drawing, drawing_beside
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, OU_BREAKDOWN, day_path
+from finops_assets.core.values import AccountMap, DayRows, Refused
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.run import Outcome, run_days

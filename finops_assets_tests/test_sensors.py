@@ -13,7 +13,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from finops_assets.core.archive.states import Facts, Gap, state_of
+from finops_assets.core.archive.gaps import Gap
+from finops_assets.core.archive.states import Facts, state_of
 from finops_assets.core.errors import BillError, FinopsError
 from finops_assets.core.operations.inspection import Inspection
 from finops_assets.core.operations.watch import Attempts
@@ -36,6 +37,10 @@ class SomeWatch:
     tended: list[Inspection] = field(default_factory=list)
     error: Exception | None = None
     told: list[tuple[str, Any, timedelta]] = field(default_factory=list)
+
+    @property
+    def alerting(self) -> SomeWatch:
+        return self
 
     def inspect(self, now: datetime, asked: str, in_bill: Any) -> Inspection:
         if self.error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from finops_assets.adapters.local.warehouse import connect
+from finops_assets.adapters.shared.duck import connect
 from finops_assets.core.errors import ArchiveError, SettingsError
 from finops_assets.platform import build_platform, require_home
 from finops_assets.settings.load import env_name, load_settings

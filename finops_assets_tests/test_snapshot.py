@@ -18,8 +18,9 @@ import pyarrow as pa
 import pypdf
 import pytest
 
+from finops_assets.core.accounts.ous import ALL
 from finops_assets.core.analytics.anomalies import Episode
-from finops_assets.core.analytics.budgets import ALL, Budgets, month_lines, rolled_up
+from finops_assets.core.analytics.budgets import Budgets, month_lines, rolled_up
 from finops_assets.core.analytics.drivers import Driver, Drivers
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.restatements import Restatement

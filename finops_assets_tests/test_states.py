@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 from command import finops
 
-from finops_assets.core.archive import states
-from finops_assets.core.archive.states import CAUSES, Facts, Gap, expected_days, state_of
-from finops_assets.core.ports import CatalogDay, DashboardContent, DayPrint, PublishedDay
+from finops_assets.core.archive import gaps, states
+from finops_assets.core.archive.causes import CAUSES
+from finops_assets.core.archive.expected_days import expected_days
+from finops_assets.core.archive.gaps import Gap
+from finops_assets.core.archive.states import Facts, state_of
 from finops_assets.core.schemas import RESTORED_FROM, day_location, day_path
+from finops_assets.core.values import CatalogDay, DashboardContent, DayPrint, PublishedDay
 from finops_assets_tests.test_cli import DEMO_NOW, demo
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
@@ -50,7 +53,7 @@ def whole() -> Facts:
 
 
 def gaps_of(facts: Facts) -> list[Gap]:
-    return states.gaps(state_of(day, facts) for day in DAYS)
+    return gaps.find_gaps(state_of(day, facts) for day in DAYS)
 
 
 def without(facts: Facts, link: str, *days: date) -> Facts:

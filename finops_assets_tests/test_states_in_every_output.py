@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from finops_assets.cli import common
 from finops_assets.cli.main import main
-from finops_assets.core.archive import states
+from finops_assets.core.archive import causes
 from finops_assets.core.operations import verification
 from finops_assets.core.operations.alerting import FRESHNESS
 from finops_assets.core.operations.repair import REFRESH, plan, work_of
@@ -192,7 +192,7 @@ def said(*words: str) -> str:
     return done.stdout
 
 
-def causes(found: list[dict[str, str]]) -> dict[str, tuple[str, str]]:
+def causes_of(found: list[dict[str, str]]) -> dict[str, tuple[str, str]]:
     return {entry["day"]: (entry["state"], entry["detail"]) for entry in found if entry["state"] != "whole"}
 
 
@@ -233,11 +233,11 @@ def test_all_faces_say_the_same_of_a_broken_link(
     inspection = watch.inspect(NOW)
     seen = {gap.first: (gap.cause, gap.detail) for gap in inspection.gaps}
     assert seen == ({day: (cause, gap["detail"])} if is_seen_cheaply else {})
-    assert causes(json.loads(said("status", "--json"))["days"]) == {str(d): found for d, found in seen.items()}
+    assert causes_of(json.loads(said("status", "--json"))["days"]) == {str(d): found for d, found in seen.items()}
     # The digest speaks of dashboard and mail elsewhere: it is made before it is sent.
     told = watch.digests.maker.notes(NOW).days
     assert (f"{cause}: {day}" in told) == (
-        is_seen_cheaply and states.CAUSES[cause] not in (states.DASHBOARD, states.MAIL)
+        is_seen_cheaply and causes.CAUSES[cause] not in (causes.DASHBOARD, causes.MAIL)
     )
     if is_seen_cheaply:
         assert f"{cause}: {day}" in said("status")

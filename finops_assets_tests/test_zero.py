@@ -19,9 +19,9 @@ from finops_assets.core.accounts.ous import ALL
 from finops_assets.core.analytics.budgets import GREEN
 from finops_assets.core.analytics.scoring import read as read_scorecard
 from finops_assets.core.archive.breakdown import fingerprint
-from finops_assets.core.ports import DayRows
 from finops_assets.core.reports.snapshot import snapshot_path
 from finops_assets.core.schemas import MONEY, OU_BREAKDOWN
+from finops_assets.core.values import DayRows
 from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets.stories.sample_bill.exports import write_export
 from finops_assets.stories.simulation import Simulation, part_of, read_export

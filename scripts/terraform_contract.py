@@ -9,16 +9,21 @@ import json
 from typing import Any
 
 from finops_assets.adapters.aws.glue import table_inputs
-from finops_assets.core.bill import formats as bill
+from finops_assets.core.bill.bill_format import BillFormat
+from finops_assets.core.bill.charges import used_columns
+from finops_assets.core.bill.drivers_sql import driver_columns
+from finops_assets.core.bill.formats.cur2 import CUR2
+from finops_assets.core.bill.formats.focus import FOCUS
+from finops_assets.core.bill.rules import Rules, cost_bases
 from finops_assets.core.schemas import DATABASE
-from finops_assets.stories.sample_bill import exports
+from finops_assets.stories.sample_bill import cur2_export, focus_export
 
 BUCKET = "{bucket}"
 """Terraform puts the archive's bucket in its place."""
 
 EXPORTS = {
-    "focus": (bill.FOCUS, exports.FOCUS_COLUMNS, exports.FOCUS_TYPES, "FOCUS_1_2_AWS"),
-    "cur2": (bill.CUR2, exports.CUR2_COLUMNS, exports.CUR2_TYPES, "COST_AND_USAGE_REPORT"),
+    "focus": (FOCUS, focus_export.FOCUS_COLUMNS, focus_export.FOCUS_TYPES, "FOCUS_1_2_AWS"),
+    "cur2": (CUR2, cur2_export.CUR2_COLUMNS, cur2_export.CUR2_TYPES, "COST_AND_USAGE_REPORT"),
 }
 
 
@@ -31,15 +36,15 @@ def contract() -> dict[str, Any]:
     }
 
 
-def _export(fmt: bill.BillFormat, columns: str, types: dict[str, str], source: str) -> dict[str, Any]:
+def _export(fmt: BillFormat, columns: str, types: dict[str, str], source: str) -> dict[str, Any]:
     """The columns that the code reads with any cost basis, as Data Exports and as Glue name them, and no others."""
     glue = dict.fromkeys(columns.split(), "string")
     glue |= {name: type_ for type_, names in types.items() for name in names.split() if name in glue}
     sql = {name.lower(): {"string": "VARCHAR"}.get(type_, type_.upper()) for name, type_ in glue.items()}
     read: set[str] = set()
-    for basis in bill.cost_bases(fmt, sql):
-        rules = bill.Rules(basis)
-        read |= {*bill.used_columns(fmt, sql, rules), *bill.driver_columns(fmt, sql, rules)}
+    for basis in cost_bases(fmt, sql):
+        rules = Rules(basis)
+        read |= {*used_columns(fmt, sql, rules), *driver_columns(fmt, sql, rules)}
     kept = [name for name in glue if name.lower() in read]
     return {
         "query": f"SELECT {', '.join(kept)} FROM {source}",

@@ -49,7 +49,7 @@ def budgets(day: date | None, as_json: bool) -> None:
     from finops_assets.core.accounts.published_map import read_account_map
     from finops_assets.core.analytics.budgets import RED, SHAPES, budget_lines, read_budgets
     from finops_assets.core.analytics.forecast import HISTORY
-    from finops_assets.core.archive.comparing import comparable_rows, costs_by_ou
+    from finops_assets.core.archive.comparable_days import comparable_rows, costs_by_ou
     from finops_assets.core.errors import SettingsError
 
     settings = common.load()

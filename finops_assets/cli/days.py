@@ -16,7 +16,7 @@ from finops_assets.cli.terminal import complain, print_json, print_table, say
 
 if TYPE_CHECKING:
     from finops_assets.core.operations.inspection import Inspection
-    from finops_assets.core.ports import CatalogDay
+    from finops_assets.core.values import CatalogDay
     from finops_assets.platform import Platform
 
 

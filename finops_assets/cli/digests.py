@@ -12,7 +12,7 @@ from finops_assets.cli import common
 from finops_assets.cli.terminal import print_json, print_table
 
 if TYPE_CHECKING:
-    from finops_assets.core.ports import Delivery
+    from finops_assets.core.values import Delivery
 
 
 @click.command()

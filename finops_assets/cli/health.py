@@ -13,6 +13,7 @@ from finops_assets.cli import common
 from finops_assets.cli.errors import FAILED
 from finops_assets.cli.running import execute
 from finops_assets.cli.terminal import print_json, print_table, say
+from finops_assets.core.findings import findings_of
 
 if TYPE_CHECKING:
     from finops_assets.core.findings import Finding
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @common.as_json
 def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool) -> None:
     """Look at everything that the settings use, then at one day from the bill to the inbox; mend nothing."""
-    from finops_assets.core.findings import as_line, as_record, told, verdict
+    from finops_assets.core.findings import as_line, as_record, verdict
     from finops_assets.core.operations.doctor import covered, how_old, walk
 
     settings = common.load()
@@ -52,10 +53,10 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
     if settings.platform == "aws":
         from finops_assets.defs.instance import look_at_database
 
-        show(told("dagster", look_at_database(settings.dagster_home)))
+        show(findings_of("dagster", look_at_database(settings.dagster_home)))
     show(platform.scoring.check())
     if not any(finding.name == "bucket" and finding.state == "fail" for finding in findings):
-        show(told("age", how_old(platform.age(common.now()))))
+        show(findings_of("age", how_old(platform.age(common.now()))))
         day = day or max(platform.archive.days(), default=None)
     if day:
         if not as_json:

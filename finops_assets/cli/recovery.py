@@ -16,7 +16,7 @@ from finops_assets.cli.running import check_days, execute
 from finops_assets.cli.terminal import complain, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from finops_assets.core.ports import DayVersion
+    from finops_assets.core.values import DayVersion
 
 
 @click.command()

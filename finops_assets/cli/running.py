@@ -56,7 +56,7 @@ def backfill(first: date | None, last: date | None, resume: bool, mail: bool, as
 
     One mail is sent, the newest day's, which speaks for the others.
     """
-    from finops_assets.core.archive.finding import days_to_archive, left_out_in_words
+    from finops_assets.core.archive.available_days import days_to_archive, left_out_in_words
     from finops_assets.core.bill.totals import bill_totals
     from finops_assets.core.calendar import days_between, in_words
     from finops_assets.core.calendar import stretches as in_stretches

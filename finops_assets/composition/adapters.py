@@ -15,9 +15,9 @@ from finops_assets.core.ports import (
     HeartbeatChannel,
     Mailer,
     Metrics,
-    QueryReceipt,
     Warehouse,
 )
+from finops_assets.core.values import QueryReceipt
 from finops_assets.settings.model import Settings
 
 

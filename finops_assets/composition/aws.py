@@ -17,16 +17,17 @@ from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.aws.warehouse import AthenaWarehouse
 from finops_assets.adapters.local.alerts import NoMetrics
 from finops_assets.adapters.shared.accounts_file import AccountsFile
-from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, DashboardPage
+from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, DashboardPage, PageSources
 from finops_assets.composition import channels
 from finops_assets.composition.adapters import Adapters, AssetLabel
 from finops_assets.composition.channels import alert_channel, heartbeat_channels, mailer_of, named_file
 from finops_assets.composition.parts import archive_age, bill_rules, settled_days
 from finops_assets.core.delivery.own_cost import note_queries
 from finops_assets.core.errors import SettingsError
-from finops_assets.core.ports import Accounts, Archive, DashboardData, QueryReceipt
+from finops_assets.core.ports import Accounts, Archive, DashboardData
 from finops_assets.core.reports.outlook import outlook
 from finops_assets.core.schemas import SCORECARD_PREFIX
+from finops_assets.core.values import QueryReceipt
 from finops_assets.settings.model import Settings
 
 LABELS = {
@@ -127,9 +128,9 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
             board,
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
-            settled=settled_days(settings, archive),
-            outlook=partial(outlook, archive),
-            age=partial(archive_age, settings, archive),
+            sources=PageSources(
+                settled_days(settings, archive), partial(outlook, archive), partial(archive_age, settings, archive)
+            ),
             clock=clock,
         )
     return Adapters(

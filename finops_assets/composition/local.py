@@ -13,6 +13,7 @@ from finops_assets.adapters.local.doctor import LocalPreflight
 from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 from finops_assets.adapters.shared.accounts_file import AccountsFile
 from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
+from finops_assets.adapters.shared.dashboard_page import PageSources
 from finops_assets.composition.adapters import Adapters, AssetLabel
 from finops_assets.composition.channels import alert_channel, heartbeat_channels, look_at_mail, mailer_of, named_file
 from finops_assets.composition.parts import archive_age, bill_rules, settled_days
@@ -65,9 +66,9 @@ def local_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapter
             settings.dashboard_file,
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
-            settled=settled_days(settings, archive),
-            outlook=partial(outlook, archive),
-            age=partial(archive_age, settings, archive),
+            sources=PageSources(
+                settled_days(settings, archive), partial(outlook, archive), partial(archive_age, settings, archive)
+            ),
             clock=clock,
         ),
         mailer=mailer_of(settings, None),

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import date, datetime
 
 from finops_assets.core.archive.age import Age, age_of, deadline_by
-from finops_assets.core.archive.settlement import Journal
-from finops_assets.core.bill.formats import Rules
+from finops_assets.core.archive.journal import Journal
+from finops_assets.core.bill.rules import Rules
 from finops_assets.core.ports import Archive
 from finops_assets.settings.model import Settings
 

@@ -53,12 +53,12 @@ def _parts(text: str) -> tuple[str, str, str] | None:
     """Display name, user and domain; None where it is no address."""
     named = _NAMED.fullmatch(text.strip(" "))
     name, spec = named.groups() if named else ("", text.strip(" "))
-    found = _ADDRESS.fullmatch(spec)
+    match = _ADDRESS.fullmatch(spec)
     if (
-        not found
-        or len(found[1]) > 64
+        not match
+        or len(match[1]) > 64
         or len(spec) > 254
         or any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name)
     ):
         return None
-    return name, found[1], found[2]
+    return name, match[1], match[2]

@@ -1,4 +1,4 @@
-"""Days: between two, in stretches, in words."""
+"""Days: ranges, contiguous stretches, and how they are written for people."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Field:
             return frozenset(range(self.low, self.high + 1))
         if step := re.fullmatch(r"\*/([0-9]+)", text):
             return frozenset(range(self.low, self.high + 1, self._step(part, step[1])))
-        found: set[int] = set()
+        numbers: set[int] = set()
         for term in text.split(","):
             match = TERM.fullmatch(term)
             if not match:
@@ -56,8 +56,8 @@ class Field:
                     last = 7
                 if last <= first:
                     raise self._wrong(part, "a range begins with the smaller one")
-            found |= set(range(first, last + 1, self._step(part, match["step"] or "1")))
-        return frozenset(found)
+            numbers |= set(range(first, last + 1, self._step(part, match["step"] or "1")))
+        return frozenset(numbers)
 
     def _number(self, part: str, text: str) -> int:
         if text in self.names:
@@ -116,8 +116,8 @@ class Cron:
         while True:  # ends: `parse_cron` takes no expression whose days do not exist
             if self._is_on(day):
                 for at in times:
-                    if (found := datetime.combine(day, at)) >= start:
-                        return found
+                    if (moment := datetime.combine(day, at)) >= start:
+                        return moment
             day += timedelta(days=1)
 
     def _is_on(self, day: date) -> bool:

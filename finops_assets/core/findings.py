@@ -1,4 +1,4 @@
-"""A finding: what one check found, whether that is well, and what to do about it."""
+"""A finding: what one check found, its state, and what to do about it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAME_WIDTH = 17
 class Finding:
     """What one check found; `fix` says what to do about it, in the imperative.
 
-    `skip` is what was not looked at: not set, not allowed to be looked at, or pointless after what was found before.
+    `skip` is what was not checked: not set, not permitted, or pointless after an earlier finding.
     """
 
     name: str
@@ -32,15 +32,15 @@ class Finding:
     fix: str = ""
 
 
-def told(name: str, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The findings of a check, the last of them what it broke off with, if it did. A defect is not caught."""
+def findings_of(name: str, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings of a check; an error that ends it becomes the last one. A defect is not caught."""
     try:
         yield from findings
     except FinopsError as error:
-        yield broken(name, error)
+        yield error_finding(name, error)
 
 
-def broken(name: str, error: FinopsError, state: State = "fail") -> Finding:
+def error_finding(name: str, error: FinopsError, state: State = "fail") -> Finding:
     """An error as a finding."""
     detail = f"{error.where}: {error.what}" if error.where else error.what
     return Finding(name, state, " ".join(detail.split()), error.fix)

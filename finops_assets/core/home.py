@@ -1,6 +1,6 @@
-"""Folders of the home, which holds the bill's costs and its readers' addresses: it is made for its owner alone.
+"""The home's folders, created with rights for their owner alone, as they hold costs and addresses.
 
-A home that exists keeps the rights that its owner has given it.
+A home that exists keeps its rights.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ OTHERS = 0o077
 
 
 def make_home(folder: Path) -> None:
-    """Make a home where there is none; folders above it get the usual rights."""
+    """Create the home where it does not exist; folders above it get the usual rights."""
     folder.mkdir(OWNER_ALONE, parents=True, exist_ok=True)
 
 
 def make_in_home(folder: Path) -> None:
-    """Make a folder that stands right below the home, and the home, where they do not exist."""
+    """Create a folder right below the home, and the home, where they do not exist."""
     make_home(folder.parent)
     folder.mkdir(exist_ok=True)
 
 
 def make_archive(folder: Path) -> None:
-    """Make the archive's folder, and the home, where they do not exist: for their owner alone, both."""
+    """Create the archive's folder, and the home, where they do not exist, both for their owner alone."""
     make_home(folder.parent)
     folder.mkdir(OWNER_ALONE, exist_ok=True)

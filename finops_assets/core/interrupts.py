@@ -1,4 +1,4 @@
-"""Ctrl-C and the processes that a command starts: a terminal sends it to all of them, and one has something to say."""
+"""Ctrl-C and the processes that a command starts: the terminal sends it to all, and the command alone handles it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def started_without_ctrl_c() -> Iterator[None]:
-    """What is started here is not interrupted by Ctrl-C from its first moment on; this process is, right afterwards."""
+    """Processes started inside are never interrupted by Ctrl-C; this process is, as soon as the block ends."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
+DIGITS, PLACES = 38, 12
+"""Of every sum: bills carry up to 11 decimals, and no line is near 10^26."""
+
 CENT = Decimal("0.01")
 
 
@@ -34,6 +37,11 @@ def percent(now: Decimal, before: Decimal) -> str:
     if before < 0:
         return "n/a"
     return f"{(now - before) / before * 100:+.1f} %"
+
+
+def from_double(amount: float) -> Decimal:
+    """A stored double as the decimal that it stands for, in twelve places: by its shortest text."""
+    return Decimal(repr(amount)).quantize(Decimal(1).scaleb(-PLACES))
 
 
 def plain(amount: Decimal) -> str:

@@ -1,25 +1,26 @@
-"""Small objects of the archive that hold state, and what happens where one of them is damaged.
+"""Notes: small objects of the archive that hold state, and what happens where one of them is damaged.
 
-A note that is empty, cut, not what it should be, or of the wrong shape costs its own part only. Whoever reads it gets
-what there is without it; the note is put aside as `damaged/<its path>.<UTC time>`, the next write makes it anew, and
-an incident says what was lost (`core.losses`). Nothing here knows what a note means: its reader gives the function
-that parses it, and that function says by DamagedError, and by nothing else, that it cannot.
+A damaged note (empty, cut, or of the wrong shape) affects only what it is about. Its reader goes on without it; the
+note is moved to `damaged/<its path>.<UTC time>`, the next write makes it anew, and an incident says what was lost
+(`core.operations.losses`). Nothing here knows what a note means: its reader gives the function that parses it, which
+raises DamagedError, and nothing else, where it cannot.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from finops_assets.core.errors import DamagedError, FinopsError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pydantic import TypeAdapter
 
     from finops_assets.core.ports import Archive
 
@@ -30,18 +31,25 @@ DAMAGED = "damaged/"
 
 FIX = "Put an earlier version of it back."
 
-MALFORMED = (ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError)
+MALFORMED: tuple[type[Exception], ...] = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+)
 """What the parsing of bytes that are no such note raises."""
 
 
 def read_note(archive: Archive, path: str, parse: Callable[[bytes], T], otherwise: T) -> T:
-    """A note's content; `otherwise` where it is not there, or is damaged and has been put aside.
+    """A note's content; `otherwise` where it does not exist, or is damaged and has been put aside.
 
     Args:
         archive: keeps it.
         path: of the note.
-        parse: makes the content of the bytes.
-        otherwise: what there is without it.
+        parse: turns the bytes into the content.
+        otherwise: the content without the note.
 
     Raises:
         ArchiveError: the archive cannot be read.
@@ -57,16 +65,16 @@ def read_note(archive: Archive, path: str, parse: Callable[[bytes], T], otherwis
 
 
 def put_aside(archive: Archive, path: str, data: bytes, why: str, *, instead: bytes | None = None) -> None:
-    """Keep a damaged note's bytes as a copy, then remove it from its place.
+    """Copy a damaged note below `damaged/`, then remove it.
 
-    Where the archive cannot be written, the note stays where it is, and is put aside by the next who reads it.
+    Where the archive cannot be written, the note stays where it is, and its next reader puts it aside.
 
     Args:
         archive: keeps it.
         path: of the note.
-        data: its bytes as they were read: a note that somebody has written anew meanwhile is left alone.
+        data: its bytes as they were read: a note that was written anew since then is left alone.
         why: what is wrong with it, for the log.
-        instead: what is written in its place, where something has to be there.
+        instead: what is written in its place, if anything.
     """
     log = logging.getLogger(__name__)
     try:
@@ -99,7 +107,7 @@ def copies_of(archive: Archive, path: str) -> list[str]:
 
 @contextmanager
 def parsing(what: str, where: str, *also: type[Exception]) -> Iterator[None]:
-    """Whatever parsing raises of bytes that are no such note becomes a DamagedError.
+    """Turn what parsing raises of bytes that are no such note into a DamagedError.
 
     Args:
         what: the note should be, such as `a manifest`.
@@ -110,8 +118,8 @@ def parsing(what: str, where: str, *also: type[Exception]) -> Iterator[None]:
         yield
     except (*MALFORMED, *also) as error:
         first_line = next(iter(str(error).splitlines()), "")
-        said = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
-        raise DamagedError(f"is not {what} ({said})", where=where, fix=FIX) from None
+        reason = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+        raise DamagedError(f"is not {what} ({reason})", where=where, fix=FIX) from None
 
 
 def json_note(kind: type[T], what: str, where: str) -> Callable[[bytes], T]:
@@ -129,12 +137,12 @@ def _validated(kind: type[T], what: str, where: str, data: bytes) -> T:
     from pydantic import ValidationError
 
     try:
-        return _adapter(kind).validate_json(data)
+        return _adapter(cast("Hashable", kind)).validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        said = f"{place}: {first['msg']}" if place else first["msg"]
-        raise DamagedError(f"is not {what} ({said})", where=where, fix=FIX) from None
+        reason = f"{place}: {first['msg']}" if place else first["msg"]
+        raise DamagedError(f"is not {what} ({reason})", where=where, fix=FIX) from None
 
 
 def table_note(schema: pa.Schema, what: str, where: str) -> Callable[[bytes], pa.Table]:
@@ -159,14 +167,14 @@ def _table(schema: pa.Schema, what: str, where: str, data: bytes) -> pa.Table:
 
 
 @cache
-def _adapter(kind: Any) -> Any:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
 
 
 def put_if_other(archive: Archive, path: str, data: bytes) -> bool:
-    """Write an object unless it is there with the same content; returns whether it was written."""
+    """Write an object unless it exists with the same content; returns whether it was written."""
     if archive.get(path) == data:
         return False
     archive.put(path, data)

@@ -1,4 +1,4 @@
-"""The contracts: names, Arrow schemas and locations that every platform, query and file agrees on.
+"""The contracts: names, Arrow schemas and locations that every platform, query and file shares.
 
 Column names are lower case, as Glue and Athena keep them; `BillingDate`, `OU` and so on still resolve there.
 A column is only ever added at the end.
@@ -10,13 +10,15 @@ from datetime import date
 
 import pyarrow as pa
 
+from finops_assets.core.money import DIGITS, PLACES
+
 UNASSIGNED = "Unassigned"
 """The OU of an account that the map does not know on that day. Totals always include it."""
 
-MONEY = pa.decimal128(38, 12)
-"""Every sum is made in this type: bills carry up to 11 decimals, and no line is near 10^26."""
+MONEY = pa.decimal128(DIGITS, PLACES)
+"""Every sum is made in this type."""
 
-MONEY_SQL = "DECIMAL(38, 12)"
+MONEY_SQL = f"DECIMAL({DIGITS}, {PLACES})"
 
 DATABASE = "finops_db"
 
@@ -105,7 +107,7 @@ ACCOUNT_OU_MAP = pa.schema(
         pa.field("valid_to", pa.date32()),
     ]
 )
-"""Who owned what, when: `ou` is `ou_path` cut to the level shown; valid_from inclusive, valid_to exclusive."""
+"""The account map: `ou` is `ou_path` cut to the level shown; valid_from inclusive, valid_to exclusive."""
 
 BREAKDOWN_PREFIX = "ou-breakdowns"
 DAY_OBJECT_NAME = "ou_breakdown.parquet"
@@ -114,7 +116,7 @@ SCORECARD_OBJECT_NAME = "ou_scorecard.parquet"
 ACCOUNT_MAP_PATH = "account-ou-map/account_ou_map.parquet"
 
 RESTORED_FROM, RESTORED_AT = "restored_from", "restored_at"
-"""What a day's object says beside the rest where `finops restore` has put an earlier version in its place."""
+"""Metadata of a day's object that `finops restore` has published from an earlier version."""
 
 
 def day_location(day: date) -> str:
@@ -138,7 +140,7 @@ _HIVE_TYPES = {
     pa.date32(): "date",
     pa.string(): "string",
     pa.float64(): "double",
-    MONEY: "decimal(38,12)",
+    MONEY: f"decimal({DIGITS},{PLACES})",
     pa.timestamp("ms"): "timestamp",
 }
 

@@ -115,8 +115,8 @@ _MARKUP = re.compile(r"[\\`*\[\]<>|~&]|(?<![^\W_])_|_(?![^\W_])|^[#+=-]|^\d+[.)]
 def markdown(text: str) -> str:
     """One line of text that Markdown shows as it is: no markup, link, picture, HTML or table cell comes of it."""
 
-    def escaped(found: re.Match[str]) -> str:
-        return f"{found[0][:-1]}\\{found[0][-1]}"
+    def escaped(match: re.Match[str]) -> str:
+        return f"{match[0][:-1]}\\{match[0][-1]}"
 
     return _MARKUP.sub(escaped, sentence(text))
 

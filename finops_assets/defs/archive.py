@@ -12,9 +12,9 @@ from typing import Any
 
 import dagster as dg
 
-from finops_assets.core.archive import breakdown
-from finops_assets.core.archive.finding import left_out_in_words
-from finops_assets.core.archive.publishing import Archived, archive_days
+from finops_assets.core.archive.available_days import left_out_in_words
+from finops_assets.core.archive.day_checks import DAY_CHECKS
+from finops_assets.core.archive.publishing import Archived, BillTiming, archive_days
 from finops_assets.core.archive.registering import register_days
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import FinopsError, MissingDaysError
@@ -47,9 +47,7 @@ def build_archive_assets(forms: AssetForms) -> list[Any]:
             "archive",
             "The day's OU x Service x LinkedAccount cost, one Snappy Parquet object a day: the source of truth.",
             {
-                breakdown.TOTALS: "The rows of each day sum to the bill's own total, exactly.",
-                breakdown.SCHEMA: "Columns and types are those of the contract, and no value is null.",
-                breakdown.KEYS: "No OU, service and account stands twice in a day.",
+                **{check.name: check.description for check in DAY_CHECKS},
                 keys.UNASSIGNED: "Accounts without an OU stay under accounts.unassigned_limit_percent of the "
                 "day's cost.",
             },
@@ -127,8 +125,7 @@ def _archiving(settings: Settings, context: dg.AssetExecutionContext, now: datet
         "cost_basis": bill.cost_basis,
         "run_id": context.run.run_id,
         "now": now,
-        "stable_after": bill.stable_after,
-        "complete_after": bill.complete_after_hours,
+        "timing": BillTiming(bill.complete_after_hours, bill.stable_after),
     }
 
 
@@ -163,6 +160,6 @@ def _not_in_the_bill(done: Archived) -> MissingDaysError:
 def _proved(done: Archived, days: Sequence[date], settings: Settings) -> list[dg.AssetCheckResult]:
     limit = settings.accounts.unassigned_limit_percent
     return [
-        *(metadata.passed(promise, days) for promise in breakdown.PROMISES),
+        *(metadata.passed(check.name, days) for check in DAY_CHECKS),
         metadata.unassigned(keys.UNASSIGNED, done.published, limit),
     ]

@@ -10,11 +10,12 @@ from typing import Any
 import dagster as dg
 
 from finops_assets.core.accounts.account_map import counts, to_parquet
-from finops_assets.core.archive.finding import FoundDays, find_days
+from finops_assets.core.archive.available_days import FoundDays, find_days
 from finops_assets.core.errors import MissingDaysError
 from finops_assets.core.notes import put_if_other
-from finops_assets.core.ports import AccountMap, Accounts, Archive, Metrics, Warehouse
+from finops_assets.core.ports import Accounts, Archive, Metrics, Warehouse
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
+from finops_assets.core.values import AccountMap
 from finops_assets.defs import keys, metadata
 from finops_assets.defs.forms import AssetForms
 from finops_assets.defs.steps import Clock, Receipts, Results, add_metadata, days_of_run, explained, measure

@@ -14,16 +14,16 @@ import dagster as dg
 from finops_assets.core.analytics.budgets import RED, SHAPES
 from finops_assets.core.analytics.scorecard import Scorecard
 from finops_assets.core.archive.age import Age
-from finops_assets.core.archive.comparing import unassigned_percent
+from finops_assets.core.archive.comparable_days import unassigned_percent
 from finops_assets.core.archive.publishing import Archived
 from finops_assets.core.archive.registering import Registered
 from finops_assets.core.calendar import in_words
 from finops_assets.core.delivery.digest_maker import Snapshot
 from finops_assets.core.delivery.sent import Sent
 from finops_assets.core.money import money, plain
-from finops_assets.core.ports import BillDescription, CatalogDay, PublishedDay, QueryReceipt, Refresh, SourceDay
 from finops_assets.core.schemas import COLUMN_DESCRIPTIONS, RESTORED_FROM, day_location, scorecard_path
 from finops_assets.core.text import markdown, tidy_lines
+from finops_assets.core.values import BillDescription, CatalogDay, PublishedDay, QueryReceipt, Refresh, SourceDay
 
 if TYPE_CHECKING:
     import pyarrow as pa

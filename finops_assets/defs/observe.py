@@ -19,12 +19,13 @@ import dagster as dg
 
 from finops_assets.core.accounts.account_map import counts
 from finops_assets.core.accounts.published_map import published_map
-from finops_assets.core.archive.publishing import told_of_source
+from finops_assets.core.archive.publishing import source_day
 from finops_assets.core.archive.states import is_at_its_place, shown_fault
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.ports import Archive, DashboardContent, PublishedDay
+from finops_assets.core.ports import Archive
 from finops_assets.core.reports.snapshot import snapshot_path
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, RESTORED_AT, SCORECARD_PREFIX, scorecard_path
+from finops_assets.core.values import DashboardContent, PublishedDay
 from finops_assets.defs import keys
 from finops_assets.defs import metadata as show
 from finops_assets.defs.instance import BATCH_SIZE, open_instance
@@ -127,9 +128,7 @@ def _daily(
         return (there for day, there in described.items() if day in asked[name])
 
     found = {
-        keys.SUMMARY: {
-            there.day: show.source_day(told_of_source(there), there.cost_basis) for there in of(keys.SUMMARY)
-        },
+        keys.SUMMARY: {there.day: show.source_day(source_day(there), there.cost_basis) for there in of(keys.SUMMARY)},
         keys.ARCHIVED: {there.day: show.stored_day(there) for there in of(keys.ARCHIVED)},
         keys.REGISTERED: {
             there.day: {**_figures(there), "location": registered[there.day]} for there in of(keys.REGISTERED)

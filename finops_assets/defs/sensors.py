@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from finops_assets.core.archive.states import CANNOT_RUN, NO_SCORECARD
+from finops_assets.core.archive.causes import CANNOT_RUN, NO_SCORECARD
 from finops_assets.core.calendar import days_between, in_words, stretches
 from finops_assets.core.errors import BeingWrittenError, FinopsError
 from finops_assets.core.operations import repair

@@ -12,8 +12,9 @@ import dagster as dg
 
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.ports import Metrics, QueryReceipt
+from finops_assets.core.ports import Metrics
 from finops_assets.core.text import tidy_lines
+from finops_assets.core.values import QueryReceipt
 from finops_assets.defs import metadata
 from finops_assets.defs.requests import days_asked_for, mail_asked_for
 

@@ -26,7 +26,8 @@ from finops_assets.core.accounts.account_map import (
 from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.errors import AccountsError, DamagedError, FinopsError
 from finops_assets.core.notes import json_note, parsing, put_aside, read_note
-from finops_assets.core.ports import AccountMap, Archive
+from finops_assets.core.ports import Archive
+from finops_assets.core.values import AccountMap
 
 HISTORY_PATH = "organization/accounts.csv"
 SNAPSHOT_PATH = "organization/snapshot.json"

@@ -19,7 +19,7 @@ from uuid import uuid4
 from finops_assets.adapters.aws import retries
 from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
 from finops_assets.core.errors import FinopsError, SettingsError
-from finops_assets.core.ports import QueryReceipt, QueryResult
+from finops_assets.core.values import QueryReceipt, QueryResult
 
 LONGEST_QUERY = 262_144
 """Bytes of a statement that Athena accepts."""

@@ -26,7 +26,7 @@ from finops_assets.adapters.aws.ingestions import (
 )
 from finops_assets.adapters.aws.session import AwsSession, explained
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.ports import Refresh
+from finops_assets.core.values import Refresh
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.15, 15.0
 """Seconds between two looks at a refresh. Refreshes take about as long each day: an eighth of the time between now and

@@ -16,15 +16,16 @@ from finops_assets.adapters.aws.session import DENIED, AwsError, AwsSession, exp
 from finops_assets.adapters.shared import doctor as machine
 from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, page_shown
 from finops_assets.core.errors import BillError, FinopsError, SettingsError
-from finops_assets.core.findings import Finding, broken, told
+from finops_assets.core.findings import Finding, error_finding, findings_of
 from finops_assets.core.operations.doctor import addresses, bare, files_passed_over, undelivered
 from finops_assets.core.operations.heartbeat import is_set
-from finops_assets.core.ports import DashboardContent
+from finops_assets.core.values import DashboardContent
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.athena import Athena
     from finops_assets.adapters.aws.glue import GlueCatalog, GlueTables
-    from finops_assets.core.ports import BillDescription, Warehouse
+    from finops_assets.core.ports import Warehouse
+    from finops_assets.core.values import BillDescription
     from finops_assets.settings.model import Settings
     from finops_assets.settings.sections import MailSettings
 
@@ -70,21 +71,21 @@ class AwsPreflight:
     def check(self) -> Iterator[Finding]:
 
         settings = self._settings
-        identity = list(told("credentials", self._identity()))
+        identity = list(findings_of("credentials", self._identity()))
         yield from identity
         if any(finding.state == "fail" for finding in identity):
             yield Finding("everything else", "skip", "nothing can be asked of AWS without credentials")
             return
-        yield from told("bucket", self._bucket())
+        yield from findings_of("bucket", self._bucket())
         yield from _looked("workgroup", self._workgroup())
-        yield from told("query", self._query())
-        yield from told("tables", self._contract())
-        yield from told("partitions", self._partitions())
-        yield from told("bill", self._bill())
+        yield from findings_of("query", self._query())
+        yield from findings_of("tables", self._contract())
+        yield from findings_of("partitions", self._partitions())
+        yield from findings_of("bill", self._bill())
         if settings.accounts.path:
-            yield from told("accounts", machine.accounts_file(settings.accounts, self._warehouse))
+            yield from findings_of("accounts", machine.accounts_file(settings.accounts, self._warehouse))
         else:
-            yield from told("organization", self._organization())
+            yield from findings_of("organization", self._organization())
         yield from self._quicksight()
         yield from addresses(settings.mail.sender, settings.mail.everybody)
         if settings.mail.backend in ("auto", "ses"):
@@ -93,9 +94,9 @@ class AwsPreflight:
             yield from machine.own_mail(settings)
         yield from self._alerts()
         yield is_set(settings.alerts.heartbeat_url.get_secret_value(), settings.alerts.heartbeat_recipients)
-        yield from told("home", machine.home(settings.home, machine.free_bytes))
+        yield from findings_of("home", machine.home(settings.home, machine.free_bytes))
         if settings.dagster_home.exists():  # a deployment has a database server instead
-            yield from told("dagster", machine.dagster(settings.dagster_home))
+            yield from findings_of("dagster", machine.dagster(settings.dagster_home))
         yield self._untried()
         yield from self._exports()
 
@@ -148,7 +149,7 @@ class AwsPreflight:
         yield Finding("bucket", "ok", f"{name} in {region}")
         yield from _looked("versioning", self._versioning())
         yield from _looked("public access", self._public_access())
-        yield from told("read and write", self._probe())
+        yield from findings_of("read and write", self._probe())
 
     def _versioning(self) -> Iterator[Finding]:
         name = self._settings.aws.bucket
@@ -253,7 +254,7 @@ class AwsPreflight:
             return
         for name, wanted in table_inputs(self._settings.aws.bucket).items():
             if name in found:
-                yield from told("tables", self._agreed(found[name], wanted))
+                yield from findings_of("tables", self._agreed(found[name], wanted))
             else:
                 yield Finding("tables", "ok", f"{DATABASE}.{name} is not there yet: the first run makes it")
 
@@ -264,7 +265,7 @@ class AwsPreflight:
         yield Finding("tables", "ok", f"{wanted['Name']} is as agreed")
 
     def _partitions(self) -> Iterator[Finding]:
-        from finops_assets.core.archive.states import missing_days
+        from finops_assets.core.archive.expected_days import missing_days
         from finops_assets.core.calendar import in_words
         from finops_assets.core.schemas import day_location
 
@@ -319,7 +320,7 @@ class AwsPreflight:
                 "Wait for the export's first delivery, or see that the table's location is the export's.",
             )
         else:
-            yield from told("bill's files", self._files(bill, location))
+            yield from findings_of("bill's files", self._files(bill, location))
             yield from files_passed_over(self._warehouse.export_version().passed_over)
 
     def _described(self, location: str) -> BillDescription:
@@ -366,7 +367,7 @@ class AwsPreflight:
                 pages = self._session.client("bcm-data-exports").get_paginator("list_exports").paginate()
                 exports = [export for page in pages for export in page.get("Exports", ())]
         except FinopsError as error:
-            yield broken("data exports", error, "skip")
+            yield error_finding("data exports", error, "skip")
             return
         if not exports:
             yield Finding("data exports", "skip", "this account has none: the payer's account has them")
@@ -394,7 +395,7 @@ class AwsPreflight:
         except FinopsError as error:
             if open_archive(self._session, self._settings.aws.bucket).get(HISTORY_PATH) is None:
                 raise
-            kept = broken("organization", error, "warn")
+            kept = error_finding("organization", error, "warn")
             yield Finding(kept.name, kept.state, f"{kept.detail}; accounts are shown as last seen", kept.fix)
         else:
             yield Finding("organization", "ok", said)
@@ -434,7 +435,7 @@ class AwsPreflight:
         found = list(_looked("data set", self._data_set()))
         yield from found
         if all(finding.state != "fail" for finding in found):
-            yield from told("refreshes", self._refreshes())
+            yield from findings_of("refreshes", self._refreshes())
 
     def _data_set(self) -> Iterator[Finding]:
         found = self._asked("describe_data_set")["DataSet"]
@@ -740,9 +741,9 @@ def _looked(name: str, findings: Iterable[Finding]) -> Iterator[Finding]:
         yield from findings
     except AwsError as error:
         denied = error.code in DENIED or "permission denied" in error.what
-        yield broken(name, error, "skip" if denied else "fail")
+        yield error_finding(name, error, "skip" if denied else "fail")
     except FinopsError as error:
-        yield broken(name, error)
+        yield error_finding(name, error)
 
 
 def _run(first: date, last: date) -> str:

@@ -23,7 +23,6 @@ from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
 from finops_assets.adapters.shared.statements import refuse_all_but_select
 from finops_assets.core.archive.restatements import RESTATEMENTS, RESTATEMENTS_PREFIX
 from finops_assets.core.errors import ArchiveError, FinopsError
-from finops_assets.core.ports import CatalogDay, PublishedDay, QueryResult
 from finops_assets.core.schemas import (
     ACCOUNT_MAP_PATH,
     ACCOUNT_OU_MAP,
@@ -37,6 +36,7 @@ from finops_assets.core.schemas import (
     day_location,
     hive_columns,
 )
+from finops_assets.core.values import CatalogDay, PublishedDay, QueryResult
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.athena import Athena

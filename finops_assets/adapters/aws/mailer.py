@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from finops_assets.adapters.aws import retries
 from finops_assets.adapters.aws.session import AwsError, explained, from_client_error
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
-from finops_assets.core.ports import Delivery, Refused
+from finops_assets.core.values import Delivery, Refused
 
 if TYPE_CHECKING:
     from email.message import EmailMessage

@@ -10,7 +10,7 @@ from datetime import UTC
 from finops_assets.adapters.aws.session import EXPIRED, LOG_IN, NO_CREDENTIALS, AwsError, AwsSession, explained
 from finops_assets.adapters.shared.archive import ObjectArchive
 from finops_assets.core.errors import ArchiveError, ColdObjectError, FinopsError, SettingsError
-from finops_assets.core.ports import DayVersion
+from finops_assets.core.values import DayVersion
 
 ACCESS = ("AccessDenied", "403 Forbidden", "PermissionDenied", "Unauthenticated")
 NO_SUCH_VERSION = frozenset(("NoSuchVersion", "NoSuchKey", "InvalidArgument", "MethodNotAllowed"))

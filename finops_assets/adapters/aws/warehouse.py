@@ -24,22 +24,20 @@ from finops_assets.adapters.aws.s3 import s3_explained
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_literal
 from finops_assets.core.analytics.drivers import as_sums
-from finops_assets.core.bill import formats as bill
 from finops_assets.core.bill import layout as bill_layout
+from finops_assets.core.bill.bill_format import BillFormat
+from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, control_totals, control_totals_sql
-from finops_assets.core.bill.formats import EARLIEST, LATEST
+from finops_assets.core.bill.drivers_sql import driver_columns, drivers_sql
+from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.queries import accounts_sql, breakdown_sql, fingerprints_sql, one_pass_sql, summary_sql
+from finops_assets.core.bill.recognition import recognise
+from finops_assets.core.bill.rules import Rules, check_columns, cost_bases
 from finops_assets.core.bill.source_days import Fact, refuse_currencies, source_days
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import (
-    Archive,
-    BillDescription,
-    ControlTotal,
-    DayPrint,
-    ExportVersion,
-    PassedOver,
-    SourceDay,
-)
+from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
+from finops_assets.core.values import BillDescription, ControlTotal, DayPrint, ExportVersion, PassedOver, SourceDay
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,7 +73,7 @@ class _Table:
 
     name: str
     location: str
-    format: bill.BillFormat
+    format: BillFormat
     columns: Mapping[str, str]
     select: str
     select_drivers: str
@@ -116,7 +114,7 @@ class AthenaWarehouse:
         self,
         table: str,
         format_name: str,
-        rules: bill.Rules,
+        rules: Rules,
         *,
         athena: Athena,
         tables: GlueTables,
@@ -171,7 +169,7 @@ class AthenaWarehouse:
         """As the port says; the map is read in Athena, where it is the same published one."""
         self._tables.ensure()
         charges = self._charges(self._look(), start, end)
-        sql = bill.fingerprints_sql(bill.breakdown_sql(bill.summary_sql(charges, f"{DATABASE}.{MAP_TABLE}")))
+        sql = fingerprints_sql(breakdown_sql(summary_sql(charges, f"{DATABASE}.{MAP_TABLE}")))
         found = self._athena.rows(sql, f"compare the days from {start} to {end} with the archive")[1]
         return {day: DayPrint(fingerprint, total, rows) for day, fingerprint, total, rows in found}
 
@@ -197,7 +195,7 @@ class AthenaWarehouse:
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         _, fetched = self._sums(start, end)
         sums = f"SELECT *, total AS cost FROM {SUMS} WHERE of_source = 0"
-        sql = athena_to_duckdb(bill.breakdown_sql(bill.summary_sql(sums)))
+        sql = athena_to_duckdb(breakdown_sql(summary_sql(sums)))
         with closing(self._connect(fetched)) as con:
             con.register("account_ou_map", accounts)
             yield from con.sql(sql).to_arrow_reader(BATCH_ROWS)
@@ -209,7 +207,7 @@ class AthenaWarehouse:
         table = self._look()
         periods = _since(table.periods, min(day, against))
         source = f"(SELECT {table.select_drivers} FROM {_quoted(table.name)}{periods}) AS bill"
-        sql = bill.drivers_sql(table.format, table.columns, self._rules, day, against, source)
+        sql = drivers_sql(table.format, table.columns, self._rules, day, against, source)
         folder = self._new_folder()
         try:
             files = self._staging.fetch(sql, table.description.snapshot, f"why {day} is not as {against}", folder)
@@ -222,7 +220,7 @@ class AthenaWarehouse:
         import pyarrow as pa
 
         charges = self._charges(self._table or self._look(), EARLIEST, LATEST)
-        names, rows = self._athena.rows(bill.accounts_sql(charges), "which accounts the bill names")
+        names, rows = self._athena.rows(accounts_sql(charges), "which accounts the bill names")
         return pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
 
     def provide_summary(self) -> str:
@@ -231,7 +229,7 @@ class AthenaWarehouse:
         if self._name == name or (there and there.get("TableType") != "VIRTUAL_VIEW"):
             return f"{name}, the table that was there before"
         table = self._table or self._look()
-        select = bill.summary_sql(self._charges(table, EARLIEST, LATEST), f"{DATABASE}.account_ou_map")
+        select = summary_sql(self._charges(table, EARLIEST, LATEST), f"{DATABASE}.account_ou_map")
         statement = f"CREATE OR REPLACE VIEW {name} AS\n{select}"
         if there is None or self._archive.get(VIEW_STATE) != statement.encode():
             self._athena.run(statement, "make the view finops_daily_summary")
@@ -240,7 +238,7 @@ class AthenaWarehouse:
 
     def _charges(self, table: _Table, start: date, end: date, *, undated: bool = False) -> str:
         source = f"(SELECT {table.select} FROM {_quoted(table.name)}{_since(table.periods, start)}) AS bill"
-        return bill.charges_sql(table.format, table.columns, self._rules, start, end, source, undated=undated)
+        return charges_sql(table.format, table.columns, self._rules, start, end, source, undated=undated)
 
     def _sums(self, start: date, end: date) -> tuple[_Table, _Fetched]:
         """The sums of these days: those that are here already, unless the bill's files have changed since."""
@@ -251,7 +249,7 @@ class AthenaWarehouse:
             if there is None or there.key != key or time.monotonic() - there.fetched_at > STAGED_FOR:
                 self._discard()
                 folder = self._new_folder()
-                select = bill.one_pass_sql(self._charges(table, start, end, undated=True))
+                select = one_pass_sql(self._charges(table, start, end, undated=True))
                 purpose = f"sum the bill of {start}" + (f" to {end}" if end != start else "")
                 files = self._staging.fetch(select, table.description.snapshot, purpose, folder)
                 self._fetched = there = _Fetched(key, folder, tuple(files), time.monotonic())
@@ -300,10 +298,10 @@ class AthenaWarehouse:
         raw = {c["Name"].lower(): c["Type"].lower() for c in storage.get("Columns", ())}
         keys = {k["Name"].lower(): k["Type"].lower() for k in found.get("PartitionKeys", ())}
         chosen = self._format_name
-        fmt = bill.recognise(raw, self._name) if chosen == "auto" else bill.FORMATS[chosen]
+        fmt = recognise(raw, self._name) if chosen == "auto" else FORMATS[chosen]
         columns = {name: _sql_type(type_) for name, type_ in raw.items()}
-        bill.check_columns(fmt, columns, self._rules, self._name)
-        used = bill.used_columns(fmt, columns, self._rules)
+        check_columns(fmt, columns, self._rules, self._name)
+        used = used_columns(fmt, columns, self._rules)
 
         def select(names: Iterable[str]) -> str:
             return ", ".join(f"{_typed(fmt, name, raw[name])} AS {name}" for name in names)
@@ -320,7 +318,7 @@ class AthenaWarehouse:
             format=fmt,
             columns=columns,
             select=select(used),
-            select_drivers=select(bill.driver_columns(fmt, columns, self._rules)),
+            select_drivers=select(driver_columns(fmt, columns, self._rules)),
             totals_sql=control_totals_sql(fmt, of_totals, self._rules, source, "period_of_partition"),
             periods=periods,
             description=BillDescription(
@@ -330,7 +328,7 @@ class AthenaWarehouse:
                 size_bytes=0,
                 snapshot="",
                 columns=used,
-                cost_bases=bill.cost_bases(fmt, columns),
+                cost_bases=cost_bases(fmt, columns),
             ),
         )
 
@@ -408,7 +406,7 @@ def _sql_type(hive_type: str) -> str:
     return {"string": "VARCHAR", "int": "INTEGER"}.get(hive_type, hive_type.upper())
 
 
-def _typed(fmt: bill.BillFormat, name: str, hive_type: str) -> str:
+def _typed(fmt: BillFormat, name: str, hive_type: str) -> str:
     """A column as the bill's SQL expects it, in Athena's SQL; tables over CSV files hold nothing but strings."""
     text = f"NULLIF({name}, '')"
     if name in (*fmt.timestamps, fmt.period):
@@ -421,7 +419,7 @@ def _typed(fmt: bill.BillFormat, name: str, hive_type: str) -> str:
         return f"CAST({text} AS {MONEY_SQL})" if hive_type == "string" else name
     if name in fmt.quantities:
         return f"TRY_CAST({name} AS DOUBLE)"
-    if name in bill.ACCOUNT_COLUMNS and hive_type in ("bigint", "int", "double"):
+    if name in fmt.accounts and hive_type in ("bigint", "int", "double"):
         return f"lpad(CAST(CAST({name} AS BIGINT) AS VARCHAR), 12, '0')"
     if hive_type == "string" or hive_type.startswith(("map", "varchar")):
         return name

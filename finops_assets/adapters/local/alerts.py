@@ -1,4 +1,4 @@
-"""Alerts of the embedded platform: .eml files beside the digests. Numbers over time are not kept there."""
+"""Alerts of the embedded platform: .eml files beside the digests. It keeps no metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def utc_now() -> datetime:
 
 
 class FileAlerts:
-    """Writes each alert as `<folder>/alert-<UTC time>-<number>.eml`, whole, over no other file."""
+    """Writes each alert atomically as `<folder>/alert-<UTC time>-<number>.eml`, and replaces no other file."""
 
     def __init__(self, folder: Path, clock: Callable[[], datetime] = utc_now) -> None:
         self._folder, self._clock = Path(folder), clock
@@ -54,7 +54,7 @@ class FileAlerts:
             ) from None
 
     def _placed(self, part: Path, at: datetime) -> Path:
-        """The file under the first name that is free: a link, unlike a renaming, replaces nothing."""
+        """The file under the first free name: a link, unlike a renaming, replaces nothing."""
         for number in count(1):
             file = self._folder / f"alert-{at:%Y%m%dT%H%M%SZ}-{number}.eml"
             try:
@@ -69,13 +69,13 @@ def _message(subject: str, text: str, at: datetime) -> EmailMessage:
     message = EmailMessage()
     message["From"] = message["To"] = ADDRESS
     message["Date"] = format_datetime(at)
-    message["Subject"] = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", _sound(subject)).strip()
-    message.set_content(_sound(text))
+    message["Subject"] = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", _encodable(subject)).strip()
+    message.set_content(_encodable(text))
     return message
 
 
-def _sound(text: str) -> str:
-    """Half a surrogate pair, which no file takes, becomes `?`."""
+def _encodable(text: str) -> str:
+    """The text with `?` for half a surrogate pair, which cannot be encoded."""
     return text.encode(errors="replace").decode()
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from finops_assets.core.bill import layout as bill_layout
 from finops_assets.core.errors import BillError, SettingsError
-from finops_assets.core.ports import PassedOver
+from finops_assets.core.values import PassedOver
 
 PARQUET = (".parquet",)
 CSV = (".csv", ".csv.gz")
@@ -64,7 +64,7 @@ def find_bill(path: str) -> BillFiles:
 
     Raises:
         SettingsError: no path is set, or nothing is there.
-        BillError: it cannot be looked at; no data files, or of two kinds; two exports; a manifest that cannot be read,
+        BillError: it cannot be read; no data files, or of two kinds; two exports; a manifest that cannot be read,
             or names a file that is missing or cannot be read; several versions of a period, and no manifest that says
             which is current.
     """
@@ -121,7 +121,7 @@ def _find(path: str, root: Path) -> BillFiles:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _ExportFile:
     """A file and its place in an export.
 
     Attributes:
@@ -138,21 +138,21 @@ class _Found:
 
 
 def _path(root: Path, file: Path) -> str:
-    """A file's path from the root's own name on, as the rules of the layout read it."""
+    """A file's path from the root's own name on, as `core.bill.layout` expects it."""
     return f"{root.absolute().name}/{file.relative_to(root).as_posix()}"
 
 
 @dataclass
 class _Listing:
-    """What lies in a folder, by billing period: manifests, data, and what may be data and cannot be read.
+    """The files in a folder by billing period: manifests, data, and those that may be data and cannot be read.
 
-    `not_looked_at` are files and links in hidden and linked folders, each with the reason.
+    `ignored` are files and links in hidden and linked folders, each with the reason.
     """
 
     manifests: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
-    data: dict[str, list[_Found]] = field(default_factory=lambda: defaultdict(list))
-    unread: dict[str, list[_Found]] = field(default_factory=lambda: defaultdict(list))
-    not_looked_at: list[tuple[str, Path]] = field(default_factory=list)
+    data: dict[str, list[_ExportFile]] = field(default_factory=lambda: defaultdict(list))
+    unread: dict[str, list[_ExportFile]] = field(default_factory=lambda: defaultdict(list))
+    ignored: list[tuple[str, Path]] = field(default_factory=list)
 
 
 def _listing(root: Path) -> _Listing:
@@ -164,40 +164,40 @@ def _listing(root: Path) -> _Listing:
         hidden = bill_layout.is_hidden(path)
         if not file.is_file():
             if not hidden and file.is_symlink() and file.is_dir():
-                listing.not_looked_at.append((bill_layout.LINKED, file))
+                listing.ignored.append((bill_layout.LINKED, file))
             continue
         if hidden:
             if bill_layout.may_be_data(path):
-                listing.not_looked_at.append((bill_layout.HIDDEN, file))
+                listing.ignored.append((bill_layout.HIDDEN, file))
             continue
-        found = _Found(file, *bill_layout.place(_path(root, file)))
+        placed = _ExportFile(file, *bill_layout.place(_path(root, file)))
         if file.name.endswith("anifest.json"):
             if not file.name.endswith(NO_MANIFEST):
-                listing.manifests[found.period].append(file)
+                listing.manifests[placed.period].append(file)
         elif file.name.lower().endswith(PARQUET + CSV):
-            listing.data[found.period].append(found)
+            listing.data[placed.period].append(placed)
         elif bill_layout.may_be_data(path) or _is_nameless_parquet(file):
-            listing.unread[found.period].append(found)
+            listing.unread[placed.period].append(placed)
     return listing
 
 
 def _is_nameless_parquet(file: Path) -> bool:
-    """Whether a file whose name does not say what it is begins as Parquet does, as Athena's UNLOAD writes them."""
+    """Whether a file without a suffix begins as Parquet does: Athena's UNLOAD writes such files."""
     if file.suffix:
         return False
     try:
         with file.open("rb") as data:
             return data.read(len(PARQUET_BEGINS)) == PARQUET_BEGINS
-    except PermissionError:  # what may not be read is no reason to refuse the bill beside it
+    except PermissionError:  # it is no reason to refuse the bill beside it
         return False
 
 
 def _files_below(root: Path) -> tuple[list[Path], bool, tuple[PassedOver, ...]]:
     """The bill's files in a folder, whether there are some that no manifest names, and what is not read."""
     listing = _listing(root)
-    chosen: list[_Found] = []
-    passed_over = listing.not_looked_at
-    passed_over += [(bill_layout.UNREAD, found.file) for files in listing.unread.values() for found in files]
+    chosen: list[_ExportFile] = []
+    passed_over = listing.ignored
+    passed_over += [(bill_layout.UNREAD, placed.file) for files in listing.unread.values() for placed in files]
     in_place = False
     for period in sorted({*listing.data, *listing.manifests}):
         files, manifests = listing.data.get(period, []), listing.manifests.get(period, [])
@@ -205,14 +205,14 @@ def _files_below(root: Path) -> tuple[list[Path], bool, tuple[PassedOver, ...]]:
             _refuse_two_exports(root, files)
             named = _named_by_manifest(_newest(manifests), period, files, listing.unread.get(period, []))
             chosen += named
-            kept = {found.file for found in named}
-            passed_over += [(bill_layout.OLDER, found.file) for found in files if found.file not in kept]
+            kept = {placed.file for placed in named}
+            passed_over += [(bill_layout.OLDER, placed.file) for placed in files if placed.file not in kept]
         elif files:
-            _refuse_two_versions(period, [found for found in files if found.versioned])
+            _refuse_two_versions(period, [placed for placed in files if placed.versioned])
             chosen += files
             in_place = True
-    _refuse_two_exports(root, [found for found in chosen if found.versioned])
-    return [found.file for found in chosen], in_place, bill_layout.grouped(_sized(root, passed_over))
+    _refuse_two_exports(root, [placed for placed in chosen if placed.versioned])
+    return [placed.file for placed in chosen], in_place, bill_layout.grouped(_sized(root, passed_over))
 
 
 def _sized(root: Path, files: list[tuple[str, Path]]) -> Iterator[tuple[str, str, int]]:
@@ -220,8 +220,8 @@ def _sized(root: Path, files: list[tuple[str, Path]]) -> Iterator[tuple[str, str
         yield reason, file.relative_to(root).as_posix(), 0 if file.is_dir() else file.stat().st_size
 
 
-def _refuse_two_exports(root: Path, files: list[_Found]) -> None:
-    exports = sorted({found.export for found in files})
+def _refuse_two_exports(root: Path, files: list[_ExportFile]) -> None:
+    exports = sorted({placed.export for placed in files})
     if len(exports) > 1:
         raise BillError(
             f"holds {len(exports)} exports, {exports[0]} and {exports[1]}: charges that are in both would count twice",
@@ -239,7 +239,9 @@ def _newest(manifests: list[Path]) -> Path:
     )
 
 
-def _named_by_manifest(manifest: Path, period: str, files: list[_Found], unread: list[_Found]) -> list[_Found]:
+def _named_by_manifest(
+    manifest: Path, period: str, files: list[_ExportFile], unread: list[_ExportFile]
+) -> list[_ExportFile]:
     """The files of a billing period that its manifest names, all of them.
 
     Args:
@@ -253,10 +255,10 @@ def _named_by_manifest(manifest: Path, period: str, files: list[_Found], unread:
         raise BillError(
             "names no data files (neither dataFiles nor reportKeys)", where=str(manifest), fix="Copy the export again."
         )
-    here, packed = ({found.tail: found for found in some} for some in (files, unread))
+    here, packed = ({placed.tail: placed for placed in some} for some in (files, unread))
     wanted = {bill_layout.place(key)[2]: key for key in keys}
-    found = {tail: here.get(tail) or here.get(_unpacked(tail)) for tail in wanted}
-    missing = [tail for tail in wanted if not found[tail]]
+    by_tail = {tail: here.get(tail) or here.get(_unpacked(tail)) for tail in wanted}
+    missing = [tail for tail in wanted if not by_tail[tail]]
     if missing:
         first = next((tail for tail in missing if tail in packed), None)
         if first is not None:
@@ -275,7 +277,7 @@ def _named_by_manifest(manifest: Path, period: str, files: list[_Found], unread:
             where=str(manifest),
             fix=f"The copy of the export is not whole: copy it again, the manifest last{fix}",
         )
-    return list({one.file: one for one in found.values() if one}.values())
+    return list({one.file: one for one in by_tail.values() if one}.values())
 
 
 def _keys(manifest: Path) -> list[str]:
@@ -291,12 +293,12 @@ def _keys(manifest: Path) -> list[str]:
 
 
 def _unpacked(tail: str) -> str:
-    """The name of a file when somebody has unpacked it where it lay."""
+    """The name of a file after somebody has unpacked it in its folder."""
     return tail.removesuffix(".zip").removesuffix(".gz")
 
 
-def _refuse_two_versions(period: str, files: list[_Found]) -> None:
-    folders = sorted({found.file.parent for found in files})
+def _refuse_two_versions(period: str, files: list[_ExportFile]) -> None:
+    folders = sorted({placed.file.parent for placed in files})
     if len(folders) > 1:
         raise BillError(
             f"holds {len(folders)} versions of {period} and no manifest that says which is current: "

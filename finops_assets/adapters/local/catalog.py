@@ -1,6 +1,6 @@
-"""The embedded catalog: which partitions of finops_db.ou_breakdown exist, in one SQLite file, read through DuckDB.
+"""The embedded catalog: the partitions of finops_db.ou_breakdown, registered in one SQLite file, queried by DuckDB.
 
-It plays Glue's part: a day in the archive that is not registered here cannot be queried.
+As with Glue, an archived day that is not registered cannot be queried.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from finops_assets.adapters.shared.statements import refuse_all_but_select
 from finops_assets.core.archive.restatements import RESTATEMENTS, RESTATEMENTS_PREFIX
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.home import make_home
-from finops_assets.core.ports import CatalogDay, PublishedDay, QueryResult
 from finops_assets.core.schemas import (
     ACCOUNT_MAP_PATH,
     ACCOUNT_OU_MAP,
@@ -31,6 +30,7 @@ from finops_assets.core.schemas import (
     SCORECARD_PREFIX,
     day_location,
 )
+from finops_assets.core.values import CatalogDay, PublishedDay, QueryResult
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,14 +46,14 @@ class SQLiteCatalog:
     Args:
         file: the SQLite file, made on the first write.
         archive_folder: the folder that locations are relative to.
-        warehouse: gives queries finops_daily_summary, the bill seen through the account map.
+        warehouse: makes finops_daily_summary, the bill with the account map, for queries.
     """
 
     def __init__(self, file: Path, archive_folder: Path, warehouse: DuckDBWarehouse | None = None) -> None:
         self._file, self._folder, self._warehouse = file, archive_folder, warehouse
 
     def register(self, days: Iterable[PublishedDay]) -> list[date]:
-        wanted = {there.day: day_location(there.day) for there in days}
+        wanted = {published.day: day_location(published.day) for published in days}
         before = self.registered()
         with self._writing() as con:
             con.executemany(
@@ -79,7 +79,7 @@ class SQLiteCatalog:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it, or nothing. The file and its table are made where they do not exist."""
+        """One transaction; the file and its table are created where they do not exist."""
         with self._explained():
             make_home(self._file.parent)
             with closing(sqlite3.connect(self._file, timeout=30)) as con, con:
@@ -101,18 +101,18 @@ class SQLiteCatalog:
             ) from None
 
     def read_back(self, days: Sequence[date]) -> dict[date, CatalogDay]:
-        """What a reader gets of these days: only registered partitions whose object is there have an entry."""
+        """These days as a query reads them; those that are not registered, or have no object, have no entry."""
         registered = self.registered()
-        there = {d: registered[d] for d in days if d in registered and self._object(registered[d]).is_file()}
-        if not there:
+        readable = {d: registered[d] for d in days if d in registered and self._object(registered[d]).is_file()}
+        if not readable:
             return {}
-        with self._database(there) as con:
+        with self._database(readable) as con:
             rows = con.execute(
                 f"SELECT make_date(year, month, day), COUNT(*), SUM(CAST(dailycost AS {MONEY_SQL})), "
                 f"COUNT_IF(billingdate <> make_date(year, month, day)) FROM {DATABASE}.{TABLE} GROUP BY ALL"
             ).fetchall()
-        found = {day: CatalogDay(day, there[day], n, total, strays) for day, n, total, strays in rows}
-        return {day: found.get(day, CatalogDay(day, there[day], 0, Decimal(), 0)) for day in there}
+        read = {day: CatalogDay(day, readable[day], n, total, strays) for day, n, total, strays in rows}
+        return {day: read.get(day, CatalogDay(day, readable[day], 0, Decimal(), 0)) for day in readable}
 
     def _object(self, location: str) -> Path:
         return self._folder / location / DAY_OBJECT_NAME
@@ -202,7 +202,7 @@ class SQLiteCatalog:
             return list(result.columns), result.all_rows()
 
     def _create_side_tables(self, con: duckdb.DuckDBPyConnection) -> list[Path]:
-        """The tables that need no registration: whatever objects there are; without one, empty. Returns their files."""
+        """Create the tables that need no registration, over the objects that exist; returns their files."""
         read: list[Path] = []
         for name, schema, pattern in (
             ("account_ou_map", ACCOUNT_OU_MAP, ACCOUNT_MAP_PATH),

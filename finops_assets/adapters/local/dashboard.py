@@ -14,18 +14,10 @@ from finops_assets.core.ports import Archive
 
 
 class DashboardFile(DashboardPage):
-    """The page as a file; its folder is made if it is not there. `known` is as for DashboardPage."""
+    """The page as a file, whose folder is made if it does not exist; `options` are those of DashboardPage."""
 
-    def __init__(
-        self,
-        archive: Archive,
-        path: Path,
-        *,
-        days: int,
-        max_cells: int,
-        **known: Any,
-    ) -> None:
-        super().__init__(archive, partial(_write_file, path), str(path), days=days, max_cells=max_cells, **known)
+    def __init__(self, archive: Archive, path: Path, **options: Any) -> None:
+        super().__init__(archive, partial(_write_file, path), str(path), **options)
 
 
 def _write_file(path: Path, page: bytes) -> None:

@@ -1,6 +1,6 @@
-"""What the embedded platform needs of its machine: a home, space, the bill's files, addresses, a mail server.
+"""Checks of what the embedded platform needs: a home, space, the bill's files, addresses, a mail server.
 
-Nothing is written but a nameless file that is gone at once, and no mail is sent.
+Nothing is written but an unnamed temporary file, and no mail is sent.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from finops_assets.adapters.shared.dashboard_page import page_shown
 from finops_assets.adapters.shared.doctor import accounts_file, dagster, free_bytes, home
+from finops_assets.core.archive.expected_days import missing_days
 from finops_assets.core.bill.totals import bill_totals
+from finops_assets.core.calendar import in_words
 from finops_assets.core.delivery.outbox import MEGABYTE
-from finops_assets.core.findings import Finding, told
+from finops_assets.core.findings import Finding, findings_of
 from finops_assets.core.operations.doctor import addresses, files_passed_over
 from finops_assets.core.operations.heartbeat import is_set
-from finops_assets.core.ports import DashboardContent
+from finops_assets.core.values import DashboardContent
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Warehouse
@@ -25,13 +27,13 @@ if TYPE_CHECKING:
 
 
 class LocalPreflight:
-    """Looks at the embedded platform.
+    """Checks the embedded platform.
 
     Args:
         settings: the settings in force.
         warehouse: reads the bill.
-        mail: looks at what the digest is mailed by.
-        free: tells the free bytes of the disk that a folder is on.
+        mail: checks what the digest is mailed by.
+        free: gives the free bytes of the disk that a folder is on.
     """
 
     def __init__(
@@ -45,13 +47,13 @@ class LocalPreflight:
 
     def check(self) -> Iterator[Finding]:
         settings = self._settings
-        yield from told("home", home(settings.home, self._free))
-        yield from told("bill", self._bill())
-        yield from told("accounts", accounts_file(settings.accounts, self._warehouse))
+        yield from findings_of("home", home(settings.home, self._free))
+        yield from findings_of("bill", self._bill())
+        yield from findings_of("accounts", accounts_file(settings.accounts, self._warehouse))
         yield from addresses(settings.mail.sender, settings.mail.everybody)
         yield from self._mail()
         yield is_set(settings.alerts.heartbeat_url.get_secret_value(), settings.alerts.heartbeat_recipients)
-        yield from told("dagster", dagster(settings.dagster_home))
+        yield from findings_of("dagster", dagster(settings.dagster_home))
 
     def shown(self) -> DashboardContent | None:
         file = self._settings.dashboard_file
@@ -60,9 +62,6 @@ class LocalPreflight:
         return page_shown(file.read_bytes(), str(file), datetime.fromtimestamp(file.stat().st_mtime, UTC))
 
     def _bill(self) -> Iterator[Finding]:
-        from finops_assets.core.archive.states import missing_days
-        from finops_assets.core.calendar import in_words
-
         bill, days = self._warehouse.describe(), list(bill_totals(self._warehouse.control_totals()).days)
         if not days:
             yield Finding("bill", "fail", f"{bill.path} has no charges", "Copy the export again, all of its files.")

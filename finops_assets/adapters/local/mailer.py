@@ -12,11 +12,11 @@ from pathlib import Path
 from finops_assets.adapters.shared.bounces import Bounces
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.home import make_in_home
-from finops_assets.core.ports import Delivery, Refused
+from finops_assets.core.values import Delivery, Refused
 
 
 class EmlOutbox:
-    """Writes `<folder>/<delivery id>.eml`, whole or not at all; the same id again replaces the file.
+    """Writes `<folder>/<delivery id>.eml` atomically; the same id again replaces the file.
 
     Args:
         folder: where the messages go.

@@ -1,7 +1,7 @@
-"""One SELECT of somebody else in a DuckDB that sees its tables' files and nothing else, and holds little in memory.
+"""A sandbox for a user's SELECT: a DuckDB that can read the tables' files and nothing else, with a memory limit.
 
-What it may do is decided before it runs: the files are named, all else outside the database is shut off, and the
-configuration is locked. What it answers is streamed: DuckDB works on as the rows are taken.
+What it may do is fixed before it runs: the files are listed, all other access is disabled, and the configuration is
+locked. The answer is streamed.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from finops_assets.adapters.shared.duck import connect, file_literal, sql_literal
+from finops_assets.adapters.shared.duck import ConfigValue, connect, file_literal, sql_literal
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.ports import QueryResult
+from finops_assets.core.values import QueryResult
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,7 +27,7 @@ MEMORY = "500MB"
 
 BATCH_ROWS = 8192
 
-CLOSED = {
+CLOSED: dict[str, ConfigValue] = {
     "memory_limit": MEMORY,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -40,7 +40,7 @@ CLOSED = {
 
 @contextmanager
 def sandbox() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB to make tables in, before `shut` closes it; what it spills is in a folder of its own, which goes."""
+    """A DuckDB to create tables in, before `shut` closes it; it spills to a temporary folder of its own."""
     with ExitStack() as held:
         try:
             spill = held.enter_context(tempfile.TemporaryDirectory(prefix="finops-query-", ignore_cleanup_errors=True))
@@ -50,8 +50,8 @@ def sandbox() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def shut(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
-    """From here on, these files can be read and nothing else can be reached; there is no way back."""
-    # A view asks for the file as its literal spells it, and for the file that this is.
+    """From now on, these files can be read and nothing else can be reached; it cannot be undone."""
+    # A view opens a file by its literal's spelling, and by the file's own name.
     allowed = sorted({*map(file_literal, files), *map(sql_literal, files)})
     con.execute(f"SET allowed_paths = [{', '.join(allowed)}]")
     con.execute("SET enable_external_access = false")
@@ -84,7 +84,7 @@ def streamed(con: duckdb.DuckDBPyConnection, sql: str) -> Iterator[QueryResult]:
 
 
 def _interrupted(con: duckdb.DuckDBPyConnection, running: Future) -> None:
-    """End what runs: asked again until it has ended, as an interruption before its first step would be forgotten."""
+    """Interrupt the query until it has ended: DuckDB forgets an interruption before the query's first step."""
     while not running.done():
         con.interrupt()
         wait([running], timeout=0.05)

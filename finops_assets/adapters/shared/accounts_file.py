@@ -1,4 +1,4 @@
-"""Where the embedded platform learns who owns what: accounts.csv, or the bill's own account names."""
+"""The account map from accounts.csv, or from the accounts that the bill names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from finops_assets.core.accounts import account_map as accounts
 from finops_assets.core.errors import SettingsError
-from finops_assets.core.ports import AccountMap, Warehouse
+from finops_assets.core.ports import Warehouse
+from finops_assets.core.values import AccountMap
 
 
 class AccountsFile:

@@ -1,7 +1,7 @@
-"""The archive: one object a day through obstore, so that a folder and S3 are the same code.
+"""The archive: one object a day through obstore, the same code for a folder and S3.
 
-An object is written by a single PUT, whole or not at all: obstore writes a local file beside its place and renames it,
-and S3 shows an object when its upload is complete. Readers never see half a day.
+An object is written by a single PUT, which is atomic: obstore writes a local file beside its place and renames it, and
+S3 shows an object when its upload is complete. Readers never see half a day.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from finops_assets.adapters.shared.versions import KeptVersions, Versions, conte
 from finops_assets.core.archive import proof
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
 from finops_assets.core.money import plain
-from finops_assets.core.ports import DayRows, DayVersion, PublishedDay
 from finops_assets.core.schemas import BREAKDOWN_PREFIX, MONEY_SQL, OU_BREAKDOWN, RESTORED_FROM, day_path
+from finops_assets.core.values import DayRows, DayVersion, PublishedDay
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +40,7 @@ SAME = (
     "settlement",
     RESTORED_FROM,  # so that a restored day that is run by name is held no longer, whatever the run finds
 )
-"""A day whose object already says the same of all these is left as it is: running a day twice changes nothing."""
+"""Metadata that a day's object must have the same, beside its rows, to be left as it is by another run."""
 
 
 def folder_store(folder: str) -> FolderStore:
@@ -49,7 +49,7 @@ def folder_store(folder: str) -> FolderStore:
 
 
 class ObjectArchive:
-    """Days, and the small objects around them, in one object store.
+    """Days, and the other objects of the archive, in one object store.
 
     Args:
         store: where objects are.
@@ -67,10 +67,10 @@ class ObjectArchive:
     def publish(
         self, day: DayRows, metadata: Mapping[str, str], replacing: Callable[[PublishedDay], None] = lambda _: None
     ) -> PublishedDay:
-        """Write the day's object unless it already holds the same rows and says the same of them.
+        """Write the day's object unless it already holds the same rows and the same metadata (SAME).
 
-        Its rows are compared, not only what it says: one that is damaged is written anew, whatever its footer says.
-        What is replaced stays as a version.
+        The rows themselves are compared, so that a damaged object is written anew, whatever its footer says. What is
+        replaced stays as a version.
         """
         path = day_path(day.day)
         known = {
@@ -82,15 +82,15 @@ class ObjectArchive:
             **metadata,
             proof.CONTENT: proof.content_hash(day.rows),
         }
-        if found := self._get(path):
+        if stored := self._get(path):
             try:
-                there = proof.prove(found[0], day.day)
+                proved = proof.prove(stored[0], day.day)
             except DamagedError:
-                pass  # no reader was told of its rows: they are no earlier version of the bill
+                pass  # no reader was given its rows: they are no earlier version of the bill
             else:
-                before = self._published(day.day, path, found[0], there.footer, found[1])
-                says_the_same = all(there.footer.get(name) == known.get(name) for name in SAME)
-                if says_the_same and proof.same_rows(there.rows, day.rows):
+                before = self._published(day.day, path, stored[0], proved.footer, stored[1])
+                says_the_same = all(proved.footer.get(name) == known.get(name) for name in SAME)
+                if says_the_same and proof.same_rows(proved.rows, day.rows):
                     return replace(before, changed=False)
                 if before.fingerprint != day.fingerprint:
                     replacing(before)
@@ -102,10 +102,10 @@ class ObjectArchive:
 
     def describe(self, day: date) -> PublishedDay | None:
         path = day_path(day)
-        found = self._get(path)
-        if found is None:
+        stored = self._get(path)
+        if stored is None:
             return None
-        data, version = found
+        data, version = stored
         return self._published(day, path, data, proof.read_footer(data, day), version)
 
     def _published(self, day: date, path: str, data: bytes, metadata: Mapping[str, str], version: str) -> PublishedDay:
@@ -125,16 +125,16 @@ class ObjectArchive:
     def versions(self, day: date) -> list[DayVersion]:
         path = day_path(day)
         with self._explained(path, "s3:GetObject"):
-            found = self._versions.of(path)
+            versions = self._versions.of(path)
 
-        def told(version: DayVersion) -> DayVersion:
+        def described(version: DayVersion) -> DayVersion:
             try:
                 return replace(version, metadata=proof.read_footer(self.read_version(day, version.id), day))
             except ArchiveError:  # one that cannot be read is listed all the same
                 return version
 
         with ThreadPoolExecutor(READERS) as readers:
-            return list(readers.map(told, found))
+            return list(readers.map(described, versions))
 
     def read_version(self, day: date, version: str) -> bytes:
         path = day_path(day)
@@ -151,8 +151,10 @@ class ObjectArchive:
     def written(self) -> dict[date, datetime]:
         prefix = BREAKDOWN_PREFIX + "/"
         with self._explained(prefix, "s3:ListBucket"):
-            found = [(DAY_OBJECT.fullmatch(o["path"]), o["last_modified"]) for b in self._store.list(prefix) for o in b]
-        return dict(sorted((date(*map(int, match.groups())), at) for match, at in found if match))
+            objects = [
+                (DAY_OBJECT.fullmatch(o["path"]), o["last_modified"]) for b in self._store.list(prefix) for o in b
+            ]
+        return dict(sorted((date(*map(int, match.groups())), at) for match, at in objects if match))
 
     def read(self, days: Sequence[date]) -> pa.Table:
         import pyarrow as pa
@@ -204,8 +206,8 @@ class ObjectArchive:
         return True
 
     def get(self, path: str) -> bytes | None:
-        found = self._get(path)
-        return found[0] if found else None
+        stored = self._get(path)
+        return stored[0] if stored else None
 
     def _get(self, path: str) -> tuple[bytes, str] | None:
         with self._explained(path, "s3:GetObject"):
@@ -236,10 +238,11 @@ class ObjectArchive:
 
     def link(self, path: str, *, valid: timedelta) -> str:
         """A presigned URL on S3; the file's own path in a folder."""
-        import obstore
+        import obstore.store
 
         if isinstance(self._store, FolderStore):
             return str(self._store.folder / path)
+        assert isinstance(self._store, obstore.store.S3Store), "a platform has a folder or a bucket"
         with self._explained(path, "s3:GetObject"):
             return obstore.sign(self._store, "GET", path, expires_in=valid)
 
@@ -254,11 +257,11 @@ class ObjectArchive:
             raise (self._explain(str(error), path, action) or ArchiveError("is not there", where=path)) from None
 
 
-def _explain_folder(said: str, path: str, action: str) -> FinopsError | None:
-    if action == "s3:GetObject" and "not found:" in said:
+def _explain_folder(message: str, path: str, action: str) -> FinopsError | None:
+    if action == "s3:GetObject" and "not found:" in message:
         return None
     done = {"s3:PutObject": "written", "s3:DeleteObject": "removed"}.get(action, "read")
-    first_line = said.splitlines()[0] if said else "no reason given"
+    first_line = message.splitlines()[0] if message else "no reason given"
     return ArchiveError(f"cannot be {done} ({first_line})", where=path, fix="Check the space and rights there.")
 
 

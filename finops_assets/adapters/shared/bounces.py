@@ -19,8 +19,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.ports import Refused
 from finops_assets.core.text import tidy
+from finops_assets.core.values import Refused
 
 LONGEST_FILE = 1_000_000
 LONGEST_FIELD = 1_000
@@ -175,8 +175,8 @@ def _bounced(path: Path, status: str, date: datetime | None) -> Iterator[_Report
 
 def _diagnosis(group: Message) -> str:
     """`550 5.1.1 no such user`: what the server said, or else the status."""
-    said = re.sub(r"^\s*[\w.-]+\s*;", "", _start(group["Diagnostic-Code"]))
-    return tidy(said, LONGEST_REASON) or tidy(f"status {_start(group['Status']) or 'unknown'}", LONGEST_REASON)
+    answer = re.sub(r"^\s*[\w.-]+\s*;", "", _start(group["Diagnostic-Code"]))
+    return tidy(answer, LONGEST_REASON) or tidy(f"status {_start(group['Status']) or 'unknown'}", LONGEST_REASON)
 
 
 def _complained(path: Path, report: Message, returned: Message, date: datetime | None) -> Iterator[_Report]:
@@ -194,20 +194,20 @@ def _start(value: str | None) -> str:
 
 def _word(value: str | None) -> str:
     """The first word, in lower case: comments may follow."""
-    found = re.match(r"\s*([\w-]{1,40})", _start(value), re.ASCII)
-    return found[1].lower() if found else ""
+    match = re.match(r"\s*([\w-]{1,40})", _start(value), re.ASCII)
+    return match[1].lower() if match else ""
 
 
 def _addresses(*values: str | None) -> frozenset[str]:
     """`rfc822;Bob@example.com`, `<bob@example.com>`: each address in the fields."""
-    return frozenset(found.lower() for value in values for found in _ADDRESS.findall(_start(value)))
+    return frozenset(address.lower() for value in values for address in _ADDRESS.findall(_start(value)))
 
 
 def _when(value: str | None) -> datetime | None:
     """A date field, in UTC."""
     try:
-        found = parsedate_to_datetime(_start(value))
-        return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+        time = parsedate_to_datetime(_start(value))
+        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
     except (IndexError, OverflowError, TypeError, ValueError):
         return None
 

@@ -14,24 +14,24 @@ FILES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 LONGEST_CHECK = 5.0
 """Seconds that the check of one file may take: SQLite looks through some 100 MB a second of a file that is cached."""
 
-STEPS_BETWEEN_LOOKS = 10_000
-"""SQLite's own steps, a few milliseconds, between two looks at the clock."""
+STEPS_BETWEEN_CHECKS = 10_000
+"""SQLite's own steps, a few milliseconds, between two checks of the clock."""
 
 
 def damaged_files(
     dagster_home: Path, *, longest: float = LONGEST_CHECK, clock: Callable[[], float] = time.monotonic
 ) -> dict[Path, str]:
-    """Those of Dagster's files that cannot be used, each with SQLite's reason; a file that is not there is none.
+    """Those of Dagster's files that cannot be used, each with SQLite's reason; files that do not exist are left out.
 
-    A file is looked at for `longest` seconds at most: what was whole until then is taken for whole.
+    A file is checked for `longest` seconds at most; without a fault until then, it is taken for whole.
 
     Args:
         dagster_home: the folder.
         longest: in seconds, for each file.
         clock: tells the seconds.
     """
-    found = {file: _fault(file, longest, clock) for name in FILES if (file := dagster_home / name).exists()}
-    return {file: fault for file, fault in found.items() if fault}
+    faults = {file: _fault(file, longest, clock) for name in FILES if (file := dagster_home / name).exists()}
+    return {file: fault for file, fault in faults.items() if fault}
 
 
 def _fault(file: Path, longest: float, clock: Callable[[], float]) -> str:
@@ -40,10 +40,10 @@ def _fault(file: Path, longest: float, clock: Callable[[], float]) -> str:
         # Not read-only: such a connection leaves its -wal and -shm files behind. `rw` makes no file that is not there.
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=longest)) as con:
             con.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-            con.set_progress_handler(lambda: clock() > until, STEPS_BETWEEN_LOOKS)
-            said = [row[0] for row in con.execute("PRAGMA quick_check(1)")]
+            con.set_progress_handler(lambda: clock() > until, STEPS_BETWEEN_CHECKS)
+            answers = [row[0] for row in con.execute("PRAGMA quick_check(1)")]
     except sqlite3.Error as error:
         # Interrupted by us, or held by another process for that long: neither says that it is damaged.
         unknown = (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY)
         return "" if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in unknown else str(error)
-    return "" if said == ["ok"] else " ".join(said[0].split())
+    return "" if answers == ["ok"] else " ".join(answers[0].split())

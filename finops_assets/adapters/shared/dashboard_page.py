@@ -1,4 +1,4 @@
-"""The dashboard's page: made of the archive, and what a page that was made shows."""
+"""The dashboard's page: made from the archive, and read back."""
 
 from __future__ import annotations
 
@@ -6,34 +6,32 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from finops_assets.core.accounts.published_map import account_names
 from finops_assets.core.archive.age import Age
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import ArchiveError, DamagedError
-from finops_assets.core.ports import Archive, DashboardContent, PublishedDay, Refresh
+from finops_assets.core.ports import Archive
 from finops_assets.core.reports.dashboard import DayNote, Outlook, dashboard_data, render
 from finops_assets.core.schemas import day_path
-
-if TYPE_CHECKING:
-    pass
-
+from finops_assets.core.values import DashboardContent, PublishedDay, Refresh
 
 PAGE_DATA = re.compile(rb'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 
 
 def page_shown(page: bytes, location: str, refreshed: datetime) -> DashboardContent:
-    """What a dashboard page holds, by the figures in it.
+    """What a dashboard page shows, from the figures in it.
 
     Raises:
-        DamagedError: it is no page of ours, or not a whole one.
+        DamagedError: it is no complete page of finops_assets.
     """
-    found = PAGE_DATA.search(page)
+    match = PAGE_DATA.search(page)
     try:
-        data: dict[str, Any] = json.loads(found[1] if found else b"")
+        data: dict[str, Any] = json.loads(match[1] if match else b"")
         days = [date.fromisoformat(day) for day in data["days"]]
         totals = {
             day: Decimal(sum(amounts[i] for amounts in data["amounts"])).scaleb(-6)
@@ -47,10 +45,20 @@ def page_shown(page: bytes, location: str, refreshed: datetime) -> DashboardCont
     return DashboardContent(location, refreshed, days[-1], totals=totals)
 
 
-Settled = Callable[[], Callable[[date], str]]
+@dataclass(frozen=True)
+class PageSources:
+    """What a page shows beside the rows of its days.
 
+    Attributes:
+        settled: gives what tells how final each day is; by default what the archive said when it was written.
+        outlook: gives lights, budgets, forecasts, restatements and anomalies of the page's days. It is called once a
+            refresh with the days, in order; None: these days have no scorecard, and the page has no lights.
+        age: tells how old the archive's data are at a time; without it, the page does not say when it was made.
+    """
 
-ReadOutlook = Callable[[Sequence[date]], Outlook | None]
+    settled: Callable[[], Callable[[date], str]] | None = None
+    outlook: Callable[[Sequence[date]], Outlook | None] | None = None
+    age: Callable[[datetime], Age | None] | None = None
 
 
 DASHBOARD_PATH = "dashboard/dashboard.html"
@@ -66,11 +74,7 @@ class DashboardPage:
         location: where people find it.
         days: how many of the newest archived days it holds.
         max_cells: how many numbers it embeds at most; beyond, the smallest accounts are folded.
-        settled: gives what tells how final each day is; by default what the archive said when it was written.
-        outlook: gives what is known of the page's days beside their rows: lights, budgets, forecasts, restatements,
-            anomalies. It is called once a refresh with the days, in order. None: there is no scorecard of these days,
-            and the page has no lights; so by default.
-        age: tells how old the archive's data are at a time; without it, the page does not say when it was made.
+        sources: what it shows beside the days' rows.
         clock: the time (aware, UTC).
     """
 
@@ -82,14 +86,11 @@ class DashboardPage:
         *,
         days: int,
         max_cells: int,
-        settled: Settled | None = None,
-        outlook: ReadOutlook | None = None,
-        age: Callable[[datetime], Age | None] | None = None,
+        sources: PageSources = PageSources(),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._age, self._clock = age, clock
         self._archive, self._write, self._location = archive, write, location
-        self._days, self._max_cells, self._settled, self._outlook = days, max_cells, settled, outlook
+        self._days, self._max_cells, self._sources, self._clock = days, max_cells, sources, clock
 
     def start_refresh(self, _: str) -> Callable[[], None]:
         """Start nothing: the page is made in a moment."""
@@ -115,9 +116,9 @@ class DashboardPage:
             )
         archived = {day: self._describe(day) for day in days}
         # A day without rows adds nothing up: what its object says of currency and cost basis does not matter.
-        with_rows = {day: found for day, found in archived.items() if found.rows} or {days[-1]: archived[days[-1]]}
-        currency = _the_one("currency", {day: found.currency for day, found in with_rows.items()})
-        cost_basis = _the_one("cost basis", {day: found.cost_basis for day, found in with_rows.items()})
+        with_rows = {day: of_day for day, of_day in archived.items() if of_day.rows} or {days[-1]: archived[days[-1]]}
+        currency = _common("currency", {day: of_day.currency for day, of_day in with_rows.items()})
+        cost_basis = _common("cost basis", {day: of_day.cost_basis for day, of_day in with_rows.items()})
         rows = self._archive.read(days)
         now = self._clock()
         data = dashboard_data(
@@ -128,8 +129,8 @@ class DashboardPage:
             cost_basis=cost_basis,
             generated_for=days[-1],
             max_cells=self._max_cells,
-            outlook=self._outlook(days) if self._outlook else None,
-            age=self._age(now) if self._age else None,
+            outlook=self._sources.outlook(days) if self._sources.outlook else None,
+            age=self._sources.age(now) if self._sources.age else None,
             made=now,
         )
         page = render({**data, "refresh": refresh_id}).encode()
@@ -151,18 +152,18 @@ class DashboardPage:
         )
 
     def _notes(self, archived: Mapping[date, PublishedDay]) -> dict[date, DayNote]:
-        tell = self._settled() if self._settled else None
-        return {day: _note(found, tell(day) if tell else "") for day, found in archived.items()}
+        settled = self._sources.settled() if self._sources.settled else None
+        return {day: _note(published, settled(day) if settled else "") for day, published in archived.items()}
 
     def _describe(self, day: date) -> PublishedDay:
-        found = self._archive.describe(day)
-        if found is None:
+        published = self._archive.describe(day)
+        if published is None:
             raise ArchiveError(
                 "vanished from the archive while the dashboard read it",
                 where=day_path(day),
                 fix=f"Write the day again: `finops run --date {day}`.",
             )
-        return found
+        return published
 
 
 def _note(day: PublishedDay, settled: str) -> DayNote:
@@ -173,16 +174,16 @@ def _note(day: PublishedDay, settled: str) -> DayNote:
     )
 
 
-def _the_one(what: str, of_days: Mapping[date, str]) -> str:
+def _common(what: str, of_days: Mapping[date, str]) -> str:
     """The value that all days share; a page that adds up different ones would show money that does not exist."""
     days_of: dict[str, list[date]] = defaultdict(list)
     for day, value in of_days.items():
         days_of[value].append(day)
     if len(days_of) > 1:
-        found = "; ".join(f"{value}: {in_words(days)}" for value, days in sorted(days_of.items()))
+        differing = "; ".join(f"{value}: {in_words(days)}" for value, days in sorted(days_of.items()))
         minority = min(days_of.values(), key=lambda days: (len(days), days))
         raise ArchiveError(
-            f"the archived days differ in {what} and cannot be added up ({found})",
+            f"the archived days differ in {what} and cannot be added up ({differing})",
             where=day_path(minority[0]),
             fix=f"Write the days with the wrong {what} again with today's settings, e.g. "
             f"`finops backfill {minority[0]} {minority[-1]}`, or show fewer days (dashboard.days).",

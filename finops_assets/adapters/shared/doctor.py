@@ -1,6 +1,6 @@
 """Checks that both platforms need: this machine's folders and disk, the accounts' file, mail that is not by SES.
 
-Nothing is written but a nameless file that is gone at once, and no mail is sent.
+Nothing is written but an unnamed temporary file, and no mail is sent.
 """
 
 from __future__ import annotations
@@ -10,9 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finops_assets.adapters.shared.accounts_file import AccountsFile
+from finops_assets.adapters.shared.bounces import Bounces
+from finops_assets.adapters.shared.dagster_records import damaged_files
 from finops_assets.adapters.shared.folder import try_writing
+from finops_assets.adapters.shared.smtp import from_settings
+from finops_assets.core.accounts.account_map import counts
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.findings import Finding, told
+from finops_assets.core.findings import Finding, State, findings_of
 from finops_assets.core.home import OTHERS
 from finops_assets.core.operations.doctor import bare, undelivered
 
@@ -36,9 +41,9 @@ def free_bytes(folder: Path) -> int:
 
 def home(folder: Path, free: Callable[[Path], int]) -> Iterator[Finding]:
     """Whether a folder, or the one that it would be made in, can be written and has room."""
-    there = _writable(folder, "home")
+    existing = _writable(folder, "home")
     yield Finding(
-        "home", "ok", f"{folder} is writable" + ("" if there == folder.absolute() else ", and made when used")
+        "home", "ok", f"{folder} is writable" + ("" if existing == folder.absolute() else ", and made when used")
     )
     if folder.exists() and (mode := folder.stat().st_mode) & OTHERS:
         yield Finding(
@@ -47,10 +52,10 @@ def home(folder: Path, free: Callable[[Path], int]) -> Iterator[Finding]:
             f"others than its owner may look into {folder} ({mode & 0o777:03o}), which holds costs and addresses",
             f"If nobody else needs it: `chmod 700 {folder}`.",
         )
-    left = free(there)
-    state = "fail" if left < NO_SPACE else "warn" if left < LITTLE_SPACE else "ok"
+    left = free(existing)
+    state: State = "fail" if left < NO_SPACE else "warn" if left < LITTLE_SPACE else "ok"
     fix = "" if state == "ok" else "Free space there, or set FINOPS_HOME to another disk."
-    yield Finding("disk", state, f"{left / GIGABYTE:,.1f} GB free at {there}", fix)
+    yield Finding("disk", state, f"{left / GIGABYTE:,.1f} GB free at {existing}", fix)
 
 
 def _writable(folder: Path, what: str) -> Path:
@@ -70,10 +75,7 @@ def _writable(folder: Path, what: str) -> Path:
 
 
 def accounts_file(settings: AccountsSettings, warehouse: Warehouse) -> Iterator[Finding]:
-    """Whether accounts.csv can be read; without one there is nothing to look at."""
-    from finops_assets.adapters.shared.accounts_file import AccountsFile
-    from finops_assets.core.accounts.account_map import counts
-
+    """Whether accounts.csv can be read; without one there is nothing to check."""
     if not settings.path:
         yield Finding("accounts", "skip", "accounts.path is not set: every account is shown as Unassigned")
         return
@@ -85,20 +87,18 @@ def accounts_file(settings: AccountsSettings, warehouse: Warehouse) -> Iterator[
 def own_mail(settings: Settings) -> Iterator[Finding]:
     """The mail server, and what came back from it."""
     if settings.mail.backend == "smtp":
-        yield from told("mail server", _smtp_server(settings.smtp))
+        yield from findings_of("mail server", _smtp_server(settings.smtp))
     else:
         yield Finding(
             "mail server",
             "skip",
             f"mail.backend is eml: digests are files in {settings.outbox_folder}; it can be ses or smtp",
         )
-    yield from told("bounces", _bounces(settings))
+    yield from findings_of("bounces", _bounces(settings))
 
 
 def _smtp_server(smtp: SmtpSettings) -> Iterator[Finding]:
     """A connection, its encryption and the login, without a message."""
-    from finops_assets.adapters.shared.smtp import from_settings
-
     mailer = from_settings(smtp)
     mailer.check()
     kind = "not encrypted" if smtp.security == "none" else f"encrypted ({smtp.security})"
@@ -107,9 +107,7 @@ def _smtp_server(smtp: SmtpSettings) -> Iterator[Finding]:
 
 
 def _bounces(settings: Settings) -> Iterator[Finding]:
-    """Whose mail came back; nothing is to be said before somebody delivers returned mail to the folder."""
-    from finops_assets.adapters.shared.bounces import Bounces
-
+    """Recipients whose mail came back, as far as returned mail is delivered to the folder."""
     folder = settings.bounces_folder
     if folder.exists():
         refused = Bounces(folder).refused(bare(settings.mail.everybody, "mail.recipients"))
@@ -125,9 +123,7 @@ def _bounces(settings: Settings) -> Iterator[Finding]:
 
 def dagster(folder: Path) -> Iterator[Finding]:
     """Whether Dagster's folder can be written, and each of its SQLite files is whole."""
-    from finops_assets.adapters.shared.dagster_records import damaged_files
-
-    there = _writable(folder, "Dagster's folder")
+    existing = _writable(folder, "Dagster's folder")
     damaged = damaged_files(folder)
     for file, fault in damaged.items():
         yield Finding(
@@ -137,5 +133,5 @@ def dagster(folder: Path) -> Iterator[Finding]:
             f"No day is lost: `rm -r {file}*`, then `finops observe` rebuilds what the UI shows.",
         )
     if not damaged:
-        made = "is there, writable and whole" if there == folder.absolute() else "is made by the first run"
-        yield Finding("dagster", "ok", f"{folder} {made}")
+        state = "is there, writable and whole" if existing == folder.absolute() else "is made by the first run"
+        yield Finding("dagster", "ok", f"{folder} {state}")

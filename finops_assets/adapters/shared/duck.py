@@ -1,4 +1,4 @@
-"""The embedded SQL engine: a DuckDB in UTC, Athena's SQL in its dialect, and literals that say what they mean."""
+"""DuckDB for both platforms: connections in UTC, Athena's SQL in its dialect, and literals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def connect(config: Mapping[str, object]) -> duckdb.DuckDBPyConnection:
+ConfigValue = str | int | float | list[str]
+"""What a setting of DuckDB can be."""
+
+
+def connect(config: Mapping[str, ConfigValue]) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB that reads times as UTC."""
     import duckdb
 
@@ -21,7 +25,7 @@ def connect(config: Mapping[str, object]) -> duckdb.DuckDBPyConnection:
 
 
 def session() -> duckdb.DuckDBPyConnection:
-    """A connection to an empty in-memory DuckDB that this process opens once and shares, for what it registers itself.
+    """A connection to an empty in-memory DuckDB that this process opens once, for tables that the caller registers.
 
     Opening a database takes 18 ms of CPU, a connection to one that is open none. Tables and views would be seen by all;
     what is registered is seen by the connection alone.

@@ -1,7 +1,4 @@
-"""A folder as an object store: nothing is made or written before the first object is put.
-
-It also tells whether a folder can be written, for those who are about to write and for those who only ask.
-"""
+"""A folder as an object store, which is created by the first write; and whether a folder can be written."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 def try_writing(folder: Path) -> Path:
     """Prove that a folder, or the nearest one above it that exists, can be written; returns that one.
 
-    What is written is a nameless file that is gone at once, so that processes that start together do not meet.
+    An unnamed temporary file is written, so that processes that start together do not collide.
 
     Raises:
         OSError: nothing can be written there.

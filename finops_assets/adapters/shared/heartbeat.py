@@ -1,4 +1,4 @@
-"""The heartbeat's channels: a request to an address that waits for it, or a short mail. They serve both platforms."""
+"""The heartbeat's channels, for both platforms: a request to a monitor's address, or a short mail."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class UrlHeartbeat:
             with self._opener.open(request, timeout=self._timeout) as answer:
                 return f"{self._host}: {answer.status}"
         except urllib.error.HTTPError as error:
-            said = f"answered {error.code}"
+            outcome = f"answered {error.code}"
             error.close()
         except urllib.error.URLError as error:
-            said = f"did not answer ({error.reason})"
+            outcome = f"did not answer ({error.reason})"
         except (OSError, http.client.HTTPException) as error:
-            said = f"did not answer ({error or type(error).__name__})"
+            outcome = f"did not answer ({error or type(error).__name__})"
         raise FinopsError(
-            f"the heartbeat of {day} was not sent: {self._host} {said}",
+            f"the heartbeat of {day} was not sent: {self._host} {outcome}",
             where=SETTING,
             fix="It is tried again; if that lasts, mend the address.",
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.adapters.shared.bounces import Bounces
 from finops_assets.core.errors import FinopsError, SettingsError, UnknownDeliveryError
-from finops_assets.core.ports import Delivery, Refused
+from finops_assets.core.values import Delivery, Refused
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -200,9 +200,9 @@ def _part(server: smtplib.SMTP) -> None:
     server.close()
 
 
-def _one_line(said: object) -> str:
-    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-    return " ".join(text.split())[:300] or type(said).__name__
+def _one_line(reply: object) -> str:
+    text = reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
+    return " ".join(text.split())[:300] or type(reply).__name__
 
 
 def _is_this_machine(host: str) -> bool:

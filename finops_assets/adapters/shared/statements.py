@@ -1,4 +1,4 @@
-"""What people may run on a catalog: one SELECT, in Athena's SQL."""
+"""The statements that users may run on a catalog: one SELECT, in Athena's SQL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from finops_assets.core.errors import FinopsError
 
 
 def refuse_all_but_select(sql: str) -> None:
-    """Look at a query before an engine does.
+    """Check a query before an engine runs it.
 
     Raises:
         FinopsError: it cannot be parsed, or is not one SELECT.

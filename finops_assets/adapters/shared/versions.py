@@ -1,8 +1,8 @@
-"""What keeps the older versions of a day's object: by itself, as a versioned bucket does, or here, for other stores.
+"""The older versions of a day's object: kept by a versioned bucket itself, or by KeptVersions in other stores.
 
-Here an object's bytes are put below `_versions/` before it is replaced, outside of every table, under an id of their
-content: the same bytes are kept once. Killed at any point, the object is the old one or the new one, and the old one
-is kept or still in its place.
+KeptVersions copies an object below `_versions/`, outside of every table, before it is replaced, under an id of its
+content, so that the same bytes are kept once. A process that is killed leaves the old object or the new one, and the
+old one is kept or still in its place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from finops_assets.adapters.shared.folder import FolderStore
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.ports import DayVersion
+from finops_assets.core.values import DayVersion
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -24,20 +24,20 @@ VERSIONS_PREFIX = "_versions"
 
 
 class Versions(Protocol):
-    """Keeps what is replaced."""
+    """Keeps the objects that are replaced."""
 
     def keep(self, path: str) -> None:
         """Called before the object is replaced."""
 
     def of(self, path: str) -> list[DayVersion]:
-        """The object's versions, newest first, without what they say of themselves."""
+        """The object's versions, the newest first, without their metadata."""
 
     def read(self, path: str, version: str) -> bytes | None:
-        """The object as it was then; None where there is no such version."""
+        """The object in that version; None where there is no such version."""
 
 
 class KeptVersions:
-    """Versions in a store that keeps none by itself; the store's errors are the caller's to explain."""
+    """Versions in a store that keeps none by itself; the store's errors are passed on to the caller."""
 
     def __init__(self, store: ObjectStore | FolderStore) -> None:
         self._store = store
@@ -45,31 +45,31 @@ class KeptVersions:
     def keep(self, path: str) -> None:
         from obstore.exceptions import AlreadyExistsError
 
-        found = self._find(path)
-        if found is None:
+        current = self._find(path)
+        if current is None:
             return
-        data = found.bytes().to_bytes()
+        data = current.bytes().to_bytes()
         place = _place(path, content_version(data))
         try:
             self._store.put(place, data, mode="create")
         except (AlreadyExistsError, FileExistsError):
             return
         if isinstance(self._store, FolderStore):  # it was written when its object was, not when that was replaced
-            written = found.meta["last_modified"].timestamp()
+            written = current.meta["last_modified"].timestamp()
             os.utime(self._store.folder / place, (written, written))
 
     def of(self, path: str) -> list[DayVersion]:
         name = re.compile(re.escape(_place(path, "ID")).replace("ID", "([0-9a-f]+)"))
-        found = {}
+        versions = {}
         for batch in self._store.list(_place(path, "ID").rpartition("/")[0]):
             for item in batch:
                 if match := name.fullmatch(item["path"]):
-                    found[match[1]] = DayVersion(match[1], item["last_modified"], item["size"], current=False)
+                    versions[match[1]] = DayVersion(match[1], item["last_modified"], item["size"], current=False)
         if current := self._find(path):
             version = content_version(current.bytes().to_bytes())
             written, size = current.meta["last_modified"], current.meta["size"]
-            found[version] = DayVersion(version, written, size, current=True)
-        return sorted(found.values(), key=lambda one: (one.current, one.written), reverse=True)
+            versions[version] = DayVersion(version, written, size, current=True)
+        return sorted(versions.values(), key=lambda one: (one.current, one.written), reverse=True)
 
     def read(self, path: str, version: str) -> bytes | None:
         """As the protocol says.

@@ -1,4 +1,4 @@
 """The account map: which account is in which OU, on which day; the tree of OUs; who may see which.
 
-Nothing here knows a bill. It may use core/ itself.
+It does not know the bill. It may use core's own modules.
 """

@@ -1,6 +1,6 @@
 """The account-to-OU map: read, checked, effective-dated, cut to the OU level that is shown.
 
-Who asks an organization or a file is an adapter's matter.
+Adapters fetch it from an organization or a file.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from finops_assets.core.csv_tables import CsvError, CsvRow, CsvTable
 from finops_assets.core.errors import AccountsError, SettingsError
 from finops_assets.core.schemas import ACCOUNT_OU_MAP, UNASSIGNED
 
@@ -38,19 +39,15 @@ class Membership:
 def read_accounts_csv(data: bytes, where: str) -> list[Membership]:
     """The memberships in an accounts.csv: account_id, account_name, ou_path, and optionally valid_from and valid_to.
 
-    A row without valid_from holds since always, one without valid_to until the account's next row begins. Slashes
-    part the levels of ou_path; `Root` stands for accounts directly below the root.
+    A row without valid_from is valid since always, one without valid_to until the account's next row begins. Slashes
+    separate the levels of ou_path; `Root` stands for accounts directly below the root.
 
     Raises:
         AccountsError: a missing column, a malformed line, an account that is in two OUs on one day.
     """
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AccountsError(f"is not UTF-8: {error}", where=where, fix="Save it as UTF-8.") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = [name.strip().lower() for name in reader.fieldnames or []]
+        table = CsvTable(data)
+        header = table.header
         missing = [c for c in COLUMNS[:3] if c not in header]
         if missing:
             raise AccountsError(
@@ -61,24 +58,21 @@ def read_accounts_csv(data: bytes, where: str) -> list[Membership]:
         doubled = sorted({c for c in header if c and header.count(c) > 1})
         if doubled:
             raise AccountsError(f"has the column {', '.join(doubled)} twice", where=where, fix="Delete one of them.")
-        reader.fieldnames = header
-        rows = [
-            _membership(row, f"{where}, line {reader.line_num}", reader.line_num)
-            for row in reader
-            if any(row.values())  # spreadsheets end with lines of commas
-        ]
-    except csv.Error as error:
-        line = reader.line_num + 1  # where the record begins that could not be read
-        raise AccountsError(f"is not CSV: {error}", where=f"{where}, line {line}", fix="Mend it.") from None
+        rows = [_membership(row, where) for row in table.rows() if not row.is_blank]
+    except CsvError as error:
+        if error.line is None:
+            raise AccountsError(f"is not UTF-8: {error}", where=where, fix="Save it as UTF-8.") from None
+        raise AccountsError(f"is not CSV: {error}", where=f"{where}, line {error.line}", fix="Mend it.") from None
     if not rows:
         raise AccountsError("names no account", where=where, fix="Add a line for each linked account.")
     return _effective(rows, where)
 
 
-def _membership(row: dict, where: str, line: int) -> Membership:
-    if None in row or any(value is None for value in row.values()):
+def _membership(row: CsvRow, file: str) -> Membership:
+    where = f"{file}, line {row.line}"
+    if not row.complete:
         raise AccountsError("has more or fewer values than the header", where=where, fix="Quote values with commas.")
-    values = {name: (row.get(name) or "").strip() for name in COLUMNS}
+    values = {name: row.stripped(name) for name in COLUMNS}
     if not values["account_id"]:
         raise AccountsError("account_id is empty", where=where, fix="Write the account's id.")
     path = "/".join(part.strip() for part in values["ou_path"].split("/") if part.strip())
@@ -94,7 +88,7 @@ def _membership(row: dict, where: str, line: int) -> Membership:
             ) from None
     if dates["valid_from"] >= dates["valid_to"]:
         raise AccountsError("valid_to is not after valid_from", where=where, fix="Swap or mend the dates.")
-    return Membership(values["account_id"], values["account_name"], path, **dates, line=line)
+    return Membership(values["account_id"], values["account_name"], path, **dates, line=row.line)
 
 
 def _effective(rows: list[Membership], where: str) -> list[Membership]:
@@ -128,7 +122,7 @@ def _effective(rows: list[Membership], where: str) -> list[Membership]:
 
 
 def write_accounts_csv(memberships: Iterable[Membership]) -> bytes:
-    """An accounts.csv that read_accounts_csv reads back as it was; the same memberships give the same bytes."""
+    """An accounts.csv that read_accounts_csv reads back unchanged; the same memberships give the same bytes."""
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
@@ -142,12 +136,12 @@ def write_accounts_csv(memberships: Iterable[Membership]) -> bytes:
 def merge_snapshot(
     history: Iterable[Membership], snapshot: Iterable[Membership], day: date, *, last: date = ALWAYS
 ) -> list[Membership]:
-    """The history after one more look at the organization; the dates of the snapshot's memberships do not matter.
+    """The history with one more snapshot of the organization; the dates of the snapshot's memberships do not matter.
 
-    An account that is new to the history belongs to its OU since always. One that is found in another OU leaves the
-    old one and joins the new one on `day`; of two looks on one day the later one holds. An OU that was renamed is a
-    move of its accounts: their earlier days keep the name that the OU had. A renamed account takes its new name and
-    stays where it is. An account that is no longer there keeps its last membership: late charges still find it.
+    An account that is new to the history belongs to its OU since always. One that is in another OU than before leaves
+    the old one and joins the new one on `day`; of two snapshots of one day the later one is valid. A renamed OU is a
+    move of its accounts: their earlier days keep the OU's old name. A renamed account takes its new name and stays in
+    its OU. An account that is missing in the snapshot keeps its last membership, for late charges.
 
     Args:
         history: at most one membership per account and day.
@@ -173,7 +167,7 @@ def merge_snapshot(
 
 
 def _merged(rows: list[Membership], seen: Membership, day: date) -> list[Membership]:
-    """The memberships of one account, ascending, after it was seen on a day that none of them begins after."""
+    """The memberships of one account, ascending, with the one of a snapshot of `day`; none of them begins later."""
     if not rows:
         return [replace(seen, valid_from=ALWAYS, valid_to=FOREVER)]
     *before, newest = rows
@@ -182,14 +176,14 @@ def _merged(rows: list[Membership], seen: Membership, day: date) -> list[Members
     joined = replace(seen, valid_from=day, valid_to=FOREVER)
     if newest.valid_from < day:
         return [*before, replace(newest, valid_to=min(newest.valid_to, day)), joined]
-    # An earlier look on the same day is as if it had not been.
+    # An earlier snapshot of the same day is undone.
     if before and before[-1].valid_to == day:
         return _merged([*before[:-1], replace(before[-1], valid_to=FOREVER)], seen, day)
     return [*before, joined]
 
 
 def account_map(memberships: Iterable[Membership], *, ou_level: str | int, history: str) -> pa.Table:
-    """The map as it is looked up, in the ACCOUNT_OU_MAP schema.
+    """The map in the ACCOUNT_OU_MAP schema.
 
     Args:
         memberships: at most one per account and day.
@@ -197,7 +191,7 @@ def account_map(memberships: Iterable[Membership], *, ou_level: str | int, histo
         history: "as_was", or "as_is" for the newest OU of an account on every day.
 
     Raises:
-        SettingsError: no OU is as deep as ou_level.
+        SettingsError: no OU has as many levels as ou_level.
     """
     import pyarrow as pa
 
@@ -233,7 +227,7 @@ def account_map(memberships: Iterable[Membership], *, ou_level: str | int, histo
 
 
 def from_bill(accounts: pa.Table) -> list[Membership]:
-    """Where nobody says who owns what: the accounts that the bill names, all Unassigned."""
+    """The accounts that the bill names, all Unassigned: for a platform without an account map."""
     return [
         Membership(account_id=row["account_id"], account_name=row["account_name"] or "", ou_path=UNASSIGNED)
         for row in accounts.to_pylist()

@@ -7,7 +7,7 @@ ALL = "All"
 
 
 def within(ou: str, whole: str) -> bool:
-    """Whether an OU is the other or lies below it; `All` is no path, and its callers' matter."""
+    """Whether an OU is `whole` or lies below it; `All` is no path, and has to be handled by the caller."""
     return ou == whole or ou.startswith(f"{whole}/")
 
 

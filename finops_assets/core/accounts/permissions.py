@@ -1,13 +1,12 @@
-"""Who may see which OUs on a shared dashboard: a small file of rules, held to the OUs that there are."""
+"""Who may see which OUs on a shared dashboard: a small file of rules, checked against the known OUs."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from finops_assets.core.accounts.ous import ALL, lineage, within
+from finops_assets.core.csv_tables import CsvError, CsvRow, CsvTable
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.schemas import UNASSIGNED
 
@@ -16,7 +15,7 @@ COLUMNS = ("user", "group", "ou")
 
 @dataclass(frozen=True)
 class Rule:
-    """A user or a group, the other is empty, may see an OU and all below it; `All` is everything."""
+    """One user or one group (the other is empty) may see an OU and all below it; `All` is everything."""
 
     user: str
     group: str
@@ -33,42 +32,42 @@ def read_permissions(data: bytes, where: str, known: Iterable[str]) -> list[Rule
     Args:
         data: the file; in a row either user or group is given, and ou is a path or `All`.
         where: its name, for messages.
-        known: paths of the OUs that there are; those above them are known, too.
+        known: paths of the existing OUs; those above them are known, too.
 
     Raises:
-        SettingsError: it is no such file, names nobody or an OU that is not there, or says something twice.
+        SettingsError: it is no such file, has no rule, an unknown OU, or the same rule twice.
     """
     try:
-        lines = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        header = [name.strip().lower() for name in lines.fieldnames or []]
-        lines.fieldnames = header
-        rows = [(lines.line_num, row) for row in lines if any(row.values())]
-    except (UnicodeDecodeError, csv.Error) as error:
+        table = CsvTable(data)
+        rows = [row for row in table.rows() if not row.is_blank]
+    except CsvError as error:
         raise SettingsError(f"is not CSV in UTF-8: {error}", where=where, fix="Mend it.") from None
-    if sorted(header) != sorted(COLUMNS):
+    if sorted(table.header) != sorted(COLUMNS):
         raise SettingsError(
-            f"has the columns {', '.join(header) or 'none'}", where=where, fix="Its first line must be user,group,ou."
+            f"has the columns {', '.join(table.header) or 'none'}",
+            where=where,
+            fix="Its first line must be user,group,ou.",
         )
     ous = with_those_above(known) | {ALL, UNASSIGNED}
     seen: dict[Rule, int] = {}
-    for line, row in rows:
-        rule = _rule(row, f"{where}, line {line}", ous)
+    for row in rows:
+        rule = _rule(row, f"{where}, line {row.line}", ous)
         if rule in seen:
             raise SettingsError(
                 f"{rule.who} is given {rule.ou} twice",
-                where=f"{where}, lines {seen[rule]} and {line}",
+                where=f"{where}, lines {seen[rule]} and {row.line}",
                 fix="Delete one of them.",
             )
-        seen[rule] = line
+        seen[rule] = row.line
     if not seen:
         raise SettingsError("gives nobody anything", where=where, fix="Write a line for each user or group.")
     return sorted(seen, key=lambda rule: (rule.group, rule.user, rule.ou))
 
 
-def _rule(row: dict[str, str | None], where: str, ous: Collection[str]) -> Rule:
-    if None in row or any(value is None for value in row.values()):
+def _rule(row: CsvRow, where: str, ous: Set[str]) -> Rule:
+    if not row.complete:
         raise SettingsError("has more or fewer values than the header", where=where, fix="Quote values with commas.")
-    user, group, ou = ((row[name] or "").strip() for name in COLUMNS)
+    user, group, ou = map(row.stripped, COLUMNS)
     if bool(user) == bool(group):
         raise SettingsError(
             "names both a user and a group" if user else "names neither a user nor a group",
@@ -91,5 +90,5 @@ def with_those_above(paths: Iterable[str]) -> set[str]:
 
 
 def visible(rule: Rule, ous: Iterable[str]) -> list[str]:
-    """What the rule lets be seen of these OUs."""
+    """Those of these OUs that the rule permits."""
     return sorted(ou for ou in ous if rule.ou == ALL or within(ou, rule.ou))

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.notes import read_note, table_note
-from finops_assets.core.ports import (
-    Archive,
-)
+from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
 
 if TYPE_CHECKING:
@@ -16,27 +14,27 @@ if TYPE_CHECKING:
 
 
 def read_account_map(archive: Archive) -> pa.Table:
-    """The published map, as the breakdown looks it up.
+    """The published map, which the breakdown uses.
 
     Raises:
         ArchiveError: it has not been published yet.
     """
-    found = published_map(archive)
-    if found is None:
+    published = published_map(archive)
+    if published is None:
         raise ArchiveError(
             "the account-to-OU map is not there yet", where=ACCOUNT_MAP_PATH, fix="Materialize account_ou_map first."
         )
-    return found
+    return published
 
 
 def account_names(archive: Archive) -> dict[str, str]:
     """Account id -> its newest name, where it has one, by the published map; none where no map is published."""
-    found = published_map(archive)
-    rows = [] if found is None else found.sort_by([("valid_from", "ascending")]).to_pylist()
+    published = published_map(archive)
+    rows = [] if published is None else published.sort_by([("valid_from", "ascending")]).to_pylist()
     return {row["account_id"]: row["account_name"] for row in rows if row["account_id"] and row["account_name"]}
 
 
 def published_map(archive: Archive) -> pa.Table | None:
-    """The published map; None before the first run, and where a damaged one was put aside."""
+    """The published map; None before the first run, and after a damaged one was put aside."""
     note = table_note(ACCOUNT_OU_MAP, "an account map", ACCOUNT_MAP_PATH)
     return read_note(archive, ACCOUNT_MAP_PATH, note, None)

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from decimal import Decimal
 
 from finops_assets.core.accounts.ous import ALL, lineage, within
 from finops_assets.core.analytics.forecast import Forecast, forecasts
+from finops_assets.core.csv_tables import CsvError, CsvTable
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import money
 from finops_assets.core.schemas import UNASSIGNED
@@ -76,12 +75,12 @@ def read_budgets(data: bytes, file: str) -> Budgets:
         BudgetError: a column is missing, a row cannot be read or stands twice, or there is more than one currency.
     """
     try:
-        rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
+        table = CsvTable(data, strict=False)
+        rows = list(table.rows())
+    except CsvError as error:
         raise BudgetError(f"is no CSV file in UTF-8 ({error})", where=file, fix="Save it as CSV UTF-8.") from None
-    header = {name.strip().lower(): name for name in (rows[0] if rows else {}) if name}
-    missing = [name for name in COLUMNS if name not in header]
-    if missing:
+    missing = [name for name in COLUMNS if name not in table.header]
+    if missing or not rows:
         raise BudgetError(
             f"has no column {', '.join(missing)}" if rows else "has no rows",
             where=file,
@@ -89,14 +88,15 @@ def read_budgets(data: bytes, file: str) -> Budgets:
         )
     amounts: dict[tuple[str, str], Decimal] = {}
     currencies: dict[str, int] = {}
-    for line, row in enumerate(rows, 2):
-        ou, month, amount, currency = ((row[header[name]] or "").strip() for name in COLUMNS)
+    for row in rows:
+        where = f"{file}, line {row.line}"
+        ou, month, amount, currency = map(row.stripped, COLUMNS)
         key = (ou.strip("/"), month)
-        _check_row(f"{file}, line {line}", ou, month, currency)
+        _check_row(where, ou, month, currency)
         if key in amounts:
-            raise BudgetError(f"{ou} has {month} twice", where=f"{file}, line {line}", fix="Keep one of the rows.")
-        amounts[key] = _amount(amount, f"{file}, line {line}")
-        currencies.setdefault(currency, line)
+            raise BudgetError(f"{ou} has {month} twice", where=where, fix="Keep one of the rows.")
+        amounts[key] = _amount(amount, where)
+        currencies.setdefault(currency, row.line)
     if len(currencies) > 1:
         raise BudgetError(
             f"has {len(currencies)} currencies: {', '.join(sorted(currencies))}",

@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from finops_assets.core.accounts.ous import ALL, within
+from finops_assets.core.csv_tables import CsvError, CsvTable
 from finops_assets.core.errors import FinopsError
 
 COLUMNS = ("first", "last", "ou", "service", "what")
@@ -58,10 +57,11 @@ def read_events(data: bytes, file: str) -> tuple[Event, ...]:
         EventError: a column is missing, or a row cannot be read or stands twice.
     """
     try:
-        rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
+        table = CsvTable(data)
+        rows = list(table.rows())
+    except CsvError as error:
         raise EventError(f"is no CSV file in UTF-8 ({error})", where=file, fix="Save it as CSV UTF-8.") from None
-    header = [name.strip().lower() for name in rows[0]] if rows else []
+    header = table.header
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise EventError(
@@ -70,18 +70,18 @@ def read_events(data: bytes, file: str) -> tuple[Event, ...]:
             fix=f"Its first line is {','.join(COLUMNS)}; a row is e.g. 2025-11-24,2025-12-01,Workloads/Prod,,Sale.",
         )
     events: dict[Event, int] = {}
-    for line, row in enumerate(rows[1:], 2):
-        if not any(field.strip() for field in row):
+    for row in rows:
+        if not any(map(str.strip, row.fields)):
             continue
-        where = f"{file}, line {line}"
-        if len(row) != len(header):
+        where = f"{file}, line {row.line}"
+        if not row.complete:
             raise EventError(
-                f"has {len(row)} fields, its header {len(header)}", where=where, fix="Put quotes around commas."
+                f"has {len(row.fields)} fields, its header {len(header)}", where=where, fix="Put quotes around commas."
             )
-        event = _event(dict(zip(header, (field.strip() for field in row), strict=True)), where)
+        event = _event({name: row.stripped(name) for name in COLUMNS}, where)
         if event in events:
             raise EventError(f"is the same as line {events[event]}", where=where, fix="Keep one of the rows.")
-        events[event] = line
+        events[event] = row.line
     return tuple(events)
 
 

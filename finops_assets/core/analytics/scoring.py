@@ -21,7 +21,7 @@ from finops_assets.core.analytics.doubling import Question, questions
 from finops_assets.core.analytics.forecast import HISTORY as FORECAST_HISTORY
 from finops_assets.core.analytics.forecast import forecasts_by_day
 from finops_assets.core.analytics.scorecard import Score, Scorecard
-from finops_assets.core.archive.comparing import WRITERS, comparable_rows, costs_by_ou
+from finops_assets.core.archive.comparable_days import WRITERS, comparable_rows, costs_by_ou
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import money
 from finops_assets.core.notes import put_if_other, read_note
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from finops_assets.core.analytics.drivers import Drivers
     from finops_assets.core.analytics.episodes import Reconciled
     from finops_assets.core.analytics.events import Event
-    from finops_assets.core.archive.settlement import Journal
+    from finops_assets.core.archive.journal import Journal
     from finops_assets.core.findings import Finding
-    from finops_assets.core.ports import Archive, PublishedDay, Warehouse
+    from finops_assets.core.ports import Archive, Warehouse
+    from finops_assets.core.values import PublishedDay
 
 UNSETTLED = 2
 """Newest days on which a fall in cost is not told yet: exports were seen to lack a fifth of the newest day, once a
@@ -114,12 +115,12 @@ class Scoring:
 
     def check(self) -> Iterator[Finding]:
         """Whether the plan and the calendar can be used, and the OUs of editions (mail.by_ou) are there."""
-        from finops_assets.core.findings import Finding, told
+        from finops_assets.core.findings import Finding, findings_of
 
         if published_map(self._archive) is None:
             return  # before the first run, no OU is known
-        yield from told("budgets", self._look_at_budgets())
-        yield from told("events", self._look_at_events())
+        yield from findings_of("budgets", self._look_at_budgets())
+        yield from findings_of("events", self._look_at_events())
         known = self._known_ous()
         for ou in sorted(set(self._editions) - known):
             yield Finding(

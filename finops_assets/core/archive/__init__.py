@@ -1,4 +1,4 @@
-"""The archived day: broken down, proved, published, registered, read back; restated, settled; what state it is in.
+"""The archived day: broken down, checked, published, registered, read back; restatements, settlement, its state.
 
-No analysis and no mail. It may use accounts and bill.
+It has no analysis and no mail. It may use accounts and bill.
 """

@@ -1,8 +1,8 @@
 """How old the archive's data are, in one sentence that mail, dashboard, PDF, command, checks and alerts repeat.
 
-Here are the newest archived day, when the day after it was due, and how many expected days are missing. Why a day is
-missing is said by `core.states`. Nothing is read here, and no clock is asked. The dashboard's script says the same of
-the moment at which a page is opened: templates/dashboard.html, held to these words by a test.
+It is about the newest archived day, when the day after it was due, and how many expected days are missing; why a day is
+missing is the matter of `core.archive.states`. Nothing is read here, and the time is given. The dashboard's script
+makes the same sentence when a page is opened; a test holds it to these words.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from finops_assets.core.archive.states import missing_days
+from finops_assets.core.archive.expected_days import missing_days
 from finops_assets.core.calendar import contiguous, full_day, short_day
 from finops_assets.core.cron import parse_cron
 
@@ -31,10 +31,10 @@ class Age:
 
     Attributes:
         through: the newest archived day.
-        today: the day on which that is said (UTC).
+        today: the day of the statement (UTC).
         due: when the day after `through` is due (aware, UTC).
         missing: the expected days up to yesterday that are not archived, ascending.
-        overdue: whether that time is past; where it is not, the data are current and nothing is said.
+        overdue: whether that time is past; where it is not, the data are current, and all texts are empty.
     """
 
     through: date

@@ -1,4 +1,4 @@
-"""From a stream of rows to whole, proved days: split by day, checked against the bill, fingerprinted."""
+"""From a stream of rows to whole days: split by day, summed, fingerprinted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.ports import DayRows, SourceDay
 from finops_assets.core.schemas import MONEY, OU_BREAKDOWN, UNASSIGNED
+from finops_assets.core.values import DayRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,18 +28,18 @@ def split_by_day(batches: Iterable[pa.RecordBatch], empty: Iterable[date] = ()) 
     """
     import pyarrow as pa
 
-    pending: list[pa.RecordBatch] = []
     current: date | None = None
+    pending: list[pa.RecordBatch] = []
     for batch in batches:
         for day, piece in _day_slices(batch):
             if current is not None and day < current:
                 raise ArchiveError(f"rows of {day} came after {current}", fix="This is a defect: report it.")
-            if pending and day != current:
+            if current is not None and day != current:
                 yield _day_rows(current, pa.Table.from_batches(pending))
                 pending = []
             current = day
             pending.append(piece)
-    if pending:
+    if current is not None:
         yield _day_rows(current, pa.Table.from_batches(pending))
     for day in empty:
         yield _day_rows(day, OU_BREAKDOWN.append(pa.field("cost", MONEY)).empty_table())
@@ -75,7 +75,7 @@ def fingerprint(table: pa.Table) -> str:
     """An id of a day's rows and exact costs: it changes if and only if a row does.
 
     The same on every platform and library version, as it is made of text: CSV of the rows in archive order, with costs
-    in units of the twelfth decimal. `core.bill.fingerprints_sql` has an engine make the same.
+    in units of the twelfth decimal. `core.bill.queries.fingerprints_sql` has an engine make the same.
     """
     import pyarrow as pa
     import pyarrow.csv as pacsv
@@ -102,40 +102,5 @@ def unknown_accounts(rows: pa.Table) -> dict[str, float]:
 
     unknown = rows.filter(pc.equal(rows.column("ou"), UNASSIGNED))
     sums = unknown.group_by("linkedaccount").aggregate([("dailycost", "sum")]).to_pylist()
-    found = {row["linkedaccount"]: row["dailycost_sum"] for row in sums}
-    return dict(sorted(found.items(), key=lambda item: (-abs(item[1]), item[0])))
-
-
-TOTALS, SCHEMA, KEYS = PROMISES = ("totals_match_source", "schema_as_agreed", "no_duplicate_keys")
-"""The promises that every published day keeps; they are the names of the asset checks."""
-
-
-def faults(day: DayRows, source: SourceDay | None) -> dict[str, str]:
-    """What forbids publishing this day: promise -> how it is broken. Empty where the day is exactly the bill."""
-    if day.rows.schema.names != OU_BREAKDOWN.names or day.rows.schema.types != OU_BREAKDOWN.types:
-        return {SCHEMA: f"columns are {', '.join(f'{f.name} {f.type}' for f in day.rows.schema)}"}
-    found = {}
-    empty = [name for name in OU_BREAKDOWN.names if day.rows.column(name).null_count]
-    if empty:
-        found[SCHEMA] = f"nulls in {', '.join(empty)}"
-    if twice := _key_twice(day.rows):
-        found[KEYS] = f"{' / '.join(twice)} is there twice"
-    expected = source.total if source else Decimal()
-    if day.total != expected:
-        found[TOTALS] = f"rows sum to {day.total}, the bill to {expected}, {day.total - expected} apart"
-    return found
-
-
-def _key_twice(rows: pa.Table) -> tuple[str, ...]:
-    """The first OU, service and account that stand twice; empty where none do."""
-    import pyarrow.compute as pc
-
-    if rows.num_rows < 2:
-        return ()
-    keys = [rows.column(name).combine_chunks() for name in ("ou", "service", "linkedaccount")]
-    repeated = None
-    for key in keys:  # rows are sorted, so that a doubled key stands beside its twin
-        same = pc.equal(key.slice(1), key.slice(0, len(key) - 1))
-        repeated = same if repeated is None else pc.and_(repeated, same)
-    row = repeated.index(True).as_py()
-    return tuple(key[row].as_py() for key in keys) if row >= 0 else ()
+    costs = {row["linkedaccount"]: row["dailycost_sum"] for row in sums}
+    return dict(sorted(costs.items(), key=lambda item: (-abs(item[1]), item[0])))

@@ -1,7 +1,7 @@
-"""Coverage: every line of the bill is in an archived day, or is named with the reason why it is in none.
+"""Coverage: every line of the bill is in an archived day, or is listed with the reason why it is in none.
 
-The bill's control totals are held against what the archive says of its days. Both are exact, and neither is made from
-the other. Every output says the same sentences.
+The bill's control totals are compared with what the archive says of its days. Both are exact, and neither is made from
+the other. Every output has the same sentences.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from finops_assets.core.calendar import in_words
 from finops_assets.core.money import money
 
 if TYPE_CHECKING:
-    from finops_assets.core.archive.states import PublishedAs
-    from finops_assets.core.ports import PassedOver
+    from finops_assets.core.archive.bill_difference import PublishedAs
+    from finops_assets.core.values import PassedOver
 
 
 @dataclass(frozen=True)
@@ -73,38 +73,38 @@ class Coverage:
     @property
     def words(self) -> str:
         """Where every line is, in a few sentences."""
-        told = [
+        sentences = [
             f"The bill has {_lines(self.bill.lines)}, {self._money(self.bill)} ({self.cost_basis}): "
             f"{self._money(self.archived)} in {_days(self.days)} of the archive"
             + ("." if self.parts else ", and nothing else.")
         ]
         if self.parts:
-            told.append("Not in a day: " + "; ".join(map(self._part, self.parts)) + ".")
+            sentences.append("Not in a day: " + "; ".join(map(self._part, self.parts)) + ".")
         if self._without_cost:
-            told.append(f"Without a cost: {self._without_cost}.")
+            sentences.append(f"Without a cost: {self._without_cost}.")
         if self.left_out:
-            told.append(
+            sentences.append(
                 "Left out by settings: "
                 + "; ".join(f"{_lines(of.lines)}, {money(of.total, unit)} ({why})" for why, unit, of in self.left_out)
                 + "."
             )
         gone, amount = self.only_archived
         if gone:
-            told.append(
+            sentences.append(
                 f"In the archive alone, as the bill does not have their months any more: {_days(len(gone))}, "
                 f"{self._money(amount)}."
             )
         unread = [of for of in self.passed_over if of.reason != OLDER]  # exports keep those beside the newest
         if unread:
             files = "; ".join(f"{of.files} ({of.reason}), such as {of.example}" for of in unread)
-            told.append(f"Files beside the bill that are not read: {files}.")
-        return " ".join(told)
+            sentences.append(f"Files beside the bill that are not read: {files}.")
+        return " ".join(sentences)
 
     @property
     def fault(self) -> str:
         """What should be in a day and is not, or has no cost, in words; empty where there is nothing."""
-        told = [*map(self._part, self.faults), *([self._without_cost] if self._without_cost else [])]
-        return "; ".join(told)
+        sentences = [*map(self._part, self.faults), *([self._without_cost] if self._without_cost else [])]
+        return "; ".join(sentences)
 
     @property
     def _without_cost(self) -> str:
@@ -121,6 +121,36 @@ class Coverage:
         return money(amount.total, self.currency)
 
 
+@dataclass(frozen=True)
+class _Periods:
+    """The days that bound the archive: those before, between and after them are not archived for other reasons.
+
+    Attributes:
+        first_day: bill.first_day.
+        oldest: the oldest archived day; None where nothing is archived.
+        last_whole: the newest day that was over when the bill was written.
+        yesterday: the newest day that is over (UTC).
+    """
+
+    first_day: date
+    oldest: date | None
+    last_whole: date
+    yesterday: date
+
+    def reason(self, day: date) -> str:
+        """Why a day of the bill is rightly not archived; empty where it should be."""
+        if day < self.first_day:
+            return f"before bill.first_day ({self.first_day})"
+        if day > self.yesterday:
+            return "dated in days to come: archived when they are over"
+        if day > self.last_whole:
+            return "the day was not over when the export was written"
+        if self.oldest is None or day < self.oldest:
+            since = f" ({self.oldest})" if self.oldest else ""
+            return f"before the archive begins{since}: `finops backfill` archives it"
+        return ""
+
+
 def coverage(
     totals: BillTotals,
     archived: Mapping[date, PublishedAs],
@@ -132,7 +162,7 @@ def coverage(
     kept: Collection[date] = (),
     passed_over: tuple[PassedOver, ...] = (),
 ) -> Coverage:
-    """Hold the bill's control totals against the archive.
+    """Compare the bill's control totals with the archive.
 
     Args:
         totals: of the whole bill.
@@ -144,51 +174,35 @@ def coverage(
         kept: archived days that stay as they are although the bill has them otherwise, by a setting or by hand.
         passed_over: files beside the bill that are not read.
     """
-    last = min(until or yesterday, yesterday)
-    begins = min(archived, default=None)
     reasons: dict[tuple[str, bool], dict[date, Amount]] = {}
     inside = Amount()
 
     def put(reason: str, day: date, amount: Amount, *, fault: bool = False) -> None:
         reasons.setdefault((reason, fault), {})[day] = amount
 
+    periods = _Periods(first_day, min(archived, default=None), min(until or yesterday, yesterday), yesterday)
     for day, amount in totals.days.items():
-        if day in archived:
-            there = Amount(archived[day].lines or 0, archived[day].total)
-            inside += there
-            rest = amount - there
-            if rest.lines or rest.total:
-                why = "kept as archived, the bill has changed" if day in kept else "the bill has changed since"
-                put(f"{why} (the difference)", day, rest, fault=day not in kept)
-        elif day < first_day:
-            put(f"before bill.first_day ({first_day})", day, amount)
-        elif day > yesterday:
-            put("dated in days to come: archived when they are over", day, amount)
-        elif day > last:
-            put("the day was not over when the export was written", day, amount)
-        elif begins is None or day < begins:
-            put(
-                f"before the archive begins{f' ({begins})' if begins else ''}: `finops backfill` archives it",
-                day,
-                amount,
-            )
-        else:
-            put("not archived yet", day, amount, fault=True)
-    gone: dict[date, Amount] = {}
-    for day, there in archived.items():
-        if day in totals.days or not (there.lines or there.total):
+        if day not in archived:
+            reason = periods.reason(day)
+            put(reason or "not archived yet", day, amount, fault=not reason)
             continue
-        amount = Amount(there.lines or 0, there.total)
-        if totals.has_month(day):
-            inside += amount
-            put(
-                "the bill has no line of the day any more (the difference)",
-                day,
-                Amount() - amount,
-                fault=day not in kept,
-            )
-        else:
-            gone[day] = amount
+        stored = _amount(archived[day])
+        inside += stored
+        rest = amount - stored
+        if rest.lines or rest.total:
+            why = "kept as archived, the bill has changed" if day in kept else "the bill has changed since"
+            put(f"{why} (the difference)", day, rest, fault=day not in kept)
+    only_archived: dict[date, Amount] = {}
+    for day, published in archived.items():
+        stored = _amount(published)
+        if day in totals.days or not (stored.lines or stored.total):
+            continue
+        if not totals.has_month(day):
+            only_archived[day] = stored
+            continue
+        inside += stored
+        reason = "the bill has no line of the day any more (the difference)"
+        put(reason, day, Amount() - stored, fault=day not in kept)
     without_cost = {day: lines for day, lines in totals.without_cost.items() if day >= first_day}
     parts = [
         Part(reason, tuple(sorted(of)), sum(of.values(), Amount()), fault) for (reason, fault), of in reasons.items()
@@ -201,12 +215,16 @@ def coverage(
         days=sum(day in archived for day in totals.days),
         parts=tuple(sorted(parts, key=lambda part: (not part.fault, part.days))),
         left_out=tuple((why, unit, of) for why, by_unit in totals.left_out.items() for unit, of in by_unit.items()),
-        only_archived=(tuple(sorted(gone)), sum(gone.values(), Amount())),
+        only_archived=(tuple(sorted(only_archived)), sum(only_archived.values(), Amount())),
         passed_over=passed_over,
         without_cost=(tuple(without_cost), sum(without_cost.values())),
         currency=totals.currency,
         cost_basis=cost_basis,
     )
+
+
+def _amount(published: PublishedAs) -> Amount:
+    return Amount(published.lines or 0, published.total)
 
 
 def _lines(count: int) -> str:

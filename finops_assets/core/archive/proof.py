@@ -1,4 +1,4 @@
-"""Proves that a day's object holds the rows that were written: by its content, never by its footer alone.
+"""Proves that a day's object holds the rows that were written, by its content and not by its footer alone.
 
 An object says of itself, in its Parquet footer, how many rows it has, their exact total, their fingerprint and, since
 the release that introduced this module, `finops.content`: a SHA-256 of the rows as they are stored. The fingerprint is
@@ -18,9 +18,11 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import breakdown
+from finops_assets.core.archive.day_checks import key_fault, null_fault
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.ports import DayRows
+from finops_assets.core.money import from_double
 from finops_assets.core.schemas import MONEY, OU_BREAKDOWN, day_path
+from finops_assets.core.values import DayRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +32,7 @@ CONTENT = "content"
 """The footer's entry (`finops.content`) with the hash of the rows."""
 
 NEEDED = frozenset(("rows", "total", "currency", "cost_basis", "fingerprint"))
-"""Footer entries without which an object is none of ours."""
+"""Footer entries that every object of finops_assets has."""
 
 EPOCH = date(1970, 1, 1)
 TEXT_COLUMNS = ("ou", "service", "linkedaccount")
@@ -51,7 +53,7 @@ class ProvedDay:
     Attributes:
         day: the day.
         rows: in the OU_BREAKDOWN schema.
-        footer: what the object says of itself, without the prefix of the keys.
+        footer: the object's metadata, without the prefix of the keys.
         content: the hash of the rows, as `content_hash` makes it.
     """
 
@@ -88,10 +90,8 @@ class ProvedDay:
     def _fingerprint(self) -> str:
         import pyarrow as pa
 
-        from finops_assets.core.archive.restatements import exact
-
         # By the shortest text of each double: Arrow's own cast rounds some of them one unit off.
-        costs = pa.array([exact(cost) for cost in self.rows.column("dailycost").to_pylist()], MONEY)
+        costs = pa.array([from_double(cost) for cost in self.rows.column("dailycost").to_pylist()], MONEY)
         return breakdown.fingerprint(self.rows.append_column("cost", costs))
 
 
@@ -152,10 +152,10 @@ def _text(column: pa.Array) -> memoryview:
 
 
 def read_footer(data: bytes, day: date) -> dict[str, str]:
-    """What a day's object says of itself, read without looking at its rows.
+    """The metadata in the footer of a day's object, without its rows.
 
     Raises:
-        DamagedError: it is no Parquet file, not a whole one, or none of ours.
+        DamagedError: it is no complete Parquet file, or was not written by finops_assets.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -199,7 +199,7 @@ def prove(data: bytes, day: date) -> ProvedDay:
 
 
 def damaged(day: date, fault: str) -> DamagedError:
-    """The error of a day's object that does not prove."""
+    """The error of a day's object that cannot be proved."""
     return DamagedError(fault, where=day_path(day), fix=f"Run `finops run --date {day}`.")
 
 
@@ -211,18 +211,18 @@ def is_empty_day(footer: Mapping[str, str]) -> bool:
 def _footer(schema: pa.Schema, day: date) -> dict[str, str]:
     entries = schema.metadata or {}
     try:
-        found = {
+        footer = {
             key.decode().removeprefix(FOOTER_PREFIX): value.decode()
             for key, value in entries.items()
             if key.startswith(FOOTER_PREFIX.encode())
         }
-        if not found.keys() >= NEEDED:
+        if not footer.keys() >= NEEDED:
             raise damaged(day, "was not written by finops_assets")
-        if int(found["rows"]) < 0 or not Decimal(found["total"]).is_finite():
-            raise damaged(day, f"is damaged: its footer says {found['rows']} rows and a total of {found['total']}")
+        if int(footer["rows"]) < 0 or not Decimal(footer["total"]).is_finite():
+            raise damaged(day, f"is damaged: its footer says {footer['rows']} rows and a total of {footer['total']}")
     except (ValueError, InvalidOperation) as error:
         raise damaged(day, f"is damaged: its footer cannot be read ({error!r})") from None
-    return found
+    return footer
 
 
 def _fault(rows: pa.Table, footer: Mapping[str, str], day: date) -> str:
@@ -242,19 +242,17 @@ def _fault(rows: pa.Table, footer: Mapping[str, str], day: date) -> str:
         rows.validate(full=True)  # text that is no UTF-8 would raise where it is first shown
     except pa.ArrowInvalid as error:
         return f"is damaged ({_first_line(error)})"
-    broken = breakdown.faults(DayRows(day, rows, Decimal(), Decimal(), ""), None)  # the total is compared below
-    for promise in (breakdown.SCHEMA, breakdown.KEYS):
-        if promise in broken:
-            return f"is damaged ({broken[promise]})"
+    if fault := null_fault(rows) or key_fault(rows):
+        return f"is damaged ({fault})"
     ends = pc.min_max(rows.column("billingdate").cast(pa.int32())).as_py()  # as numbers: dates end with year 9999
     others = sorted({ends["min"], ends["max"]} - {(day - EPOCH).days})
     if others:
         return f"has rows of {', '.join(map(_day_words, others))}"
     costs, total = rows.column("dailycost"), Decimal(footer["total"])
     tolerance = ROUNDING * (pc.sum(pc.abs(costs)).as_py() + rows.num_rows)
-    found = pc.sum(costs).as_py()
-    if not abs(found - float(total)) <= tolerance:  # also where a cost is no number
-        return f"is damaged: its rows sum to {found:.12f}, and it says {total}"
+    stored_sum = pc.sum(costs).as_py()
+    if not abs(stored_sum - float(total)) <= tolerance:  # also where a cost is no number
+        return f"is damaged: its rows sum to {stored_sum:.12f}, and it says {total}"
     return ""
 
 

@@ -1,6 +1,6 @@
-"""The morning's work on a range of days, in the words of the roles: find, archive, register, compare.
+"""Days of the bill are published in the archive: found, broken down, checked, written; Dagster only calls it.
 
-Each step can be repeated: it replaces what it is about, and reports what is there afterwards. Dagster only calls it.
+It can be repeated: a day that is archived as the bill has it is left as it is.
 """
 
 from __future__ import annotations
@@ -15,21 +15,14 @@ from decimal import Decimal
 
 from finops_assets.core.accounts.published_map import read_account_map
 from finops_assets.core.archive import breakdown, restatements
-from finops_assets.core.archive.comparing import WRITERS
-from finops_assets.core.archive.finding import find_days
+from finops_assets.core.archive.available_days import find_days
+from finops_assets.core.archive.comparable_days import WRITERS
+from finops_assets.core.archive.day_checks import DAY_CHECKS, TOTALS, faults
+from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.restatements import Restatement
-from finops_assets.core.archive.settlement import Journal
 from finops_assets.core.money import plain
-from finops_assets.core.ports import (
-    Archive,
-    DayRows,
-    LeftOut,
-    Progress,
-    PublishedDay,
-    SourceDay,
-    Warehouse,
-    no_progress,
-)
+from finops_assets.core.ports import Archive, Progress, Warehouse, no_progress
+from finops_assets.core.values import DayRows, LeftOut, PublishedDay, SourceDay
 
 LARGEST = 10
 """Rows of a day that are shown as its preview."""
@@ -37,24 +30,37 @@ LARGEST = 10
 
 @dataclass
 class Archived:
-    """What became of the days: published, or the promise that each of the others breaks.
+    """The outcome of each day.
 
-    `largest` and `unknown` are for people to look at: each day's rows of the highest cost, and its accounts without OU.
-    `restated` are the days that were published before with other rows. `left_out` are days that the bill does not have
-    whole, and why. `snapshot` is the id of the bill.
+    Attributes:
+        published: the days that were published, or were archived as the bill has them.
+        largest: each day's rows of the highest cost, as a preview.
+        unknown: each day's accounts without OU, and what they cost.
+        broken: name of a check -> the days that fail it, and how; they are not published.
+        restated: the days that were archived before with other rows.
+        left_out: the days that the bill does not have completely, and why.
+        snapshot: the id of the bill.
     """
 
     published: dict[date, PublishedDay] = field(default_factory=dict)
     largest: dict[date, list[dict]] = field(default_factory=dict)
     unknown: dict[date, dict[str, float]] = field(default_factory=dict)
-    broken: dict[str, dict[date, str]] = field(default_factory=lambda: {name: {} for name in breakdown.PROMISES})
+    broken: dict[str, dict[date, str]] = field(default_factory=lambda: {check.name: {} for check in DAY_CHECKS})
     restated: dict[date, Restatement] = field(default_factory=dict)
     left_out: Mapping[date, str] = field(default_factory=dict)
     snapshot: str = ""
 
     @property
     def refused(self) -> dict[date, str]:
-        return {day: why for faults in self.broken.values() for day, why in faults.items()}
+        return {day: fault for of_check in self.broken.values() for day, fault in of_check.items()}
+
+
+@dataclass(frozen=True)
+class BillTiming:
+    """When the bill's days are taken for whole, and for settled: bill.complete_after_hours and bill.stable_after."""
+
+    complete_after: float = 0.0
+    stable_after: int = 0
 
 
 def archive_days(
@@ -65,8 +71,7 @@ def archive_days(
     cost_basis: str,
     run_id: str,
     now: datetime,
-    stable_after: int = 0,
-    complete_after: float = 0.0,
+    timing: BillTiming = BillTiming(),
     progress: Progress = no_progress,
 ) -> Archived:
     """Publish one object a day, each proved to be exactly the bill; a day that is not stays as it was.
@@ -81,31 +86,31 @@ def archive_days(
         cost_basis: the setting bill.cost_basis.
         run_id: the Dagster run, for the records.
         now: for how final a day is, and for when a change was first seen.
-        stable_after: bill.stable_after.
-        complete_after: bill.complete_after_hours.
-        progress: told how far it is.
+        timing: when the bill's days are whole, and settled.
+        progress: called with how many days are archived.
     """
-    found = find_days(warehouse, days, now, complete_after)
-    source, described = found.source, warehouse.describe()
-    settled = Journal(archive, stable_after).settled(being_archived_from=min(found.bill.updated or now, now))
-    result = Archived(left_out=found.left_out, snapshot=found.bill.snapshot)
+    available = find_days(warehouse, days, now, timing.complete_after)
+    source, described = available.source, warehouse.describe()
+    written = min(available.bill.updated or now, now)
+    settled = Journal(archive, timing.stable_after).settled(being_archived_from=written)
+    result = Archived(left_out=available.left_out, snapshot=available.bill.snapshot)
 
-    def enter(before: PublishedDay, rows: DayRows) -> None:
+    def record_change(before: PublishedDay, rows: DayRows) -> None:
         if (before.currency, before.cost_basis) != (source[rows.day].currency, cost_basis):
             return  # another setting, no other bill
         restatements.record(archive, before, rows, at=now, source_export=described.snapshot, run_id=run_id)
         result.restated[rows.day] = Restatement(rows.day, before.total, rows.total)
 
     def archive_day(rows: DayRows) -> None:
-        found = breakdown.faults(rows, source.get(rows.day))
-        for promise, fault in found.items():
-            result.broken[promise][rows.day] = fault
-        if not found:
+        broken = faults(rows, source.get(rows.day))
+        for check, fault in broken.items():
+            result.broken[check][rows.day] = fault
+        if not broken:
             facts = day_facts(source[rows.day], cost_basis)
             facts |= {"settlement": settled(rows.day), "run_id": run_id, "bill_format": described.format}
             result.largest[rows.day] = breakdown.largest(rows.rows, LARGEST)
             result.unknown[rows.day] = breakdown.unknown_accounts(rows.rows)
-            result.published[rows.day] = archive.publish(rows, facts, lambda before: enter(before, rows))
+            result.published[rows.day] = archive.publish(rows, facts, lambda before: record_change(before, rows))
 
     with ThreadPoolExecutor(WRITERS) as writers:
         under_way: deque[Future] = deque()
@@ -123,7 +128,7 @@ def archive_days(
     result.published = dict(sorted(result.published.items()))  # the writers end in any order
     for day in days:
         if day in source and day not in result.published and day not in result.refused:
-            result.broken[breakdown.TOTALS][day] = f"no row came out, the bill has {source[day].total}"
+            result.broken[TOTALS][day] = f"no row came out, the bill has {source[day].total}"
     return result
 
 
@@ -140,15 +145,15 @@ def day_facts(source: SourceDay, cost_basis: str) -> dict[str, str]:
     }
 
 
-def told_of_source(there: PublishedDay) -> SourceDay:
-    """What the bill said of an archived day, by what the day's object says: `day_facts` read back."""
-    said = there.metadata
+def source_day(published: PublishedDay) -> SourceDay:
+    """What the bill said of an archived day, by the metadata of the day's object: `day_facts` read back."""
+    facts = published.metadata
     return SourceDay(
-        day=there.day,
-        currency=there.currency,
-        lines=int(said["source_lines"]),
-        total=Decimal(said["source_total"]),
-        scheduled=Decimal(said["scheduled"]),
-        by_category={name: Decimal(total) for name, total in json.loads(said["by_category"]).items()},
-        left_out=tuple(LeftOut(reason, n, Decimal(total)) for reason, n, total in json.loads(said["left_out"])),
+        day=published.day,
+        currency=published.currency,
+        lines=int(facts["source_lines"]),
+        total=Decimal(facts["source_total"]),
+        scheduled=Decimal(facts["scheduled"]),
+        by_category={name: Decimal(total) for name, total in json.loads(facts["by_category"]).items()},
+        left_out=tuple(LeftOut(reason, n, Decimal(total)) for reason, n, total in json.loads(facts["left_out"])),
     )

@@ -1,7 +1,7 @@
-"""Bringing an earlier version of a day back: proved to be a whole object of that day, then published as the newest one.
+"""Restoring an earlier version of a day: it is proved to be a complete object of that day, then published again.
 
-The archive's part of `finops restore`. The version stays where it is; what it replaces stays as a version too. A day
-that was restored says so of itself, and is held: only somebody who runs it by name replaces it by the bill's own.
+The archive's part of `finops restore`. The version stays where it is; what it replaces becomes a version too. A
+restored day has that in its metadata, and is held: only a run of that day by name replaces it with the bill's.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import proof, restatements
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.ports import DayRows, PublishedDay
 from finops_assets.core.schemas import RESTORED_AT, RESTORED_FROM
+from finops_assets.core.values import DayRows, PublishedDay
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def restore_day(archive: Archive, day: date, version: str, now: datetime) -> PublishedDay:
     """Publish a version of the day again; nothing is changed where it is current, or was restored before.
 
-    Its rows and what it says of itself stay as they were, with `restored_from` and `restored_at` beside.
+    Its rows and metadata stay as they were; `restored_from` and `restored_at` are added.
 
     Args:
         archive: where the day is.
@@ -31,24 +31,24 @@ def restore_day(archive: Archive, day: date, version: str, now: datetime) -> Pub
         now: when it is restored (aware).
 
     Raises:
-        ArchiveError: there is no such version, or it is not a whole day that could be published.
+        ArchiveError: there is no such version, or it is not a complete day.
     """
-    known = {found.id: found for found in archive.versions(day)}
+    known = {kept.id: kept for kept in archive.versions(day)}
     rows = whole_day(archive.read_version(day, version), day, version)
     chosen = known[version]
-    if chosen.current and (there := archive.describe(day)):
-        return replace(there, changed=False)
+    if chosen.current and (published := archive.describe(day)):
+        return replace(published, changed=False)
     facts = {**chosen.metadata, RESTORED_FROM: version, RESTORED_AT: now.astimezone(UTC).isoformat()}
 
-    def enter(before: PublishedDay) -> None:
+    def record_change(before: PublishedDay) -> None:
         if (before.currency, before.cost_basis) == (facts["currency"], facts["cost_basis"]):
             restatements.record(archive, before, rows, at=now, source_export=f"version {version}", run_id="restored")
 
-    return archive.publish(rows, facts, enter)
+    return archive.publish(rows, facts, record_change)
 
 
 def whole_day(data: bytes, day: date, version: str) -> DayRows:
-    """The rows of a version, if it is a whole object of that day and its rows are those that were written.
+    """The rows of a version, proved to be a complete object of that day with the rows that were written.
 
     Args:
         data: the Parquet object.
@@ -56,7 +56,7 @@ def whole_day(data: bytes, day: date, version: str) -> DayRows:
         version: its id, for the error.
 
     Raises:
-        DamagedError: it does not prove.
+        DamagedError: it cannot be proved.
     """
     try:
         return proof.prove(data, day).as_written()

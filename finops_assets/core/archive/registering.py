@@ -9,14 +9,9 @@ from decimal import Decimal
 
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.ports import (
-    Archive,
-    Catalog,
-    CatalogDay,
-    PublishedDay,
-    Refresh,
-)
+from finops_assets.core.ports import Archive, Catalog
 from finops_assets.core.schemas import day_path
+from finops_assets.core.values import CatalogDay, PublishedDay, Refresh
 
 HALF_A_CENT = Decimal("0.005")
 
@@ -50,7 +45,7 @@ def register_days(
     Raises:
         ArchiveError: a day is not in the archive.
     """
-    archived = {day: found for day in days if (found := archive.describe(day))}
+    archived = {day: published for day in days if (published := archive.describe(day))}
     missing = [day for day in days if day not in archived]
     if missing:
         raise ArchiveError(
@@ -63,7 +58,7 @@ def register_days(
     wrong = None
     try:
         read = catalog.read_back(days)
-        wrong = {day: fault for day, there in archived.items() if (fault := read_fault(read.get(day), there))}
+        wrong = {day: fault for day, published in archived.items() if (fault := read_fault(read.get(day), published))}
     finally:
         if wrong != {}:
             cancel()
@@ -71,28 +66,28 @@ def register_days(
 
 
 def _nothing() -> None:
-    """Call nothing off."""
+    """Cancel nothing."""
 
 
-def read_fault(found: CatalogDay | None, there: PublishedDay) -> str:
+def read_fault(read_back: CatalogDay | None, archived: PublishedDay) -> str:
     """How what a reader gets of a day differs from what is archived; empty where it does not."""
-    rows = found.rows if found else 0
-    if found and found.objects > 1:
-        return f"{found.objects} objects lie at {found.location}: remove all but {there.path}"
-    if (times := times_read(found, there)) > 1:
+    rows = read_back.rows if read_back else 0
+    if read_back and read_back.objects > 1:
+        return f"{read_back.objects} objects lie at {read_back.location}: remove all but {archived.path}"
+    if (times := times_read(read_back, archived)) > 1:
         return f"it is read {times} times over, as it is registered more than once"
-    if rows != there.rows:
-        return f"{rows:,} rows are read, {there.rows:,} are archived"
-    if found and found.strays:
-        return f"{found.strays:,} of its rows are of other days"
-    if found and abs(found.total - there.total) >= HALF_A_CENT:
-        return f"{found.total} is read, {there.total} is archived"
+    if rows != archived.rows:
+        return f"{rows:,} rows are read, {archived.rows:,} are archived"
+    if read_back and read_back.strays:
+        return f"{read_back.strays:,} of its rows are of other days"
+    if read_back and abs(read_back.total - archived.total) >= HALF_A_CENT:
+        return f"{read_back.total} is read, {archived.total} is archived"
     return ""
 
 
-def times_read(found: CatalogDay | None, there: PublishedDay) -> int:
+def times_read(read_back: CatalogDay | None, archived: PublishedDay) -> int:
     """How many times over a reader gets the day's rows; 0 where it is not them."""
-    return found.rows // there.rows if found and there.rows and found.rows % there.rows == 0 else 0
+    return read_back.rows // archived.rows if read_back and archived.rows and read_back.rows % archived.rows == 0 else 0
 
 
 def dashboard_fault(shown: Refresh, archive: Archive, days_shown: int) -> str:
@@ -105,7 +100,7 @@ def dashboard_fault(shown: Refresh, archive: Archive, days_shown: int) -> str:
                 f"the archive has {shown.expected_rows} up to {days[-1]}"
             )
         return ""
-    total = sum((archive.describe(day).total for day in days), Decimal())
+    total = sum((published.total for day in days if (published := archive.describe(day))), Decimal())
     if shown.newest_day != days[-1] or abs(shown.total - total) >= HALF_A_CENT:
         return f"it shows {shown.total} up to {shown.newest_day}, the archive has {total} up to {days[-1]}"
     return ""

@@ -1,9 +1,9 @@
 """The ledger of restatements: what each rewriting of a day has changed, row by row, as a queryable table.
 
-One small object a rewriting, `restatements/2025-09-10_<old>-<version>_<new>.parquet`, named after the fingerprints of
-the day before and after it, and the version that was replaced: writing it again writes the same object. It is written
-before the day itself, so that no change can go unrecorded; what a killed run recorded and never published is replaced
-by the next rewriting of the same version.
+One small object for each rewriting, `restatements/2025-09-10_<old>-<version>_<new>.parquet`, named after the
+fingerprints of the day before and after, and the version that was replaced: writing it again gives the same object. It
+is written before the day itself, so that every change is recorded; what a killed run recorded and did not publish is
+replaced by the next rewriting of the same version.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from finops_assets.core.money import from_double
 from finops_assets.core.notes import read_note, table_note
 from finops_assets.core.schemas import MONEY
 
 if TYPE_CHECKING:
-    from finops_assets.core.ports import Archive, DayRows, PublishedDay
+    from finops_assets.core.ports import Archive
+    from finops_assets.core.values import DayRows, PublishedDay
 
 RESTATEMENTS_PREFIX = "restatements"
 
@@ -112,15 +114,10 @@ def differences(old: pa.Table, new: pa.Table) -> list[dict]:
     for row in both.to_pylist():
         was, is_ = row["dailycost_old"] or 0.0, row["dailycost_new"] or 0.0
         if was != is_:
-            oldcost, newcost = exact(was), exact(is_)
+            oldcost, newcost = from_double(was), from_double(is_)
             costs = {"oldcost": oldcost, "newcost": newcost, "delta": newcost - oldcost}
             changed.append({**{key: row[key] for key in keys}, **costs})
     return sorted(changed, key=lambda row: tuple(row[key] for key in keys))
-
-
-def exact(amount: float) -> Decimal:
-    """A double as the decimal that it stands for, in MONEY's twelve places."""
-    return Decimal(repr(amount)).quantize(Decimal(1).scaleb(-MONEY.scale))
 
 
 def days(archive: Archive) -> set[date]:

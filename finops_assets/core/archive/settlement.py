@@ -1,29 +1,21 @@
-"""How final a day is: provisional days may still change, stable ones have stopped to, closed ones hardly ever do.
+"""How final a day is: a provisional day may still change, a stable one has stopped to, a closed one hardly ever does.
 
 AWS refreshes a month for up to two weeks after it ends (Data Exports' documentation). A day is closed once the archive
 has it as an export does that was written after these weeks: it is the bill that closes a day, not the clock. A closed
 day is compared again when its month's files change. A day is stable once so many refreshes of the bill in a row have
-left it as it is: the journal counts them, one small object in the archive, so that the platform's every part and every
-process says the same.
+left it as it is, by `core.archive.journal`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from finops_assets.core.records import RecordType
-
 if TYPE_CHECKING:
-    from finops_assets.core.ports import Archive
+    pass
 
 PROVISIONAL, STABLE, CLOSED = "provisional", "stable", "closed"
 DAYS_AFTER_MONTH_END = 14
-JOURNAL_PATH = "refreshes/journal.json"
-KEPT = 400
-"""Refreshes that the journal remembers: over four months of three a day."""
 
 
 def first_open_day(today: date) -> date:
@@ -40,7 +32,7 @@ def closes_from(day: date) -> datetime:
 
 
 def closes(day: date, written: datetime | None) -> bool:
-    """Whether an export that was written then (aware) has the day as final; not, where that is not known."""
+    """Whether an export that was written then (aware) has the day as final; False where the time is not known."""
     return written is not None and written >= closes_from(day)
 
 
@@ -55,78 +47,3 @@ def settlement(*, closed: bool, unchanged: int = 0, stable_after: int = 0) -> st
     if closed:
         return CLOSED
     return STABLE if 0 < stable_after <= unchanged else PROVISIONAL
-
-
-@dataclass(frozen=True)
-class _Refresh:
-    """One refresh of the bill: its id, and when it was first seen."""
-
-    snapshot: str
-    seen: datetime
-
-
-@dataclass(frozen=True)
-class _Journal:
-    """The journal's object: refreshes, the oldest first, and for each day how many in a row have left it unchanged."""
-
-    refreshes: list[_Refresh]
-    unchanged: dict[date, int]
-
-
-RECORD = RecordType[_Journal](_Journal, "a journal")
-
-
-class Journal:
-    """Counts, for each day that is not closed, the refreshes of the bill that have left it unchanged.
-
-    Args:
-        archive: keeps the journal.
-        stable_after: bill.stable_after.
-    """
-
-    def __init__(self, archive: Archive, stable_after: int = 0) -> None:
-        self._archive, self._stable_after = archive, stable_after
-
-    def record(
-        self, snapshot: str, at: datetime, *, unchanged: Iterable[date], changed: Iterable[date], today: date
-    ) -> None:
-        """Count one refresh of the bill; the same refresh again counts nothing, and takes back what has changed since.
-
-        Args:
-            snapshot: the id of the bill as it is now.
-            at: when it was seen.
-            unchanged: days that the archive has as this bill does.
-            changed: days that it had otherwise, or not at all.
-            today: days closed by today are forgotten.
-        """
-        journal = self._read()
-        counts = {day: n for day, n in journal.unchanged.items() if day >= first_open_day(today)}
-        refreshes = journal.refreshes
-        if snapshot not in {seen.snapshot for seen in refreshes}:
-            refreshes = [*refreshes, _Refresh(snapshot, at)][-KEPT:]
-            counts |= {day: counts.get(day, 0) + 1 for day in unchanged}
-        counts |= dict.fromkeys(changed, 0)
-        RECORD.write(self._archive, JOURNAL_PATH, _Journal(refreshes, dict(sorted(counts.items()))))
-
-    def settled(self, *, being_archived_from: datetime | None = None) -> Callable[[date], str]:
-        """Tells the settlement of any day, from one look at the journal and at the last comparison with the bill.
-
-        Args:
-            being_archived_from: of days that are archived now, when the export that they come from was written.
-        """
-        from finops_assets.core.archive.compared import last_comparison
-
-        counts, compared = self._read().unchanged, last_comparison(self._archive)
-
-        def of(day: date) -> str:
-            if being_archived_from:
-                closed = closes(day, being_archived_from)
-            else:
-                closed = compared is not None and compared.closes(day)
-            return settlement(closed=closed, unchanged=counts.get(day, 0), stable_after=self._stable_after)
-
-        return of
-
-    def _read(self) -> _Journal:
-        """The journal; an empty one where it is damaged: days are provisional until they are counted again."""
-        return RECORD.read(self._archive, JOURNAL_PATH) or _Journal([], {})

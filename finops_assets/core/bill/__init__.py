@@ -1,4 +1,4 @@
-"""The bill: its formats, how each is recognised and read as SQL, which files are it, its control totals.
+"""The bill: its formats, how each is recognised and read as SQL, the layout of its files, its control totals.
 
-Nothing here knows what is archived. It may use accounts.
+It does not know what is archived. It may use accounts.
 """

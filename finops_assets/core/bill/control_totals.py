@@ -1,6 +1,6 @@
-"""Control totals: what the whole bill says of itself, by billing period, day, currency and reason for leaving out.
+"""Control totals: lines and sums of the whole bill, by billing period, day, currency and reason for leaving out.
 
-They are made of the same expressions as the charges, without accounts, services and OUs: one scan of few columns.
+They use the same expressions as the charges, without accounts, services and OUs: one scan of few columns.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from finops_assets.core.bill.formats import BillFormat, Columns, Rules, charge_expressions, named_in, undated
-from finops_assets.core.ports import ControlTotal
+from finops_assets.core.bill.bill_format import BillFormat, Columns
+from finops_assets.core.bill.charges import charge_expressions, named_in, undated_condition
+from finops_assets.core.bill.rules import Rules
+from finops_assets.core.values import ControlTotal
 
 NO_PERIOD = "CAST(NULL AS DATE)"
 
@@ -24,14 +26,14 @@ def control_totals_sql(
     Args:
         fmt, columns, rules: as for the charges.
         table: the bill.
-        otherwise: SQL of the period of a bill that has no column of it.
+        otherwise: SQL of the period, for a bill without a column of it.
     """
     charge = charge_expressions(fmt, columns, rules)
-    # Dates that nobody meant are none: Python cannot read all of those that Athena can.
-    day = f"CASE WHEN NOT {undated(fmt.start)} THEN {charge['charge_date']} END"
+    # Dates out of range count as none: Python cannot represent all of those that Athena can.
+    day = f"CASE WHEN NOT {undated_condition(fmt.start)} THEN {charge['charge_date']} END"
     period = otherwise
     if fmt.period in columns:
-        period = f"CASE WHEN NOT {undated(fmt.period)} THEN CAST({fmt.period} AS DATE) END"
+        period = f"CASE WHEN NOT {undated_condition(fmt.period)} THEN CAST({fmt.period} AS DATE) END"
     return f"""SELECT period, charge_date, currency, left_out, COUNT(*) AS lines,
     COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total
 FROM (
@@ -43,7 +45,7 @@ GROUP BY period, charge_date, currency, left_out"""
 
 
 def control_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
-    """The columns that `control_totals_sql` reads, of those there are."""
+    """Those of the columns that `control_totals_sql` reads."""
     return named_in(control_totals_sql(fmt, columns, rules), columns)
 
 
@@ -58,7 +60,7 @@ def control_totals(rows: Iterable[tuple[Any, ...]], period_of: Callable[[str], s
     for period, day, currency, left_out, lines, without_cost, total in rows:
         named = f"{period:%Y-%m}" if isinstance(period, date) else period_of(period) if period else ""
         key = (named, day, currency or "", left_out or "")
-        before = sums.get(key, (0, 0, Decimal()))
-        sums[key] = (before[0] + lines, before[1] + without_cost, before[2] + (total or Decimal()))
+        so_far = sums.get(key, (0, 0, Decimal()))
+        sums[key] = (so_far[0] + lines, so_far[1] + without_cost, so_far[2] + (total or Decimal()))
     ordered = sorted(sums, key=lambda key: (key[0], key[1] or date.min, key[2], key[3]))
     return [ControlTotal(*key, *sums[key]) for key in ordered]

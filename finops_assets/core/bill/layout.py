@@ -1,6 +1,6 @@
-"""How an export lies in its folders: the billing period that a path belongs to, and which names may be a bill's data.
+"""The layout of an export: the billing period that a path belongs to, and which names may be a bill's data.
 
-Only names are judged here; adapters list them.
+Only names are considered here; adapters list the files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from finops_assets.core.ports import PassedOver
+from finops_assets.core.values import PassedOver
 
 PERIOD_FOLDER = re.compile(
     r"(?:^|/)(?:BILLING_PERIOD=(\d{4})-(\d{2})|(\d{4})(\d{2})\d{2}-\d{8}|year=(\d{4})/month=(\d{1,2}))(?=/)"
@@ -29,10 +29,10 @@ DATA = re.compile(
 )
 PACKED = re.compile(r"\.(zip|gz|gzip|bz2|zst|xz|lz4|br|snappy|7z|rar|tar|tgz)$", re.IGNORECASE)
 NO_DATA = re.compile(r"\.(sql|json|yml|yaml|md|txt|crc|md5|sha1|sha256|asc|sig|html|pdf|log)$", re.IGNORECASE)
-"""What lies beside data: manifests, the statements that make tables, checksums, notes."""
+"""Other files of an export: manifests, statements that make tables, checksums, notes."""
 
 OF_TOOLS = frozenset((".finops", ".git", ".venv", "__pycache__", ".ipynb_checkpoints", "_delta_log"))
-"""Folders of programs, which nobody puts a bill into: the home's default is one of them."""
+"""Folders of programs, in which no bill is: the home's default is one of them."""
 
 
 def period_of(path: str) -> str:
@@ -100,6 +100,6 @@ def grouped(files: Iterable[tuple[str, str, int]]) -> tuple[PassedOver, ...]:
     for reason, path, size in files:
         of_reason[reason].append((path, size))
     return tuple(
-        PassedOver(reason, len(found), sum(size for _, size in found), min(path for path, _ in found))
-        for reason, found in sorted(of_reason.items())
+        PassedOver(reason, len(passed_over), sum(size for _, size in passed_over), min(path for path, _ in passed_over))
+        for reason, passed_over in sorted(of_reason.items())
     )

@@ -1,4 +1,4 @@
-"""From the sums that an engine makes of the bill's lines to what the bill says of each day."""
+"""What the bill says of each day, from the sums that an engine makes of its lines."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
+from finops_assets.core.bill.totals import Amount
 from finops_assets.core.errors import BillError
-from finops_assets.core.ports import LeftOut, SourceDay
+from finops_assets.core.values import LeftOut, SourceDay
 
 
 class Fact(NamedTuple):
@@ -24,6 +25,11 @@ class Fact(NamedTuple):
     without_cost: int
     total: Decimal | None
 
+    @property
+    def amount(self) -> Amount:
+        """The lines and their total; of lines without any cost, zero."""
+        return Amount(self.lines, self.total or Decimal())
+
 
 def source_days(
     facts: Iterable[Fact], currency: str, without_cost: Callable[[date, int], BillError]
@@ -31,7 +37,7 @@ def source_days(
     """Each day's facts as one record.
 
     Args:
-        facts: as `core.bill.source_days_sql` selects them; all kept ones in one currency.
+        facts: as `core.bill.queries.source_days_sql` selects them; all kept ones in one currency.
         currency: the setting bill.currency, for days of which every line is left out.
         without_cost: makes the error for (day, lines that have no cost).
     """
@@ -51,34 +57,33 @@ def _source_day(
     # One currency at most: the bill's only one, or the one that is set.
     currency = next((f.currency for f in kept), wanted_currency)
     categories: dict[str, Decimal] = defaultdict(Decimal)
-    left_out: dict[str, list] = defaultdict(lambda: [0, Decimal()])
+    left_out: dict[str, Amount] = defaultdict(Amount)
     for fact in facts:
         if fact.left_out is None:
-            categories[fact.category or "Cost"] += fact.total
+            categories[fact.category or "Cost"] += fact.amount.total
             continue
         reason = fact.left_out
         if currency and fact.currency != currency:  # or dollars would be added to euros
             reason = f"{reason}, these are {fact.currency}"
-        left_out[reason][0] += fact.lines
-        left_out[reason][1] += fact.total or Decimal()
+        left_out[reason] += fact.amount
     return SourceDay(
         day=day,
         currency=currency or "",
         lines=sum(f.lines for f in kept),
-        total=sum((f.total for f in kept), Decimal()),
-        scheduled=sum((f.total for f in kept if f.scheduled), Decimal()),
+        total=sum((f.amount.total for f in kept), Decimal()),
+        scheduled=sum((f.amount.total for f in kept if f.scheduled), Decimal()),
         by_category=dict(sorted(categories.items())),
-        left_out=tuple(LeftOut(reason, n, total) for reason, (n, total) in sorted(left_out.items())),
+        left_out=tuple(LeftOut(reason, out.lines, out.total) for reason, out in sorted(left_out.items())),
     )
 
 
-def refuse_currencies(found: Iterable[str], where: str) -> None:
+def refuse_currencies(currencies_of_lines: Iterable[str], where: str) -> None:
     """Refuse a bill in several currencies of which none is chosen.
 
     Raises:
         BillError: it names the currencies, and the setting that chooses.
     """
-    currencies = sorted(set(found))
+    currencies = sorted(set(currencies_of_lines))
     if len(currencies) > 1:
         raise BillError(
             f"the bill has {len(currencies)} currencies: {', '.join(currencies)}",

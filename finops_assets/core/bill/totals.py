@@ -1,7 +1,7 @@
-"""What the whole bill has, by its control totals: its days, its billing periods, and what no setting counts.
+"""The whole bill in sums, from its control totals: its days, its billing periods, and what settings leave out.
 
-Taken once for each refresh of the bill, without account map and without a range of days: it is what the archive is held
-against, so that no line can be lost from sight.
+They are taken once for each refresh of the bill, without account map and without a range of days. The archive is
+compared with them, so that every line is accounted for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from finops_assets.core.ports import ControlTotal
+    from finops_assets.core.values import ControlTotal
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import restatements
-from finops_assets.core.archive.comparing import comparable
+from finops_assets.core.archive.comparable_days import comparable
 from finops_assets.core.archive.restatements import Restatement
 from finops_assets.core.archive.settlement import first_open_day
 from finops_assets.core.delivery.outbox import Outbox
-from finops_assets.core.ports import Archive, PublishedDay
+from finops_assets.core.ports import Archive
 from finops_assets.core.reports.digest.edition import subtotals
+from finops_assets.core.values import PublishedDay
 
 if TYPE_CHECKING:
     import pyarrow as pa

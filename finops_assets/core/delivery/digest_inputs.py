@@ -12,8 +12,8 @@ from finops_assets.core.accounts.published_map import account_names
 from finops_assets.core.analytics.anomalies import CLOSED
 from finops_assets.core.analytics.scoring import read as read_scorecard
 from finops_assets.core.archive.age import Age
-from finops_assets.core.archive.comparing import comparable, in_unit_of_costs
-from finops_assets.core.archive.settlement import Journal
+from finops_assets.core.archive.comparable_days import comparable, in_unit_of_costs
+from finops_assets.core.archive.journal import Journal
 from finops_assets.core.calendar import in_words
 from finops_assets.core.delivery.changes import Changes
 from finops_assets.core.delivery.mail_states import UNMAILED
@@ -21,11 +21,12 @@ from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.own_cost import own_cost
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import money
-from finops_assets.core.ports import Archive, PublishedDay
+from finops_assets.core.ports import Archive
 from finops_assets.core.reports import digest
 from finops_assets.core.reports.digest import Covered, DayFacts, DigestFigures, Late
 from finops_assets.core.reports.digest.edition import subtotals
 from finops_assets.core.schemas import day_path
+from finops_assets.core.values import PublishedDay
 
 if TYPE_CHECKING:
     from finops_assets.core.analytics.anomalies import Episode

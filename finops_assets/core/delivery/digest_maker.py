@@ -12,13 +12,14 @@ from finops_assets.core.delivery.digest_inputs import DigestInputs, standing
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.stored_digests import Statements, Stored
 from finops_assets.core.notes import put_if_other
-from finops_assets.core.ports import Archive, PublishedDay
+from finops_assets.core.ports import Archive
 from finops_assets.core.reports import digest
 from finops_assets.core.reports.digest import Digest, DigestFigures, Late
 from finops_assets.core.reports.digest.notes import StateNotes
 from finops_assets.core.reports.digest.scores import matters
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.reports.snapshot import snapshot_data, snapshot_path, snapshot_specs
+from finops_assets.core.values import PublishedDay
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive.age import Age
-from finops_assets.core.archive.settlement import Journal
+from finops_assets.core.archive.journal import Journal
 from finops_assets.core.delivery.changes import Changes, Thresholds
 from finops_assets.core.delivery.digest_inputs import DigestInputs
 from finops_assets.core.delivery.digest_maker import DigestMaker
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.sent import Sent
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.ports import Archive, Delivery
+from finops_assets.core.ports import Archive
 from finops_assets.core.reports.digest import Late
 from finops_assets.core.reports.digest.notes import StateNotes
 from finops_assets.core.reports.drawing import Drawing
+from finops_assets.core.values import Delivery
 
 if TYPE_CHECKING:
     from finops_assets.core.delivery.stored_digests import Stored

@@ -58,7 +58,8 @@ from finops_assets.core.reports.digest import Digest, Link, message, ou_hash
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
-    from finops_assets.core.ports import Archive, Delivery, Mailer, Refused
+    from finops_assets.core.ports import Archive, Mailer
+    from finops_assets.core.values import Delivery, Refused
 
 MEGABYTE = 1_000_000
 
@@ -243,7 +244,7 @@ class Outbox:
             SettingsError: an address is malformed; nothing was recorded.
             FinopsError: no message to one of them was ever begun; nothing was recorded.
         """
-        from finops_assets.core.ports import Delivery
+        from finops_assets.core.values import Delivery
 
         stored = self.digests.require(day)
         recipients = self.recipients.checked(to, "to")

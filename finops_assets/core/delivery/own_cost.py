@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from finops_assets.core.records import RecordType
 
 if TYPE_CHECKING:
-    from finops_assets.core.ports import Archive, Delivery, QueryReceipt
+    from finops_assets.core.ports import Archive
     from finops_assets.core.reports.digest import OwnCost
+    from finops_assets.core.values import Delivery, QueryReceipt
 
 PREFIX = "own-cost/"
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from finops_assets.core.delivery.mail_states import MailState
     from finops_assets.core.delivery.stored_digests import Stored
-    from finops_assets.core.ports import Delivery
+    from finops_assets.core.values import Delivery
 
 SENT, ALREADY_SENT, SENT_IN_PART, NOT_SENT = "sent", "already sent", "sent in part", "not sent"
 """What became of a day's digest in a run: the states of `Sent` and `record_after_failure`."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.analytics.anomalies import CLOSED, PLANNED
 from finops_assets.core.analytics.doubling import mend_words, question_words
-from finops_assets.core.archive.comparing import unassigned_percent
+from finops_assets.core.archive.comparable_days import unassigned_percent
 from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import change, money
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.restatements import Restatement
     from finops_assets.core.delivery.digest_service import DigestService
     from finops_assets.core.delivery.outbox import Outbox
-    from finops_assets.core.ports import Archive, PublishedDay, Warehouse
+    from finops_assets.core.ports import Archive, Warehouse
+    from finops_assets.core.values import PublishedDay
 
 THE_BILL, THE_DAYS, THE_DASHBOARD, THE_NEWEST_DAY = "the bill", "the days", "the dashboard", "the newest day"
 """What incidents are about that are not about a day."""

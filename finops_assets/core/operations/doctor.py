@@ -10,9 +10,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
 from finops_assets.core.addresses import mail_address
-from finops_assets.core.archive import states
+from finops_assets.core.archive import bill_difference, causes
 from finops_assets.core.bill.layout import LINKED, UNREAD
-from finops_assets.core.findings import Finding, told
+from finops_assets.core.findings import Finding, findings_of
 from finops_assets.core.money import money
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.states import DayState, Facts
     from finops_assets.core.delivery.outbox import Outbox
     from finops_assets.core.operations.inspection import Inspection
-    from finops_assets.core.ports import DashboardContent, PassedOver, PublishedDay, Refused
+    from finops_assets.core.values import DashboardContent, PassedOver, PublishedDay, Refused
 
 
 class Preflight(Protocol):
@@ -107,27 +107,27 @@ def walk(
     there = state.archived
     yield _of_the_bill(state, facts)
     good = {
-        states.ARCHIVE: lambda: _archived(there, settled(day)),
-        states.CATALOG: lambda: f"{day} is registered at {state.location}",
-        states.READ_BACK: lambda: (
+        causes.ARCHIVE: lambda: _archived(there, settled(day)),
+        causes.CATALOG: lambda: f"{day} is registered at {state.location}",
+        causes.READ_BACK: lambda: (
             f"a reader gets {state.read.rows:,} rows, {money(state.read.total, there.currency)}, as archived"
         ),
-        states.SCORECARD: lambda: f"{day} is scored as it is archived",
-        states.DASHBOARD: lambda: _shown(facts.shown, there),
+        causes.SCORECARD: lambda: f"{day} is scored as it is archived",
+        causes.DASHBOARD: lambda: _shown(facts.shown, there),
     }
     for link, detail in good.items():
         if link in inspection.unknown:
             yield Finding(link, "fail", f"it cannot be looked at: {inspection.unknown[link]}")
-        elif link == states.DASHBOARD and facts.behind and state.reaches(states.SCORECARD):
-            fix = _imperative(states.mend(states.OUTDATED, day, facts.newest))
-            yield Finding(link, "fail", f"{facts.newest}: {states.OUTDATED}: {facts.behind}", fix)
+        elif link == causes.DASHBOARD and facts.behind and state.reaches(causes.SCORECARD):
+            fix = _imperative(causes.mend(causes.OUTDATED, day, facts.newest))
+            yield Finding(link, "fail", f"{facts.newest}: {causes.OUTDATED}: {facts.behind}", fix)
         elif state.reaches(link):
             yield Finding(link, "ok", detail())
         elif state.link == link:
             yield Finding(link, "fail", f"{day}: {state.cause}: {state.detail}", _imperative(state.mend))
         else:
             yield Finding(link, "skip", f"{day} stops before it: {state.cause}")
-    yield from told("mail", _mailed(outbox, day, there, recipients))
+    yield from findings_of("mail", _mailed(outbox, day, there, recipients))
 
 
 def covered(inspection: Inspection) -> Iterator[Finding]:
@@ -151,7 +151,7 @@ def _imperative(mend: str) -> str:
 
 def _of_the_bill(state: DayState, facts: Facts) -> Finding:
     day = state.day
-    if state.link == states.BILL:
+    if state.link == causes.BILL:
         return Finding("bill", "fail", f"{day}: {state.cause}: {state.detail}", _imperative(state.mend))
     if facts.unreadable:
         return Finding("bill", "fail", f"it cannot be read: {facts.unreadable}", "Mend the bill; the archive stays.")
@@ -167,7 +167,7 @@ def _archived(there: PublishedDay, now: str) -> str:
     then = there.metadata.get("settlement", "")
     final = now if then in ("", now) else f"archived while {then}, {now} since"
     amount = f"{money(there.total, there.currency)} ({there.cost_basis})"
-    held = ", held: an earlier version was restored" if states.is_held(there) else ""
+    held = ", held: an earlier version was restored" if bill_difference.is_held(there) else ""
     return f"{there.day}: {there.rows:,} rows, {amount}, {final}, version {there.version}{held}"
 
 

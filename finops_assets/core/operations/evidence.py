@@ -36,7 +36,8 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
 
 if TYPE_CHECKING:
     from finops_assets.core.operations.inspection import Inspector
-    from finops_assets.core.ports import Archive, DayPrint
+    from finops_assets.core.ports import Archive
+    from finops_assets.core.values import DayPrint
 
 BUNDLES, INDEX = "evidence/bundles/", "evidence/index/"
 DAYS, RESTATED, README, SUMS = GENERATED = ("days.csv", "restatements.csv", "README.txt", "SHA256SUMS")

@@ -14,8 +14,9 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from finops_assets.core.archive import states
-from finops_assets.core.archive.compared import (
+from finops_assets.core.archive import bill_difference, causes, gaps, states
+from finops_assets.core.archive.available_days import delivered_until
+from finops_assets.core.archive.bill_comparison import (
     CANNOT_BE_READ,
     EMPTY,
     READERS,
@@ -24,28 +25,22 @@ from finops_assets.core.archive.compared import (
     is_being_written,
 )
 from finops_assets.core.archive.coverage import coverage
-from finops_assets.core.archive.finding import delivered_until
+from finops_assets.core.archive.expected_days import expected_days
+from finops_assets.core.archive.gaps import Gap
 from finops_assets.core.archive.settlement import first_open_day
-from finops_assets.core.archive.states import DayState, Facts, Gap, expected_days
+from finops_assets.core.archive.states import DayState, Facts
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.calendar import days_between, in_words
 from finops_assets.core.errors import DamagedError, FinopsError
 from finops_assets.core.schemas import SCORECARD_PREFIX, scorecard_path
 
 if TYPE_CHECKING:
+    from finops_assets.core.archive.bill_difference import PublishedAs
     from finops_assets.core.archive.coverage import Coverage
-    from finops_assets.core.archive.states import PublishedAs
     from finops_assets.core.bill.totals import BillTotals
     from finops_assets.core.delivery.outbox import Outbox
-    from finops_assets.core.ports import (
-        Archive,
-        Catalog,
-        DashboardContent,
-        DayPrint,
-        ExportVersion,
-        PublishedDay,
-        Warehouse,
-    )
+    from finops_assets.core.ports import Archive, Catalog, Warehouse
+    from finops_assets.core.values import DashboardContent, DayPrint, ExportVersion, PublishedDay
 
 
 @dataclass(frozen=True)
@@ -98,7 +93,7 @@ class Inspection:
 
     @cached_property
     def gaps(self) -> tuple[Gap, ...]:
-        return tuple(states.gaps(self.states.values()))
+        return tuple(gaps.find_gaps(self.states.values()))
 
     @property
     def not_whole(self) -> frozenset[date]:
@@ -108,8 +103,8 @@ class Inspection:
     def dashboard(self) -> DashboardState:
         """What the dashboard shows of the archive."""
         shown, facts = self.facts.shown, self.facts
-        if states.DASHBOARD in self.unknown:
-            return DashboardState(None, unknown=self.unknown[states.DASHBOARD])
+        if causes.DASHBOARD in self.unknown:
+            return DashboardState(None, unknown=self.unknown[causes.DASHBOARD])
         if shown is None:
             return DashboardState(None, tuple(facts.archived))
         if facts.behind:
@@ -123,14 +118,14 @@ class Inspection:
     @property
     def dashboard_fault(self) -> str:
         """Why the dashboard is not known to be current; empty where it is."""
-        outdated = [f"{in_words(gap.days)}: {gap.detail}" for gap in self.gaps if gap.cause == states.OUTDATED]
-        return self.unknown.get(states.DASHBOARD) or self.facts.behind or "; ".join(outdated)
+        outdated = [f"{in_words(gap.days)}: {gap.detail}" for gap in self.gaps if gap.cause == causes.OUTDATED]
+        return self.unknown.get(causes.DASHBOARD) or self.facts.behind or "; ".join(outdated)
 
     @property
     def summary(self) -> str:
         """Whether all days are whole, in one line."""
         unknown = [f" The {link} could not be looked at: {why}" for link, why in self.unknown.items()]
-        return states.summary(self.states.values()) + self._of_the_bill + "".join(unknown)
+        return gaps.summary(self.states.values()) + self._of_the_bill + "".join(unknown)
 
     @property
     def coverage_words(self) -> str:
@@ -144,9 +139,9 @@ class Inspection:
     @property
     def summary_for_readers(self) -> str:
         """The same without mail and dashboard, which the digest speaks of elsewhere: it is made before it is sent."""
-        own = (states.DASHBOARD, states.MAIL)
+        own = (causes.DASHBOARD, causes.MAIL)
         found = [replace(state, cause="") if state.link in own else state for state in self.states.values()]
-        return states.summary(found) + self._of_the_bill
+        return gaps.summary(found) + self._of_the_bill
 
     @property
     def _of_the_bill(self) -> str:
@@ -246,7 +241,7 @@ class Inspector:
         since |= written.keys() - known.keys() if totals else set()
         described, damaged = described_days(self._archive, sorted(since))
         damaged |= {day: fault for day, fault in self._known_damaged().items() if day in written}
-        there = known | {day: states.published_as(of) for day, of in described.items()}
+        there = known | {day: bill_difference.published_as(of) for day, of in described.items()}
         prints = compared.prints if compared else {}
         gone = self._gone(totals, written, export_version, yesterday)
         facts = Facts(
@@ -292,7 +287,7 @@ class Inspector:
         registered, unknown = self._catalog.registered(), {}
         seen = sorted((registered.keys() & set(expected) & written.keys()) - damaged.keys())
         shown, behind = self._dashboard(written, unknown)
-        as_archived = {day: states.published_as(of) for day, of in described.items()}
+        as_archived = {day: bill_difference.published_as(of) for day, of in described.items()}
         facts = Facts(
             covered=frozenset(bill.covered),
             prints=bill.prints,
@@ -417,7 +412,7 @@ class Inspector:
         except DamagedError as error:
             return None, str(error)
         except FinopsError as error:
-            unknown[states.DASHBOARD] = str(error)
+            unknown[causes.DASHBOARD] = str(error)
             return None, ""
         return shown, states.behind(shown, written)
 

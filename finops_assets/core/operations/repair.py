@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from finops_assets.core.archive import states
+from finops_assets.core.archive import causes
 from finops_assets.core.calendar import contiguous
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ ASSETS = {
 """What makes each step's work; a later step's is not part of an earlier one's."""
 
 _WORK = {
-    states.ARCHIVE: ARCHIVE,
-    states.CATALOG: REGISTER,
-    states.READ_BACK: ARCHIVE,
-    states.SCORECARD: SCORE,
-    states.DASHBOARD: REFRESH,
-    states.MAIL: MAIL,
+    causes.ARCHIVE: ARCHIVE,
+    causes.CATALOG: REGISTER,
+    causes.READ_BACK: ARCHIVE,
+    causes.SCORECARD: SCORE,
+    causes.DASHBOARD: REFRESH,
+    causes.MAIL: MAIL,
 }
 _OTHERWISE = {"doubled registration": REGISTER, "mail in doubt": NOTHING}
 
@@ -72,9 +72,9 @@ def plan(inspection: Inspection) -> list[Step]:
 
 def work_of(cause: str) -> str:
     """The work that mends a cause; empty where only people can."""
-    if cause in states.CANNOT_RUN:
+    if cause in causes.CANNOT_RUN:
         return NOTHING
-    return _OTHERWISE.get(cause, _WORK[states.CAUSES[cause]])
+    return _OTHERWISE.get(cause, _WORK[causes.CAUSES[cause]])
 
 
 def left_to_run(inspection: Inspection, days: Sequence[date], *, last_is_mailed: bool) -> list[date]:
@@ -88,7 +88,7 @@ def left_to_run(inspection: Inspection, days: Sequence[date], *, last_is_mailed:
     left = {
         day
         for day, state in inspection.states.items()
-        if not state.whole and state.cause not in states.CANNOT_RUN and (state.link != states.MAIL or day == days[-1])
+        if not state.whole and state.cause not in causes.CANNOT_RUN and (state.link != causes.MAIL or day == days[-1])
     }
     return sorted(left if last_is_mailed else left | {days[-1]})
 
@@ -101,11 +101,11 @@ def other_days(inspection: Inspection, changed: Collection[date], day: date) -> 
         changed: new and restated days.
         day: the one that is run by name.
     """
-    left_alone = ("", *states.CANNOT_RUN)
+    left_alone = ("", *causes.CANNOT_RUN)
     broken = {
         other
         for other, state in inspection.states.items()
-        if state.cause not in left_alone and state.link not in (states.DASHBOARD, states.MAIL)
+        if state.cause not in left_alone and state.link not in (causes.DASHBOARD, causes.MAIL)
     }
     return sorted({*changed, *broken} - {day})
 
@@ -124,4 +124,4 @@ def _steps(work: str, found: Mapping[date, tuple[str, str]]) -> list[Step]:
 
 
 def _words(state: DayState) -> str:
-    return f"{state.cause}: {state.detail}" + (f"; {state.mend}" if state.cause in states.CANNOT_RUN else "")
+    return f"{state.cause}: {state.detail}" + (f"; {state.mend}" if state.cause in causes.CANNOT_RUN else "")

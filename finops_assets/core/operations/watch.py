@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.core.archive import states
+from finops_assets.core.archive import causes, states
 from finops_assets.core.archive.age import Age, age_of
-from finops_assets.core.archive.compared import is_being_written
-from finops_assets.core.archive.finding import delivered_until
-from finops_assets.core.archive.settlement import Journal, first_open_day
-from finops_assets.core.archive.states import CANNOT_RUN, difference
+from finops_assets.core.archive.available_days import delivered_until
+from finops_assets.core.archive.bill_comparison import is_being_written
+from finops_assets.core.archive.bill_difference import difference
+from finops_assets.core.archive.causes import CANNOT_RUN
+from finops_assets.core.archive.journal import Journal
+from finops_assets.core.archive.settlement import first_open_day
 from finops_assets.core.calendar import days_between, in_words
 from finops_assets.core.errors import BeingWrittenError, FinopsError
 from finops_assets.core.operations.alerting import (
@@ -191,11 +193,11 @@ class Watch:
         others = [
             f"{in_words(days)}: {gap.cause}, {gap.detail}"
             for gap, days in older.items()
-            if days and gap.cause not in (states.LATE, states.NO_SUCH_DAY)
+            if days and gap.cause not in (causes.LATE, causes.NO_SUCH_DAY)
         ]
         untold = [f"{incident.key}: {incident.untold}" for incident in self.incidents.open() if incident.untold]
         return {
-            PUBLISHED: "" if state.reaches(states.READ_BACK) else fault,
+            PUBLISHED: "" if state.reaches(causes.READ_BACK) else fault,
             MAILED: "" if mailed.state == "sent" else f"{day}: {mailed}",
             SHOWN: inspection.dashboard_fault if inspection.archived else "there is nothing to show",
             WHOLE: "; ".join([*others, *([inspection.facts.unreadable] if inspection.facts.unreadable else [])]),
@@ -274,7 +276,7 @@ class Watch:
 
     def _update_late(self, inspection: Inspection, now: datetime) -> None:
         """The bill's newest day: late, or there."""
-        late = [gap for gap in inspection.gaps if gap.cause == states.LATE]
+        late = [gap for gap in inspection.gaps if gap.cause == causes.LATE]
         if late and now >= self.alerting.deadline(inspection.yesterday):
             self.alerting.source_late(inspection.yesterday, late[-1].detail, now)
         elif inspection.yesterday in inspection.archived or inspection.yesterday in inspection.in_bill:
@@ -301,7 +303,7 @@ class Watch:
                 hopeless = gap.cause in CANNOT_RUN
                 tried = attempts.made.get(day, (0, None))[0]
                 # Told only once it was tried in vain; one that a failed run or the late bill explains is told already.
-                explained = gap.cause in (states.LATE, states.UNREADABLE) or day in failed or day in busy
+                explained = gap.cause in (causes.LATE, causes.UNREADABLE) or day in failed or day in busy
                 if not explained and (hopeless or tried):
                     words = f"run {tried} time(s) by itself" if tried else "nothing: running it would not help"
                     missing[str(day)] = Problem(f"{gap.cause}: {gap.detail}", words, gap.mend)

@@ -23,7 +23,7 @@ from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED, SHAPES
 from finops_assets.core.analytics.doubling import ANSWER_WORDS, question_words
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.age import Age, missing_words
-from finops_assets.core.archive.states import missing_days
+from finops_assets.core.archive.expected_days import missing_days
 from finops_assets.core.calendar import full_day, short_day
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT, change, money, percent

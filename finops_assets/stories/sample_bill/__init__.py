@@ -1,7 +1,9 @@
 """An invented organization's AWS bill as Data Exports would deliver it: FOCUS 1.2 and CUR 2.0, with stories in it.
 
 What belongs here is the made-up data and the writing of it, for the demo, the tests and the benchmarks; reading a
-bill does not. The same last day and number of days give the same values on any machine.
+bill does not. The same last day and number of days give the same values on any machine. The data are in `organization`,
+`catalog`, `commitments`, `spending` and `story_days`; `charge_lines` works the charges out, `focus_export` and
+`cur2_export` lay them out, `exports` writes the files.
 """
 
 from __future__ import annotations
@@ -39,6 +41,6 @@ def write_sample_bill(folder: Path, last_day: date, days: int = 90) -> SampleBil
     The folder appears whole or not at all, and one that holds anything else is refused rather than replaced.
     Amounts are USD, about 3,000 a day; the first and last month hold the days of the window only.
     """
-    from finops_assets.stories.sample_bill.exports import write
+    from finops_assets.stories.sample_bill.exports import write  # it loads NumPy and Arrow
 
     return write(Path(folder), last_day, days)

@@ -6,7 +6,8 @@ Pure: rows and facts come in, bytes go out. Storing and sending is `core.outbox`
 Jinja are imported where they are used, so that the command line can import these modules for nothing.
 """
 
-from finops_assets.core.reports.digest.edition import subtotals, within
+from finops_assets.core.accounts.ous import within
+from finops_assets.core.reports.digest.edition import subtotals
 from finops_assets.core.reports.digest.figures import (
     CHART_DAYS,
     Covered,

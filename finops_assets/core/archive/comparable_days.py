@@ -10,18 +10,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.ports import (
-    Archive,
-    PublishedDay,
-)
+from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import day_path
+from finops_assets.core.values import PublishedDay
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 WRITERS = 4
-"""Days that are proved and written at once: more than the cores, as a PUT waits for the store."""
+"""Days that are written or described at once: more than the cores, as a request waits for the store."""
 
 
 def comparable_rows(
@@ -29,21 +27,21 @@ def comparable_rows(
 ) -> tuple[pa.Table, dict[date, PublishedDay], PublishedDay]:
     """The archived rows up to a day (the newest by default), at most so many days; the days; and that day.
 
-    Days that are not archived, or that are in another currency or on another cost basis than the newest, are not there.
-    A day without rows has no amount in any currency: it is there, at 0, whatever its object says of it.
+    Days in another currency or on another cost basis than the newest are left out. A day without rows has no amount in
+    any currency: it is kept, at 0, whatever its object says of it.
 
     Raises:
         ArchiveError: nothing is archived up to that day.
     """
-    there = [found for found in archive.days() if day is None or found <= day]
-    newest = archive.describe(there[-1]) if there else None
+    archived = [other for other in archive.days() if day is None or other <= day]
+    newest = archive.describe(archived[-1]) if archived else None
     if newest is None:
         raise ArchiveError("nothing is archived", where=day_path(day) if day else "", fix="Run a day: `finops run`.")
-    span = [found for found in there if (newest.day - found).days < days]
+    span = [other for other in archived if (newest.day - other).days < days]
     with ThreadPoolExecutor(WRITERS) as readers:
-        described = [found for found in readers.map(archive.describe, span) if found]
+        described = [other for other in readers.map(archive.describe, span) if other]
     newest = in_unit_of_costs(newest, described)
-    same = {found.day: found for found in described if comparable(found, newest)}
+    same = {other.day: other for other in described if comparable(other, newest)}
     return archive.read(list(same)), same, newest
 
 
@@ -69,7 +67,7 @@ def _unit(day: PublishedDay) -> tuple[str, str]:
 
 
 def costs_by_ou(rows: pa.Table, days: Iterable[date]) -> dict[str, dict[date, Decimal]]:
-    """Each OU's cost of every one of these days; a day that it has no row on costs it nothing."""
+    """Each OU's cost on every one of these days; 0 on a day without rows of it."""
     sums = rows.group_by(["billingdate", "ou"]).aggregate([("cost", "sum")]).to_pylist()
     costs: dict[str, dict[date, Decimal]] = {row["ou"]: dict.fromkeys(days, Decimal()) for row in sums}
     for row in sums:

@@ -1,4 +1,4 @@
-"""Which of the days asked for the bill has whole, and why each of the others is left out."""
+"""Which of the days that were asked for the bill has completely, and why each of the others is left out."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from decimal import Decimal
 from finops_assets.core.bill.totals import BillTotals, bill_totals
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import MissingDaysError
-from finops_assets.core.ports import (
-    ExportVersion,
-    SourceDay,
-    Warehouse,
-)
+from finops_assets.core.ports import Warehouse
+from finops_assets.core.values import ExportVersion, SourceDay
 
 
 def delivered_until(updated: datetime | None, complete_after: float = 0.0) -> date | None:

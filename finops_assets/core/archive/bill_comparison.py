@@ -1,4 +1,4 @@
-"""What the bill said of each day when it was last compared with the archive: asked once for each bill, and remembered.
+"""The last comparison of the bill with the archive: made once for each version of the bill, and stored.
 
 One small object in the archive, so that sensors, checks and commands know it without another query.
 """
@@ -14,20 +14,21 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.accounts.published_map import published_map
-from finops_assets.core.archive import states
+from finops_assets.core.archive import bill_difference
+from finops_assets.core.archive.bill_difference import PublishedAs
 from finops_assets.core.archive.settlement import closes, first_open_day
-from finops_assets.core.archive.states import PublishedAs
 from finops_assets.core.bill.totals import BillTotals, bill_totals
 from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import BillError, DamagedError, SettingsError
-from finops_assets.core.ports import DayPrint
 from finops_assets.core.records import RecordType
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
+from finops_assets.core.values import DayPrint
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from finops_assets.core.ports import Archive, ExportVersion, PublishedDay, Warehouse
+    from finops_assets.core.ports import Archive, Warehouse
+    from finops_assets.core.values import ExportVersion, PublishedDay
 
 COMPARED_PATH = "refreshes/compared.json"
 READERS = 8
@@ -43,14 +44,14 @@ ASKED_BETWEEN = 7
 """Days that may lie between two that are asked for together: one query more costs more than a week's lines."""
 
 EMPTY = DayPrint(hashlib.sha256(b"").hexdigest(), Decimal(), 0)
-"""A day that has no rows, as `core.breakdown.fingerprint` makes it."""
+"""The print of a day without rows, as `core.archive.breakdown` makes it."""
 
 ASK_AGAIN = timedelta(minutes=5)
 """How long a bill that could not be read is not asked again for the same question: a query may cost money."""
 
 
 @dataclass(frozen=True)
-class Compared:
+class Comparison:
     """What the bill said when it was last compared with the archive.
 
     Attributes:
@@ -99,11 +100,11 @@ class Compared:
         return self.archived[day][1].fingerprint == self.prints[day].fingerprint
 
 
-RECORD = RecordType[Compared](Compared, "what the bill was when it was compared")
+RECORD = RecordType[Comparison](Comparison, "what the bill was when it was compared")
 
 
 class BillComparison:
-    """Compares the bill with the archive, and remembers what it said.
+    """Compares the bill with the archive, and stores the comparison.
 
     Args:
         warehouse: reads the bill.
@@ -114,29 +115,28 @@ class BillComparison:
     def __init__(self, warehouse: Warehouse, archive: Archive, rules: str = "") -> None:
         self._warehouse, self._archive, self._rules = warehouse, archive, _short_hash(rules.encode())
 
-    def compare(self, now: datetime, days: Sequence[date]) -> Compared:
-        """What the bill says of these days (ascending), and what the archive has of them: asked once, and remembered.
+    def compare(self, now: datetime, days: Sequence[date]) -> Comparison:
+        """What the bill says of these days (ascending), and what the archive has of them.
 
-        The bill's control totals are taken where it is another bill; then the days are asked for that lie in other
-        files than before, or were not asked for. A bill that cannot be read is remembered as such, and not asked again
-        for ASK_AGAIN.
+        The control totals are queried where the bill has changed; then the days that lie in other files than before, or
+        were not queried yet. That a bill cannot be read is stored too, and it is not queried again for ASK_AGAIN.
 
         Raises:
             BillError: it cannot be read.
             FinopsError: it cannot be looked at.
         """
-        found = self._current(now)
-        if found.unreadable:
-            raise BillError(found.unreadable)
+        current = self._current(now)
+        if current.unreadable:
+            raise BillError(current.unreadable)
         accounts = self.accounts()
-        asked, prints = set(found.asked), dict(found.prints)
-        totals = found.totals or BillTotals()
+        asked, prints = set(current.asked), dict(current.prints)
+        totals = current.totals or BillTotals()
         for first, last in _spans([day for day in days if day not in asked and day in totals.days]):
             through = ACCOUNT_OU_MAP.empty_table() if accounts is None else accounts
             try:
                 prints |= self._warehouse.fingerprints(first, last, through)
             except CANNOT_BE_READ as error:
-                self._remember(replace(found, unreadable=str(error)))
+                self._store(replace(current, unreadable=str(error)))
                 raise
             asked |= set(days_between(first, last))
         yesterday = now.date() - timedelta(days=1)
@@ -144,24 +144,26 @@ class BillComparison:
         prints |= {day: EMPTY for day in asked - prints.keys() if totals.is_empty(day, yesterday)}
         prints = dict(sorted(prints.items()))
         return self._with_archive(
-            replace(found, prints=prints, asked=frozenset(asked), comparable=accounts is not None)
+            replace(current, prints=prints, asked=frozenset(asked), comparable=accounts is not None)
         )
 
-    def published(self, now: datetime, snapshot: str, days: Mapping[date, PublishedDay]) -> Compared | None:
+    def published(self, now: datetime, snapshot: str, days: Mapping[date, PublishedDay]) -> Comparison | None:
         """Note days that were archived just now from the bill of this snapshot; None where it is another bill already.
 
         Raises:
             BillError: the bill's control totals cannot be taken.
             FinopsError: it cannot be looked at.
         """
-        found = self._current(now)
-        if found.snapshot != snapshot or found.unreadable:
+        current = self._current(now)
+        if current.snapshot != snapshot or current.unreadable:
             return None
-        prints = {day: DayPrint(there.fingerprint, there.total, there.rows) for day, there in days.items()}
-        found = replace(found, prints={**found.prints, **prints}, asked=frozenset((*found.asked, *days)))
-        return self._with_archive(found)
+        prints = {
+            day: DayPrint(published.fingerprint, published.total, published.rows) for day, published in days.items()
+        }
+        current = replace(current, prints={**current.prints, **prints}, asked=frozenset((*current.asked, *days)))
+        return self._with_archive(current)
 
-    def _current(self, now: datetime) -> Compared:
+    def _current(self, now: datetime) -> Comparison:
         """What is known of the bill as it is now: its control totals, and the days that its changes leave as they were.
 
         Raises:
@@ -174,13 +176,13 @@ class BillComparison:
         try:
             totals = bill_totals(self._warehouse.control_totals())
         except CANNOT_BE_READ as error:
-            self._remember(Compared(state, now, unreadable=str(error), snapshot=export_version.snapshot))
+            self._store(Comparison(state, now, unreadable=str(error), snapshot=export_version.snapshot))
             raise
         keys = _keys(totals, export_version, state, now.date())
         known: set[date] = set()
         if before and before.comparable:
             known = {day for day in before.prints if day in keys and before.keys.get(day) == keys[day]}
-        return Compared(
+        return Comparison(
             state,
             now,
             prints={day: before.prints[day] for day in sorted(known)} if before else {},
@@ -192,22 +194,25 @@ class BillComparison:
             keys=keys,
         )
 
-    def _with_archive(self, found: Compared) -> Compared:
-        """The comparison with what the archive says of its days now, which is remembered."""
+    def _with_archive(self, comparison: Comparison) -> Comparison:
+        """The comparison with what the archive says of its days now; it is stored."""
         written = self._archive.written()
-        known = {day: found.archived[day] for day in found.still_archived(written)}
+        known = {day: comparison.archived[day] for day in comparison.still_archived(written)}
         described, _ = described_days(self._archive, [day for day in written if day not in known])
-        known |= {day: (written[day].isoformat(), states.published_as(there)) for day, there in described.items()}
-        found = replace(found, archived=dict(sorted(known.items())))
-        self._remember(found)
-        return found
+        known |= {
+            day: (written[day].isoformat(), bill_difference.published_as(published))
+            for day, published in described.items()
+        }
+        comparison = replace(comparison, archived=dict(sorted(known.items())))
+        self._store(comparison)
+        return comparison
 
-    def last(self) -> Compared | None:
+    def last(self) -> Comparison | None:
         """What the bill said when it was last compared; None where that is not known."""
         return last_comparison(self._archive)
 
-    def _remember(self, compared: Compared) -> None:
-        RECORD.write(self._archive, COMPARED_PATH, compared)
+    def _store(self, comparison: Comparison) -> None:
+        RECORD.write(self._archive, COMPARED_PATH, comparison)
 
     def state(self, export_version: ExportVersion) -> str:
         """An id of the bill, of what the settings ask of it, and of the account map that it is seen through."""
@@ -218,7 +223,7 @@ class BillComparison:
         return published_map(self._archive)
 
 
-def last_comparison(archive: Archive) -> Compared | None:
+def last_comparison(archive: Archive) -> Comparison | None:
     """What the bill said when it was last compared; None where that is not known."""
     return RECORD.read(archive, COMPARED_PATH)
 
@@ -268,18 +273,17 @@ def described_days(
 ) -> tuple[dict[date, PublishedDay], dict[date, str]]:
     """What the archive says of its days; and those that are damaged, by their footer or (`prove`) their rows."""
 
-    def look(day: date) -> PublishedDay | DamagedError | None:
+    def describe(day: date) -> tuple[PublishedDay | None, str]:
         try:
-            there = archive.describe(day)
-            fault = archive.prove(day) if there and prove else ""
+            published = archive.describe(day)
+            return published, archive.prove(day) if published and prove else ""
         except DamagedError as error:
-            return error
-        return DamagedError(fault) if fault else there
+            return None, error.what
 
     with ThreadPoolExecutor(READERS) as readers:
-        found = dict(zip(days, readers.map(look, days), strict=True))
-    damaged = {day: there.what for day, there in found.items() if isinstance(there, DamagedError)}
-    return {day: there for day, there in found.items() if there and day not in damaged}, damaged
+        described = dict(zip(days, readers.map(describe, days), strict=True))
+    damaged = {day: fault for day, (_, fault) in described.items() if fault}
+    return {day: published for day, (published, fault) in described.items() if published and not fault}, damaged
 
 
 def is_of(written: Mapping[date, datetime], day: date, at: str) -> bool:

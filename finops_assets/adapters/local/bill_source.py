@@ -1,0 +1,107 @@
+"""The bill's files as one DuckDB relation, with the columns as they are named there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from finops_assets.adapters.local.bill_csv import LONGEST_LINE, csv_rows
+from finops_assets.adapters.local.bill_files import BillFiles
+from finops_assets.adapters.shared.duck import file_literal, sql_literal
+from finops_assets.core.bill.recognition import normal_name
+from finops_assets.core.errors import BillError
+
+if TYPE_CHECKING:
+    import duckdb
+
+FILE_COLUMN = "file_of_the_bill"
+"""The column that names each line's file, where it is asked for."""
+
+TEXT = "'VARCHAR'"
+CSV_BUFFER = 8_388_608
+CSV_OPTIONS = (
+    "header=true, auto_detect=false, delim=',', quote='\"', escape='\"', "
+    "nullstr='NULL', allow_quoted_nulls=false, strict_mode=true, "
+    f"max_line_size={LONGEST_LINE}, buffer_size={CSV_BUFFER}"
+)
+"""RFC 4180 and nothing guessed: every value is text until its column says otherwise; an unquoted NULL is none.
+
+Each file that is being read has a buffer, one a thread, of 16 longest lines unless set: eight gzipped files at once
+did not fit in 800 MB. With 8 MB buffers they fit in 300 MB, and reading is a third faster.
+"""
+
+
+class BillSource:
+    """Reads the files, all of them or some.
+
+    Args:
+        files: of the bill.
+
+    Attributes:
+        columns: normal name -> name in the files and DuckDB's type; none before `describe`.
+        doubled: columns that a file has twice, and where.
+
+    Raises:
+        BillError: a CSV file has no header, or is not CSV.
+    """
+
+    def __init__(self, files: BillFiles) -> None:
+        self.files = files
+        self.columns: dict[str, tuple[str, str]] = {}
+        self.doubled: dict[str, Path] = {}
+        self._headers = {} if files.parquet else {file: self._read_header(file) for file in files.files}
+
+    def sql(self, files: Sequence[Path] = (), *, with_file: bool = False) -> str:
+        """A SELECT of all lines of these files, or of all files; `with_file` adds FILE_COLUMN."""
+        place = f", filename='{FILE_COLUMN}'" if with_file else ""
+        chosen = files or self.files.files
+        if self.files.parquet:
+            names = ", ".join(map(file_literal, chosen))
+            return f"SELECT * FROM read_parquet([{names}], union_by_name=true, hive_partitioning=false{place})"
+        by_header = defaultdict(list)
+        for file in chosen:
+            by_header[self._headers[file]].append(file)
+        return " UNION ALL BY NAME ".join(
+            f"SELECT * FROM read_csv([{', '.join(map(file_literal, of_header))}], {CSV_OPTIONS}, "
+            f"columns={{{', '.join(f'{sql_literal(column)}: {TEXT}' for column in header)}}}{place})"
+            for header, of_header in by_header.items()
+        )
+
+    def describe(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Have the engine tell the columns."""
+        for name, type_, *_ in con.execute(f"DESCRIBE {self.sql()}").fetchall():
+            normal = normal_name(name)
+            if normal in self.columns:
+                self.doubled[normal] = self.files.root
+            self.columns[normal] = (name, type_)
+
+    def _read_header(self, file: Path) -> tuple[str, ...]:
+        """The header of a CSV file; names that are there twice or missing are made distinct by their position."""
+        _, header = next(csv_rows(file), (0, []))
+        if not any(header):
+            raise BillError("is empty: it has no header", where=str(file), fix="Copy it from the export again.")
+        names: dict[str, str] = {}
+        for position, name in enumerate(header, 1):
+            normal = normal_name(name)
+            if normal in names:
+                self.doubled[normal] = file
+            if not normal or normal in names:
+                name = f"{name} ({position})"
+            names[normal_name(name)] = name
+        return tuple(names.values())
+
+    def refuse_doubled(self, columns: Sequence[str]) -> None:
+        """Refuse a bill that has one of these columns twice.
+
+        Raises:
+            BillError: it does.
+        """
+        for name in columns:
+            if name in self.doubled:
+                raise BillError(
+                    f"has the column {self.columns[name][0]} twice",
+                    where=str(self.doubled[name]),
+                    fix="Export it with one of them.",
+                )

@@ -1,0 +1,48 @@
+"""How the bill's day differs from the archived one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from finops_assets.core.money import change
+from finops_assets.core.schemas import RESTORED_FROM
+
+if TYPE_CHECKING:
+    from finops_assets.core.values import DayPrint, PublishedDay
+
+
+@dataclass(frozen=True)
+class PublishedAs:
+    """What a comparison with the bill needs of an archived day.
+
+    Attributes:
+        held: whether somebody has restored an earlier version.
+        lines: how many lines of the bill it was made of; None in a note of an older release.
+    """
+
+    fingerprint: str
+    total: Decimal
+    currency: str
+    held: bool
+    lines: int | None = None
+
+
+def is_held(published: PublishedDay | None) -> bool:
+    """Whether somebody has restored an earlier version of the day: only a run of that day by name replaces it."""
+    return published is not None and RESTORED_FROM in published.metadata
+
+
+def published_as(published: PublishedDay) -> PublishedAs:
+    """What is kept of an archived day for later comparisons."""
+    lines = int(published.metadata.get("source_lines", 0))
+    return PublishedAs(published.fingerprint, published.total, published.currency, is_held(published), lines)
+
+
+def difference(in_bill: DayPrint, archived: PublishedAs) -> str:
+    """How the bill's day differs from the archived one; empty where it does not, or where the day is held."""
+    if archived.held or in_bill.fingerprint == archived.fingerprint:
+        return ""
+    amount = in_bill.total - archived.total
+    return f"the bill has {change(amount)} {archived.currency}" if amount else "the bill has other rows"

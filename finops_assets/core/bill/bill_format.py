@@ -1,0 +1,132 @@
+"""What a bill format is: how it is recognised, the columns that it needs, and the SQL that reads a charge from a line.
+
+Each module of `core.bill.formats` describes one format in these terms. All SQL is in Athena's dialect; an adapter runs
+it as it is, or translated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from finops_assets.core.schemas import MONEY_SQL
+
+NO_SERVICE = "(no service)"
+NO_ACCOUNT = "(no account)"
+
+Columns = Mapping[str, str]
+"""Lower-case column name -> SQL type of the bill as the engine sees it."""
+
+INCLUDE_SETTINGS = ("include_tax", "include_credits", "include_refunds")
+"""Settings of `[bill]` that leave a charge category out."""
+
+
+@dataclass(frozen=True)
+class CostBasis:
+    """A cost basis of a format.
+
+    Attributes:
+        column: the column of its cost; a bill without it does not have this basis.
+        amortization: gives the SQL of the cost, by the bill's columns, where that is more than the column.
+        by_type: the columns of those line-item types whose cost is not in `column`.
+    """
+
+    column: str
+    amortization: Callable[[Columns], str] | None = None
+    by_type: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def sql(self, columns: Columns) -> str:
+        """The cost of a line, as MONEY."""
+        return self.amortization(columns) if self.amortization else money_sql(self.column)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a bill says of the usage behind a charge, as SQL over its columns.
+
+    Attributes:
+        sku: columns that together name what was used: within an account and service they share a unit and a list price.
+        quantity: how much of it, a double; NULL on a line that has a cost and is no usage itself, such as a discount.
+        is_usage: whether the line is usage, or a discount on usage.
+        committed: whether a commitment covers the line.
+        unused: whether it is the part of a commitment that covered nothing.
+    """
+
+    sku: tuple[str, ...]
+    quantity: str
+    is_usage: str
+    committed: str
+    unused: str
+
+
+@dataclass(frozen=True)
+class BillFormat:
+    """One kind of bill.
+
+    Attributes:
+        name: as in bill.format.
+        title: for people.
+        recognises: whether a bill with these columns (lower case) is of this format; of several formats, the first of
+            FORMATS is taken. One column of its own is enough: `check_columns` says which required one is missing.
+        required: columns without which it cannot be read, beside that of the cost basis.
+        one_of: groups of columns of which one is needed.
+        start: the column whose UTC day a charge is booked on.
+        timestamps: columns that hold points in time.
+        costs: columns that hold money.
+        accounts: columns that hold account ids: a tool that wrote one as a number has lost its leading zeros.
+        bases: the cost bases it can have.
+        select: gives the SQL of a charge's columns, by the bill's columns: linkedaccount, account_name, service,
+            charge_category, scheduled, currency; where the format has them, ou, and `split`: whether the line repeats
+            the cost of another.
+        currency: the column that names the billing currency; empty where the format has none.
+        include_columns: of INCLUDE_SETTINGS those that can leave charges out, each with the column that it needs.
+        period: the column that holds the start of the line's billing period, if the format has one.
+        quantities: columns that hold how much was used.
+        line_type: the column that `CostBasis.by_type` is about.
+        usage: gives the usage behind a charge, by the bill's columns and the cost basis; None where it is not known.
+    """
+
+    name: str
+    title: str
+    recognises: Callable[[Collection[str]], bool]
+    required: tuple[str, ...]
+    start: str
+    timestamps: tuple[str, ...]
+    costs: tuple[str, ...]
+    accounts: tuple[str, ...]
+    bases: Mapping[str, CostBasis]
+    select: Callable[[Columns], Mapping[str, str]]
+    one_of: tuple[tuple[str, ...], ...] = ()
+    currency: str = ""
+    include_columns: Mapping[str, str] = field(default_factory=dict)
+    period: str = ""
+    quantities: tuple[str, ...] = ()
+    line_type: str = ""
+    usage: Callable[[Columns, str], Usage | None] | None = None
+
+
+def text_sql(column: str) -> str:
+    """A column of text, NULL where it is empty."""
+    return f"NULLIF({column}, '')"
+
+
+def first_sql(columns: Columns, candidates: Iterable[str], default: str) -> str:
+    """The first of these columns, of those that the bill has, that is not empty on a line; else the default."""
+    # CASE, as DuckDB is half again as fast at it as at COALESCE(NULLIF(...), ...) over millions of lines.
+    cases = " ".join(f"WHEN {c} <> '' THEN {c}" for c in candidates if c in columns)
+    return f"CASE {cases} ELSE {quoted(default)} END" if cases else quoted(default)
+
+
+def quoted(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def money_sql(column: str) -> str:
+    """A column as MONEY."""
+    return f"CAST({column} AS {MONEY_SQL})"
+
+
+def longer_than_a_day(columns: Columns, start: str, end: str) -> list[str]:
+    """The condition that a charge's period is longer than a day; none where the bill has no column of its end."""
+    return [f"date_diff('hour', {start}, {end}) > 24"] if end in columns else []

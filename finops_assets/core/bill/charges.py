@@ -1,0 +1,101 @@
+"""The bill's lines as charges: the one SQL, whatever the format, that computes a cost.
+
+Every charge has: charge_date (UTC day of the start of its charge period), linkedaccount, account_name, service, ou
+(where the bill itself has one), charge_category, scheduled, left_out (why a setting leaves the line out, or NULL),
+currency and cost. Nothing else computes a cost anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+from finops_assets.core.bill.bill_format import BillFormat, Columns, quoted
+from finops_assets.core.bill.rules import Rules
+
+EARLIEST, LATEST = date(1970, 1, 1), date(9999, 12, 30)
+"""A line that starts before or after counts as one without a date: exports write such dates by mistake."""
+
+
+def charges_sql(
+    fmt: BillFormat,
+    columns: Columns,
+    rules: Rules,
+    start: date,
+    end: date,
+    table: str = "bill",
+    *,
+    undated: bool = False,
+) -> str:
+    """The SELECT that turns the bill's lines of start to end (inclusive) into charges.
+
+    With `undated`, lines without a date come too, so that they can be refused.
+    """
+    lines = in_days(fmt, start, end)
+    if undated:
+        lines = f"(({lines}) OR {fmt.start} IS NULL)"
+    return select_sql(charge_expressions(fmt, columns, rules), table, lines)
+
+
+def select_sql(expressions: Mapping[str, str], table: str, condition: str) -> str:
+    """A SELECT of named expressions over those lines of a table that fulfil the condition."""
+    selected = ",\n    ".join(f"{sql} AS {name}" for name, sql in expressions.items())
+    return f"SELECT\n    {selected}\nFROM {table}\nWHERE {condition}"
+
+
+def in_days(fmt: BillFormat, start: date, end: date) -> str:
+    """The condition that a line starts on one of these days, both inclusive.
+
+    It is half-open on the raw column, so that an engine can skip files and row groups by their statistics.
+    """
+    next_day = end + timedelta(days=1)
+    return f"{fmt.start} >= TIMESTAMP '{start} 00:00:00' AND {fmt.start} < TIMESTAMP '{next_day} 00:00:00'"
+
+
+def charge_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[str, str]:
+    """Each column of a charge by its name, as SQL over the bill's columns."""
+    parts = dict(fmt.select(columns))
+    split = parts.pop("split", None)
+    reasons = [(f"({split})", "split cost allocation")] if split else []
+    if rules.currency and fmt.currency:
+        reasons.append((f"{parts['currency']} <> {quoted(rules.currency)}", f"bill.currency is {rules.currency}"))
+    for include, category, reason in (
+        (rules.include_tax, "Tax", "bill.include_tax"),
+        (rules.include_credits, "Credit", "bill.include_credits"),
+        (rules.include_refunds, "Refund", "bill.include_refunds"),
+    ):
+        if not include:
+            reasons.append((f"({parts['charge_category']}) = '{category}'", reason))
+    left_out = "CAST(NULL AS VARCHAR)"
+    if reasons:
+        left_out = "CASE " + " ".join(f"WHEN {c} THEN {quoted(r)}" for c, r in reasons) + " END"
+    return {
+        "charge_date": f"CAST({fmt.start} AS DATE)",
+        "linkedaccount": parts["linkedaccount"],
+        "account_name": parts["account_name"],
+        "service": parts["service"],
+        "ou": parts.get("ou", "CAST(NULL AS VARCHAR)"),
+        "charge_category": parts["charge_category"],
+        "scheduled": f"COALESCE({parts['scheduled']}, FALSE)",
+        "left_out": left_out,
+        "currency": parts["currency"] if fmt.currency else quoted(rules.currency),
+        "cost": fmt.bases[rules.cost_basis].sql(columns),
+    }
+
+
+def undated_condition(column: str) -> str:
+    """The condition that a line has no date in this column, or one out of range."""
+    earliest, latest = (f"TIMESTAMP '{day} 00:00:00'" for day in (EARLIEST, LATEST))
+    return f"({column} IS NULL OR {column} < {earliest} OR {column} >= {latest})"
+
+
+def used_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
+    """Those of the columns that `charges_sql` reads."""
+    return named_in(charges_sql(fmt, columns, rules, date(2000, 1, 1), date(2000, 1, 1)), columns)
+
+
+def named_in(sql: str, columns: Columns) -> tuple[str, ...]:
+    """Those of the columns that an SQL names."""
+    text = sql.lower()
+    return tuple(c for c in columns if re.search(rf"\b{re.escape(c)}\b", text))

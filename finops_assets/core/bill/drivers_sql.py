@@ -1,0 +1,121 @@
+"""Why two days differ in cost, as one SELECT over both: price, volume, coverage, and what is not usage."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from finops_assets.core.bill.bill_format import BillFormat, Columns, Usage
+from finops_assets.core.bill.charges import charge_expressions, in_days, named_in, select_sql
+from finops_assets.core.bill.rules import Rules
+from finops_assets.core.schemas import MONEY_SQL
+
+
+def drivers_sql(fmt: BillFormat, columns: Columns, rules: Rules, day: date, against: date, table: str = "bill") -> str:
+    """What each account's service costs on two days, and what makes the difference.
+
+    Lines are matched by what was used: account, service and SKU. Where such usage has a quantity q on both days, at a
+    unit cost of p, its price effect is q1 x (p1 - p0), and the rest is volume. Of the price effect, `coverage` is what
+    comes of another share of the usage being covered by commitments: q1 x (share1 - share0) x (unit cost of covered
+    usage - of other usage, over both days together). Usage on one day alone is volume.
+
+    Quotients are doubles, rounded to the sixth decimal; the rest is exact, and a row's effects sum to now - before.
+    `there_` is 1 where there are lines on the day, `used_` where some of them are more than fees, tax and the like.
+    """
+    usage = fmt.usage(columns, rules.cost_basis) if fmt.usage else None
+    usage = usage or Usage((), "CAST(NULL AS DOUBLE)", "FALSE", "FALSE", "FALSE")
+    sku = {f"sku_{n}": column for n, column in enumerate(usage.sku)}
+    of_usage = sku | {
+        "quantity": usage.quantity,
+        "is_use": f"COALESCE({usage.is_usage}, FALSE)",
+        "committed": f"COALESCE({usage.committed}, FALSE)",
+        "unused": f"COALESCE({usage.unused}, FALSE)",
+    }
+    lines = _on_two_days(fmt, min(day, against), max(day, against))
+    charges = select_sql(charge_expressions(fmt, columns, rules) | of_usage, table, lines)
+    key = ", ".join(("linkedaccount", "service", "ou", "part", *sku))
+    on = [f"charge_date = DATE '{against}'", f"charge_date = DATE '{day}'"]
+
+    def of_days(name: str, value: str, condition: str = "", function: str = "SUM", other: str = "") -> str:
+        return ", ".join(
+            f"{function}(CASE WHEN {is_day}{condition} THEN {value}{other} END) AS {name}{n}"
+            for n, is_day in enumerate(on)
+        )
+
+    kept = f"""SELECT charges.*, CASE
+        WHEN charge_category = 'Tax' THEN 'tax'
+        WHEN charge_category IN ('Credit', 'Refund') THEN 'credits'
+        WHEN unused THEN 'coverage'
+        WHEN scheduled OR charge_category = 'Purchase' THEN 'one_off'
+        WHEN is_use THEN 'use'
+        ELSE 'other' END AS part
+    FROM ({charges}) AS charges
+    WHERE left_out IS NULL"""
+    grouped = f"""SELECT {key},
+        {of_days("cost", "cost")},
+        {of_days("quantity", "quantity")},
+        {of_days("cost_covered", "cost", " AND committed")},
+        {of_days("covered", "quantity", " AND committed")},
+        {of_days("there", "1", function="MAX", other=" ELSE 0")},
+        {of_days("used", "1", " AND part IN ('use', 'other')", function="MAX", other=" ELSE 0")}
+    FROM ({kept}) AS kept
+    GROUP BY {key}"""
+    zero = f"CAST(0 AS {MONEY_SQL})"
+    # Beyond 1E30 nothing is a quantity: that keeps NaN and infinity out.
+    matched = " AND ".join(f"quantity{n} > 0 AND quantity{n} < 1E30" for n in (0, 1))
+    numbers = f"""SELECT linkedaccount, service, ou, part, there0, there1, used0, used1,
+        COALESCE(cost0, {zero}) AS cost0, COALESCE(cost1, {zero}) AS cost1,
+        COALESCE(quantity0, 0) <> 0 OR COALESCE(cost0, {zero}) <> {zero} AS counts0,
+        COALESCE(quantity1, 0) <> 0 OR COALESCE(cost1, {zero}) <> {zero} AS counts1,
+        CAST(COALESCE(cost0, {zero}) AS DOUBLE) AS c0, CAST(COALESCE(cost1, {zero}) AS DOUBLE) AS c1,
+        part = 'use' AND COALESCE({matched}, FALSE) AS matched, quantity0 AS q0, quantity1 AS q1,
+        COALESCE(covered0, 0) AS k0, COALESCE(covered1, 0) AS k1,
+        CAST(COALESCE(cost_covered0, {zero}) + COALESCE(cost_covered1, {zero}) AS DOUBLE) AS covered_cost
+    FROM ({grouped}) AS skus"""
+    # Today's use at that day's unit cost. Where it is far from both costs, the unit is not what is paid for (a minimum
+    # charge, a free tier that is used up): all of the change is volume then.
+    then = "q1 * c0 / q0"
+    comparable = f"matched AND ABS({then}) <= 10 * (ABS(c0) + ABS(c1))"
+    mixed = "k0 + k1 > 0 AND q0 + q1 - k0 - k1 > 1E-9 * (q0 + q1)"
+    saved = "covered_cost / (k0 + k1) - (c0 + c1 - covered_cost) / (q0 + q1 - k0 - k1)"
+
+    def rounded(value: str, condition: str) -> str:
+        attempt = f"TRY_CAST(TRY_CAST({value} AS DECIMAL(38, 6)) AS {MONEY_SQL})"
+        return f"COALESCE(CASE WHEN {condition} THEN {attempt} END, {zero})"
+
+    effects = f"""SELECT numbers.*, cost1 - cost0 AS delta,
+        {rounded(f"c1 - {then}", comparable)} AS repriced,
+        {rounded(f"(k1 - q1 * k0 / q0) * ({saved})", f"{comparable} AND {mixed}")} AS covering
+    FROM ({numbers}) AS numbers"""
+
+    def total(name: str, value: str, condition: str) -> str:
+        return f"COALESCE(SUM(CASE WHEN {condition} THEN {value} END), {zero}) AS {name}"
+
+    is_volume = "part = 'use' AND (matched OR NOT counts0 OR NOT counts1)"
+    return f"""SELECT linkedaccount, service, ou, SUM(cost0) AS before, SUM(cost1) AS now,
+    MAX(there0) AS there_before, MAX(there1) AS there_now, MAX(used0) AS used_before, MAX(used1) AS used_now,
+    {total("volume", "delta - repriced", is_volume)},
+    {total("price", "repriced - covering", "matched")},
+    {total("coverage", "CASE WHEN matched THEN covering ELSE delta END", "matched OR part = 'coverage'")},
+    {total("one_off", "delta", "part = 'one_off'")},
+    {total("credits", "delta", "part = 'credits'")},
+    {total("tax", "delta", "part = 'tax'")},
+    {total("other", "delta", f"part = 'other' OR (part = 'use' AND NOT ({is_volume}))")}
+FROM ({effects}) AS effects
+GROUP BY linkedaccount, service, ou"""
+
+
+def _on_two_days(fmt: BillFormat, start: date, end: date) -> str:
+    """The condition that a line starts on one of two days; the days between them are left out."""
+    lines = in_days(fmt, start, end)
+    if (end - start).days <= 1:
+        return lines
+    after_start = start + timedelta(days=1)
+    return (
+        f"{lines} AND NOT "
+        f"({fmt.start} >= TIMESTAMP '{after_start} 00:00:00' AND {fmt.start} < TIMESTAMP '{end} 00:00:00')"
+    )
+
+
+def driver_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
+    """Those of the columns that `drivers_sql` reads; a bill can do without those beyond `used_columns`."""
+    return named_in(drivers_sql(fmt, columns, rules, date(2000, 1, 2), date(2000, 1, 1)), columns)

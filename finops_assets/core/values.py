@@ -1,0 +1,265 @@
+"""The records that pass between the roles of `core.ports`: of bill, archive, catalog, dashboard and mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Lines of a day that a setting leaves out, and why; every output counts them."""
+
+    reason: str
+    lines: int
+    total: Decimal
+
+
+@dataclass(frozen=True)
+class SourceDay:
+    """What the bill itself says of one UTC day, before any OU is looked up.
+
+    Totals are exact decimals in `currency`; `by_category` sums to `total`; `scheduled` is the part of it that is
+    not usage of the day: tax, fees, credits, refunds and charges whose period is longer than a day.
+    """
+
+    day: date
+    currency: str
+    lines: int
+    total: Decimal
+    scheduled: Decimal
+    by_category: Mapping[str, Decimal]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True)
+class DayRows:
+    """One day of the breakdown as it will be archived: rows in the OU_BREAKDOWN schema and their exact total."""
+
+    day: date
+    rows: pa.Table
+    total: Decimal
+    unassigned: Decimal
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class BillDescription:
+    """The bill as it was recognised: format, files, the columns used, and an id that changes when the files do.
+
+    `updated` is when the newest file was written (UTC), where that is known.
+    """
+
+    format: str
+    path: str
+    files: int
+    size_bytes: int
+    snapshot: str
+    columns: tuple[str, ...]
+    cost_bases: tuple[str, ...]
+    updated: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ExportVersion:
+    """The version of the bill's files: an id that changes with each refresh, and when the newest was written (UTC).
+
+    With manifests, these are the manifests' id and time: they are delivered after all data files. Files that no
+    manifest names are `in_place`: only the time since they were last written tells whether they are complete.
+
+    `periods` has an id for the files of each billing period's folder, `2025-09`, which changes when one of them does;
+    files that lie in no such folder are under the empty name. `passed_over` are files beside it that are not read.
+    """
+
+    snapshot: str
+    updated: datetime | None
+    in_place: bool = False
+    periods: Mapping[str, str] = field(default_factory=dict)
+    passed_over: tuple[PassedOver, ...] = ()
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """Files beside the bill that are not read, and why: how many, their size in bytes, and one of them."""
+
+    reason: str
+    files: int
+    size_bytes: int
+    example: str
+
+
+@dataclass(frozen=True)
+class ControlTotal:
+    """Lines of the bill of one day, billing period, currency and reason for leaving out: how many, and their total.
+
+    Attributes:
+        period: the billing period that the line itself names, `2025-09`; empty where the bill has no such column.
+        day: the UTC day that they are booked on; None of lines that have no date.
+        currency: empty where the bill does not name one.
+        left_out: why a setting leaves them out; empty of lines that count.
+        without_cost: how many of them have no cost.
+        total: exact.
+    """
+
+    period: str
+    day: date | None
+    currency: str
+    left_out: str
+    lines: int
+    without_cost: int
+    total: Decimal
+
+
+@dataclass(frozen=True)
+class DayPrint:
+    """A day of the breakdown without its rows: their fingerprint (`core.archive.breakdown`), exact total and number."""
+
+    fingerprint: str
+    total: Decimal
+    rows: int
+
+
+@dataclass(frozen=True)
+class AccountMap:
+    """The account map, in the ACCOUNT_OU_MAP schema; `outdated` says why it is not today's, empty where it is."""
+
+    table: pa.Table
+    facts: Mapping[str, str] = field(default_factory=dict)
+    outdated: str = ""
+
+
+@dataclass(frozen=True)
+class QueryReceipt:
+    """What one query of a paid engine took: bytes scanned, seconds, and an estimate of its price in USD."""
+
+    id: str
+    purpose: str
+    scanned_bytes: int
+    seconds: float
+    price: Decimal
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """The answer to a SELECT: the columns' names, and its rows in batches, each of them read when it is asked for."""
+
+    columns: Sequence[str]
+    batches: Iterator[Sequence[tuple[Any, ...]]]
+
+    def all_rows(self) -> list[tuple[Any, ...]]:
+        """Every row: for an answer that is known to be small."""
+        return [row for batch in self.batches for row in batch]
+
+
+@dataclass(frozen=True)
+class PublishedDay:
+    """A day in the archive: its object's path and metadata, and whether this write changed anything."""
+
+    day: date
+    path: str
+    version: str
+    rows: int
+    total: Decimal
+    currency: str
+    cost_basis: str
+    fingerprint: str
+    size_bytes: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    changed: bool = True
+
+
+@dataclass(frozen=True)
+class DayVersion:
+    """One version of a day's object, the current one or one that was replaced.
+
+    `metadata` is the object's, as in PublishedDay; empty where it cannot be read.
+    """
+
+    id: str
+    written: datetime
+    size_bytes: int
+    current: bool
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CatalogDay:
+    """A registered partition as read back through the catalog: its rows and their total.
+
+    `strays` are rows of other days; `objects` is how many objects the rows came from, which should be one.
+    """
+
+    day: date
+    location: str
+    rows: int
+    total: Decimal
+    strays: int
+    objects: int = 1
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """One refresh of the dashboard's data: its id, where the result is, what it holds.
+
+    Not every dashboard can tell its total; one that cannot is held to the rows that it should have (`expected_rows`).
+    """
+
+    id: str
+    location: str
+    rows: int
+    newest_day: date | None
+    total: Decimal | None
+    expected_rows: int | None = None
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DashboardContent:
+    """What the dashboard shows since its last refresh.
+
+    Attributes:
+        refreshed: when that was.
+        newest_day: the newest day that it shows; None where that cannot be told.
+        rows, expected_rows: what it holds, and what a refresh now would load; None where rows are not counted.
+        totals: each day's total, where it can be told.
+    """
+
+    location: str
+    refreshed: datetime
+    newest_day: date | None
+    rows: int | None = None
+    expected_rows: int | None = None
+    totals: Mapping[date, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message that was handed over for one recipient."""
+
+    recipient: str
+    message_id: str
+    location: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a recipient does not get their mail.
+
+    Attributes:
+        kind: `bounce`, `complaint` or `suppressed`.
+        reason: one line of plain text. It may quote a mail server: where it is shown as HTML, it is escaped.
+        since: when that was first so (UTC), where it is known.
+        fix: what to do about it, in the imperative.
+    """
+
+    kind: str
+    reason: str
+    since: datetime | None
+    fix: str
