@@ -103,6 +103,13 @@ class Deviations:
     drift: np.ndarray
     new: np.ndarray
 
+    @classmethod
+    def of_nothing(cls, days: int) -> Deviations:
+        """Of no series at all."""
+        import numpy as np
+
+        return cls(*(np.empty((0, days)) for _ in fields(cls)))
+
 
 def deviations(values: np.ndarray, days: Sequence[date], *, share: float, floor: float) -> Deviations:
     """Judge every day of every series.

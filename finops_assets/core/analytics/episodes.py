@@ -14,19 +14,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from finops_assets.core.analytics.anomalies import (
-    CLOSED,
-    GAP,
-    GROWING,
-    OPEN,
-    PLANNED,
-    RECENT,
-    STATES,
-    WITHDRAWN,
-    Episode,
-    Findings,
-    shared,
-)
+from finops_assets.core.analytics.anomalies import CLOSED, GROWING, OPEN, PLANNED, STATES, WITHDRAWN, Episode, shared
+from finops_assets.core.analytics.anomaly_history import RECENT, AnomalyHistory
+from finops_assets.core.analytics.episode_builder import GAP
 from finops_assets.core.money import money, plain
 from finops_assets.core.notes import parsing, read_note
 
@@ -105,7 +95,7 @@ class Reconciled:
     current: tuple[Episode, ...] = ()
 
 
-def reconcile(ledger: Ledger, findings: Findings, as_of: date) -> Reconciled:
+def reconcile(ledger: Ledger, findings: AnomalyHistory, as_of: date) -> Reconciled:
     """What is to be told as of a day, given what was told.
 
     An episode is told if a day of it could not be judged before: a history that is read for the first time is not
@@ -171,7 +161,7 @@ def reconcile(ledger: Ledger, findings: Findings, as_of: date) -> Reconciled:
     return Reconciled(after, tuple(alerts), tuple(closed), tuple(withdrawn), tuple(current))
 
 
-def _reported(findings: Findings, as_of: date, filled: Collection[date]) -> tuple[Episode, ...]:
+def _reported(findings: AnomalyHistory, as_of: date, filled: Collection[date]) -> tuple[Episode, ...]:
     """The recent episodes, and older ones that were found on days that have been filled."""
     if not filled:
         return findings.episodes(as_of)
@@ -218,13 +208,13 @@ def _before(found: Episode, known: Sequence[Told], ids: Collection[str]) -> Told
     return next(iter((*same, *related)), None)
 
 
-def _is_withdrawn(episode: Episode, findings: Findings, as_of: date) -> bool:
+def _is_withdrawn(episode: Episode, findings: AnomalyHistory, as_of: date) -> bool:
     """Whether it would still be reported, had its data not changed."""
     looked = bool(findings.archived) and findings.archived[0] <= episode.first - timedelta(days=RECENT)
     return looked and episode.state != WITHDRAWN and episode.last >= as_of - timedelta(days=RECENT)
 
 
-def _withdrawn(episode: Episode, findings: Findings) -> Episode:
+def _withdrawn(episode: Episode, findings: AnomalyHistory) -> Episode:
     days = f"on {episode.first}" if episode.first == episode.last else f"from {episode.first} to {episode.last}"
     cost = findings.cost(episode.key, episode.first, episode.last)
     said, now = money(episode.actual, findings.currency), money(cost, findings.currency)

@@ -30,7 +30,8 @@ from finops_assets.core.schemas import scorecard_path
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from finops_assets.core.analytics.anomalies import Doubled, Episode, Findings, Key
+    from finops_assets.core.analytics.anomalies import Doubled, Episode, Key
+    from finops_assets.core.analytics.anomaly_history import AnomalyHistory
     from finops_assets.core.analytics.drivers import Drivers
     from finops_assets.core.analytics.episodes import Reconciled
     from finops_assets.core.analytics.events import Event
@@ -209,13 +210,13 @@ class Scoring:
         if scored.reconciled:
             put_if_other(self._archive, episodes.LEDGER, episodes.write_ledger(scored.reconciled.ledger))
 
-    def _reconciled(self, findings: Findings, day: date) -> Reconciled:
+    def _reconciled(self, findings: AnomalyHistory, day: date) -> Reconciled:
         from finops_assets.core.analytics import episodes
 
         return episodes.reconcile(episodes.read(self._archive), findings, day)
 
     def _rows(self, days: Sequence[date]) -> tuple[pa.Table, dict[date, PublishedDay], PublishedDay]:
-        from finops_assets.core.analytics.anomalies import HISTORY
+        from finops_assets.core.analytics.detection import HISTORY
 
         return comparable_rows(self._archive, days[-1], (days[-1] - days[0]).days + max(HISTORY, FORECAST_HISTORY))
 
@@ -239,13 +240,13 @@ class Scoring:
 
     def _findings(
         self, rows: pa.Table, span: Mapping[date, PublishedDay], newest: PublishedDay, plan: Plan, now: datetime
-    ) -> Findings:
-        from finops_assets.core.analytics.anomalies import judge
+    ) -> AnomalyHistory:
+        from finops_assets.core.analytics.detection import detect
 
         today = now.date()
         settled = self._journal.settled()
         young = [day for day in span if (today - day).days <= UNSETTLED and settled(day) == "provisional"]
-        return judge(
+        return detect(
             _by_key(rows),
             span.keys(),
             currency=newest.currency,
@@ -276,7 +277,7 @@ class Scoring:
         span: Mapping[date, PublishedDay],
         newest: PublishedDay,
         plan: Plan,
-        findings: Findings,
+        findings: AnomalyHistory,
     ) -> dict[date, Scorecard]:
         costs = costs_by_ou(rows, span)
         # The whole is there on every day: of days without any row, it cost nothing.
@@ -378,7 +379,7 @@ def _score(
     rolled: Mapping[str, Mapping[date, Decimal]],
     costs: Mapping[str, Mapping[date, Decimal]],
     day: date,
-    findings: Findings,
+    findings: AnomalyHistory,
     episodes: Sequence[Episode],
     settled: str,
 ) -> Score:
