@@ -101,21 +101,26 @@ class Platform:
 
     def scoring(self) -> Scoring:
         """What makes its scorecards."""
-        from finops_assets.core.analytics.scoring import Scoring
+        from finops_assets.core.analytics.plan import PlanFiles
+        from finops_assets.core.analytics.scoring import Scoring, ScoringRules
 
         settings = self.settings
         return Scoring(
             self.warehouse,
             self.archive,
             Journal(self.archive, settings.bill.stable_after),
-            budgets=self.budgets,
-            events=self.events,
-            budgets_at=settings.budgets.path,
-            events_at=settings.anomalies.events,
-            amber=settings.budgets.amber_percent / 100,
-            least_share=settings.anomalies.least_percent / 100,
-            least_amount=Decimal(str(settings.anomalies.least_amount)),
-            editions=settings.mail.by_ou,
+            PlanFiles(
+                budgets=self.budgets,
+                events=self.events,
+                budgets_at=settings.budgets.path,
+                events_at=settings.anomalies.events,
+                editions=settings.mail.by_ou,
+            ),
+            ScoringRules(
+                amber=settings.budgets.amber_percent / 100,
+                least_share=settings.anomalies.least_percent / 100,
+                least_amount=Decimal(str(settings.anomalies.least_amount)),
+            ),
         )
 
 

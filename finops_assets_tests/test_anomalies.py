@@ -193,7 +193,7 @@ def test_a_history_that_is_read_for_the_first_time_tells_nothing_old() -> None:
     costs = add(add(bill(), SHOP_EC2, 900, [day(9), day(8)]), ("Data", S3, LAKE), 700, [day(1), day(0)])
     done = reconcile(Ledger(), judged(costs), LAST)
     assert [found.key for found in done.alerts] == [("Data", S3, LAKE)]
-    assert sorted(told.times for told in done.ledger.told) == [0, 1]
+    assert sorted(told.times for told in done.ledger.notifications) == [0, 1]
     assert reconcile(done.ledger, judged(costs), LAST).alerts == ()
 
 
@@ -238,7 +238,7 @@ def test_a_hole_that_is_filled_day_by_day_is_told_once() -> None:
     looks = [[*without, *HOLE[:n]] for n in range(9)]
     runs = late(costs, *looks)
     assert [len(run.alerts) for run in runs] == [0, 1, 0, 0, 0, 0, 0, 0, 0]
-    assert [(told.times, told.episode.first) for told in runs[-1].ledger.told] == [(1, HOLE[0])]
+    assert [(told.times, told.episode.first) for told in runs[-1].ledger.notifications] == [(1, HOLE[0])]
 
 
 def test_an_episode_that_went_on_in_a_hole_is_told_once_more() -> None:
@@ -271,7 +271,7 @@ def test_a_ledger_from_before_holes_were_kept_is_read() -> None:
     facts = json.loads(write_ledger(reconcile(Ledger(), judged(add(bill(), SHOP_EC2, 900, [day(0)])), LAST).ledger))
     del facts["missing"], facts["told"][0]["late"]
     ledger = read_ledger(json.dumps(facts).encode())
-    assert (ledger.missing, ledger.told[0].late) == ((), False)
+    assert (ledger.missing, ledger.notifications[0].late) == ((), False)
 
 
 @pytest.mark.parametrize("long", [1, 20, 40])
@@ -606,7 +606,7 @@ def test_names_are_kept_as_text_and_the_reason_is_one_line(hostile: str) -> None
     key = (hostile, hostile, SHOP)
     costs = add(bill(), key, 300, [day(0)])
     done = reconcile(Ledger(), judged(costs, names={SHOP: hostile}), LAST)
-    (found,) = read_ledger(write_ledger(done.ledger)).told
+    (found,) = read_ledger(write_ledger(done.ledger)).notifications
     assert found.episode == done.alerts[0]
     assert found.episode.key == key
     assert " ".join(hostile.split()) in found.episode.reason
@@ -629,7 +629,7 @@ def test_the_ledger_forgets_after_a_year_and_keeps_what_is_younger() -> None:
         days = [of + timedelta(days=after) for of in DAYS]
         costs = {key: {of + timedelta(days=after): cost for of, cost in all_.items()} for key, all_ in bill().items()}
         later = detect(costs, days, currency="USD", floor=Decimal(20))
-        assert len(reconcile(told.ledger, later, days[-1]).ledger.told) == kept
+        assert len(reconcile(told.ledger, later, days[-1]).ledger.notifications) == kept
 
 
 @pytest.mark.parametrize(

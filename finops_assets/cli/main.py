@@ -673,8 +673,8 @@ def anomalies(every: bool, as_json: bool) -> None:
     from finops_assets.core.analytics.episodes import read
 
     ledger = read(_platform(_settings()).archive)
-    goes_on = [told for told in ledger.told if told.episode.state in (OPEN, GROWING)]
-    shown = ledger.told if every else goes_on
+    goes_on = [entry for entry in ledger.notifications if entry.episode.state in (OPEN, GROWING)]
+    shown = ledger.notifications if every else goes_on
     if as_json:
         print_json([{**vars(told.episode), "impact": told.episode.impact, "told": told.times} for told in shown])
     elif shown:

@@ -132,8 +132,8 @@ def _judge(values: np.ndarray, first: np.ndarray, month: np.ndarray, share: floa
 
     with np.errstate(all="ignore"):
         known = np.isfinite(values)
-        there = known & (values != 0) & ~first  # what costs on firsts alone is a fee, and never new
-        busy = _before(there, LEVEL)
+        costs_something = known & (values != 0) & ~first  # what costs on firsts alone is a fee, and never new
+        busy = _before(costs_something, LEVEL)
         alive = np.where(first | ((values == 0) & (busy == 0)), np.nan, values)  # nothing is no level of something new
         factor = _factors(alive)
         flat = np.where(factor >= LEAST_FACTOR, alive / factor, np.nan)
@@ -175,7 +175,7 @@ def _judge(values: np.ndarray, first: np.ndarray, month: np.ndarray, share: floa
         )
         drift &= ~rise & (week > _shift(_largest_last(week, RECURS - WEEK), WEEK))  # more than any week before
         gone = low & (_last(known & (values == 0), GONE_DAYS) == GONE_DAYS) & (_shift(busy, GONE_DAYS - 1) >= LEVEL - 3)
-        new, born = _new(values, known, there, busy, floor)
+        new, born = _new(values, known, costs_something, busy, floor)
         return Deviations(
             np.where(born, 0.0, np.where(drop & first, usual, expected)),
             deviation,
@@ -188,16 +188,16 @@ def _judge(values: np.ndarray, first: np.ndarray, month: np.ndarray, share: floa
 
 
 def _new(
-    values: np.ndarray, known: np.ndarray, there: np.ndarray, busy: np.ndarray, floor: float
+    values: np.ndarray, known: np.ndarray, costs_something: np.ndarray, busy: np.ndarray, floor: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Days of something that began in the last week, after weeks without: those that cost enough, and all.
 
     What cost as much before those weeks comes now and then, as monthly charges do; it is not new.
     """
-    begins = there & (busy == 0) & (_before(known, LEVEL) >= LEVEL)
+    begins = costs_something & (busy == 0) & (_before(known, LEVEL) >= LEVEL)
     born = _last(begins, NEW_DAYS) > 0
     earlier = _shift(_largest_last(values, RECURS - NEW_DAYS), NEW_DAYS)
-    return born & there & (values >= floor) & ~(earlier >= AS_ODD * values), born
+    return born & costs_something & (values >= floor) & ~(earlier >= AS_ODD * values), born
 
 
 def _factors(values: np.ndarray) -> np.ndarray:
@@ -220,8 +220,8 @@ def _fees(excess: np.ndarray, first: np.ndarray) -> np.ndarray:
     import numpy as np
 
     fees = np.zeros(excess.shape)
-    found = _median_before(excess[:, first], FIRSTS, 1)
-    fees[:, first] = np.fmax(np.nan_to_num(found), 0.0)
+    median = _median_before(excess[:, first], FIRSTS, 1)
+    fees[:, first] = np.fmax(np.nan_to_num(median), 0.0)
     return fees
 
 

@@ -70,11 +70,11 @@ class Question:
 def questions(doubled: Iterable[Doubled], newest: date) -> tuple[Question, ...]:
     """The stretches of these days as of the newest one, ascending; later days do not count."""
     stretches: list[list[Doubled]] = []
-    for found in sorted((each for each in doubled if each.day <= newest), key=lambda each: each.day):
-        if stretches and (found.day - stretches[-1][-1].day).days <= GAP + 1:
-            stretches[-1].append(found)
+    for each in sorted((each for each in doubled if each.day <= newest), key=lambda each: each.day):
+        if stretches and (each.day - stretches[-1][-1].day).days <= GAP + 1:
+            stretches[-1].append(each)
         else:
-            stretches.append([found])
+            stretches.append([each])
     return tuple(
         Question(
             first=days[0].day,
@@ -93,11 +93,11 @@ def question_words(question: Question, currency: str, *, amounts: bool = True) -
     days = f"on {question.first}"
     if question.days > 1:
         days = f"on {question.days} days from {question.first} to {question.last}"
-    said = ""
+    cost = ""
     if amounts:
-        said = f" ({money(question.actual, currency)}, {money(question.expected, currency)} expected)"
+        cost = f" ({money(question.actual, currency)}, {money(question.expected, currency)} expected)"
     return (
-        f"Nearly every account costs about {question.times:.1f} times what it did, {days}{said}: is a file of the bill "
+        f"Nearly every account costs about {question.times:.1f} times what it did, {days}{cost}: is a file of the bill "
         "there twice, or is it real?"
     )
 

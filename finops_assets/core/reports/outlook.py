@@ -23,7 +23,7 @@ def outlook(archive: Archive, days: Sequence[date]) -> Outlook | None:
     cards = [card for day in last_of_month.values() if (card := scorecard.read(archive, day))]
     if not cards or cards[-1].day != days[-1]:
         return None
-    known = {told.episode.id: told.episode for told in episodes.read(archive).told}
+    known = {told.episode.id: told.episode for told in episodes.read(archive).notifications}
     known |= {episode.id: episode for episode in cards[-1].episodes}
     return Outlook(
         newest=cards[-1],
