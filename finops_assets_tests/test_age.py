@@ -28,7 +28,7 @@ from on_aws import make_ready, on_aws
 from finops_assets.core.archive.age import Age, age_of, deadline_by, span_words
 from finops_assets.core.archive.states import missing_days
 from finops_assets.core.operations.watch import FRESHNESS, Attempts, Watch
-from finops_assets.core.reports.charts import daily_cost_spec
+from finops_assets.core.reports.charts.daily_cost import daily_cost_spec
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.jobs import CHECKS_JOB, JOB
 from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG

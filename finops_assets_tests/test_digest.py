@@ -24,7 +24,8 @@ import pytest
 from finops_assets.core.addresses import mail_address
 from finops_assets.core.errors import ArchiveError, SettingsError
 from finops_assets.core.money import plain
-from finops_assets.core.reports import charts
+from finops_assets.core.reports.charts import daily_cost
+from finops_assets.core.reports.charts.images import to_png
 from finops_assets.core.reports.digest import (
     CSV_NOTE,
     Covered,
@@ -209,7 +210,7 @@ def test_negative_total_has_no_shares() -> None:
     digest = render(figures)
     assert re.search(r"^All +-190\.00$", digest.text, re.MULTILINE)
     assert "%" not in digest.text
-    assert charts.to_png(chart_spec(figures)).startswith(b"\x89PNG")
+    assert to_png(chart_spec(figures)).startswith(b"\x89PNG")
 
 
 def test_one_ou_only() -> None:
@@ -475,11 +476,11 @@ def test_hostile_headers_are_refused_or_cleaned(hostile: Digest) -> None:
 def test_chart_takes_hostile_names(hostile: Digest) -> None:
     """Names are data in the chart: labels stay distinct and short, and it renders."""
     costs = {WED: {name: Decimal(1) for name in (*HOSTILE[:3], "x" * 300, "y" + "x" * 299)}}
-    spec = charts.daily_cost_spec(costs, WED, currency="USD", basis="billed cost")
+    spec = daily_cost.daily_cost_spec(costs, WED, currency="USD", basis="billed cost")
     labels = spec["layer"][0]["encoding"]["color"]["scale"]["domain"]
     assert len(labels) == len(set(labels)) == 5
     assert max(map(len, labels)) <= 27
-    assert charts.to_png(spec).startswith(b"\x89PNG")
+    assert to_png(spec).startswith(b"\x89PNG")
 
 
 def test_tidy_keeps_ordinary_text() -> None:
@@ -689,7 +690,7 @@ def test_png_is_whole_after_packing() -> None:
     import struct
     import zlib
 
-    png = charts.to_png(chart_spec(figures_of(month_of())))
+    png = to_png(chart_spec(figures_of(month_of())))
     assert struct.unpack(">II", png[16:24]) == (1000, 452)
     at, kinds, pixels = 8, [], b""
     while at < len(png):

@@ -19,7 +19,7 @@ from finops_assets.core.analytics.anomalies import Episode
 from finops_assets.core.analytics.drivers import Driver, Drivers
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.restatements import Restatement
-from finops_assets.core.reports import charts
+from finops_assets.core.reports.charts.images import to_png
 from finops_assets.core.reports.digest import (
     Covered,
     DayFacts,
@@ -362,7 +362,7 @@ def test_a_scorecard_of_other_figures_is_left_out(other: dict, why: str) -> None
 def test_the_month_has_a_chart_and_its_numbers_without_images() -> None:
     """Two images by their content ids; the alternative texts hold the numbers."""
     made = figures(card=card({"All": score("All", "100", **RED)}))
-    assert charts.to_png(month_chart_spec(made)).startswith(b"\x89PNG")
+    assert to_png(month_chart_spec(made)).startswith(b"\x89PNG")
     digest = render(made, PNG, month_png=PNG + b"2")
     at = datetime(2025, 9, 11, 7, tzinfo=UTC)
     mail = message(digest, sender="a@example.com", recipient="b@example.com", message_id="<1@x>", date_header=at)
@@ -451,7 +451,7 @@ def test_an_ou_without_rows_has_an_edition_that_says_so() -> None:
     """A misspelt path or an idle OU holds up nobody: zeros, and what to check."""
     made = figures(ou="Workloads/Prd")
     assert (made.total, made.card, made.rows.num_rows) == (0, None, 0)
-    assert charts.to_png(chart_spec(made)).startswith(b"\x89PNG")
+    assert to_png(chart_spec(made)).startswith(b"\x89PNG")
     assert subject(made).startswith("[FinOps] 10 Sep 2025, Workloads/Prd only: 0.00 USD")
     for shown in both(made):
         assert "No account of these days is in Workloads/Prd or below it" in shown
@@ -484,7 +484,7 @@ def test_hostile_names_are_text_everywhere(ou: str) -> None:
         ou=ou,
     )
     digest = render(made, PNG, month_png=PNG)
-    assert charts.to_png(month_chart_spec(made)).startswith(b"\x89PNG")
+    assert to_png(month_chart_spec(made)).startswith(b"\x89PNG")
     page = Texts(digest.html)
     assert not {"script", "a"} & set(page.tags)
     assert "\u202e" not in digest.html + digest.text + digest.subject

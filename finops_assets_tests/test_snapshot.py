@@ -24,7 +24,8 @@ from finops_assets.core.analytics.drivers import Driver, Drivers
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.restatements import Restatement
 from finops_assets.core.money import change, money
-from finops_assets.core.reports import charts, snapshot
+from finops_assets.core.reports import snapshot
+from finops_assets.core.reports.charts import images
 from finops_assets.core.reports.digest import DayFacts, DigestFigures, Late, digest_figures
 from finops_assets.core.reports.snapshot import OUS_SHOWN, snapshot_data, snapshot_specs, to_pdf
 from finops_assets.core.schemas import MONEY, UNASSIGNED
@@ -115,7 +116,7 @@ def pdf_of(figures: DigestFigures, card: Scorecard | None, **more) -> bytes:
 
 
 def drawn(figures: DigestFigures, card: Scorecard | None) -> dict[str, str]:
-    return {name: charts.to_svg(spec) for name, spec in snapshot_specs(figures, card).items()}
+    return {name: images.to_svg(spec) for name, spec in snapshot_specs(figures, card).items()}
 
 
 def pages(pdf: bytes) -> list[str]:

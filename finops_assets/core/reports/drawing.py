@@ -11,7 +11,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from finops_assets.core.interrupts import started_without_ctrl_c
-from finops_assets.core.reports import charts
+from finops_assets.core.reports.charts.images import to_png, to_svg
 
 Spec = Mapping[str, Any]
 
@@ -21,14 +21,14 @@ REMEMBERED = 6
 
 def png(spec: Spec) -> bytes:
     """A chart."""
-    return charts.to_png(spec)
+    return to_png(spec)
 
 
 def typeset(data: Mapping[str, Any], specs: Mapping[str, Spec]) -> bytes:
     """The executives' two pages as PDF: what `snapshot.snapshot_data` says, and the charts of its specs."""
     from finops_assets.core.reports.snapshot import to_pdf
 
-    return to_pdf(data, {name: charts.to_svg(spec) for name, spec in specs.items()})
+    return to_pdf(data, {name: to_svg(spec) for name, spec in specs.items()})
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _warm() -> None:
     """Load what the first chart and the first page would wait for."""
     from finops_assets.core.reports.snapshot import load_fonts
 
-    charts.to_png({"mark": "point", "data": {"values": []}, "width": 1, "height": 1})
+    to_png({"mark": "point", "data": {"values": []}, "width": 1, "height": 1})
     load_fonts(of_the_machine=False)
 
 

@@ -23,7 +23,8 @@ from finops_assets.core.analytics.drivers import summed, words
 from finops_assets.core.analytics.forecast import WINDOW, month_end
 from finops_assets.core.calendar import short_day
 from finops_assets.core.money import CENT, change, money
-from finops_assets.core.reports.charts import daily_cost_spec, month_spec
+from finops_assets.core.reports.charts.daily_cost import daily_cost_spec
+from finops_assets.core.reports.charts.month import month_spec
 from finops_assets.core.reports.digest.figures import LOUD, SETTLEMENTS, basis_words
 from finops_assets.core.reports.digest.words import days_words, headline, late_words, percent_words, stretch_words
 from finops_assets.core.text import tidy

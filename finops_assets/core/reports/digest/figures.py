@@ -12,7 +12,7 @@ from finops_assets.core.accounts.ous import within
 from finops_assets.core.calendar import short_day
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT
-from finops_assets.core.reports.charts import daily_cost_spec
+from finops_assets.core.reports.charts.daily_cost import daily_cost_spec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from finops_assets.core.analytics.scorecard import Score, Scorecard
     from finops_assets.core.archive.age import Age
     from finops_assets.core.archive.restatements import Restatement
-    from finops_assets.core.reports.charts import DailyCost
+    from finops_assets.core.reports.charts.style import DailyCost
 
 
 CHART_DAYS = 35
@@ -594,7 +594,7 @@ def month_picture(
         currency, cost_basis: of the costs.
         name: in the title; the OU's path where it is empty.
     """
-    from finops_assets.core.reports.charts import month_spec
+    from finops_assets.core.reports.charts.month import month_spec
 
     first = day.replace(day=1)
     return month_spec(

@@ -13,7 +13,8 @@ from unicodedata import bidirectional
 
 from finops_assets.core.calendar import short_day
 from finops_assets.core.money import CENT, change, money, plain
-from finops_assets.core.reports.charts import REST_COLOUR, series_colours
+from finops_assets.core.reports.charts.daily_cost import series_colours
+from finops_assets.core.reports.charts.style import REST_COLOUR
 from finops_assets.core.reports.digest.figures import (
     LOUD,
     SETTLEMENTS,
