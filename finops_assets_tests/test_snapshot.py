@@ -26,7 +26,7 @@ from finops_assets.core.archive.restatements import Restatement
 from finops_assets.core.money import change, money
 from finops_assets.core.reports import snapshot
 from finops_assets.core.reports.charts import images
-from finops_assets.core.reports.digest import DayFacts, DigestFigures, Late, digest_figures
+from finops_assets.core.reports.digest import DayFacts, DigestFigures, DigestInputs, Late, digest_figures
 from finops_assets.core.reports.snapshot import OUS_SHOWN, snapshot_data, snapshot_specs, to_pdf
 from finops_assets.core.schemas import MONEY, UNASSIGNED
 
@@ -72,7 +72,8 @@ def figures_of(costs: Costs, *, service: str = "Amazon EC2", account: str = ALPH
     table = pa.table({"billingdate": pa.array(columns[0], pa.date32()), **texts, "cost": pa.array(columns[4], MONEY)})
     totals = {day: sum((of.get(day, Decimal()) for of in costs.values()), Decimal()) for day in days}
     given = {"days": {day: DayFacts(total) for day, total in totals.items()}, "names": {}, "currency": "USD"}
-    return digest_figures(table, DAY, **{**given, "cost_basis": "billed", **more})
+    own = {name: more.pop(name) for name in ("ou", "restated") if name in more}
+    return digest_figures(DigestInputs(table, DAY, **{**given, "cost_basis": "billed", **more}), **own)
 
 
 def card_of(costs: Costs, budgets: Mapping[str, str] | None = None, **more) -> Scorecard:

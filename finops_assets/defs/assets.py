@@ -33,7 +33,7 @@ from finops_assets.core.ports import (
     QueryReceipt,
     Warehouse,
 )
-from finops_assets.core.reports.digest.figures import month_picture
+from finops_assets.core.reports.digest.pictures import month_picture
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, OU_BREAKDOWN, OU_SCORECARD
 from finops_assets.core.text import tidy_lines

@@ -32,6 +32,7 @@ from finops_assets.core.money import money
 from finops_assets.core.notes import put_if_other
 from finops_assets.core.ports import Archive, Delivery, PublishedDay
 from finops_assets.core.reports.digest.notes import StateNotes
+from finops_assets.core.reports.digest.pictures import PICTURES
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import day_path
 
@@ -289,8 +290,7 @@ class DigestService:
     def pictures(self, stored: Stored) -> dict[str, bytes]:
         """What a digest shows, by name, as PNG."""
         digest = self._outbox.load(stored)
-        found = {"daily cost": digest.chart_png, "month": digest.month_png}
-        return {name: png for name, png in found.items() if png}
+        return {PICTURES[name].title: png for name, png in digest.pictures.items()}
 
     def moves(
         self, now: datetime, days: Iterable[date] | None = None, archived: Mapping[date, PublishedDay] | None = None
@@ -377,7 +377,7 @@ class DigestService:
         Raises:
             ArchiveError: the day is not archived.
         """
-        from finops_assets.core.reports.digest.scores import matters
+        from finops_assets.core.reports.digest.matters import matters
         from finops_assets.core.reports.snapshot import snapshot_path
 
         there = self._described(day)
@@ -388,7 +388,7 @@ class DigestService:
         return Snapshot(day, path, len(pdf), there.total, there.currency, there.cost_basis, matters(figures), changed)
 
     def _pdf(self, figures: DigestFigures, revision: int) -> bytes:
-        from finops_assets.core.reports.digest.scores import matters
+        from finops_assets.core.reports.digest.matters import matters
         from finops_assets.core.reports.snapshot import snapshot_data, snapshot_specs
 
         card = figures.card
@@ -427,11 +427,10 @@ class DigestService:
         figures_of = self._figures(there, now, covers=covers, late=late)
 
         def rendered(figures: DigestFigures) -> Digest:
-            month = digest.month_chart_spec(figures)
+            specs = {name: picture.spec(figures) for name, picture in digest.PICTURES.items()}
             return digest.render(
                 figures,
-                self._drawing.chart(digest.chart_spec(figures)),
-                month_png=self._drawing.chart(month) if month else b"",
+                {name: self._drawing.chart(spec) for name, spec in specs.items() if spec},
                 revision=revision,
                 prefix=self._prefix,
                 dashboard=notes.dashboard,
@@ -489,29 +488,31 @@ class DigestService:
         settled = (self._journal or Journal(self._archive)).settled()
         card = read_scorecard(self._archive, there)
         before, known = self._mailed_before(there)
-        about = {
-            "days": {d: _facts(f, settled(d)) for d, f in facts.items()},
-            "names": account_names(self._archive),
-            "currency": there.currency,
-            "cost_basis": there.cost_basis,
-            "archive_path": there.path,
-            "links": self._links,
-            "data_through": age.through if age else archived[-1],
-            "covered": covered,
-            "notes": [*notes, *(card.notes if card else ())],
-            "late": late,
-            "age": age,
-            "this_year": today.year,
-            "card": card,
-            "news": _news(card, before, known),
-            "lights_before": {score.ou: score.light for score in before.scores} if before else None,
-            "own_cost": own_cost(self._archive, today - timedelta(days=1)),
-        }
+        inputs = digest.DigestInputs(
+            rows,
+            day,
+            days={d: _facts(f, settled(d)) for d, f in facts.items()},
+            names=account_names(self._archive),
+            currency=there.currency,
+            cost_basis=there.cost_basis,
+            archive_path=there.path,
+            links=self._links,
+            data_through=age.through if age else archived[-1],
+            covered=covered,
+            notes=[*notes, *(card.notes if card else ())],
+            late=late,
+            age=age,
+            this_year=today.year,
+            card=card,
+            news=_news(card, before, known),
+            lights_before={score.ou: score.light for score in before.scores} if before else None,
+            own_cost=own_cost(self._archive, today - timedelta(days=1)),
+        )
 
         def of(ou: str) -> DigestFigures:
             moves = self._edition_moves(ou, rows, shown, now) if ou else self.moves(now, archived=facts)
             told = [m for m in moves if m.exceeds(self._thresholds.tell_percent, self._thresholds.amount)]
-            return digest.digest_figures(rows, day, ou=ou, restated=told, **about)
+            return digest.digest_figures(inputs, ou=ou, restated=told)
 
         return of
 

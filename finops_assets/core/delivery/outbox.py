@@ -41,7 +41,7 @@ from finops_assets.core.delivery.mail_records import RECEIPT, SENDING, Begun, Re
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError, SettingsError, UnknownDeliveryError
 from finops_assets.core.money import plain
 from finops_assets.core.notes import parsing, put_aside
-from finops_assets.core.reports.digest import Digest, Link, message, ou_hash, within
+from finops_assets.core.reports.digest import Digest, Envelope, Link, message, ou_hash, within
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 PREFIX = "digests/"
 COVERED = PREFIX + "_covered/"
-HTML, TEXT, CHART, MONTH, PDF = "digest.html", "digest.txt", "chart.png", "month.png", "executive_snapshot.pdf"
+HTML, TEXT, PNG, PDF = "digest.html", "digest.txt", ".png", "executive_snapshot.pdf"
 MANIFEST, SENT, EDITIONS = "manifest.json", "sent.json", "editions/"
 LATE, TOLD, TOLD_BY_OU = "late", PREFIX + "_told.json", PREFIX + "_told_by_ou.json"
 REMEMBERED = 100
@@ -357,11 +357,10 @@ class Outbox:
             text=found[TEXT].decode(),
             csv=found[of.csv_name],
             csv_name=of.csv_name,
-            chart_png=found.get(CHART, b""),
             revision=stored.revision,
             total=of.total,
             currency=stored.currency,
-            month_png=found.get(MONTH, b""),
+            pictures={name.removesuffix(PNG): data for name, data in found.items() if name.endswith(PNG)},
             ou=ou,
         )
 
@@ -640,10 +639,7 @@ class Outbox:
         folder = stored.path + (_edition_folder(post.ou) if post.ou else "")
         mail = message(
             digest,
-            sender=self._sender,
-            recipient=post.address,
-            message_id=f"<{delivery_id}@{domain}>",
-            date_header=stored.rendered_at,
+            Envelope(self._sender, post.address, f"<{delivery_id}@{domain}>", stored.rendered_at),
             max_bytes=self._max_bytes,
             link=lambda: self._link(folder + digest.csv_name),
             pdf=contents.pdf if post.pdf else b"",
@@ -956,7 +952,7 @@ def _folder(day: date, revision: int | None = None) -> str:
 
 def _parts(digest: Digest) -> dict[str, bytes]:
     parts = {HTML: digest.html.encode(), TEXT: digest.text.encode(), digest.csv_name: digest.csv}
-    return parts | {name: png for name, png in ((CHART, digest.chart_png), (MONTH, digest.month_png)) if png}
+    return parts | {f"{name}{PNG}": png for name, png in digest.pictures.items()}
 
 
 def _sha256(data: bytes) -> str:

@@ -25,8 +25,15 @@ from finops_assets.core.calendar import short_day
 from finops_assets.core.money import CENT, change, money
 from finops_assets.core.reports.charts.daily_cost import daily_cost_spec
 from finops_assets.core.reports.charts.month import month_spec
-from finops_assets.core.reports.digest.figures import LOUD, SETTLEMENTS, basis_words
-from finops_assets.core.reports.digest.words import days_words, headline, late_words, percent_words, stretch_words
+from finops_assets.core.reports.digest.sentences import headline, late_words
+from finops_assets.core.reports.digest.words import (
+    LOUD,
+    SETTLEMENTS,
+    basis_words,
+    days_words,
+    percent_words,
+    stretch_words,
+)
 from finops_assets.core.text import tidy
 
 if TYPE_CHECKING:

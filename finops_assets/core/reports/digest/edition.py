@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import date
@@ -78,3 +79,8 @@ def card_of(card: Scorecard | None, ou: str) -> Scorecard | None:
         error=None,
         why_no_forecast="" if own.p50 is not None else "its history is too short",
     )
+
+
+def ou_hash(ou: str) -> str:
+    """Names an edition where a path cannot stand: in object paths, delivery ids and content ids."""
+    return hashlib.sha256(ou.encode()).hexdigest()[:16]
