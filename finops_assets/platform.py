@@ -161,7 +161,7 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
     from finops_assets.adapters.local.warehouse import DuckDBWarehouse
     from finops_assets.adapters.shared.accounts_file import AccountsFile
     from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
-    from finops_assets.core.reports.outlook import outlook
+    from finops_assets.core.reports.dashboard import read_outlook
 
     warehouse = DuckDBWarehouse(
         settings.bill.path,
@@ -189,7 +189,7 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
             settled=_settled(settings, archive),
-            outlook=partial(outlook, archive),
+            outlook=partial(read_outlook, archive),
             age=partial(_age, settings, archive),
             clock=clock,
         ),
@@ -219,7 +219,7 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
     from finops_assets.adapters.local.alerts import NoMetrics
     from finops_assets.adapters.shared.accounts_file import AccountsFile
     from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, DashboardPage
-    from finops_assets.core.reports.outlook import outlook
+    from finops_assets.core.reports.dashboard import read_outlook
     from finops_assets.core.schemas import SCORECARD_PREFIX
 
     aws = settings.aws
@@ -287,7 +287,7 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
             settled=_settled(settings, archive),
-            outlook=partial(outlook, archive),
+            outlook=partial(read_outlook, archive),
             age=partial(_age, settings, archive),
             clock=clock,
         )

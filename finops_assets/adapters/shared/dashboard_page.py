@@ -15,7 +15,7 @@ from finops_assets.core.archive.age import Age
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.ports import Archive, DashboardContent, PublishedDay, Refresh
-from finops_assets.core.reports.dashboard import DayNote, Outlook, dashboard_data, render
+from finops_assets.core.reports.dashboard import DashboardInputs, DayNote, Outlook, dashboard_data, render
 from finops_assets.core.schemas import day_path
 
 if TYPE_CHECKING:
@@ -121,16 +121,18 @@ class DashboardPage:
         rows = self._archive.read(days)
         now = self._clock()
         data = dashboard_data(
-            rows,
-            self._notes(archived),
-            account_names(self._archive),
-            currency=currency,
-            cost_basis=cost_basis,
-            generated_for=days[-1],
-            max_cells=self._max_cells,
-            outlook=self._outlook(days) if self._outlook else None,
-            age=self._age(now) if self._age else None,
-            made=now,
+            DashboardInputs(
+                rows,
+                self._notes(archived),
+                account_names(self._archive),
+                currency=currency,
+                cost_basis=cost_basis,
+                generated_for=days[-1],
+                max_cells=self._max_cells,
+                outlook=self._outlook(days) if self._outlook else None,
+                age=self._age(now) if self._age else None,
+                made=now,
+            )
         )
         page = render({**data, "refresh": refresh_id}).encode()
         self._write(page)

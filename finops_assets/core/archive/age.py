@@ -2,7 +2,7 @@
 
 Here are the newest archived day, when the day after it was due, and how many expected days are missing. Why a day is
 missing is said by `core.states`. Nothing is read here, and no clock is asked. The dashboard's script says the same of
-the moment at which a page is opened: templates/dashboard.html, held to these words by a test.
+the moment at which a page is opened: templates/dashboard/age.js, held to these words by a test.
 """
 
 from __future__ import annotations
