@@ -24,10 +24,10 @@ from finops_assets.core.analytics.drivers import Driver, Drivers
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.restatements import Restatement
 from finops_assets.core.money import change, money
-from finops_assets.core.reports import snapshot
 from finops_assets.core.reports.charts import images
 from finops_assets.core.reports.digest import DayFacts, DigestFigures, DigestInputs, Late, digest_figures
-from finops_assets.core.reports.snapshot import OUS_SHOWN, snapshot_data, snapshot_specs, to_pdf
+from finops_assets.core.reports.snapshot import snapshot_data, snapshot_specs, to_pdf, typesetting
+from finops_assets.core.reports.snapshot.ou_table import OUS_SHOWN
 from finops_assets.core.schemas import MONEY, UNASSIGNED
 
 DAY = date(2025, 9, 17)
@@ -329,7 +329,7 @@ def test_letters_of_all_shipped_scripts_keep_the_standards() -> None:
     figures, card = figures_of(costs), card_of(costs)
     reader = pypdf.PdfReader(io.BytesIO(pdf_of(figures, card)))
     assert b"pdfuaid:part" in reader.trailer["/Root"]["/Metadata"].get_data()
-    assert not snapshot._OTHER_SCRIPTS.search(name)
+    assert not typesetting._OTHER_SCRIPTS.search(name)
 
 
 def test_the_fullest_day_is_two_pages() -> None:

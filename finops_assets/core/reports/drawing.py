@@ -12,6 +12,7 @@ from typing import Any
 
 from finops_assets.core.interrupts import started_without_ctrl_c
 from finops_assets.core.reports.charts.images import to_png, to_svg
+from finops_assets.core.reports.snapshot.typesetting import load_fonts, to_pdf
 
 Spec = Mapping[str, Any]
 
@@ -26,8 +27,6 @@ def png(spec: Spec) -> bytes:
 
 def typeset(data: Mapping[str, Any], specs: Mapping[str, Spec]) -> bytes:
     """The executives' two pages as PDF: what `snapshot.snapshot_data` says, and the charts of its specs."""
-    from finops_assets.core.reports.snapshot import to_pdf
-
     return to_pdf(data, {name: to_svg(spec) for name, spec in specs.items()})
 
 
@@ -62,8 +61,6 @@ class Drawing:
 
 def _warm() -> None:
     """Load what the first chart and the first page would wait for."""
-    from finops_assets.core.reports.snapshot import load_fonts
-
     to_png({"mark": "point", "data": {"values": []}, "width": 1, "height": 1})
     load_fonts(of_the_machine=False)
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from finops_assets.core.text import visible
-
-if TYPE_CHECKING:
-    pass
 
 
 def to_png(spec: Mapping[str, Any], scale: float = 2) -> bytes:

@@ -10,10 +10,8 @@ from finops_assets.core.money import plain
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
 _FORMULA = (*"=+-@＝＋－＠", "\t", "\r", "\n")
 """The full-width signs are those of East Asian keyboards, which a spreadsheet takes for the plain ones."""
-
 
 _NOT_A_NUMBER = re.compile(r"0[0-9]+|[0-9]{16,}")
 """Digits that a spreadsheet would change, taking them for a number: it drops zeros in front, and keeps 15 digits."""

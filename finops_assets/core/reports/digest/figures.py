@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.restatements import Restatement
     from finops_assets.core.reports.charts.style import DailyCost
 
-
 UNASSIGNED_SHOWN = 20
 
 

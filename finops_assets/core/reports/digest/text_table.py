@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from unicodedata import bidirectional
 
 from finops_assets.core.text import columns_wide, shortened
-
-if TYPE_CHECKING:
-    pass
 
 
 def columns(rows: Sequence[Sequence[str]], align: str, widest: int = 38) -> str:

@@ -45,20 +45,16 @@ BASES = {
     "net_amortized": "net amortized cost",
 }
 
-
 SETTLEMENTS = {
     "provisional": "provisional: AWS may still change it",
     "stable": "stable: unchanged over the last refreshes of the bill",
     "closed": "closed: AWS no longer changes it",
 }
 
-
 SCHEDULED = {"Purchase": "purchases and fees", "Tax": "tax", "Credit": "credits", "Refund": "refunds"}
 """Charge categories that are never usage of the day; `core.bill` marks their lines as scheduled in every format."""
 
-
 LONG_CHARGES = "usage and other charges for longer than a day"
-
 
 LOUD = Decimal("0.05")
 """Changes of at least 5 % are coloured: colour that is everywhere says nothing."""
