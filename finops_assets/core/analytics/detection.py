@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -41,13 +42,26 @@ Restated = Mapping[date, Mapping[Key, Decimal]]
 """day -> key -> by how much a cost was changed after its day had settled."""
 
 
+@dataclass(frozen=True)
+class Threshold:
+    """What a day must be off at least to be an anomaly.
+
+    Attributes:
+        currency: of every cost.
+        floor: in money; what never costs so much is not judged, except OUs.
+        share: of what was expected.
+    """
+
+    currency: str
+    floor: Decimal
+    share: float = SHARE
+
+
 def detect(
     costs: Costs,
     days: Collection[date],
+    threshold: Threshold,
     *,
-    currency: str,
-    floor: Decimal,
-    share: float = SHARE,
     unsettled: Collection[date] = (),
     restated: Restated | None = None,
     events: Sequence[Event] = (),
@@ -59,21 +73,20 @@ def detect(
         costs: of every service of every account, best `HISTORY` days before the first day of interest.
         days: the days that are archived. One between them that is not is a hole and is not judged; what has no cost
             on an archived day cost nothing.
-        currency: of every cost.
-        floor: money that a day must be off at least; what never costs so much is not judged, except OUs.
-        share: of what was expected, that a day must be off at least.
+        threshold: what a day must be off at least.
         unsettled: days that may still be incomplete; a drop on them is not reported.
         restated: days that are odd by a restatement alone are not reported.
         events: what is planned.
         names: account id -> name.
     """
+    floor, share = float(threshold.floor), threshold.share
     archived = sorted(days)
     calendar = [archived[0] + timedelta(days=n) for n in range((archived[-1] - archived[0]).days + 1)] if days else []
     settled = sorted(set(archived) - set(unsettled))
-    table = series_table(costs, set(archived), calendar, float(floor))
+    table = series_table(costs, set(archived), calendar, floor)
 
     def judge(values: np.ndarray) -> Deviations:
-        return deviations(values, calendar, share=share, floor=float(floor))
+        return deviations(values, calendar, share=share, floor=floor)
 
     if table.keys:
         changed = {day: deltas for day, deltas in (restated or {}).items() if day in set(archived)}
@@ -82,7 +95,7 @@ def detect(
     else:
         judged, doubled = Deviations.of_nothing(len(calendar)), ()
     return AnomalyHistory(
-        currency=currency,
+        currency=threshold.currency,
         share=share,
         archived=archived,
         settled=settled,
@@ -91,7 +104,7 @@ def detect(
         doubled=doubled,
         table=table,
         judged=judged,
-        runs=EpisodeBuilder(table, judged, share, float(floor)).runs(),
+        runs=EpisodeBuilder(table, judged, share, floor).runs(),
     )
 
 

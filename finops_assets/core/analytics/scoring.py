@@ -19,7 +19,7 @@ from finops_assets.core.analytics import drivers, episodes, scorecard
 from finops_assets.core.analytics.anomalies import Doubled, Episode, Key, largest
 from finops_assets.core.analytics.anomaly_history import AnomalyHistory
 from finops_assets.core.analytics.budgets import month_lines, rolled_up
-from finops_assets.core.analytics.detection import HISTORY, detect
+from finops_assets.core.analytics.detection import HISTORY, Threshold, detect
 from finops_assets.core.analytics.doubling import Question, questions
 from finops_assets.core.analytics.forecast import HISTORY as FORECAST_HISTORY
 from finops_assets.core.analytics.forecast import forecasts_by_day
@@ -194,9 +194,7 @@ class Scoring:
         history = detect(
             _by_key(rows),
             archived.keys(),
-            currency=newest.currency,
-            floor=self._rules.least_amount,
-            share=self._rules.least_share,
+            Threshold(newest.currency, self._rules.least_amount, self._rules.least_share),
             unsettled=unsettled,
             restated=self._restated(archived),
             events=plan.events,

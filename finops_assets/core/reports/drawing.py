@@ -20,11 +20,6 @@ REMEMBERED = 6
 """Pictures and PDFs that are kept: those of a morning."""
 
 
-def png(spec: Spec) -> bytes:
-    """A chart."""
-    return to_png(spec)
-
-
 def typeset(data: Mapping[str, Any], specs: Mapping[str, Spec]) -> bytes:
     """The executives' two pages as PDF: what `snapshot.snapshot_data` says, and the charts of its specs."""
     return to_pdf(data, {name: to_svg(spec) for name, spec in specs.items()})
@@ -38,7 +33,7 @@ class Drawing:
     the one that the archive keeps.
     """
 
-    to_png: Callable[[Spec], bytes] = png
+    to_png: Callable[[Spec], bytes] = to_png
     to_pdf: Callable[[Mapping[str, Any], Mapping[str, Spec]], bytes] = typeset
     _drawn: dict[str, bytes] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
@@ -100,4 +95,4 @@ def drawing_beside() -> Iterator[Drawing]:
 
             return done
 
-        yield Drawing(beside(png), beside(typeset))
+        yield Drawing(beside(to_png), beside(typeset))
