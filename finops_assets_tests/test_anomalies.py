@@ -89,8 +89,8 @@ def judged(costs: Mapping[Key, Mapping[date, Decimal]], until: date = LAST, **mo
     """As of a day: what comes after it is not there yet."""
     days = [day for day in more.pop("days", DAYS) if day <= until]
     known = {key: {day: cost for day, cost in of.items() if day <= until} for key, of in costs.items()}
-    share = more.pop("share", SHARE)
-    return detect(known, days, Threshold("USD", Decimal(20), share), **more)
+    threshold = Threshold("USD", more.pop("floor", Decimal(20)), more.pop("share", SHARE))
+    return detect(known, days, threshold, **more)
 
 
 def episodes(costs: Mapping[Key, Mapping[date, Decimal]], until: date = LAST, **more: object) -> list[Episode]:

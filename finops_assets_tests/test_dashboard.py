@@ -1311,7 +1311,7 @@ def test_a_page_counts_its_age_when_it_is_opened(open_page):
         made = datetime(last.year, last.month, last.day, 8, tzinfo=UTC) + timedelta(days=1)
         age = age_of(archived, first_day=date(2020, 1, 1), now=made, deadline=deadline_by("0 7 * * *"))
         rows = [(day, "Prod", "EC2", "1", Decimal(5)) for day in sorted(archived)]
-        data = page_data(rows, day_notes=notes_for(rows), generated_for=last, age=age, made=made)
+        data = page_data(rows, day_notes=notes_for(rows), generated_for=last, age=age, made_at=made)
         view = open_page(rows, data=data)
         view.page.clock.set_fixed_time(moment)
         view.go()

@@ -131,7 +131,7 @@ class DashboardPage:
                 max_cells=self._max_cells,
                 outlook=self._outlook(days) if self._outlook else None,
                 age=self._age(now) if self._age else None,
-                made=now,
+                made_at=now,
             )
         )
         page = render({**data, "refresh": refresh_id}).encode()

@@ -225,7 +225,7 @@ class Scoring:
             lines = month_lines(
                 plan.budgets, rolled, day, currency=newest.currency, amber=self._rules.amber, expected=expected[day]
             )
-            found = basis.history.episodes(day)
+            current = basis.history.episodes(day)
             whole = lines[0].forecast
             cards[day] = Scorecard(
                 day=day,
@@ -247,13 +247,13 @@ class Scoring:
                         light=line.light,
                         reason=line.reason,
                         passed=line.passed,
-                        anomaly=largest(found, line.ou, day),
+                        anomaly=largest(current, line.ou, day),
                         settlement=settlement(day),
                     )
                     for line in lines
                     if line.ou == ALL or line.budget is not None or since.get(line.ou, date.max) <= day
                 ),
-                episodes=found,
+                episodes=current,
                 error=whole.error,
                 why_no_forecast=whole.why_not,
                 notes=plan.notes,
@@ -326,7 +326,7 @@ def _doubled_words(doubled: Doubled, currency: str) -> str:
     )
 
 
-def _with_episodes(card: Scorecard, found: tuple[Episode, ...]) -> Scorecard:
+def _with_episodes(card: Scorecard, current: tuple[Episode, ...]) -> Scorecard:
     """The card with the episodes as the ledger has them: their ids, and what was notified of them."""
-    scores = tuple(replace(score, anomaly=largest(found, score.ou, card.day)) for score in card.scores)
-    return replace(card, scores=scores, episodes=found)
+    scores = tuple(replace(score, anomaly=largest(current, score.ou, card.day)) for score in card.scores)
+    return replace(card, scores=scores, episodes=current)

@@ -52,8 +52,8 @@ def occurring_keys(codes: tuple[np.ndarray, ...], sizes: tuple[int, ...]) -> tup
 
     shape = tuple(max(1, size) for size in sizes)
     ou, service, account = codes
-    found, key_of_row = coded(pa.chunked_array([(ou * shape[1] + service) * shape[2] + account]))
-    return np.stack(np.unravel_index(found.to_numpy(), shape), axis=1), key_of_row
+    codes_of_keys, key_of_row = coded(pa.chunked_array([(ou * shape[1] + service) * shape[2] + account]))
+    return np.stack(np.unravel_index(codes_of_keys.to_numpy(), shape), axis=1), key_of_row
 
 
 def fold(

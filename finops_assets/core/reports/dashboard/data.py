@@ -57,7 +57,7 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
     """
     if not inputs.day_notes:
         raise ArchiveError("there is nothing to show", fix="Archive a day first: `finops run`.")
-    rows, outlook, age, made = inputs.rows, inputs.outlook, inputs.age, inputs.made
+    rows, outlook, age, made_at = inputs.rows, inputs.outlook, inputs.age, inputs.made_at
     days = sorted(inputs.day_notes)
     last = max(days[-1], inputs.generated_for)
     totals = _day_totals(rows, inputs.day_notes)
@@ -75,7 +75,7 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
         "generated_for": inputs.generated_for.isoformat(),
         "tiles": tiles(inputs, totals, last, missing),
         "missing": missing,
-        "age": age.for_page(made) | {"sentence": age.sentence} if age and made else None,
+        "age": age.for_page(made_at) | {"sentence": age.sentence} if age and made_at else None,
         "days": [day.isoformat() for day in days],
         "last": last.isoformat(),
         "scheduled": [round(inputs.day_notes[day].scheduled * MICRO) for day in days],

@@ -47,7 +47,7 @@ class DashboardInputs:
         outlook: what is known beside the rows. It takes at most half of `max_cells`: earlier months give way first,
             then the oldest episodes; the page says what is left out. Each OU of the newest scorecard stays.
         age: how old the archive's data are, and how many days are missing: of the whole archive, not of the page alone.
-        made: when the page is made (aware, UTC); with `age`, it is shown, and the page counts on from it.
+        made_at: when the page is made (aware, UTC); with `age`, it is shown, and the page counts on from it.
     """
 
     rows: pa.Table
@@ -59,12 +59,12 @@ class DashboardInputs:
     max_cells: int
     outlook: Outlook | None = None
     age: Age | None = None
-    made: datetime | None = None
+    made_at: datetime | None = None
 
     @property
     def this_year(self) -> int | None:
         """The reader's year, if it is known when the page is made."""
-        return self.made.year if self.made else None
+        return self.made_at.year if self.made_at else None
 
     @property
     def unit(self) -> str:

@@ -73,8 +73,8 @@ def _made(data: Mapping[str, Any]) -> str:
     """`30 Nov 2026, 08:00 UTC`; empty where the page does not say when it was made."""
     if not data["age"]:
         return ""
-    made = datetime.fromisoformat(data["age"]["made"])
-    return f"{full_day(made.date())}, {made:%H:%M} UTC"
+    made_at = datetime.fromisoformat(data["age"]["made"])
+    return f"{full_day(made_at.date())}, {made_at:%H:%M} UTC"
 
 
 def _unbroken(text: str) -> str:

@@ -68,8 +68,8 @@ def _for_the_page(svg: str) -> str:
     A mark that is translucent as a whole would be an object of its own in the file; its fill and stroke are so here.
     """
 
-    def tag(found: re.Match) -> str:
-        text = re.sub(r'\sfont-family="[^"]*"', ' font-family="Inter" letter-spacing="-0.15"', found[0])
+    def tag(match: re.Match) -> str:
+        text = re.sub(r'\sfont-family="[^"]*"', ' font-family="Inter" letter-spacing="-0.15"', match[0])
         if "fill-opacity=" in text or "stroke-opacity=" in text:
             return text
         return re.sub(r'\sopacity="([^"]*)"', r' fill-opacity="\1" stroke-opacity="\1"', text)
