@@ -245,7 +245,7 @@ def test_one_ou_without_budget_or_history_fits() -> None:
     assert "9 days of history, 28 are needed" in first
     assert "No anomaly in the last weeks." in second
     assert "Every account belongs to an OU." in second
-    assert "No day that was told has changed." in second
+    assert "No day that was mailed has changed." in second
 
 
 def test_a_day_without_a_scorecard_has_its_two_pages_too() -> None:

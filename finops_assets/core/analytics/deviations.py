@@ -46,7 +46,7 @@ Alone, the money of quiet weekends would make weekdays look odd: with noise of 1
 """
 
 LEAST = 28
-"""Days that a series must have been there before it is judged: each weekday four times."""
+"""Days of history that a series needs before it is judged: each weekday four times."""
 
 LEAST_DEVIATION = 0.05
 """Of what is expected: a series that hardly moves is not shaken by a small step."""
@@ -58,14 +58,14 @@ FIRSTS = 3
 """Firsts of a month whose median excess is expected again: support, tax and plans are booked on that day.
 
 That is for the band: a first is never a rise, as fees that are booked for the first time look like one, and what is no
-fee is still there on the second.
+fee still costs on the second.
 """
 
 FIRST_DEVIATION = 0.1
 """Of those fees, by which they usually move: tax follows the bill."""
 
 RECURS = 70
-"""Days in which two days as odd, a week apart, make a third one usual: a monthly charge is in there twice."""
+"""Days in which two days as odd, a week apart, make a third one usual: so many days have a monthly charge twice."""
 
 AS_ODD = 0.8
 """Of a day's excess, that an earlier day must have had to count as odd."""
@@ -74,10 +74,10 @@ NEW_DAYS = 7
 """Days after its first that something new is called so; then it has to be judged by its own history."""
 
 GONE_DAYS = 3
-"""Days without cost after which what was always there is gone, however much it used to vary."""
+"""Days without cost after which a series that always had some counts as gone, however much it used to vary."""
 
 MOST_SCORE = 99.0
-"""Scores end here: against no deviation at all they would have no end."""
+"""The largest score: against no deviation at all, scores would be infinite."""
 
 CHUNK = 256
 """Series that are judged at a time: some ten megabytes a window."""
@@ -85,14 +85,15 @@ CHUNK = 256
 
 @dataclass
 class Deviations:
-    """What was found of each series and day.
+    """How far each day of each series is off.
 
     Attributes:
         expected: the cost that was expected; 0 for something new, NaN where nothing can be said.
         deviation: the usual one, in money.
         score: usual deviations off, negative below; NaN where nothing can be said.
         rise, drop: whether the day is an anomaly, in one direction or the other.
-        drift: whether it is one by its week alone; new: whether it is one for there was nothing before.
+        drift: whether it is one by its week alone.
+        new: whether it is one because nothing cost before.
     """
 
     expected: np.ndarray

@@ -1,7 +1,7 @@
 """A bill that has doubled everywhere: a file of it twice, or real? It is a question to people, asked once a stretch.
 
-`core.anomalies` finds the days; here they become questions, and what a person can answer. A question ends when the bill
-is mended and the days are run again, or when `events.csv` says that the cost is real.
+`detection` finds the days; here they become questions, with what a person can answer. A question ends when the bill is
+mended and the days are run again, or when `events.csv` says that the cost is real.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GAP = 3
 """Days between two doubled ones that still belong to one stretch: a hole, a first of the month, a day in between."""
 
 ASKED = 28
-"""Days after its last that a stretch is still asked about: as long as an episode is reported."""
+"""Days after its last for which a stretch is still asked about: as long as an episode is reported."""
 
 
 @dataclass(frozen=True)

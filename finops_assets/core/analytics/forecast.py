@@ -27,7 +27,7 @@ LOOK_BACK = 110
 
 HISTORY = WINDOW + LOOK_BACK
 LEAST = 28
-"""Days of history below which nothing is forecast: four weeks show a weekday twice on each side of a median."""
+"""Days of history below which nothing is forecast: in four weeks, a weekday's median has two days on each side."""
 
 ALPHA = 0.15
 """How fast the level follows: errors were 6.5 % with 0.1, 6.4 % with 0.15, 6.5 % with 0.2."""
@@ -78,7 +78,7 @@ def forecasts(costs: Mapping[str, Mapping[date, Decimal]], as_of: date) -> dict[
     on it, and the month's own is in the month to date already.
 
     Args:
-        costs: name -> day -> cost; a day that is not there has no data, best `HISTORY` days up to as_of.
+        costs: name -> day -> cost; a day without an entry has no data; best `HISTORY` days up to as_of.
         as_of: the newest day.
     """
     return forecasts_by_day(costs, [as_of])[as_of]

@@ -137,7 +137,7 @@ class Scoring:
     def score(self, days: Sequence[date], now: datetime) -> Scored:
         """Score these days (ascending, contiguous, archived) and keep their scorecards, and why the last one moved.
 
-        A plan or calendar that cannot be used is left out and told in the scorecards' notes: the bill is not held up.
+        A plan or calendar that cannot be used is left out with a note in the scorecards: the bill is not held up.
 
         Raises:
             ArchiveError: a day is not archived, or its rows cannot be read.
@@ -273,7 +273,7 @@ class Scoring:
             accounts = read_account_map(self._archive)
             return drivers.explain(sums, day, against, accounts, card.currency, card.cost_basis), ()
         except FinopsError as error:
-            return None, (f"Why the day moved is not told: {error}",)
+            return None, (f"Why the day's cost changed is not known: {error}",)
 
     def _keep(self, cards: Mapping[date, Scorecard]) -> None:
         """Write what has changed, each object in one step; drivers first, so that a card never lacks them."""

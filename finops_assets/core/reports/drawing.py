@@ -1,4 +1,4 @@
-"""Drawing: charts as PNG and the executives' pages as PDF, here or in a process beside that is warm in time."""
+"""Draws charts as PNG and the executives' pages as PDF: here, or in a process of its own that starts early."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from finops_assets.core.reports.snapshot.typesetting import load_fonts, to_pdf
 Spec = Mapping[str, Any]
 
 REMEMBERED = 6
-"""Pictures and PDFs that are kept: those of a morning."""
+"""Pictures and PDFs that are kept: those of one digest."""
 
 
 def typeset(data: Mapping[str, Any], specs: Mapping[str, Spec]) -> bytes:
-    """The executives' two pages as PDF: what `snapshot.snapshot_data` says, and the charts of its specs."""
+    """The executives' two pages as PDF, of `snapshot_data` and the specs of their charts."""
     return to_pdf(data, {name: to_svg(spec) for name, spec in specs.items()})
 
 
@@ -61,7 +61,7 @@ def _warm() -> None:
 
 
 def _end_with_parent() -> None:
-    """Have this process end when the one that started it is gone: a killed run would leave it waiting for ever."""
+    """End this process when the one that started it is gone: after a killed run it would wait for ever."""
     from multiprocessing import parent_process
 
     def wait() -> None:

@@ -17,7 +17,7 @@ REST = "Other"
 REST_COLOUR = "#9aa5b1"
 
 LIGHT_COLOURS = {"green": "#2f7d4f", "amber": "#a8670c", "red": "#b42318", "no budget": "#52606d"}
-"""Of the lights of core.budgets, dark enough to be read as text on white; a word and a shape always stand beside."""
+"""Of the lights, dark enough to be read as text on white; a word and a shape always stand beside."""
 
 INK, MUTED, _GRID = "#1f2933", "#52606d", "#eceff2"
 _LABEL_LENGTH = 27

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.restatements import Restatement
     from finops_assets.core.reports.charts.style import DailyCost
 
-UNASSIGNED_SHOWN = 20
-
 
 @dataclass(frozen=True)
 class DayFacts:
@@ -49,7 +47,7 @@ class DayFacts:
 
 @dataclass(frozen=True)
 class Covered:
-    """The earlier days of a run over several days, which this one mail speaks for."""
+    """The earlier days that this one mail speaks for, beside its own."""
 
     first: date
     last: date
@@ -158,7 +156,7 @@ class DigestFigures:
         scheduled_by_day: the scheduled part of those days, where known.
         movers_up, movers_down: OU, service and account that rose and fell most, in money.
         causes_up, causes_down: the same by OU and service, whatever the account: what explains a day in a sentence.
-        restated: days whose mailed total has changed since, as it was told and as it is.
+        restated: days whose mailed total has changed since, as it was mailed and as it is.
         late: the day that this digest goes out in place of, if its bill is late; every figure is of `day`.
         age: how old the archive's data are; None where that is not known.
         this_year: the reader's year: dates of other years are shown with theirs.

@@ -16,7 +16,6 @@ from finops_assets.core.reports.charts.style import REST_COLOUR
 from finops_assets.core.reports.digest.csv_file import breakdown_csv
 from finops_assets.core.reports.digest.edition import ou_hash
 from finops_assets.core.reports.digest.figures import (
-    UNASSIGNED_SHOWN,
     Against,
     Digest,
     DigestFigures,
@@ -43,6 +42,8 @@ from finops_assets.core.text import tidy
 
 if TYPE_CHECKING:
     from finops_assets.core.archive.restatements import Restatement
+
+UNASSIGNED_SHOWN = 20
 
 
 def render(

@@ -132,7 +132,7 @@ UNKNOWN_DASHBOARD = "It is not known whether the dashboard is current. This mail
 
 
 def dashboard_words(shown: date | None, changed: Sequence[date], this_year: int | None = None) -> str:
-    """That the dashboard does not show what is archived; it is said whatever the reason is.
+    """That the dashboard does not show what is archived, whatever the reason.
 
     Args:
         shown: the newest day that the dashboard shows; None where it shows nothing.

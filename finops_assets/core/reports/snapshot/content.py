@@ -51,7 +51,7 @@ def snapshot_data(
 
     Args:
         figures: of the day.
-        card: the day's scorecard; without one there are neither budgets nor forecasts nor anomalies, and it is said.
+        card: the day's scorecard; without one there are neither budgets nor forecasts nor anomalies; the pages say so.
         names: account id -> name, for anomalies.
         sentence: of what matters; the digest's headline by default.
         revision: of the day's digest.

@@ -62,13 +62,13 @@ def restated_table(figures: DigestFigures) -> dict[str, Any]:
     more = sum((m.delta for m in left), Decimal())
     return {
         "title": "Changed since the last mail",
-        "columns": ["Day", "Was told", "Is now", "Change"],
+        "columns": ["Day", "Mailed", "Now", "Change"],
         "rows": [
             {"day": figures.short_day(m.day), "old": money(m.old), "new": money(m.new), "delta": change(m.delta)}
             for m in shown
         ],
         "rest": f"{len(left)} more days, {change(more)} together." if left else "",
-        "none": "No day that was told has changed.",
+        "none": "No day that was mailed has changed.",
     }
 
 
