@@ -83,13 +83,14 @@ def detect(
     archived = sorted(days)
     calendar = [archived[0] + timedelta(days=n) for n in range((archived[-1] - archived[0]).days + 1)] if days else []
     settled = sorted(set(archived) - set(unsettled))
-    table = series_table(costs, set(archived), calendar, floor)
+    known = set(archived)
+    table = series_table(costs, known, calendar, floor)
 
     def judge(values: np.ndarray) -> Deviations:
         return deviations(values, calendar, share=share, floor=floor)
 
     if table.keys:
-        changed = {day: deltas for day, deltas in (restated or {}).items() if day in set(archived)}
+        changed = {day: deltas for day, deltas in (restated or {}).items() if day in known}
         judged, doubled = _DoubledDays(table, events, changed).judged_without(judge)
         _drop_explained(table, judged, settled, changed)
     else:
