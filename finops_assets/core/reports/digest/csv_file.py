@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from typing import TYPE_CHECKING
 
 from finops_assets.core.money import plain
+from finops_assets.core.schemas import CSV_HEADER
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,10 +41,6 @@ def breakdown_csv(rows: pa.Table) -> bytes:
     written by `csv_text`: an id that begins with 0 is `="012345678901"`, all others are plain. Costs are numbers, and
     untouched.
     """
-    import csv
-    import io
-
-    from finops_assets.core.schemas import CSV_HEADER
 
     def texts(column: str) -> list[str]:
         return list(map(csv_text, rows[column].to_pylist()))
