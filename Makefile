@@ -29,6 +29,7 @@ test: $(VENV)/development  ## Run the tests
 lint: $(VENV)/development  ## Check style and layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@! command -v node >/dev/null || for part in finops_assets/templates/dashboard/*.js; do node --check $$part || exit 1; done
 
 terraform: $(CHECKOV)/installed  ## Check terraform/ with the real provider, its own tests and checkov
 	@scripts/terraform-check

@@ -22,7 +22,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from finops_assets.core.analytics.anomalies import HISTORY, Episode, Findings, Key, judge
+from finops_assets.core.analytics.anomalies import Episode, Key
+from finops_assets.core.analytics.anomaly_history import AnomalyHistory
+from finops_assets.core.analytics.detection import HISTORY, Threshold, detect
 from finops_assets.core.analytics.deviations import LEVEL, SHARE, deviations
 from finops_assets.core.analytics.forecast import Forecast, forecasts, month_end
 
@@ -282,8 +284,8 @@ def _score_sample_bill() -> list[bool]:
     costs, days = _sample_bill()
     last = days[-1]
 
-    def found(costs: Costs, days: list[date] = days, **more: object) -> Findings:
-        return judge(costs, days, currency="USD", floor=FLOOR, **more)
+    def found(costs: Costs, days: list[date] = days, **more: object) -> AnomalyHistory:
+        return detect(costs, days, Threshold("USD", FLOOR), **more)
 
     quiet = found(costs)
     false = len(quiet.episodes(last, recent=len(days)))
@@ -368,7 +370,7 @@ def _is_about(episode: Episode, where: Key) -> bool:
     return episode.ou == where[0] and episode.service in ("", where[1]) and episode.account in ("", where[2])
 
 
-def _must_be_silent(costs: Costs, days: list[date], found: Callable[..., Findings]) -> Iterator[tuple[str, int]]:
+def _must_be_silent(costs: Costs, days: list[date], found: Callable[..., AnomalyHistory]) -> Iterator[tuple[str, int]]:
     """What must not be told, and how many episodes it made."""
     last, middle = days[-1], len(days) - 20
 
@@ -380,7 +382,7 @@ def _must_be_silent(costs: Costs, days: list[date], found: Callable[..., Finding
 
     usual = {episode.id for episode in found(costs).episodes(last, recent=len(days))}
 
-    def count(findings: Findings) -> int:
+    def count(findings: AnomalyHistory) -> int:
         return len({episode.id for episode in findings.episodes(last, recent=len(days))} - usual)
 
     largest = max((key for key in costs if len(costs[key]) == len(days)), key=lambda key: sum(costs[key].values()))
@@ -424,7 +426,7 @@ def _score_speed(series: Series) -> list[bool]:
     days = [date(2018, 12, 31) - timedelta(days=n) for n in range(400)]
     costs = {(f"Unit {n % 50}", f"Service {n % 40}", str(n)): of for n, of in enumerate(many.values())}
     started = time.process_time()
-    findings = judge(costs, days, currency="USD", floor=Decimal(1))
+    findings = detect(costs, days, Threshold("USD", Decimal(1)))
     for day in days:
         findings.episodes(day)
         for unit in range(50):

@@ -15,7 +15,8 @@ from finops_assets.adapters.shared import dagster_records as dagster_records  # 
 from finops_assets.adapters.shared.folder import require_writable
 from finops_assets.composition.adapters import Adapters
 from finops_assets.composition.parts import archive_age, bill_rules
-from finops_assets.core.analytics.scoring import Scoring
+from finops_assets.core.analytics.plan import PlanFiles
+from finops_assets.core.analytics.scoring import Scoring, ScoringRules
 from finops_assets.core.archive.age import Age, deadline_by
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.delivery.changes import Thresholds
@@ -108,14 +109,18 @@ class Platform(Adapters):
             self.warehouse,
             self.archive,
             self.journal,
-            budgets=self.budgets,
-            events=self.events,
-            budgets_at=settings.budgets.path,
-            events_at=settings.anomalies.events,
-            amber=settings.budgets.amber_percent / 100,
-            least_share=settings.anomalies.least_percent / 100,
-            least_amount=Decimal(str(settings.anomalies.least_amount)),
-            editions=settings.mail.by_ou,
+            PlanFiles(
+                budgets=self.budgets,
+                events=self.events,
+                budgets_at=settings.budgets.path,
+                events_at=settings.anomalies.events,
+                editions=settings.mail.by_ou,
+            ),
+            ScoringRules(
+                amber=settings.budgets.amber_percent / 100,
+                least_share=settings.anomalies.least_percent / 100,
+                least_amount=Decimal(str(settings.anomalies.least_amount)),
+            ),
         )
 
     @cached_property

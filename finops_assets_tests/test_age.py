@@ -29,7 +29,7 @@ from finops_assets.core.archive.age import Age, age_of, deadline_by, span_words
 from finops_assets.core.archive.expected_days import missing_days
 from finops_assets.core.operations.alerting import FRESHNESS
 from finops_assets.core.operations.watch import Attempts, Watch
-from finops_assets.core.reports.charts import daily_cost_spec
+from finops_assets.core.reports.charts.daily_cost import daily_cost_spec
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.keys import CHECKS_JOB
 from finops_assets.defs.keys import DAILY_JOB as JOB

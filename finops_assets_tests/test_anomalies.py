@@ -22,13 +22,14 @@ from finops_assets.core.analytics.anomalies import (
     WITHDRAWN,
     Doubled,
     Episode,
-    Findings,
     Key,
     contains,
-    judge,
     largest,
     shared,
 )
+from finops_assets.core.analytics.anomaly_history import AnomalyHistory
+from finops_assets.core.analytics.detection import Threshold, detect
+from finops_assets.core.analytics.deviations import SHARE
 from finops_assets.core.analytics.doubling import questions
 from finops_assets.core.analytics.episodes import FOUND_LATE, Ledger, Reconciled, read_ledger, reconcile, write_ledger
 from finops_assets.core.analytics.events import Event, read_events
@@ -84,11 +85,12 @@ def scale(costs: Costs, factor: str, days: Collection[date]) -> Costs:
     }
 
 
-def judged(costs: Mapping[Key, Mapping[date, Decimal]], until: date = LAST, **more: object) -> Findings:
+def judged(costs: Mapping[Key, Mapping[date, Decimal]], until: date = LAST, **more: object) -> AnomalyHistory:
     """As of a day: what comes after it is not there yet."""
     days = [day for day in more.pop("days", DAYS) if day <= until]
     known = {key: {day: cost for day, cost in of.items() if day <= until} for key, of in costs.items()}
-    return judge(known, days, **{"currency": "USD", "floor": Decimal(20), **more})
+    threshold = Threshold("USD", more.pop("floor", Decimal(20)), more.pop("share", SHARE))
+    return detect(known, days, threshold, **more)
 
 
 def episodes(costs: Mapping[Key, Mapping[date, Decimal]], until: date = LAST, **more: object) -> list[Episode]:
@@ -193,7 +195,7 @@ def test_a_history_that_is_read_for_the_first_time_tells_nothing_old() -> None:
     costs = add(add(bill(), SHOP_EC2, 900, [day(9), day(8)]), ("Data", S3, LAKE), 700, [day(1), day(0)])
     done = reconcile(Ledger(), judged(costs), LAST)
     assert [found.key for found in done.alerts] == [("Data", S3, LAKE)]
-    assert sorted(told.times for told in done.ledger.told) == [0, 1]
+    assert sorted(told.times for told in done.ledger.notifications) == [0, 1]
     assert reconcile(done.ledger, judged(costs), LAST).alerts == ()
 
 
@@ -238,7 +240,7 @@ def test_a_hole_that_is_filled_day_by_day_is_told_once() -> None:
     looks = [[*without, *HOLE[:n]] for n in range(9)]
     runs = late(costs, *looks)
     assert [len(run.alerts) for run in runs] == [0, 1, 0, 0, 0, 0, 0, 0, 0]
-    assert [(told.times, told.episode.first) for told in runs[-1].ledger.told] == [(1, HOLE[0])]
+    assert [(told.times, told.episode.first) for told in runs[-1].ledger.notifications] == [(1, HOLE[0])]
 
 
 def test_an_episode_that_went_on_in_a_hole_is_told_once_more() -> None:
@@ -271,7 +273,7 @@ def test_a_ledger_from_before_holes_were_kept_is_read() -> None:
     facts = json.loads(write_ledger(reconcile(Ledger(), judged(add(bill(), SHOP_EC2, 900, [day(0)])), LAST).ledger))
     del facts["missing"], facts["told"][0]["late"]
     ledger = read_ledger(json.dumps(facts).encode())
-    assert (ledger.missing, ledger.told[0].late) == ((), False)
+    assert (ledger.missing, ledger.notifications[0].late) == ((), False)
 
 
 @pytest.mark.parametrize("long", [1, 20, 40])
@@ -293,13 +295,13 @@ def test_a_short_history_that_a_restatement_doubles_is_found_by_what_it_cost_bef
     twice = {key: {of: 2 * cost for of, cost in costs.items()} for key, costs in once.items()}
     changed = {day(n): {key: costs[day(n)] for key, costs in once.items()} for n in range(10)}
     days = sorted({of for costs in once.values() for of in costs})
-    findings = judge(twice, days, currency="USD", floor=Decimal(20), restated=changed)
+    findings = detect(twice, days, Threshold("USD", Decimal(20)), restated=changed)
     assert [found.day for found in findings.doubled] == days
     assert {found.actual / found.expected for found in findings.doubled} == {Decimal(2)}
-    assert judge(twice, days, currency="USD", floor=Decimal(20)).doubled == ()
+    assert detect(twice, days, Threshold("USD", Decimal(20))).doubled == ()
     (key, *_) = changed[day(3)]
     alone = {day(3): {key: changed[day(3)][key]}}
-    assert judge(once, days, currency="USD", floor=Decimal(20), restated=alone).doubled == ()
+    assert detect(once, days, Threshold("USD", Decimal(20)), restated=alone).doubled == ()
 
 
 def test_a_doubled_day_is_judged_as_of_itself() -> None:
@@ -606,7 +608,7 @@ def test_names_are_kept_as_text_and_the_reason_is_one_line(hostile: str) -> None
     key = (hostile, hostile, SHOP)
     costs = add(bill(), key, 300, [day(0)])
     done = reconcile(Ledger(), judged(costs, names={SHOP: hostile}), LAST)
-    (found,) = read_ledger(write_ledger(done.ledger)).told
+    (found,) = read_ledger(write_ledger(done.ledger)).notifications
     assert found.episode == done.alerts[0]
     assert found.episode.key == key
     assert " ".join(hostile.split()) in found.episode.reason
@@ -615,8 +617,8 @@ def test_names_are_kept_as_text_and_the_reason_is_one_line(hostile: str) -> None
 
 def test_an_empty_archive_and_a_short_one_say_nothing() -> None:
     """Without days there is nothing to judge, and a month is too little."""
-    assert judge({}, [], currency="USD", floor=Decimal(1)).episodes(LAST) == ()
-    assert reconcile(Ledger(), judge({}, [], currency="USD", floor=Decimal(1)), LAST) == Reconciled(Ledger())
+    assert detect({}, [], Threshold("USD", Decimal(1))).episodes(LAST) == ()
+    assert reconcile(Ledger(), detect({}, [], Threshold("USD", Decimal(1))), LAST) == Reconciled(Ledger())
     short = DAYS[-25:]
     costs = add(bill(days=short), SHOP_EC2, 900, [day(0)])
     assert episodes(costs, days=short) == []
@@ -628,8 +630,8 @@ def test_the_ledger_forgets_after_a_year_and_keeps_what_is_younger() -> None:
     for after, kept in ((400, 1), (401, 0)):
         days = [of + timedelta(days=after) for of in DAYS]
         costs = {key: {of + timedelta(days=after): cost for of, cost in all_.items()} for key, all_ in bill().items()}
-        later = judge(costs, days, currency="USD", floor=Decimal(20))
-        assert len(reconcile(told.ledger, later, days[-1]).ledger.told) == kept
+        later = detect(costs, days, Threshold("USD", Decimal(20)))
+        assert len(reconcile(told.ledger, later, days[-1]).ledger.notifications) == kept
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shutil
+import subprocess
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from ages import CASES
 
+import finops_assets
 from finops_assets.adapters.local.dashboard import DashboardFile
 from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, DashboardPage, PageSources
 from finops_assets.core.accounts.ous import ALL
@@ -33,6 +35,7 @@ from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import change, money, percent
 from finops_assets.core.reports.dashboard import (
     OTHER_ACCOUNTS,
+    DashboardInputs,
     DayNote,
     Outlook,
     Restated,
@@ -40,12 +43,14 @@ from finops_assets.core.reports.dashboard import (
     render,
     restated_days,
 )
+from finops_assets.core.reports.dashboard.page import SCRIPT_PARTS, page_script
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, MONEY, UNASSIGNED, day_path, scorecard_path
 from finops_assets.core.text import tidy
 from finops_assets.core.values import DayRows, PublishedDay
 
 Row = tuple[date, str, str, str, Decimal]
 
+PARTS = Path(finops_assets.__file__).parent / "templates" / "dashboard"
 LAST = date(2025, 9, 10)
 MISSING = (date(2025, 8, 20), date(2025, 8, 21))
 SCHEDULED = {date(2025, 8, 1): Decimal("120.5"), date(2025, 9, 1): Decimal("121.25"), date(2025, 9, 5): Decimal("-30")}
@@ -205,7 +210,7 @@ def page_data(rows: Sequence[Row], **changed: object) -> dict:
         "day_notes": notes_for(rows),
     } | changed
     day_notes, names = known.pop("day_notes"), known.pop("names")
-    return dashboard_data(as_table(rows), day_notes, names, **known)
+    return dashboard_data(DashboardInputs(as_table(rows), day_notes, names, **known))
 
 
 def amounts_of(data: dict, **wanted: str) -> list[int]:
@@ -587,6 +592,27 @@ def test_the_policy_allows_the_pages_own_script_and_nothing_else():
     assert "http" not in policy
 
 
+def parts_of_the_script() -> dict[str, str]:
+    return {file.name: file.read_text(encoding="utf-8") for file in sorted(PARTS.glob("*.js"))}
+
+
+def test_the_page_is_put_together_of_every_part():
+    """No file beside the page's template is left out, and each stands in it as it is written."""
+    page, parts = render(page_data(sample_rows(3))), parts_of_the_script()
+    assert sorted(parts) == sorted(f"{name}.js" for name in SCRIPT_PARTS)
+    whole = inline(page, "\n<script>")
+    assert whole == "\n" + "".join(parts[f"{name}.js"] for name in SCRIPT_PARTS)
+    assert f"<style>\n{(PARTS / 'style.css').read_text(encoding='utf-8')}</style>" in page
+    assert {file.name for file in PARTS.iterdir()} == {*parts, "page.html.j2", "style.css"}
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
+@pytest.mark.parametrize("name", SCRIPT_PARTS)
+def test_node_parses_each_part(name: str):
+    """A mistake is told with its file and line; `make lint` does the same."""
+    subprocess.run(["node", "--check", PARTS / f"{name}.js"], check=True)
+
+
 # ---- the file
 
 
@@ -850,6 +876,15 @@ def open_page(browser, tmp_path: Path) -> Iterator:
 
 def cell(rows: Sequence[Row], **wanted: object) -> str:
     return money(summed(rows, **wanted))
+
+
+@pytest.mark.browser
+def test_a_browser_parses_each_part_and_the_whole(browser):
+    """Each part is a script by itself, and no two of them define the same name."""
+    page = browser.new_page()
+    for source in (*parts_of_the_script().values(), page_script()):
+        page.evaluate("source => { new Function(source) }", source)
+    page.close()
 
 
 @pytest.mark.browser
@@ -1279,7 +1314,7 @@ def test_a_page_counts_its_age_when_it_is_opened(open_page):
         made = datetime(last.year, last.month, last.day, 8, tzinfo=UTC) + timedelta(days=1)
         age = age_of(archived, first_day=date(2020, 1, 1), now=made, deadline=deadline_by("0 7 * * *"))
         rows = [(day, "Prod", "EC2", "1", Decimal(5)) for day in sorted(archived)]
-        data = page_data(rows, day_notes=notes_for(rows), generated_for=last, age=age, made=made)
+        data = page_data(rows, day_notes=notes_for(rows), generated_for=last, age=age, made_at=made)
         view = open_page(rows, data=data)
         view.page.clock.set_fixed_time(moment)
         view.go()

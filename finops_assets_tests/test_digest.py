@@ -24,13 +24,16 @@ import pytest
 from finops_assets.core.addresses import mail_address
 from finops_assets.core.errors import ArchiveError, SettingsError
 from finops_assets.core.money import plain
-from finops_assets.core.reports import charts
+from finops_assets.core.reports.charts import daily_cost
+from finops_assets.core.reports.charts.images import to_png
 from finops_assets.core.reports.digest import (
     CSV_NOTE,
     Covered,
     DayFacts,
     Digest,
     DigestFigures,
+    DigestInputs,
+    Envelope,
     Link,
     breakdown_csv,
     chart_spec,
@@ -83,7 +86,8 @@ def figures_of(rows: list[Row], day: date = WED, **more) -> DigestFigures:
         totals[d] = totals.get(d, Decimal()) + Decimal(cost)
     facts = {d: DayFacts(total) for d, total in totals.items()} | more.pop("facts", {})
     arguments = {"days": facts, "names": {ALPHA: "alpha"}, "currency": "USD", "cost_basis": "billed"} | more
-    return digest_figures(table(rows), day, **arguments)
+    own = {name: arguments.pop(name) for name in ("ou", "restated") if name in arguments}
+    return digest_figures(DigestInputs(table(rows), day, **arguments), **own)
 
 
 def flat(cost: str, *days: date, ou: str = "Platform", service: str = "EC2", account: str = ALPHA) -> list[Row]:
@@ -209,7 +213,7 @@ def test_negative_total_has_no_shares() -> None:
     digest = render(figures)
     assert re.search(r"^All +-190\.00$", digest.text, re.MULTILINE)
     assert "%" not in digest.text
-    assert charts.to_png(chart_spec(figures)).startswith(b"\x89PNG")
+    assert to_png(chart_spec(figures)).startswith(b"\x89PNG")
 
 
 def test_one_ou_only() -> None:
@@ -321,7 +325,7 @@ def test_everything_promised_is_in_both_parts() -> None:
         covered=Covered(date(2025, 6, 13), date(2025, 9, 9), 89, Decimal("301234.56")),
         notes=["The export is 9 h late."],
     )
-    digest = render(figures, PNG)
+    digest = render(figures, {"chart": PNG})
     for part in (digest.text, Texts(digest.html).text):
         part = " ".join(part.split())
         for promise in (
@@ -344,7 +348,7 @@ def test_a_day_without_rows_or_facts_is_refused() -> None:
     with pytest.raises(ArchiveError, match="no rows"):
         figures_of(flat("1", WED - DAY))
     with pytest.raises(ArchiveError, match="says nothing"):
-        digest_figures(table(flat("1", WED)), WED, days={}, names={}, currency="USD", cost_basis="billed")
+        digest_figures(DigestInputs(table(flat("1", WED)), WED, days={}, names={}, currency="USD", cost_basis="billed"))
 
 
 def test_rows_that_are_not_the_total_are_refused() -> None:
@@ -357,7 +361,7 @@ def test_rows_that_are_not_the_total_are_refused() -> None:
 def test_later_days_are_ignored() -> None:
     """The digest of a past day is the same, whatever was archived after it."""
     rows = month_of()
-    assert render(figures_of(rows + flat("9", WED + DAY)), PNG) == render(figures_of(rows), PNG)
+    assert render(figures_of(rows + flat("9", WED + DAY)), {"chart": PNG}) == render(figures_of(rows), {"chart": PNG})
 
 
 # --- CSV
@@ -433,7 +437,7 @@ def hostile() -> Digest:
         notes=[HOSTILE[2]],
         archive_path=HOSTILE[0],
     )
-    return render(figures, PNG, prefix="[FinOps]\r\nBcc: thief@example.com")
+    return render(figures, {"chart": PNG}, prefix="[FinOps]\r\nBcc: thief@example.com")
 
 
 def test_hostile_names_are_text_in_html(hostile: Digest) -> None:
@@ -475,11 +479,11 @@ def test_hostile_headers_are_refused_or_cleaned(hostile: Digest) -> None:
 def test_chart_takes_hostile_names(hostile: Digest) -> None:
     """Names are data in the chart: labels stay distinct and short, and it renders."""
     costs = {WED: {name: Decimal(1) for name in (*HOSTILE[:3], "x" * 300, "y" + "x" * 299)}}
-    spec = charts.daily_cost_spec(costs, WED, currency="USD", basis="billed cost")
+    spec = daily_cost.daily_cost_spec(costs, WED, currency="USD", basis="billed cost")
     labels = spec["layer"][0]["encoding"]["color"]["scale"]["domain"]
     assert len(labels) == len(set(labels)) == 5
     assert max(map(len, labels)) <= 27
-    assert charts.to_png(spec).startswith(b"\x89PNG")
+    assert to_png(spec).startswith(b"\x89PNG")
 
 
 def test_tidy_keeps_ordinary_text() -> None:
@@ -495,13 +499,13 @@ def parsed(
     digest: Digest, *, sender: str = "FinOps Büro <finops@example.com>", recipient: str = "a@example.com"
 ) -> email.message.EmailMessage:
     at = datetime(2025, 9, 11, 7, 0, tzinfo=UTC)
-    mail = message(digest, sender=sender, recipient=recipient, message_id="<1@example.com>", date_header=at)
+    mail = message(digest, Envelope(sender, recipient, "<1@example.com>", at))
     return email.message_from_bytes(mail.as_bytes(), policy=default)
 
 
 def test_message_has_its_parts_whole() -> None:
     """A mail program finds the text, the HTML with its chart, and the CSV, each byte for byte."""
-    digest = render(figures_of(month_of() + flat("1", WED, ou="Größe")), PNG)
+    digest = render(figures_of(month_of() + flat("1", WED, ou="Größe")), {"chart": PNG})
     mail = parsed(digest)
     assert mail.get_content_type() == "multipart/mixed"
     assert [part.get_content_type() for part in mail.walk()] == [
@@ -529,7 +533,7 @@ def test_message_has_its_parts_whole() -> None:
 
 def test_message_is_the_same_bytes_every_time() -> None:
     """The same digest to the same recipient is the same message, in lines that every server takes."""
-    digest = render(figures_of(month_of()), PNG)
+    digest = render(figures_of(month_of()), {"chart": PNG})
     first, second = (parsed(digest).as_bytes(policy=SMTP) for _ in range(2))
     assert first == second
     assert first.isascii()
@@ -546,7 +550,7 @@ def test_message_without_a_chart_is_whole() -> None:
 def large(size: int, noise: bool) -> Digest:
     """A digest whose CSV has this many bytes, which gzip makes small or cannot."""
     data = random.Random(1).randbytes(size) if noise else b"x" * size
-    return dataclasses.replace(render(figures_of(month_of()), PNG), csv=data)
+    return dataclasses.replace(render(figures_of(month_of()), {"chart": PNG}), csv=data)
 
 
 def sized(digest: Digest, max_bytes: int) -> email.message.EmailMessage:
@@ -554,10 +558,7 @@ def sized(digest: Digest, max_bytes: int) -> email.message.EmailMessage:
     link = Link("https://s3.example/x.csv?a=1&b=<2>", "digests/2025-09-10/r1/x.csv", at + timedelta(7))
     mail = message(
         digest,
-        sender="a@example.com",
-        recipient="b@example.com",
-        message_id="<1@example.com>",
-        date_header=at,
+        Envelope("a@example.com", "b@example.com", "<1@example.com>", at),
         max_bytes=max_bytes,
         link=lambda: link,
     )
@@ -689,7 +690,7 @@ def test_png_is_whole_after_packing() -> None:
     import struct
     import zlib
 
-    png = charts.to_png(chart_spec(figures_of(month_of())))
+    png = to_png(chart_spec(figures_of(month_of())))
     assert struct.unpack(">II", png[16:24]) == (1000, 452)
     at, kinds, pixels = 8, [], b""
     while at < len(png):
@@ -711,7 +712,7 @@ def test_columns_align_wide_and_combining_letters() -> None:
 
 
 def test_importing_the_digest_loads_nothing_heavy() -> None:
-    """The command line can name the digest without paying for Arrow, Jinja or the chart renderer."""
-    heavy = "pyarrow jinja2 vl_convert pandas altair"
+    """What sends a digest again pays neither for Jinja nor for the chart renderer; every command reads Arrow anyway."""
+    heavy = "jinja2 vl_convert typst pandas altair"
     code = f"import sys, finops_assets.core.delivery.outbox; print([m for m in '{heavy}'.split() if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

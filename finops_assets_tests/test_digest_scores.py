@@ -19,11 +19,13 @@ from finops_assets.core.analytics.anomalies import Episode
 from finops_assets.core.analytics.drivers import Driver, Drivers
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.restatements import Restatement
-from finops_assets.core.reports import charts
+from finops_assets.core.reports.charts.images import to_png
 from finops_assets.core.reports.digest import (
     Covered,
     DayFacts,
     DigestFigures,
+    DigestInputs,
+    Envelope,
     Late,
     OwnCost,
     chart_spec,
@@ -35,7 +37,7 @@ from finops_assets.core.reports.digest import (
     subject,
     subtotals,
 )
-from finops_assets.core.reports.digest.scores import matters
+from finops_assets.core.reports.digest.matters import matters
 from finops_assets_tests.test_digest import ALPHA, BETA, DAY, HOSTILE, PNG, WED, WEEK, Row, Texts, flat, table
 
 PROD, NONPROD = "Workloads/Prod", "Workloads/NonProd"
@@ -118,7 +120,8 @@ def figures(rows: list[Row] = ROWS, **more: object) -> DigestFigures:
         "cost_basis": "billed",
         "card": card(),
     }
-    return digest_figures(table(rows), WED, **given | more)
+    own = {name: more.pop(name) for name in ("ou", "restated") if name in more}
+    return digest_figures(DigestInputs(table(rows), WED, **given | more), **own)
 
 
 def words(html: str) -> str:
@@ -133,7 +136,7 @@ def words(html: str) -> str:
 
 def both(made: DigestFigures, month: bytes = b"") -> tuple[str, str]:
     """What readers of the text and of the page see, in one line each."""
-    digest = render(made, PNG, month_png=month)
+    digest = render(made, {"chart": PNG, "month": month})
     return " ".join(digest.text.split()), words(digest.html)
 
 
@@ -268,7 +271,7 @@ def large() -> DigestFigures:
 def test_a_large_organizations_mail_is_not_clipped() -> None:
     """200 OUs and 40 anomalies stay below the 102 KB at which Gmail cuts; what is not shown is counted."""
     made = large()
-    digest = render(made, PNG, month_png=PNG)
+    digest = render(made, {"chart": PNG, "month": PNG})
     assert len(digest.html.encode()) < 102_000
     for shown in (" ".join(digest.text.split()), words(digest.html)):
         assert "180 more OUs (30 red, 50 amber, 50 green, 50 no budget) are not shown here" in shown
@@ -362,10 +365,10 @@ def test_a_scorecard_of_other_figures_is_left_out(other: dict, why: str) -> None
 def test_the_month_has_a_chart_and_its_numbers_without_images() -> None:
     """Two images by their content ids; the alternative texts hold the numbers."""
     made = figures(card=card({"All": score("All", "100", **RED)}))
-    assert charts.to_png(month_chart_spec(made)).startswith(b"\x89PNG")
-    digest = render(made, PNG, month_png=PNG + b"2")
+    assert to_png(month_chart_spec(made)).startswith(b"\x89PNG")
+    digest = render(made, {"chart": PNG, "month": PNG + b"2"})
     at = datetime(2025, 9, 11, 7, tzinfo=UTC)
-    mail = message(digest, sender="a@example.com", recipient="b@example.com", message_id="<1@x>", date_header=at)
+    mail = message(digest, Envelope("a@example.com", "b@example.com", "<1@x>", at))
     mail = email.message_from_bytes(mail.as_bytes(), policy=default)
     html = mail.get_body(("html",)).get_content()
     images = [part for part in mail.walk() if part.get_content_type() == "image/png"]
@@ -382,8 +385,8 @@ def test_the_month_has_a_chart_and_its_numbers_without_images() -> None:
 
 
 def test_no_image_is_shown_that_is_not_sent() -> None:
-    digest = render(figures(card=None), PNG, month_png=PNG)
-    assert (digest.html.count("<img"), digest.month_png) == (1, b"")
+    digest = render(figures(card=None), {"chart": PNG, "month": PNG})
+    assert (digest.html.count("<img"), sorted(digest.pictures)) == (1, ["chart"])
     assert render(figures()).html.count("<img") == 0
 
 
@@ -395,7 +398,7 @@ def test_an_edition_is_one_ous_alone_and_exact() -> None:
     given = card(episodes=(episode(), episode("Data", id="A-data")), drivers=moved({"volume": Decimal("10.10")}))
     made = figures(card=given, ou="Workloads", news=[episode(), episode("Data", id="A-data")])
     assert made.total == Decimal("90.13")
-    digest = render(made, PNG, month_png=PNG)
+    digest = render(made, {"chart": PNG, "month": PNG})
     assert (digest.ou, digest.total) == ("Workloads", Decimal("90.13"))
     assert digest.csv_name == "ou_breakdown_2025-09-10_Workloads.csv"
     read = list(csv.DictReader(io.StringIO(digest.csv.decode("utf-8-sig"))))
@@ -451,7 +454,7 @@ def test_an_ou_without_rows_has_an_edition_that_says_so() -> None:
     """A misspelt path or an idle OU holds up nobody: zeros, and what to check."""
     made = figures(ou="Workloads/Prd")
     assert (made.total, made.card, made.rows.num_rows) == (0, None, 0)
-    assert charts.to_png(chart_spec(made)).startswith(b"\x89PNG")
+    assert to_png(chart_spec(made)).startswith(b"\x89PNG")
     assert subject(made).startswith("[FinOps] 10 Sep 2025, Workloads/Prd only: 0.00 USD")
     for shown in both(made):
         assert "No account of these days is in Workloads/Prd or below it" in shown
@@ -483,8 +486,8 @@ def test_hostile_names_are_text_everywhere(ou: str) -> None:
         own_cost=OwnCost(WED, ((bad, Decimal(1)),), bad),
         ou=ou,
     )
-    digest = render(made, PNG, month_png=PNG)
-    assert charts.to_png(month_chart_spec(made)).startswith(b"\x89PNG")
+    digest = render(made, {"chart": PNG, "month": PNG})
+    assert to_png(month_chart_spec(made)).startswith(b"\x89PNG")
     page = Texts(digest.html)
     assert not {"script", "a"} & set(page.tags)
     assert "\u202e" not in digest.html + digest.text + digest.subject
@@ -494,7 +497,7 @@ def test_hostile_names_are_text_everywhere(ou: str) -> None:
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for row in read[1:] for cell in row[:4])
     assert re.fullmatch(r"ou_breakdown_2025-09-10(_[A-Za-z0-9-]+)?\.csv", digest.csv_name)
     at = datetime(2025, 9, 11, 7, tzinfo=UTC)
-    mail = message(digest, sender="a@example.com", recipient="b@example.com", message_id="<1@x>", date_header=at)
+    mail = message(digest, Envelope("a@example.com", "b@example.com", "<1@x>", at))
     assert email.message_from_bytes(mail.as_bytes(), policy=default)["Bcc"] is None
 
 
@@ -510,7 +513,7 @@ def test_hostile_names_are_text_everywhere(ou: str) -> None:
 )
 def test_the_pdf_counts_in_the_size_of_the_message(limit: int, files: list[str], said: list[str]) -> None:
     """Attached while it fits, linked beside the CSV else; both said in text and page."""
-    digest, pdf = render(figures(), PNG), b"%PDF" + bytes(range(256)) * 300
+    digest, pdf = render(figures(), {"chart": PNG}), b"%PDF" + bytes(range(256)) * 300
     from finops_assets.core.reports.digest import Link
 
     until = datetime(2025, 9, 18, 7, tzinfo=UTC)
@@ -518,10 +521,7 @@ def test_the_pdf_counts_in_the_size_of_the_message(limit: int, files: list[str],
     def mail(most: float) -> email.message.EmailMessage:
         made = message(
             digest,
-            sender="a@example.com",
-            recipient="b@example.com",
-            message_id="<1@x>",
-            date_header=until,
+            Envelope("a@example.com", "b@example.com", "<1@x>", until),
             max_bytes=most,
             link=lambda: Link("https://s3.example/csv", "p/x.csv", until),
             pdf=pdf,
@@ -568,7 +568,7 @@ SEEN = """() => {
 def test_it_is_readable_on_a_phone_and_in_the_dark_without_images(width: int, scheme: str, browser, tmp_path) -> None:
     """Nothing scrolls sideways, whatever the names; every text stands out from its ground (4.5 : 1); no image loads."""
     file = tmp_path / "digest.html"
-    digest = render(large(), PNG, month_png=PNG)
+    digest = render(large(), {"chart": PNG, "month": PNG})
     file.write_text(digest.html, encoding="utf-8")
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page.goto(file.as_uri())

@@ -57,7 +57,7 @@ def digest(**changed: Any) -> Digest:
         text="größe\n.\n..two\nFrom here\n",  # a lone dot ends a message in SMTP
         csv="\ufeffBillingDate,OU\r\n2025-09-10,größe\r\n".encode(),
         csv_name="ou_breakdown_2025-09-10.csv",
-        chart_png=b"\x89PNG\r\n\x1a\n\x00.",
+        pictures={"chart": b"\x89PNG\r\n\x1a\n\x00."},
         revision=1,
         total=Decimal("3412.77"),
         currency="USD",
@@ -329,7 +329,7 @@ def test_a_message_arrives_whole(post: Post, archive: ObjectArchive) -> None:
             digest().text,
             digest().html,
         )
-        assert (chart, csv) == (digest().chart_png, digest().csv)
+        assert (chart, csv) == (digest().pictures["chart"], digest().csv)
         assert all(other not in data.decode() for other in RECIPIENTS if other != recipient)
 
 

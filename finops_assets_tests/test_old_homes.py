@@ -55,7 +55,7 @@ def test_every_record_is_read(platform: Platform) -> None:
     assert records.mailed(date(2025, 9, 1)).covered_by == NEWEST
     assert receipts.told(platform.archive)[RESTATED] == Decimal("92.75")
     assert receipts.told_by_ou(platform.archive)["Engineering/Web"][RESTATED] == Decimal("90")
-    (told,) = episodes.read(platform.archive).told
+    (told,) = episodes.read(platform.archive).notifications
     assert (told.episode.id, told.episode.actual, told.peak) == ("A-3f9c21", Decimal("55.5"), Decimal("20.25"))
     assert Journal(platform.archive, 1).settled()(date(2025, 9, 8)) == "stable"
     incidents = Incidents(platform.archive, platform.alerts, clock=lambda: NOON).open()

@@ -109,7 +109,7 @@ def digest(revision: int = 1, total: str = "3412.77", day: date = DAY) -> Digest
         text="größe\n",
         csv=b"\xef\xbb\xbfBillingDate\r\n",
         csv_name=f"ou_breakdown_{day}.csv",
-        chart_png=b"\x89PNG",
+        pictures={"chart": b"\x89PNG"},
         revision=revision,
         total=Decimal(total),
         currency="USD",
@@ -803,7 +803,12 @@ LEAD, EXECUTIVE = "lead@example.com", "cfo@example.com"
 
 def edition(ou: str, total: str = "12.34", **changed: object) -> Digest:
     plain = dataclasses.replace(
-        digest(total=total), subject=f"{ou} only", text=f"{ou}\n", csv=f"{ou}\r\n".encode(), month_png=b"\x89M", ou=ou
+        digest(total=total),
+        subject=f"{ou} only",
+        text=f"{ou}\n",
+        csv=f"{ou}\r\n".encode(),
+        pictures={"chart": b"\x89PNG", "month": b"\x89M"},
+        ou=ou,
     )
     return dataclasses.replace(plain, csv_name=f"ou_breakdown_{DAY}_part.csv", **changed)
 

@@ -251,7 +251,7 @@ def test_an_anomaly_that_a_restatement_undoes_is_withdrawn(sim: Simulation) -> N
     sim.deliver(LAST, {LAST: 1.5})
     run(sim)
     ledger = read_ledger(sim.platform.archive.get(LEDGER))
-    found = {told.episode.id for told in ledger.told if told.times and told.episode.first == LAST}
+    found = {told.episode.id for told in ledger.notifications if told.times and told.episode.first == LAST}
     assert found
     (alert,) = alerts(sim)
     assert all(name in alert.get_content() for name in found)
@@ -259,7 +259,7 @@ def test_an_anomaly_that_a_restatement_undoes_is_withdrawn(sim: Simulation) -> N
     sim.at(LAST + timedelta(days=1), "11:00")
     sim.deliver(LAST)
     run(sim)
-    after = {told.episode.id: told.episode for told in read_ledger(sim.platform.archive.get(LEDGER)).told}
+    after = {told.episode.id: told.episode for told in read_ledger(sim.platform.archive.get(LEDGER)).notifications}
     assert {after[gone].state for gone in found} == {"withdrawn"}
     assert [mail["Subject"][:43] for mail in alerts(sim)[1:]] == ["FinOps: all clear, an anomaly was withdrawn"]
     assert {episode.state for episode in card_of(sim).episodes if episode.id in found} == {"withdrawn"}
@@ -275,7 +275,7 @@ def test_a_planned_event_alerts_nobody(sim: Simulation) -> None:
     states = {episode.state for episode in card_of(sim).episodes if episode.first == LAST}
     assert states == {"planned"}
     assert not any(str(LAST) in alert["Subject"] for alert in alerts(sim))
-    told = read_ledger(sim.platform.archive.get(LEDGER)).told
+    told = read_ledger(sim.platform.archive.get(LEDGER)).notifications
     assert not [entry for entry in told if entry.times and entry.episode.first == LAST]
 
 

@@ -25,9 +25,10 @@ from finops_assets.core.analytics.drivers import Driver, Drivers
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.restatements import Restatement
 from finops_assets.core.money import change, money
-from finops_assets.core.reports import charts, snapshot
-from finops_assets.core.reports.digest import DayFacts, DigestFigures, Late, digest_figures
-from finops_assets.core.reports.snapshot import OUS_SHOWN, snapshot_data, snapshot_specs, to_pdf
+from finops_assets.core.reports.charts import images
+from finops_assets.core.reports.digest import DayFacts, DigestFigures, DigestInputs, Late, digest_figures
+from finops_assets.core.reports.snapshot import snapshot_data, snapshot_specs, to_pdf, typesetting
+from finops_assets.core.reports.snapshot.ou_table import OUS_SHOWN
 from finops_assets.core.schemas import MONEY, UNASSIGNED
 
 DAY = date(2025, 9, 17)
@@ -72,7 +73,8 @@ def figures_of(costs: Costs, *, service: str = "Amazon EC2", account: str = ALPH
     table = pa.table({"billingdate": pa.array(columns[0], pa.date32()), **texts, "cost": pa.array(columns[4], MONEY)})
     totals = {day: sum((of.get(day, Decimal()) for of in costs.values()), Decimal()) for day in days}
     given = {"days": {day: DayFacts(total) for day, total in totals.items()}, "names": {}, "currency": "USD"}
-    return digest_figures(table, DAY, **{**given, "cost_basis": "billed", **more})
+    own = {name: more.pop(name) for name in ("ou", "restated") if name in more}
+    return digest_figures(DigestInputs(table, DAY, **{**given, "cost_basis": "billed", **more}), **own)
 
 
 def card_of(costs: Costs, budgets: Mapping[str, str] | None = None, **more) -> Scorecard:
@@ -116,7 +118,7 @@ def pdf_of(figures: DigestFigures, card: Scorecard | None, **more) -> bytes:
 
 
 def drawn(figures: DigestFigures, card: Scorecard | None) -> dict[str, str]:
-    return {name: charts.to_svg(spec) for name, spec in snapshot_specs(figures, card).items()}
+    return {name: images.to_svg(spec) for name, spec in snapshot_specs(figures, card).items()}
 
 
 def pages(pdf: bytes) -> list[str]:
@@ -244,7 +246,7 @@ def test_one_ou_without_budget_or_history_fits() -> None:
     assert "9 days of history, 28 are needed" in first
     assert "No anomaly in the last weeks." in second
     assert "Every account belongs to an OU." in second
-    assert "No day that was told has changed." in second
+    assert "No day that was mailed has changed." in second
 
 
 def test_a_day_without_a_scorecard_has_its_two_pages_too() -> None:
@@ -328,7 +330,7 @@ def test_letters_of_all_shipped_scripts_keep_the_standards() -> None:
     figures, card = figures_of(costs), card_of(costs)
     reader = pypdf.PdfReader(io.BytesIO(pdf_of(figures, card)))
     assert b"pdfuaid:part" in reader.trailer["/Root"]["/Metadata"].get_data()
-    assert not snapshot._OTHER_SCRIPTS.search(name)
+    assert not typesetting._OTHER_SCRIPTS.search(name)
 
 
 def test_the_fullest_day_is_two_pages() -> None:

@@ -181,7 +181,7 @@ def test_the_line_that_the_question_names_answers_it(sim: Simulation) -> None:
     assert not text_to(sim).startswith("PLEASE ANSWER")
     morning(sim, LAST, {day(2): 2.0, day(1): 2.0, LAST: 2.0})
     assert len(alerts(sim, DOUBLED)) == 1
-    told = read_ledger(sim.platform.archive.get(LEDGER)).told
+    told = read_ledger(sim.platform.archive.get(LEDGER)).notifications
     assert {entry.episode.state for entry in told if entry.episode.first >= day(2)} == {PLANNED}
 
 
@@ -193,7 +193,7 @@ def test_a_rise_in_days_that_were_archived_late_is_told_once_and_in_the_next_dig
     run(holed, HOLE[0], HOLE[-1])
     (told,) = alerts(holed, "FinOps: a cost that nobody expected")
     assert FOUND_LATE[2:] in " ".join(told.get_content().split())
-    late = [entry for entry in read_ledger(holed.platform.archive.get(LEDGER)).told if entry.late]
+    late = [entry for entry in read_ledger(holed.platform.archive.get(LEDGER)).notifications if entry.late]
     assert {entry.episode.state for entry in late} == {CLOSED}
     assert not [s for s in open_incidents(holed, "anomaly") if s in {entry.episode.id for entry in late}]
 

@@ -103,8 +103,8 @@ def anomalies(every: bool, as_json: bool) -> None:
     from finops_assets.core.analytics.episodes import read
 
     ledger = read(common.open_platform().archive)
-    goes_on = [told for told in ledger.told if told.episode.state in (OPEN, GROWING)]
-    shown = ledger.told if every else goes_on
+    goes_on = [told for told in ledger.notifications if told.episode.state in (OPEN, GROWING)]
+    shown = ledger.notifications if every else goes_on
     if as_json:
         print_json([{**vars(told.episode), "impact": told.episode.impact, "told": told.times} for told in shown])
     elif shown:

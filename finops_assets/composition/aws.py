@@ -25,7 +25,7 @@ from finops_assets.composition.parts import archive_age, bill_rules, settled_day
 from finops_assets.core.delivery.own_cost import note_queries
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.ports import Accounts, Archive, DashboardData
-from finops_assets.core.reports.outlook import outlook
+from finops_assets.core.reports.dashboard import read_outlook
 from finops_assets.core.schemas import SCORECARD_PREFIX
 from finops_assets.core.values import QueryReceipt
 from finops_assets.settings.model import Settings
@@ -129,7 +129,7 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
             sources=PageSources(
-                settled_days(settings, archive), partial(outlook, archive), partial(archive_age, settings, archive)
+                settled_days(settings, archive), partial(read_outlook, archive), partial(archive_age, settings, archive)
             ),
             clock=clock,
         )

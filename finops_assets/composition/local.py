@@ -17,7 +17,7 @@ from finops_assets.adapters.shared.dashboard_page import PageSources
 from finops_assets.composition.adapters import Adapters, AssetLabel
 from finops_assets.composition.channels import alert_channel, heartbeat_channels, look_at_mail, mailer_of, named_file
 from finops_assets.composition.parts import archive_age, bill_rules, settled_days
-from finops_assets.core.reports.outlook import outlook
+from finops_assets.core.reports.dashboard import read_outlook
 from finops_assets.settings.model import Settings
 
 LABELS = {
@@ -67,7 +67,7 @@ def local_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapter
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
             sources=PageSources(
-                settled_days(settings, archive), partial(outlook, archive), partial(archive_age, settings, archive)
+                settled_days(settings, archive), partial(read_outlook, archive), partial(archive_age, settings, archive)
             ),
             clock=clock,
         ),

@@ -10,7 +10,7 @@ import dagster as dg
 
 from finops_assets.core.analytics.scoring import Scored, Scoring
 from finops_assets.core.operations.watch import Watch
-from finops_assets.core.reports.digest.figures import month_picture
+from finops_assets.core.reports.digest.pictures import month_picture
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import OU_SCORECARD
 from finops_assets.defs import keys, metadata

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 from finops_assets.core.accounts.ous import ALL
 from finops_assets.core.accounts.permissions import Rule
 from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED, SHAPES
-from finops_assets.core.reports.charts import LIGHT_COLOURS, PALETTE, REST_COLOUR
+from finops_assets.core.reports.charts.style import LIGHT_COLOURS, PALETTE, REST_COLOUR
 from finops_assets.core.schemas import DATABASE, OU_BREAKDOWN, OU_SCORECARD, hive_columns
 
 SOURCE, THEME, DASHBOARD = "finops-athena", "finops-theme", "finops-costs"

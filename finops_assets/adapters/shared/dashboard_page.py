@@ -16,7 +16,7 @@ from finops_assets.core.archive.age import Age
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.ports import Archive
-from finops_assets.core.reports.dashboard import DayNote, Outlook, dashboard_data, render
+from finops_assets.core.reports.dashboard import DashboardInputs, DayNote, Outlook, dashboard_data, render
 from finops_assets.core.schemas import day_path
 from finops_assets.core.values import DashboardContent, PublishedDay, Refresh
 
@@ -122,16 +122,18 @@ class DashboardPage:
         rows = self._archive.read(days)
         now = self._clock()
         data = dashboard_data(
-            rows,
-            self._notes(archived),
-            account_names(self._archive),
-            currency=currency,
-            cost_basis=cost_basis,
-            generated_for=days[-1],
-            max_cells=self._max_cells,
-            outlook=self._sources.outlook(days) if self._sources.outlook else None,
-            age=self._sources.age(now) if self._sources.age else None,
-            made=now,
+            DashboardInputs(
+                rows,
+                self._notes(archived),
+                account_names(self._archive),
+                currency=currency,
+                cost_basis=cost_basis,
+                generated_for=days[-1],
+                max_cells=self._max_cells,
+                outlook=self._sources.outlook(days) if self._sources.outlook else None,
+                age=self._sources.age(now) if self._sources.age else None,
+                made_at=now,
+            )
         )
         page = render({**data, "refresh": refresh_id}).encode()
         self._write(page)

@@ -1,4 +1,9 @@
 """What the numbers mean: budgets, forecasts, deviations, anomalies, episodes, drivers; one scorecard a day.
 
-Nothing here words or draws. It may use accounts, bill and archive.
+Nothing here words or draws a report. It may use accounts, bill and archive.
+
+`scoring` brings all together. `budgets`, `events` and `plan` are what is planned, `forecast` what a month will cost,
+`drivers` why a day moved. An anomaly (`anomalies` says what it is) is found by `detection`: in `cost_series`, by their
+`deviations`, drawn together by `episode_builder`, as an `anomaly_history`. `episodes` keeps what was notified;
+`doubling` asks about days on which the whole bill has doubled.
 """

@@ -23,7 +23,7 @@ DEFAULT = "default"
 COLUMNS = ("ou", "month", "amount", "currency")
 GREEN, AMBER, RED, NONE = "green", "amber", "red", "no budget"
 SHAPES = {GREEN: "●", AMBER: "▲", RED: "■", NONE: "○"}
-"""A light is never told by its colour alone."""
+"""A light has a shape, too, for people who do not see its colour."""
 
 
 class BudgetError(FinopsError):
@@ -37,7 +37,7 @@ class Budgets:
     amounts: Mapping[tuple[str, str], Decimal]
     currency: str
 
-    def of(self, ou: str, month: str, there: Collection[str] = ()) -> Decimal | None:
+    def of(self, ou: str, month: str, with_costs: Collection[str] = ()) -> Decimal | None:
         """What an OU may cost in a month: its own cap, else the sum of those below it.
 
         None where there is neither, or where one below has costs and no budget: against a part of the plan, the whole
@@ -46,18 +46,18 @@ class Budgets:
         Args:
             ou: its path, or `All`.
             month: `2025-09`.
-            there: the OUs that have costs.
+            with_costs: the OUs that have costs.
         """
         own = self.amounts.get((ou, month), self.amounts.get((ou, DEFAULT)))
         if own is not None:
             return own
-        below = [self.of(child, month, there) for child in _children(ou, {*self.names(), *there})]
-        return None if not below or None in below else sum(below, Decimal())
+        below = [self.of(child, month, with_costs) for child in _children(ou, {*self.names(), *with_costs})]
+        known = [amount for amount in below if amount is not None]
+        return sum(known, Decimal()) if known and len(known) == len(below) else None
 
     def names(self) -> set[str]:
         """Every OU of the plan, and those above them."""
-        found = {name for name, _ in self.amounts}
-        return {path for name in found for path in lineage(name)}
+        return {path for name, _ in self.amounts for path in lineage(name)}
 
 
 def _children(ou: str, names: Collection[str]) -> list[str]:
@@ -164,7 +164,7 @@ def budget_lines(
         known: OUs that exist beside those with costs.
 
     Raises:
-        BudgetError: the plan is in another currency, or names an OU that there is not.
+        BudgetError: the plan is in another currency, or names an unknown OU.
     """
     rolled = rolled_up(costs)
     check_plan(budgets, currency, [*rolled, *known])
@@ -177,10 +177,10 @@ def check_plan(budgets: Budgets, currency: str, ous: Iterable[str]) -> None:
     Args:
         budgets: the plan.
         currency: the billing currency.
-        ous: the OUs that there are; those above them count too.
+        ous: the known OUs; those above them count, too.
 
     Raises:
-        BudgetError: it is in another currency, or names an OU that there is not.
+        BudgetError: it is in another currency, or names an unknown OU.
     """
     if budgets.currency != currency:
         raise BudgetError(
@@ -188,13 +188,13 @@ def check_plan(budgets: Budgets, currency: str, ous: Iterable[str]) -> None:
             where="budgets.path (FINOPS_BUDGETS__PATH)",
             fix=f"Write the amounts in {currency}.",
         )
-    there = {ALL} | {path for ou in ous for path in lineage(ou)}
-    strangers = sorted({name for name, _ in budgets.amounts if name not in there})
-    if strangers:
+    known = {ALL} | {path for ou in ous for path in lineage(ou)}
+    unknown = sorted({name for name, _ in budgets.amounts if name not in known})
+    if unknown:
         raise BudgetError(
-            f"there is no OU {', '.join(strangers)}",
+            f"there is no OU {', '.join(unknown)}",
             where="budgets.path (FINOPS_BUDGETS__PATH)",
-            fix=f"The OUs are {', '.join(sorted(there - {ALL}))}; accounts.ou_level says how deep they are shown.",
+            fix=f"The OUs are {', '.join(sorted(known - {ALL}))}; accounts.ou_level says how deep they are shown.",
         )
 
 

@@ -46,7 +46,7 @@ Alone, the money of quiet weekends would make weekdays look odd: with noise of 1
 """
 
 LEAST = 28
-"""Days that a series must have been there before it is judged: each weekday four times."""
+"""Days of history that a series needs before it is judged: each weekday four times."""
 
 LEAST_DEVIATION = 0.05
 """Of what is expected: a series that hardly moves is not shaken by a small step."""
@@ -58,14 +58,14 @@ FIRSTS = 3
 """Firsts of a month whose median excess is expected again: support, tax and plans are booked on that day.
 
 That is for the band: a first is never a rise, as fees that are booked for the first time look like one, and what is no
-fee is still there on the second.
+fee still costs on the second.
 """
 
 FIRST_DEVIATION = 0.1
 """Of those fees, by which they usually move: tax follows the bill."""
 
 RECURS = 70
-"""Days in which two days as odd, a week apart, make a third one usual: a monthly charge is in there twice."""
+"""Days in which two days as odd, a week apart, make a third one usual: so many days have a monthly charge twice."""
 
 AS_ODD = 0.8
 """Of a day's excess, that an earlier day must have had to count as odd."""
@@ -74,10 +74,10 @@ NEW_DAYS = 7
 """Days after its first that something new is called so; then it has to be judged by its own history."""
 
 GONE_DAYS = 3
-"""Days without cost after which what was always there is gone, however much it used to vary."""
+"""Days without cost after which a series that always had some counts as gone, however much it used to vary."""
 
 MOST_SCORE = 99.0
-"""Scores end here: against no deviation at all they would have no end."""
+"""The largest score: against no deviation at all, scores would be infinite."""
 
 CHUNK = 256
 """Series that are judged at a time: some ten megabytes a window."""
@@ -85,14 +85,15 @@ CHUNK = 256
 
 @dataclass
 class Deviations:
-    """What was found of each series and day.
+    """How far each day of each series is off.
 
     Attributes:
         expected: the cost that was expected; 0 for something new, NaN where nothing can be said.
         deviation: the usual one, in money.
         score: usual deviations off, negative below; NaN where nothing can be said.
         rise, drop: whether the day is an anomaly, in one direction or the other.
-        drift: whether it is one by its week alone; new: whether it is one for there was nothing before.
+        drift: whether it is one by its week alone.
+        new: whether it is one because nothing cost before.
     """
 
     expected: np.ndarray
@@ -102,6 +103,13 @@ class Deviations:
     drop: np.ndarray
     drift: np.ndarray
     new: np.ndarray
+
+    @classmethod
+    def of_nothing(cls, days: int) -> Deviations:
+        """Of no series at all."""
+        import numpy as np
+
+        return cls(*(np.empty((0, days)) for _ in fields(cls)))
 
 
 def deviations(values: np.ndarray, days: Sequence[date], *, share: float, floor: float) -> Deviations:
@@ -125,8 +133,8 @@ def _judge(values: np.ndarray, first: np.ndarray, month: np.ndarray, share: floa
 
     with np.errstate(all="ignore"):
         known = np.isfinite(values)
-        there = known & (values != 0) & ~first  # what costs on firsts alone is a fee, and never new
-        busy = _before(there, LEVEL)
+        costs_something = known & (values != 0) & ~first  # what costs on firsts alone is a fee, and never new
+        busy = _before(costs_something, LEVEL)
         alive = np.where(first | ((values == 0) & (busy == 0)), np.nan, values)  # nothing is no level of something new
         factor = _factors(alive)
         flat = np.where(factor >= LEAST_FACTOR, alive / factor, np.nan)
@@ -168,7 +176,7 @@ def _judge(values: np.ndarray, first: np.ndarray, month: np.ndarray, share: floa
         )
         drift &= ~rise & (week > _shift(_largest_last(week, RECURS - WEEK), WEEK))  # more than any week before
         gone = low & (_last(known & (values == 0), GONE_DAYS) == GONE_DAYS) & (_shift(busy, GONE_DAYS - 1) >= LEVEL - 3)
-        new, born = _new(values, known, there, busy, floor)
+        new, born = _new(values, known, costs_something, busy, floor)
         return Deviations(
             np.where(born, 0.0, np.where(drop & first, usual, expected)),
             deviation,
@@ -181,16 +189,16 @@ def _judge(values: np.ndarray, first: np.ndarray, month: np.ndarray, share: floa
 
 
 def _new(
-    values: np.ndarray, known: np.ndarray, there: np.ndarray, busy: np.ndarray, floor: float
+    values: np.ndarray, known: np.ndarray, costs_something: np.ndarray, busy: np.ndarray, floor: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Days of something that began in the last week, after weeks without: those that cost enough, and all.
 
     What cost as much before those weeks comes now and then, as monthly charges do; it is not new.
     """
-    begins = there & (busy == 0) & (_before(known, LEVEL) >= LEVEL)
+    begins = costs_something & (busy == 0) & (_before(known, LEVEL) >= LEVEL)
     born = _last(begins, NEW_DAYS) > 0
     earlier = _shift(_largest_last(values, RECURS - NEW_DAYS), NEW_DAYS)
-    return born & there & (values >= floor) & ~(earlier >= AS_ODD * values), born
+    return born & costs_something & (values >= floor) & ~(earlier >= AS_ODD * values), born
 
 
 def _factors(values: np.ndarray) -> np.ndarray:
@@ -213,8 +221,8 @@ def _fees(excess: np.ndarray, first: np.ndarray) -> np.ndarray:
     import numpy as np
 
     fees = np.zeros(excess.shape)
-    found = _median_before(excess[:, first], FIRSTS, 1)
-    fees[:, first] = np.fmax(np.nan_to_num(found), 0.0)
+    median = _median_before(excess[:, first], FIRSTS, 1)
+    fees[:, first] = np.fmax(np.nan_to_num(median), 0.0)
     return fees
 
 

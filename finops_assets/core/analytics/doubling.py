@@ -1,7 +1,7 @@
 """A bill that has doubled everywhere: a file of it twice, or real? It is a question to people, asked once a stretch.
 
-`core.anomalies` finds the days; here they become questions, and what a person can answer. A question ends when the bill
-is mended and the days are run again, or when `events.csv` says that the cost is real.
+`detection` finds the days; here they become questions, with what a person can answer. A question ends when the bill is
+mended and the days are run again, or when `events.csv` says that the cost is real.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GAP = 3
 """Days between two doubled ones that still belong to one stretch: a hole, a first of the month, a day in between."""
 
 ASKED = 28
-"""Days after its last that a stretch is still asked about: as long as an episode is reported."""
+"""Days after its last for which a stretch is still asked about: as long as an episode is reported."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class Question:
 def questions(doubled: Iterable[Doubled], newest: date) -> tuple[Question, ...]:
     """The stretches of these days as of the newest one, ascending; later days do not count."""
     stretches: list[list[Doubled]] = []
-    for found in sorted((each for each in doubled if each.day <= newest), key=lambda each: each.day):
-        if stretches and (found.day - stretches[-1][-1].day).days <= GAP + 1:
-            stretches[-1].append(found)
+    for each in sorted((each for each in doubled if each.day <= newest), key=lambda each: each.day):
+        if stretches and (each.day - stretches[-1][-1].day).days <= GAP + 1:
+            stretches[-1].append(each)
         else:
-            stretches.append([found])
+            stretches.append([each])
     return tuple(
         Question(
             first=days[0].day,
@@ -93,11 +93,11 @@ def question_words(question: Question, currency: str, *, amounts: bool = True) -
     days = f"on {question.first}"
     if question.days > 1:
         days = f"on {question.days} days from {question.first} to {question.last}"
-    said = ""
+    cost = ""
     if amounts:
-        said = f" ({money(question.actual, currency)}, {money(question.expected, currency)} expected)"
+        cost = f" ({money(question.actual, currency)}, {money(question.expected, currency)} expected)"
     return (
-        f"Nearly every account costs about {question.times:.1f} times what it did, {days}{said}: is a file of the bill "
+        f"Nearly every account costs about {question.times:.1f} times what it did, {days}{cost}: is a file of the bill "
         "there twice, or is it real?"
     )
 

@@ -51,8 +51,8 @@ PREFIX = "drivers"
 class Driver:
     """What moved the cost of an OU's service in an account: effects (keys of EFFECTS) that sum to `delta` exactly.
 
-    An account that moved is there twice: it leaves one OU with the cost that it had, and joins the other with the same,
-    where what else happened to it is told. In the whole, moves are nothing.
+    An account that moved has two: it leaves one OU with the cost that it had, and joins the other with the same, where
+    its other effects stand. In the whole, moves sum to nothing.
     """
 
     ou: str
@@ -119,19 +119,19 @@ def explain(
     for row in table.to_pylist():
         of_account[row["linkedaccount"]].append(row)
     before, now = _ous(accounts_map, against), _ous(accounts_map, day)
-    found: list[Driver] = []
+    drivers: list[Driver] = []
     for account, rows in of_account.items():
-        found += _of_account(account, rows, before.get(account, UNASSIGNED), now.get(account, UNASSIGNED))
-    found.sort(key=lambda driver: (driver.ou, driver.service, driver.account))
-    return Drivers(day, against, currency, cost_basis, tuple(found))
+        drivers += _of_account(account, rows, before.get(account, UNASSIGNED), now.get(account, UNASSIGNED))
+    drivers.sort(key=lambda driver: (driver.ou, driver.service, driver.account))
+    return Drivers(day, against, currency, cost_basis, tuple(drivers))
 
 
 def _ous(accounts_map: pa.Table, day: date) -> dict[str, str]:
     import pyarrow.compute as pc
 
     valid_from, valid_to = accounts_map.column("valid_from"), accounts_map.column("valid_to")
-    there = accounts_map.filter(pc.and_(pc.less_equal(valid_from, day), pc.greater(valid_to, day)))
-    return dict(zip(there.column("account_id").to_pylist(), there.column("ou").to_pylist(), strict=True))
+    valid = accounts_map.filter(pc.and_(pc.less_equal(valid_from, day), pc.greater(valid_to, day)))
+    return dict(zip(valid.column("account_id").to_pylist(), valid.column("ou").to_pylist(), strict=True))
 
 
 def _of_account(account: str, rows: list[dict[str, Any]], before: str, now: str) -> list[Driver]:

@@ -1,8 +1,8 @@
-"""The ledger of episodes: which anomalies were told, so that each is told once, again if it doubles, and taken back.
+"""The ledger of episodes: which anomalies were notified, so that each is notified once, again if it doubles, withdrawn.
 
-One object of the archive, `anomalies/episodes.json`. What is told depends on it and on the findings alone: the same
-run twice tells once, and a run about a past day changes nothing. The days that could not be judged are kept in it, too:
-what is found on one of them once it is archived is told then, as found late.
+One object of the archive, `anomalies/episodes.json`. What is notified depends on it and on the history alone: the same
+run twice notifies once, and a run about a past day changes nothing. The days that could not be judged are kept in it,
+too: what is found on one of them once it is archived is notified then, as found late.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.analytics.anomalies import (
     CLOSED,
-    GAP,
     GROWING,
     OPEN,
     PLANNED,
-    RECENT,
     STATES,
     WITHDRAWN,
     Episode,
-    Findings,
+    newest_first,
     shared,
 )
+from finops_assets.core.analytics.anomaly_history import RECENT, AnomalyHistory
+from finops_assets.core.analytics.episode_builder import GAP
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.money import money
 from finops_assets.core.notes import FIX, read_note
@@ -37,14 +37,15 @@ if TYPE_CHECKING:
 LEDGER = "anomalies/episodes.json"
 
 GROWN = 2
-"""Times of its worst day when it was last told, at which an episode is told again."""
+"""Times of its worst day when it was last notified, at which an episode is notified again."""
 
 WORSE = 1.25
-"""Times of the share that it was off, by which it must be off too: a service that is gone is gone on weekdays too."""
+"""Times of the share that it was off, by which it must be off, too: a service that is gone at the weekend is still gone
+on weekdays, at more money and the same share."""
 
 LATE = 62
-"""Days back in which a hole that is filled is told of: two months, which AWS may still change. An older one is history
-that is read for the first time."""
+"""Days back in which anomalies of a hole that is filled are notified: two months, which AWS may still change. An older
+one is history that is read for the first time."""
 
 FOUND_LATE = "; found late, as not all of its days could be judged at first"
 
@@ -53,14 +54,14 @@ KEPT = 400
 
 
 @dataclass(frozen=True)
-class Told:
-    """An episode as it was last seen, and what was said of it.
+class Notification:
+    """An episode as it was last seen, and what people were notified of.
 
     Attributes:
-        times: how often it was told; 0 for what is only remembered.
-        peak, worst: of the episode when it was last told; what has to grow for it to be told again.
-        on: the day whose run told it last; None where none did.
-        late: it was found on days that were archived late, and told as that.
+        times: how often it was notified; 0 for what is only kept.
+        peak, worst: of the episode when it was last notified; what has to grow for it to be notified again.
+        on: the day whose run notified it last; None where none did.
+        late: it was found on days that were archived late, and notified as that.
     """
 
     episode: Episode
@@ -73,39 +74,37 @@ class Told:
 
 @dataclass(frozen=True)
 class Ledger:
-    """All that is remembered.
+    """What was notified, and up to which day.
 
     Attributes:
         rises, drops: the newest days that either was looked for on.
-        told: the episodes.
+        notifications: the episodes; `told` where it is stored.
         missing: days up to the newest that neither was looked for on, as they were not archived, or doubled.
     """
 
     rises: date | None = None
     drops: date | None = None
-    told: tuple[Told, ...] = ()
+    notifications: tuple[Notification, ...] = ()
     missing: tuple[date, ...] = ()
 
 
-def _with_episodes(facts: dict[str, Any]) -> dict[str, Any]:
-    """A ledger before records had versions, if it is one."""
-    if "told" not in facts:
-        raise ValueError("it has no episodes")
-    return facts
+def _from_version_0(facts: dict[str, Any]) -> dict[str, Any]:
+    """A ledger of a release before records had versions: its episodes were called `told`."""
+    return {**facts, "notifications": facts["told"]}
 
 
-RECORD = RecordType[Ledger](Ledger, "a ledger of episodes", upgrade=_with_episodes)
+RECORD = RecordType[Ledger](Ledger, "a ledger of episodes", upgrade=_from_version_0)
 
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What a run has to do: keep `ledger`, and tell the others; each a tuple of episodes as they stand now.
+    """What a run has to do: notify the episodes, and keep `ledger`; each is a tuple of episodes as they stand now.
 
     Attributes:
-        ledger: to be written once the rest was told.
-        alerts: told now, for they are new (OPEN, or CLOSED if they came and went unseen) or have doubled (GROWING).
-        closed: told before, and over now.
-        withdrawn: told before, and no anomaly any more, as the data has changed.
+        ledger: to be written once the rest was notified.
+        alerts: to notify, for they are new (OPEN, or CLOSED if they came and went unseen) or have doubled (GROWING).
+        closed: notified before, and over now.
+        withdrawn: notified before, and no anomaly any more, as the data has changed.
         current: the recent episodes, with the states and ids of the ledger, the newest and largest first.
     """
 
@@ -116,88 +115,114 @@ class Reconciled:
     current: tuple[Episode, ...] = ()
 
 
-def reconcile(ledger: Ledger, findings: Findings, as_of: date) -> Reconciled:
-    """What is to be told as of a day, given what was told.
+def reconcile(ledger: Ledger, history: AnomalyHistory, as_of: date) -> Reconciled:
+    """What is to be notified as of a day, given what was notified.
 
-    An episode is told if a day of it could not be judged before: a history that is read for the first time is not
-    told, only what its newest days are part of. As of a day before the ledger's, nothing is told and nothing changes.
+    An episode is notified if a day of it could not be judged before: of a history that is read for the first time, only
+    what its newest days are part of. As of a day before the ledger's, nothing is notified and nothing changes.
     """
-    missing = findings.not_judged(as_of, LATE)
+    missing = history.not_judged(as_of, LATE)
     filled = set(ledger.missing) - set(missing)
-    now = _reported(findings, as_of, filled)
-    rises, drops = findings.newest(as_of, rises=True), findings.newest(as_of, rises=False)
+    episodes = _reported(history, as_of, filled)
+    rises, drops = history.newest(as_of, rises=True), history.newest(as_of, rises=False)
     if rises is None or (ledger.rises and as_of < ledger.rises):
-        return Reconciled(ledger, current=now)
+        return Reconciled(ledger, current=episodes)
     # An incomplete day may hide its rise until it has settled: what was seen of it does not count as judged.
     unseen = {True: _unseen(ledger.drops or ledger.rises, rises), False: _unseen(ledger.drops, drops or rises)}
-    ids = {found.id for found in now}
-    alerts, closed, seen = [], [], {}
-    for found in now:
-        before = _before(found, [told for told in ledger.told if told.episode.id not in seen], ids)
-        told = before or Told(found)
-        doubled = told.times > 0 and _has_grown(told, found)
-        is_new = found.last >= unseen[found.rises] and (before is None or found.last > before.episode.last)
-        # An episode that was told as over, and goes on in days that were filled since, is told once more.
-        goes_on = told.times > 0 and told.episode.state == CLOSED and found.last > told.episode.last and not told.late
-        is_late = (not told.times or goes_on) and findings.was_found_on(found, filled)
-        late = told.late or is_late
-        episode = replace(found, id=told.episode.id, reason=found.reason + (FOUND_LATE if late else ""))
-        if episode.state == PLANNED:
-            entry = replace(told, episode=episode)
-        elif doubled or is_late or (not told.times and is_new):
-            episode = replace(episode, state=GROWING if doubled and episode.state == OPEN else episode.state)
-            entry = Told(episode, told.times + 1, episode.peak, episode.worst, as_of, late)
-            alerts.append(episode)
-        else:
-            if told.times > 1 and episode.state == OPEN:
-                episode = replace(episode, state=GROWING)
-            entry = replace(told, episode=episode)
-            if told.times and episode.state == CLOSED and told.episode.state in (OPEN, GROWING):
-                closed.append(episode)
-        seen[entry.episode.id] = entry
-    gone, withdrawn = [], []
-    for told in ledger.told:
-        if told.episode.id in seen:
-            continue
-        if _is_withdrawn(told.episode, findings, as_of):
-            told = replace(told, episode=_withdrawn(told.episode, findings))
-            withdrawn += [told.episode] if told.times else []
-        elif told.episode.state in (OPEN, GROWING):
-            told = replace(told, episode=replace(told.episode, state=CLOSED))
-            closed += [told.episode] if told.times else []
-        gone.append(told)
-    kept = [told for told in (*seen.values(), *gone) if told.episode.last >= as_of - timedelta(days=KEPT)]
-    kept.sort(key=lambda told: (told.episode.first, told.episode.id))
-    current = [told.episode for told in seen.values()]
-    current += [
-        told.episode for told in gone if told.episode.state == WITHDRAWN and told.times and _recent(told, as_of)
+    ids = {episode.id for episode in episodes}
+    alerts: list[Episode] = []
+    closed: list[Episode] = []
+    seen: dict[str, Notification] = {}
+    for episode in episodes:
+        before = _known_as(episode, [known for known in ledger.notifications if known.episode.id not in seen], ids)
+        is_new = episode.last >= unseen[episode.rises] and (before is None or episode.last > before.episode.last)
+        after = _updated(before or Notification(episode), episode, history.was_found_on(episode, filled), is_new, as_of)
+        seen[after.episode.id] = after
+        if after.times > (before.times if before else 0):
+            alerts.append(after.episode)
+        elif before and _has_closed(before, after):
+            closed.append(after.episode)
+    gone = [(before, _gone(before, history, as_of)) for before in ledger.notifications if before.episode.id not in seen]
+    closed += [after.episode for before, after in gone if _has_closed(before, after)]
+    withdrawn = [
+        after.episode
+        for before, after in gone
+        if before.times and after.episode.state == WITHDRAWN != before.episode.state
     ]
-    current.sort(key=lambda found: (-found.last.toordinal(), -abs(found.impact), found.id))
-    after = Ledger(
+    entries = [*seen.values(), *(after for _, after in gone)]
+    kept = [entry for entry in entries if entry.episode.last >= as_of - timedelta(days=KEPT)]
+    kept.sort(key=lambda entry: (entry.episode.first, entry.episode.id))
+    current = [entry.episode for entry in seen.values()]
+    current += [
+        entry.episode
+        for _, entry in gone
+        if entry.episode.state == WITHDRAWN and entry.times and _is_recent(entry.episode, as_of)
+    ]
+    current.sort(key=newest_first)
+    after_all = Ledger(
         max(filter(None, (rises, ledger.rises))),
         max(filter(None, (drops, ledger.drops)), default=None),
         tuple(kept),
         missing,
     )
-    return Reconciled(after, tuple(alerts), tuple(closed), tuple(withdrawn), tuple(current))
+    return Reconciled(after_all, tuple(alerts), tuple(closed), tuple(withdrawn), tuple(current))
 
 
-def _reported(findings: Findings, as_of: date, filled: Collection[date]) -> tuple[Episode, ...]:
+def _reported(history: AnomalyHistory, as_of: date, filled: Collection[date]) -> tuple[Episode, ...]:
     """The recent episodes, and older ones that were found on days that have been filled."""
     if not filled:
-        return findings.episodes(as_of)
-    found = findings.episodes(as_of, max(RECENT, (as_of - min(filled)).days))
-    return tuple(
-        each for each in found if each.last >= as_of - timedelta(days=RECENT) or findings.was_found_on(each, filled)
-    )
+        return history.episodes(as_of)
+    episodes = history.episodes(as_of, max(RECENT, (as_of - min(filled)).days))
+    return tuple(episode for episode in episodes if _is_recent(episode, as_of) or history.was_found_on(episode, filled))
 
 
-def _has_grown(told: Told, episode: Episode) -> bool:
-    return abs(episode.peak) >= GROWN * abs(told.peak) and (not told.worst or episode.worst >= WORSE * told.worst)
+def _updated(known: Notification, episode: Episode, found_on_filled: bool, is_new: bool, as_of: date) -> Notification:
+    """An episode's entry as of a day; notified once more if it is new, has doubled, or was found late.
+
+    Args:
+        known: its entry so far; one that was never notified for an episode that is not in the ledger.
+        episode: as it stands now.
+        found_on_filled: it was found on a day that could not be judged before.
+        is_new: it has days that nobody saw.
+        as_of: the day of this run.
+    """
+    has_doubled = known.times > 0 and _has_grown(known, episode)
+    # An episode that was notified as over, and goes on in days that were filled since, is notified once more.
+    goes_on = known.times > 0 and known.episode.state == CLOSED and episode.last > known.episode.last and not known.late
+    is_late = (not known.times or goes_on) and found_on_filled
+    late = known.late or is_late
+    episode = replace(episode, id=known.episode.id, reason=episode.reason + (FOUND_LATE if late else ""))
+    if episode.state == PLANNED:
+        return replace(known, episode=episode)
+    if has_doubled or is_late or (not known.times and is_new):
+        if has_doubled and episode.state == OPEN:
+            episode = replace(episode, state=GROWING)
+        return Notification(episode, known.times + 1, episode.peak, episode.worst, as_of, late)
+    if known.times > 1 and episode.state == OPEN:
+        episode = replace(episode, state=GROWING)
+    return replace(known, episode=episode)
 
 
-def _recent(told: Told, as_of: date) -> bool:
-    return told.episode.last >= as_of - timedelta(days=RECENT)
+def _gone(known: Notification, history: AnomalyHistory, as_of: date) -> Notification:
+    """The entry of an episode that is not found any more: withdrawn, or over."""
+    if _is_withdrawn(known.episode, history, as_of):
+        return replace(known, episode=_withdrawn(known.episode, history))
+    if known.episode.state in (OPEN, GROWING):
+        return replace(known, episode=replace(known.episode, state=CLOSED))
+    return known
+
+
+def _has_closed(before: Notification, after: Notification) -> bool:
+    """Whether an episode that was notified is over now, and was not before."""
+    return before.times > 0 and before.episode.state in (OPEN, GROWING) and after.episode.state == CLOSED
+
+
+def _has_grown(known: Notification, episode: Episode) -> bool:
+    return abs(episode.peak) >= GROWN * abs(known.peak) and (not known.worst or episode.worst >= WORSE * known.worst)
+
+
+def _is_recent(episode: Episode, as_of: date) -> bool:
+    return episode.last >= as_of - timedelta(days=RECENT)
 
 
 def _unseen(before: date | None, newest: date) -> date:
@@ -205,44 +230,46 @@ def _unseen(before: date | None, newest: date) -> date:
     return newest if before is None else before + timedelta(days=1)
 
 
-def _before(found: Episode, known: Sequence[Told], ids: Collection[str]) -> Told | None:
-    """What is known of an episode: by its id, or where late data has moved its first day or its level, by its cause.
+def _known_as(episode: Episode, known: Sequence[Notification], ids: Collection[str]) -> Notification | None:
+    """The entry of an episode: by its id, or where late data has moved its first day or its level, by its cause.
 
     Args:
-        found: the episode as it stands now.
-        known: what no other episode was recognised as.
-        ids: those of all episodes now; what has one of them has not been moved.
+        episode: as it stands now.
+        known: entries that no other episode was recognised as.
+        ids: those of all episodes now; an entry with one of them has not been moved.
     """
-    same = [told for told in known if told.episode.id == found.id]
+    same = [entry for entry in known if entry.episode.id == episode.id]
     near = timedelta(days=GAP + 1)
     related = [
-        told
-        for told in known
-        if told.episode.id not in ids
-        and told.episode.rises == found.rises
-        and told.episode.state != WITHDRAWN
-        and shared(told.episode.key, found.key) in (told.episode.key, found.key)
-        and told.episode.first <= found.last + near
-        and found.first <= told.episode.last + near
+        entry
+        for entry in known
+        if entry.episode.id not in ids
+        and entry.episode.rises == episode.rises
+        and entry.episode.state != WITHDRAWN
+        and shared(entry.episode.key, episode.key) in (entry.episode.key, episode.key)
+        and entry.episode.first <= episode.last + near
+        and episode.first <= entry.episode.last + near
     ]
-    related.sort(key=lambda told: (told.episode.key != found.key, -told.episode.last.toordinal(), told.episode.id))
+    related.sort(
+        key=lambda entry: (entry.episode.key != episode.key, -entry.episode.last.toordinal(), entry.episode.id)
+    )
     return next(iter((*same, *related)), None)
 
 
-def _is_withdrawn(episode: Episode, findings: Findings, as_of: date) -> bool:
+def _is_withdrawn(episode: Episode, history: AnomalyHistory, as_of: date) -> bool:
     """Whether it would still be reported, had its data not changed."""
-    looked = bool(findings.archived) and findings.archived[0] <= episode.first - timedelta(days=RECENT)
-    return looked and episode.state != WITHDRAWN and episode.last >= as_of - timedelta(days=RECENT)
+    is_judged = bool(history.archived) and history.archived[0] <= episode.first - timedelta(days=RECENT)
+    return is_judged and episode.state != WITHDRAWN and _is_recent(episode, as_of)
 
 
-def _withdrawn(episode: Episode, findings: Findings) -> Episode:
+def _withdrawn(episode: Episode, history: AnomalyHistory) -> Episode:
     days = f"on {episode.first}" if episode.first == episode.last else f"from {episode.first} to {episode.last}"
-    cost = findings.cost(episode.key, episode.first, episode.last)
-    said, now = money(episode.actual, findings.currency), money(cost, findings.currency)
+    cost = history.cost(episode.key, episode.first, episode.last)
+    before, now = money(episode.actual, history.currency), money(cost, history.currency)
     why = (
-        f"the data has changed, and it cost {now} {days}, not {said}"
+        f"the data has changed, and it cost {now} {days}, not {before}"
         if cost != episode.actual
-        else f"the data around it has changed, and {said} {days} is not unusual any more"
+        else f"the data around it has changed, and {before} {days} is not unusual any more"
     )
     return replace(episode, state=WITHDRAWN, actual=cost, reason=f"Withdrawn, as {why}; it had said: {episode.reason}")
 
@@ -250,7 +277,7 @@ def _withdrawn(episode: Episode, findings: Findings) -> Episode:
 def read(archive: Archive) -> Ledger:
     """The ledger of an archive; an empty one where there is none, and where a damaged one was put aside.
 
-    Of an empty one nothing of the past is told, and the episodes of the newest day may be told again.
+    With an empty one nothing of the past is notified, and the episodes of the newest day may be notified again.
     """
     return read_note(archive, LEDGER, read_ledger, Ledger())
 
@@ -264,9 +291,10 @@ def read_ledger(data: bytes | None) -> Ledger:
     if data is None:
         return Ledger()
     ledger = RECORD.decode(data, LEDGER)
-    for told in ledger.told:
-        if told.episode.state not in STATES:
-            raise DamagedError(f"has an episode whose state is {told.episode.state!r}", where=LEDGER, fix=FIX)
+    for notification in ledger.notifications:
+        if notification.episode.state not in STATES:
+            state = notification.episode.state
+            raise DamagedError(f"has an episode whose state is {state!r}", where=LEDGER, fix=FIX)
     return ledger
 
 

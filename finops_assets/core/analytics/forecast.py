@@ -27,7 +27,7 @@ LOOK_BACK = 110
 
 HISTORY = WINDOW + LOOK_BACK
 LEAST = 28
-"""Days of history below which nothing is forecast: four weeks show a weekday twice on each side of a median."""
+"""Days of history below which nothing is forecast: in four weeks, a weekday's median has two days on each side."""
 
 ALPHA = 0.15
 """How fast the level follows: errors were 6.5 % with 0.1, 6.4 % with 0.15, 6.5 % with 0.2."""
@@ -78,7 +78,7 @@ def forecasts(costs: Mapping[str, Mapping[date, Decimal]], as_of: date) -> dict[
     on it, and the month's own is in the month to date already.
 
     Args:
-        costs: name -> day -> cost; a day that is not there has no data, best `HISTORY` days up to as_of.
+        costs: name -> day -> cost; a day without an entry has no data; best `HISTORY` days up to as_of.
         as_of: the newest day.
     """
     return forecasts_by_day(costs, [as_of])[as_of]
@@ -90,9 +90,9 @@ def forecasts_by_day(
     """As `forecasts`, as of each of many days: the same figures, in a fraction of the time."""
     import numpy as np
 
-    found: dict[date, dict[str, Forecast]] = {day: {} for day in days}
+    by_day: dict[date, dict[str, Forecast]] = {day: {} for day in days}
     if not costs or not days:
-        return found
+        return by_day
     first, last = min(days) - timedelta(days=HISTORY - 1), max(days)
     span = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     table = np.array(
@@ -103,10 +103,11 @@ def forecasts_by_day(
         ends = [(day - first).days + 1 for day in alike]
         if alike:
             values = np.concatenate([table[:, end - HISTORY : end] for end in ends])
-            made = _forecasts([*costs.values()] * len(alike), values, np.repeat(alike, len(costs)))
+            as_of = [day for day in alike for _ in costs]
+            of_rows = _forecasts([*costs.values()] * len(alike), values, as_of)
             for n, day in enumerate(alike):
-                found[day] = dict(zip(costs, made[n * len(costs) :], strict=False))
-    return found
+                by_day[day] = dict(zip(costs, of_rows[n * len(costs) :], strict=False))
+    return by_day
 
 
 def _forecasts(costs: Sequence[Mapping[date, Decimal]], values: np.ndarray, as_of: Sequence[date]) -> list[Forecast]:
@@ -119,19 +120,19 @@ def _forecasts(costs: Sequence[Mapping[date, Decimal]], values: np.ndarray, as_o
     known = np.isfinite(values).sum(axis=1)
     lengths = np.array([(month_end(day) - day).days for day in as_of])
     errors = {n: _errors(values, levels, factors, weekday, n, lengths == n) for n in set(lengths.tolist()) if n}
-    made = []
+    rows: list[Forecast] = []
     for row, (of, day) in enumerate(zip(costs, as_of, strict=True)):
         so_far = (day - timedelta(days=n) for n in range(day.day))
         to_date = sum((of[d] for d in so_far if d in of), Decimal())
         rest = [day + timedelta(days=n + 1) for n in range(lengths[row])]
         if not rest:
-            made.append(Forecast(to_date, to_date, to_date, to_date))
+            rows.append(Forecast(to_date, to_date, to_date, to_date))
         elif known[row] < LEAST:
-            made.append(Forecast(to_date, why_not=f"{known[row]} days of history, {LEAST} are needed"))
+            rows.append(Forecast(to_date, why_not=f"{known[row]} days of history, {LEAST} are needed"))
         else:
             ahead = factors[row, [d.weekday() for d in rest]] * levels[row, -1]
-            made.append(_forecast(to_date, rest, ahead, errors[lengths[row]][row]))
-    return made
+            rows.append(_forecast(to_date, rest, ahead, errors[lengths[row]][row]))
+    return rows
 
 
 def _forecast(to_date: Decimal, rest: list[date], ahead: np.ndarray, errors: np.ndarray) -> Forecast:
@@ -161,8 +162,8 @@ def _factors(values: np.ndarray, weekday: np.ndarray) -> np.ndarray:
     """Seven factors a series, of mean 1: the median of each weekday against the mean of the week around it."""
     import numpy as np
 
-    filled, there = np.nan_to_num(values), np.isfinite(values).astype(float)
-    sums, counts = (np.cumsum(np.pad(part, ((0, 0), (4, 3))), axis=1) for part in (filled, there))
+    filled, known = np.nan_to_num(values), np.isfinite(values).astype(float)
+    sums, counts = (np.cumsum(np.pad(part, ((0, 0), (4, 3))), axis=1) for part in (filled, known))
     around, number = sums[:, 7:] - sums[:, :-7], counts[:, 7:] - counts[:, :-7]
     factors = np.ones((len(values), 7))
     with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -186,17 +187,17 @@ def _levels(values: np.ndarray) -> np.ndarray:
     for n in range(values.shape[1]):
         value = values[:, n]
         off = value - level
-        there, begun = np.isfinite(value), np.isfinite(level)
+        known, begun = np.isfinite(value), np.isfinite(level)
         most = np.where(np.isfinite(spread), CLIP * spread, np.inf)
         step = np.nan_to_num(np.clip(off, -most, most))
-        follows = there & begun
+        follows = known & begun
         far = follows & (np.abs(off) > FAR * spread)
         direction = np.sign(np.nan_to_num(off))
         days = np.where(far, np.where(direction == np.sign(side), side + direction, direction), 0.0)
-        side = np.where(there, days, side)  # days in a row, negative below
-        recent = np.where(there[:, None], np.column_stack([recent[:, 1:], value]), recent)
-        moved = there & (np.abs(side) >= LASTING)
-        level = np.where(there & ~begun, value, np.where(follows, level + ALPHA * step, level))
+        side = np.where(known, days, side)  # days in a row, negative below
+        recent = np.where(known[:, None], np.column_stack([recent[:, 1:], value]), recent)
+        moved = known & (np.abs(side) >= LASTING)
+        level = np.where(known & ~begun, value, np.where(follows, level + ALPHA * step, level))
         level, side = np.where(moved, np.median(recent, axis=1), level), np.where(moved, 0.0, side)
         usual = 1.25 * np.abs(step)  # of a normal error, the mean absolute one makes a standard deviation
         spread = np.where(follows, np.where(np.isfinite(spread), 0.93 * spread + 0.07 * usual, usual), spread)
@@ -214,10 +215,10 @@ def _errors(
     columns = []
     for origin in range(values.shape[1] - LOOK_BACK, values.shape[1] - length):
         ahead = slice(origin + 1, origin + 1 + length)
-        there = np.isfinite(values[:, ahead])
-        expected = (factors[:, weekday[ahead]] * there).sum(axis=1) * levels[:, origin]
+        known = np.isfinite(values[:, ahead])
+        expected = (factors[:, weekday[ahead]] * known).sum(axis=1) * levels[:, origin]
         with np.errstate(all="ignore"):
             share = np.nansum(values[:, ahead], axis=1) / expected - 1
-        columns.append(np.where(there.any(axis=1) & (expected > 0), share, np.nan))
-    found = np.array(columns).T if columns else np.empty((len(values), 0))
-    return dict(zip(np.flatnonzero(rows).tolist(), found, strict=True))
+        columns.append(np.where(known.any(axis=1) & (expected > 0), share, np.nan))
+    shares = np.array(columns).T if columns else np.empty((len(values), 0))
+    return dict(zip(np.flatnonzero(rows).tolist(), shares, strict=True))

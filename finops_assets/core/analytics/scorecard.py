@@ -37,7 +37,7 @@ class Score:
         budget: None where it has none.
         p10, p50, p90: the month's total, and the band around it; None where nothing is forecast.
         share: of the budget that the month is expected to take; None without one.
-        light: `green`, `amber`, `red` or `no budget` (core.budgets has their shapes).
+        light: `green`, `amber`, `red` or `no budget` (`budgets` has their shapes).
         reason: the light in words.
         passed: the day on which the budget was or will be passed; None where it is not.
         anomaly: the largest episode of this OU (or below it) that has this day in it; None where there is none.

@@ -116,31 +116,33 @@ class DigestInputs:
         settled = self._journal.settled()
         card = read_scorecard(self._archive, published)
         before, known = self._last_mailed(published)
-        about = {
-            "days": {d: _facts(f, settled(d)) for d, f in facts.items()},
-            "names": account_names(self._archive),
-            "currency": published.currency,
-            "cost_basis": published.cost_basis,
-            "archive_path": published.path,
-            "links": self._links,
-            "data_through": age.through if age else archived[-1],
-            "covered": covered,
-            "notes": [*notes, *(card.notes if card else ())],
-            "late": late,
-            "age": age,
-            "this_year": today.year,
-            "card": card,
-            "news": _news(card, before, known),
-            "lights_before": {score.ou: score.light for score in before.scores} if before else None,
-            "own_cost": own_cost(self._archive, today - timedelta(days=1)),
-        }
+        inputs = digest.DigestInputs(
+            rows,
+            day,
+            days={d: _facts(f, settled(d)) for d, f in facts.items()},
+            names=account_names(self._archive),
+            currency=published.currency,
+            cost_basis=published.cost_basis,
+            archive_path=published.path,
+            links=self._links,
+            data_through=age.through if age else archived[-1],
+            covered=covered,
+            notes=[*notes, *(card.notes if card else ())],
+            late=late,
+            age=age,
+            this_year=today.year,
+            card=card,
+            news=_news(card, before, known),
+            lights_before={score.ou: score.light for score in before.scores} if before else None,
+            own_cost=own_cost(self._archive, today - timedelta(days=1)),
+        )
 
         def of(ou: str) -> DigestFigures:
             if ou:
                 changed = self._changes.since_mailed_to(ou, rows, shown, now)
             else:
                 changed = self._changes.since_mailed(now, archived=facts)
-            return digest.digest_figures(rows, day, ou=ou, restated=self._changes.to_tell(changed), **about)
+            return digest.digest_figures(inputs, ou=ou, restated=self._changes.to_tell(changed))
 
         return of
 

@@ -15,8 +15,8 @@ from finops_assets.core.notes import put_if_other
 from finops_assets.core.ports import Archive
 from finops_assets.core.reports import digest
 from finops_assets.core.reports.digest import Digest, DigestFigures, Late
+from finops_assets.core.reports.digest.matters import matters
 from finops_assets.core.reports.digest.notes import StateNotes
-from finops_assets.core.reports.digest.scores import matters
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.reports.snapshot import snapshot_data, snapshot_path, snapshot_specs
 from finops_assets.core.values import PublishedDay
@@ -191,11 +191,10 @@ class DigestMaker:
         figures_of = self._inputs.figures(published, now, covers=covers, late=late)
 
         def render(figures: DigestFigures) -> Digest:
-            month = digest.month_chart_spec(figures)
+            specs = {name: picture.spec(figures) for name, picture in digest.PICTURES.items()}
             return digest.render(
                 figures,
-                self._drawing.chart(digest.chart_spec(figures)),
-                month_png=self._drawing.chart(month) if month else b"",
+                {name: self._drawing.chart(spec) for name, spec in specs.items() if spec},
                 revision=revision,
                 prefix=self._prefix,
                 dashboard=notes.dashboard,

@@ -25,6 +25,7 @@ from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import Archive
 from finops_assets.core.reports.digest import Late
 from finops_assets.core.reports.digest.notes import StateNotes
+from finops_assets.core.reports.digest.pictures import PICTURES
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.values import Delivery
 
@@ -254,8 +255,7 @@ class DigestService:
     def pictures(self, stored: Stored) -> dict[str, bytes]:
         """What a digest shows, by name, as PNG."""
         digest = self._outbox.digests.load(stored)
-        found = {"daily cost": digest.chart_png, "month": digest.month_png}
-        return {name: png for name, png in found.items() if png}
+        return {PICTURES[name].title: png for name, png in digest.pictures.items()}
 
 
 def _known_from(stored: Stored) -> Mapping[date, Decimal]:

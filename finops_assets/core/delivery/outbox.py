@@ -53,7 +53,7 @@ from finops_assets.core.delivery.receipts import (
 from finops_assets.core.delivery.recipients import Post, Recipients, address_hash
 from finops_assets.core.delivery.stored_digests import PDF, Stored, StoredDigests, edition_folder, sha256_of
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
-from finops_assets.core.reports.digest import Digest, Link, message, ou_hash
+from finops_assets.core.reports.digest import Digest, Envelope, Link, message, ou_hash
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -343,10 +343,7 @@ class Outbox:
         folder = stored.path + (edition_folder(post.ou) if post.ou else "")
         mail = message(
             digest,
-            sender=self.recipients.sender,
-            recipient=post.address,
-            message_id=f"<{delivery_id}@{domain}>",
-            date_header=stored.rendered_at,
+            Envelope(self.recipients.sender, post.address, f"<{delivery_id}@{domain}>", stored.rendered_at),
             max_bytes=self._max_bytes,
             link=lambda: self._link(folder + digest.csv_name),
             pdf=contents.pdf if post.pdf else b"",

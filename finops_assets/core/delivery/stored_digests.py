@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from finops_assets.core.ports import Archive
 
 PREFIX = "digests/"
-HTML, TEXT, CHART, MONTH, PDF = "digest.html", "digest.txt", "chart.png", "month.png", "executive_snapshot.pdf"
+HTML, TEXT, PNG, PDF = "digest.html", "digest.txt", ".png", "executive_snapshot.pdf"
 MANIFEST, EDITIONS = "manifest.json", "editions/"
 LATE = "late"
 
@@ -246,11 +246,10 @@ class StoredDigests:
             text=found[TEXT].decode(),
             csv=found[of.csv_name],
             csv_name=of.csv_name,
-            chart_png=found.get(CHART, b""),
             revision=stored.revision,
             total=of.total,
             currency=stored.currency,
-            month_png=found.get(MONTH, b""),
+            pictures={name.removesuffix(PNG): data for name, data in found.items() if name.endswith(PNG)},
             ou=ou,
         )
 
@@ -339,4 +338,4 @@ def sha256_of(data: bytes) -> str:
 
 def _parts(digest: Digest) -> dict[str, bytes]:
     parts = {HTML: digest.html.encode(), TEXT: digest.text.encode(), digest.csv_name: digest.csv}
-    return parts | {name: png for name, png in ((CHART, digest.chart_png), (MONTH, digest.month_png)) if png}
+    return parts | {f"{name}{PNG}": png for name, png in digest.pictures.items()}

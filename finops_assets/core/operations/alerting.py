@@ -221,7 +221,7 @@ class Alerting:
         """Tell of costs that nobody expected: once each, once more whenever one has doubled, and if it was none."""
         mend = "finops anomalies lists it; a line in events.csv (anomalies.events) says that it is planned"
         problems = {}
-        for told in found.ledger.told:
+        for told in found.ledger.notifications:
             episode = told.episode
             if episode in found.alerts:
                 again = "; it was told before, and has doubled since" if told.times > 1 else ""
@@ -233,7 +233,7 @@ class Alerting:
             self.incidents.break_all("anomaly", problems)
         open_now = self.incidents.open("anomaly")
         # One that is over when it is first told is put away once it was; what could not be told stays until it is.
-        over = {told.episode.id for told in found.ledger.told if told.episode.state in (CLOSED, PLANNED)}
+        over = {told.episode.id for told in found.ledger.notifications if told.episode.state in (CLOSED, PLANNED)}
         put_away = [i.subject for i in open_now if i.told and _episode_of(i.subject) in over]
         self.incidents.heal("anomaly", put_away, quietly=True)
         withdrawn = {episode.id for episode in found.withdrawn}

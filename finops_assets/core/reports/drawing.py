@@ -1,4 +1,4 @@
-"""Drawing: charts as PNG and the executives' pages as PDF, here or in a process beside that is warm in time."""
+"""Draws charts as PNG and the executives' pages as PDF: here, or in a process of its own that starts early."""
 
 from __future__ import annotations
 
@@ -11,24 +11,18 @@ from threading import Lock, Thread
 from typing import Any
 
 from finops_assets.core.interrupts import started_without_ctrl_c
-from finops_assets.core.reports import charts
+from finops_assets.core.reports.charts.images import to_png, to_svg
+from finops_assets.core.reports.snapshot.typesetting import load_fonts, to_pdf
 
 Spec = Mapping[str, Any]
 
 REMEMBERED = 6
-"""Pictures and PDFs that are kept: those of a morning."""
-
-
-def png(spec: Spec) -> bytes:
-    """A chart."""
-    return charts.to_png(spec)
+"""Pictures and PDFs that are kept: those of one digest."""
 
 
 def typeset(data: Mapping[str, Any], specs: Mapping[str, Spec]) -> bytes:
-    """The executives' two pages as PDF: what `snapshot.snapshot_data` says, and the charts of its specs."""
-    from finops_assets.core.reports.snapshot import to_pdf
-
-    return to_pdf(data, {name: charts.to_svg(spec) for name, spec in specs.items()})
+    """The executives' two pages as PDF, of `snapshot_data` and the specs of their charts."""
+    return to_pdf(data, {name: to_svg(spec) for name, spec in specs.items()})
 
 
 @dataclass(frozen=True)
@@ -39,7 +33,7 @@ class Drawing:
     the one that the archive keeps.
     """
 
-    to_png: Callable[[Spec], bytes] = png
+    to_png: Callable[[Spec], bytes] = to_png
     to_pdf: Callable[[Mapping[str, Any], Mapping[str, Spec]], bytes] = typeset
     _drawn: dict[str, bytes] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
@@ -62,14 +56,12 @@ class Drawing:
 
 def _warm() -> None:
     """Load what the first chart and the first page would wait for."""
-    from finops_assets.core.reports.snapshot import load_fonts
-
-    charts.to_png({"mark": "point", "data": {"values": []}, "width": 1, "height": 1})
+    to_png({"mark": "point", "data": {"values": []}, "width": 1, "height": 1})
     load_fonts(of_the_machine=False)
 
 
 def _end_with_parent() -> None:
-    """Have this process end when the one that started it is gone: a killed run would leave it waiting for ever."""
+    """End this process when the one that started it is gone: after a killed run it would wait for ever."""
     from multiprocessing import parent_process
 
     def wait() -> None:
@@ -103,4 +95,4 @@ def drawing_beside() -> Iterator[Drawing]:
 
             return done
 
-        yield Drawing(beside(png), beside(typeset))
+        yield Drawing(beside(to_png), beside(typeset))

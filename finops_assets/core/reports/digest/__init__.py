@@ -2,37 +2,34 @@
 
 Of the whole bill, or as an edition of one OU with what lies below it.
 
-Pure: rows and facts come in, bytes go out. Storing and sending is `core.outbox`; drawing is `core.charts`. pyarrow and
-Jinja are imported where they are used, so that the command line can import these modules for nothing.
+Pure: rows and facts come in, bytes go out. `calculation` makes the `figures` that everything else words: `sentences`,
+`matters`, `scores`, `reasons`; `pictures` has the charts, `page` fills the templates, `csv_file` and `message` make the
+rest of the mail. Storing and sending belongs to `core.delivery`.
 """
 
 from finops_assets.core.accounts.ous import within
-from finops_assets.core.reports.digest.edition import subtotals
-from finops_assets.core.reports.digest.figures import (
-    CHART_DAYS,
-    Covered,
-    DayFacts,
-    Digest,
-    DigestFigures,
-    Late,
-    OwnCost,
-    chart_spec,
-    digest_figures,
-    month_chart_spec,
-    scheduled_lines,
-)
-from finops_assets.core.reports.digest.message import CSV_NOTE, Link, message
-from finops_assets.core.reports.digest.page import breakdown_csv, columns, csv_text, ou_hash, render
-from finops_assets.core.reports.digest.words import UNKNOWN_DASHBOARD, dashboard_words, headline, subject
+from finops_assets.core.reports.digest.calculation import CHART_DAYS, DigestInputs, digest_figures
+from finops_assets.core.reports.digest.csv_file import breakdown_csv, csv_text
+from finops_assets.core.reports.digest.edition import ou_hash, subtotals
+from finops_assets.core.reports.digest.figures import Covered, DayFacts, Digest, DigestFigures, Late, OwnCost
+from finops_assets.core.reports.digest.message import CSV_NOTE, Envelope, Link, message
+from finops_assets.core.reports.digest.page import render
+from finops_assets.core.reports.digest.pictures import PICTURES, chart_spec, month_chart_spec
+from finops_assets.core.reports.digest.sentences import UNKNOWN_DASHBOARD, dashboard_words, headline, subject
+from finops_assets.core.reports.digest.text_table import columns
+from finops_assets.core.reports.digest.words import scheduled_lines
 
 __all__ = [
     "CHART_DAYS",
     "CSV_NOTE",
+    "PICTURES",
     "UNKNOWN_DASHBOARD",
     "Covered",
     "DayFacts",
     "Digest",
     "DigestFigures",
+    "DigestInputs",
+    "Envelope",
     "Late",
     "Link",
     "OwnCost",

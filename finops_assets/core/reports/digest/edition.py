@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import date
@@ -27,35 +28,39 @@ def subtree(rows: pa.Table, ou: str) -> pa.Table:
 def subtotals(rows: pa.Table, ou: str, days: Iterable[date]) -> dict[date, Decimal]:
     """The OU's exact cost on each of these days, of rows as `digest_figures` takes them."""
     sums = subtree(rows, ou).group_by("billingdate").aggregate([("cost", "sum")])
-    found = dict(zip(sums["billingdate"].to_pylist(), sums["cost_sum"].to_pylist(), strict=True))
-    return {day: found.get(day, Decimal()) for day in sorted(days)}
+    by_day = dict(zip(sums["billingdate"].to_pylist(), sums["cost_sum"].to_pylist(), strict=True))
+    return {day: by_day.get(day, Decimal()) for day in sorted(days)}
 
 
-def facts(rows: pa.Table, whole: Mapping[date, DayFacts], there: Collection[date]) -> dict[date, DayFacts]:
+def facts(rows: pa.Table, whole: Mapping[date, DayFacts], archived: Collection[date]) -> dict[date, DayFacts]:
     """The facts of each of these days: the subtotal, and the settlement, which is the whole bill's.
 
     Args:
         rows: the OU's.
         whole: the facts of whole days.
-        there: days that have rows of anybody, or are archived without any.
+        archived: days that have rows of anybody, or are archived without any.
     """
     sums = rows.group_by("billingdate").aggregate([("cost", "sum")])
-    found = dict(zip(sums["billingdate"].to_pylist(), sums["cost_sum"].to_pylist(), strict=True))
+    by_day = dict(zip(sums["billingdate"].to_pylist(), sums["cost_sum"].to_pylist(), strict=True))
     return {
-        day: DayFacts(found.get(day, Decimal()), settlement=of.settlement) for day, of in whole.items() if day in there
+        day: DayFacts(by_day.get(day, Decimal()), settlement=of.settlement)
+        for day, of in whole.items()
+        if day in archived
     }
 
 
 def left_open(ou: str, rows: pa.Table, whole: Mapping[date, DayFacts], day: date) -> tuple[str, ...]:
     """What cannot be said of an OU alone; amounts of the whole bill are not given away."""
-    said = []
+    sentences = []
     if not rows.num_rows:
-        said.append(f"No account of these days is in {ou} or below it: check the path in the settings of the mail.")
+        sentences.append(
+            f"No account of these days is in {ou} or below it: check the path in the settings of the mail."
+        )
     if any(of.scheduled or of.by_category for of in whole.values()):
-        said.append("Scheduled charges (tax, fees, credits, refunds) are known for the whole bill only.")
+        sentences.append("Scheduled charges (tax, fees, credits, refunds) are known for the whole bill only.")
     if whole[day].left_out:
-        said.append("Settings leave lines out of the bill; how much of that is this OU's is not known.")
-    return tuple(said)
+        sentences.append("Settings leave lines out of the bill; how much of that is this OU's is not known.")
+    return tuple(sentences)
 
 
 def card_of(card: Scorecard | None, ou: str) -> Scorecard | None:
@@ -78,3 +83,8 @@ def card_of(card: Scorecard | None, ou: str) -> Scorecard | None:
         error=None,
         why_no_forecast="" if own.p50 is not None else "its history is too short",
     )
+
+
+def ou_hash(ou: str) -> str:
+    """Names an edition where a path cannot stand: in object paths, delivery ids and content ids."""
+    return hashlib.sha256(ou.encode()).hexdigest()[:16]

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from html import escape
 
 from finops_assets.core.addresses import mail_address
 from finops_assets.core.reports.digest.figures import Digest
-from finops_assets.core.reports.digest.page import chart_id, month_id
+from finops_assets.core.reports.digest.pictures import content_id
 from finops_assets.core.text import tidy
-
-if TYPE_CHECKING:
-    from email.message import EmailMessage
-
 
 CSV_NOTE = "<!-- csv -->"
 """Where the stored HTML takes the note on how the CSV comes, if it is not attached as it is."""
-
 
 PDF_NAME = "executive_snapshot"
 
@@ -42,23 +41,34 @@ class _Enclosed:
     html: str = ""
 
 
+@dataclass(frozen=True)
+class Envelope:
+    """Who gets a message from whom, and what makes it this message.
+
+    Attributes:
+        date: of the message (aware); passed in, so that the same message has the same bytes.
+    """
+
+    sender: str
+    recipient: str
+    message_id: str
+    date: datetime
+
+
 def message(
     digest: Digest,
+    envelope: Envelope,
     *,
-    sender: str,
-    recipient: str,
-    message_id: str,
-    date_header: datetime,
     max_bytes: float = float("inf"),
     link: Callable[[], Link] | None = None,
     pdf: bytes = b"",
     pdf_link: Callable[[], Link] | None = None,
 ) -> EmailMessage:
-    """The mail to one recipient: mixed[alternative[text, related[html, charts]], CSV, PDF].
+    """The mail to one recipient: mixed[alternative[text, related[html, pictures]], CSV, PDF].
 
     The CSV is attached; gzipped, where the message as it is sent would be larger than `max_bytes`; linked, where it
     still would be. A PDF is attached as long as it fits beside a linked CSV, and linked then. The same arguments give
-    the same bytes: the date is passed in, the boundaries come from the content.
+    the same bytes: the boundaries come from the content.
 
     Args:
         link, pdf_link: make the links, which are asked for only where they are needed; without `link`, the CSV is
@@ -69,7 +79,7 @@ def message(
         SettingsError: an address is malformed, or carries a line end.
     """
     for enclosed in _ways(digest, link, pdf, pdf_link):
-        mail = _assembled(digest, enclosed, sender, recipient, message_id, date_header)
+        mail = _assembled(digest, enclosed, envelope)
         if len(mail.as_bytes()) <= max_bytes:
             break
     return mail
@@ -78,8 +88,6 @@ def message(
 def _ways(
     digest: Digest, link: Callable[[], Link] | None, pdf: bytes, pdf_link: Callable[[], Link] | None
 ) -> Iterator[_Enclosed]:
-    import gzip
-
     pages = (("application", "pdf", f"{PDF_NAME}_{digest.day}.pdf", pdf),) if pdf else ()
     yield _Enclosed((("text", "csv", digest.csv_name, digest.csv), *pages))
     name = f"{digest.csv_name}.gz"
@@ -95,8 +103,6 @@ def _ways(
 
 
 def _linked(what: str, link: Link) -> tuple[str, str]:
-    from html import escape
-
     words = f"The {what} is too large to attach. Valid until {link.until:%Y-%m-%d %H:%M} UTC at the latest:"
     kept = f"The archive keeps it at {link.path}."
     url = escape(link.url)
@@ -110,38 +116,33 @@ def _note(html: str) -> str:
     return f'<p class="ink note" style="{style};font-size:14px;line-height:20px;overflow-wrap:anywhere">{html}</p>\n'
 
 
-def _assembled(
-    digest: Digest, enclosed: _Enclosed, sender: str, recipient: str, message_id: str, date_header: datetime
-) -> EmailMessage:
-    from email.message import EmailMessage
-    from email.policy import SMTP
-    from email.utils import format_datetime
-
+def _assembled(digest: Digest, enclosed: _Enclosed, envelope: Envelope) -> EmailMessage:
     text, html = digest.text, digest.html
     if enclosed.text:
         before, _, after = html.partition(CSV_NOTE)
         text, html = f"{text}\n{enclosed.text}\n", before + enclosed.html + after
     mail = EmailMessage(policy=SMTP)
-    mail["From"] = mail_address(sender, "mail.sender")
-    mail["To"] = mail_address(recipient, "mail.recipients")
+    mail["From"] = mail_address(envelope.sender, "mail.sender")
+    mail["To"] = mail_address(envelope.recipient, "mail.recipients")
     mail["Subject"] = tidy(digest.subject, 400)
-    mail["Date"] = format_datetime(date_header)
-    mail["Message-ID"] = message_id
+    mail["Date"] = format_datetime(envelope.date)
+    mail["Message-ID"] = envelope.message_id
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Finops-Day"] = digest.day.isoformat()
     mail["X-Finops-Revision"] = str(digest.revision)
     # Quoted-printable and base64 only: 8-bit bodies would depend on what the servers in between can do.
     mail.set_content(text, cte="quoted-printable")
     mail.add_alternative(html, subtype="html", cte="quoted-printable")
-    charts = [("chart.png", chart_id, digest.chart_png), ("month.png", month_id, digest.month_png)]
-    for name, named, png in charts:
-        if png:
-            cid = f"<{named(digest.day, digest.revision, digest.ou)}>"
-            mail.get_payload()[1].add_related(png, "image", "png", cid=cid, filename=name)
+    page = mail.get_body(("html",))
+    assert page is not None, "it was added just now"
+    pictures = sorted(digest.pictures.items())
+    for name, png in pictures:
+        cid = f"<{content_id(name, digest.day, digest.revision, digest.ou)}>"
+        page.add_related(png, "image", "png", cid=cid, filename=f"{name}.png")
     for kind, subtype, name, data in enclosed.files:
         params = {"charset": "utf-8"} if kind == "text" else {}
         mail.add_attachment(data, kind, subtype, filename=name, params=params)
-    parts = (digest.text.encode(), digest.html.encode(), digest.csv, digest.chart_png, digest.month_png)
+    parts = (digest.text.encode(), digest.html.encode(), digest.csv, *(png for _, png in pictures))
     content = hashlib.sha256(b"".join(parts))
     multiparts = [part for part in mail.walk() if part.is_multipart()]
     for number, part in enumerate(multiparts):

@@ -1,4 +1,4 @@
-"""What a digest says beside its figures: of the dashboard, the days and the bill's lines."""
+"""What a digest says of the platform's state: the dashboard, the archived days, the bill's lines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StateNotes:
-    """What a digest says beside its figures.
+    """What a digest says of the platform's state.
 
     Attributes:
         dashboard: a sentence where the dashboard does not show every day as it is archived; else empty.

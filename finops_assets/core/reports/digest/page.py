@@ -1,79 +1,79 @@
-"""The digest rendered: HTML, plain text and the CSV of all its OUs."""
+"""The digest rendered: what its templates show, as HTML and as plain text."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from unicodedata import bidirectional
 
+from finops_assets.core.analytics.doubling import ANSWER_WORDS, question_words
 from finops_assets.core.calendar import short_day
 from finops_assets.core.money import CENT, change, money, plain
-from finops_assets.core.reports.charts import REST_COLOUR, series_colours
+from finops_assets.core.reports.charts.daily_cost import series_colours
+from finops_assets.core.reports.charts.style import REST_COLOUR
+from finops_assets.core.reports.digest.csv_file import breakdown_csv
+from finops_assets.core.reports.digest.edition import ou_hash
 from finops_assets.core.reports.digest.figures import (
-    LOUD,
-    SETTLEMENTS,
-    UNASSIGNED_SHOWN,
     Against,
     Digest,
     DigestFigures,
     Line,
     Mover,
     Ranking,
-    basis_words,
-    scheduled_lines,
 )
+from finops_assets.core.reports.digest.matters import matters
+from finops_assets.core.reports.digest.pictures import PICTURES, content_id
+from finops_assets.core.reports.digest.reasons import reasons
+from finops_assets.core.reports.digest.scores import card_view
+from finops_assets.core.reports.digest.sentences import headline, late_words, only_words, scheduled_note, subject
+from finops_assets.core.reports.digest.text_table import columns
 from finops_assets.core.reports.digest.words import (
+    LOUD,
+    SETTLEMENTS,
+    basis_words,
     days_words,
-    headline,
-    late_words,
-    only_words,
     percent_words,
-    scheduled_note,
+    scheduled_lines,
     stretch_words,
-    subject,
 )
-from finops_assets.core.text import columns_wide, shortened, tidy
+from finops_assets.core.text import tidy
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from finops_assets.core.archive.restatements import Restatement
+
+UNASSIGNED_SHOWN = 20
 
 
 def render(
     figures: DigestFigures,
-    chart_png: bytes = b"",
+    pictures: Mapping[str, bytes] | None = None,
     *,
-    month_png: bytes = b"",
     revision: int = 1,
     prefix: str = "[FinOps]",
     dashboard: str = "",
     state: str = "",
     coverage: str = "",
 ) -> Digest:
-    """The figures as a mail's parts; without charts the mail is complete too.
+    """The figures as a mail's parts; without pictures the mail is complete, too.
 
     Args:
         figures: of the whole bill or of an edition.
-        chart_png, month_png: `chart_spec` and `month_chart_spec` as images.
+        pictures: the images of PICTURES, by name.
         revision: 1 for the first digest of the day.
         prefix: first words of the subject.
         dashboard: a sentence about a dashboard that is not current (`dashboard_words`); empty where it is.
-        state: whether all archived days are whole, in a line; empty where that was not looked at.
+        state: whether all archived days are whole, in a line; empty where that was not inspected.
         coverage: where every line of the bill is; empty in an edition, which says nothing of the whole bill.
     """
     csv_name = f"ou_breakdown_{figures.day}{f'_r{revision}' if revision > 1 else ''}{_slug(figures.ou)}.csv"
     day = figures.late.day if figures.late else figures.day
+    words = {name: PICTURES[name].words(figures) for name, png in (pictures or {}).items() if png}
     view = _view(figures, csv_name, revision, dashboard) | {
         "state": tidy(state, 600),
         "coverage": tidy(coverage, 1500),
-        "cid": chart_id(day, revision, figures.ou) if chart_png else "",
-        "month_cid": month_id(day, revision, figures.ou) if month_png and figures.card else "",
+        "pictures": {name: (content_id(name, day, revision, figures.ou), text) for name, text in words.items() if text},
     }
     environment = _environment()
     title = subject(figures, revision=revision, prefix=prefix)
@@ -84,11 +84,10 @@ def render(
         text=re.sub(r"\n{3,}", "\n\n", environment.get_template("digest.txt.j2").render(view)).strip() + "\n",
         csv=breakdown_csv(figures.rows),
         csv_name=csv_name,
-        chart_png=chart_png,
         revision=revision,
         total=figures.total,
         currency=figures.currency,
-        month_png=month_png if figures.card else b"",
+        pictures={name: png for name, png in (pictures or {}).items() if words.get(name)},
         ou=figures.ou,
     )
 
@@ -97,11 +96,6 @@ def _slug(ou: str) -> str:
     """The end of a file name, for an edition's; whatever the path holds, plain letters."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", ou).strip("-")[-48:].strip("-")
     return f"_{name or ou_hash(ou)}" if ou else ""
-
-
-def ou_hash(ou: str) -> str:
-    """Names an edition where a path cannot stand: in object paths, delivery ids and content ids."""
-    return hashlib.sha256(ou.encode()).hexdigest()[:16]
 
 
 @cache
@@ -119,17 +113,8 @@ def _environment() -> Any:
     return environment
 
 
-def chart_id(day: date, revision: int, ou: str = "") -> str:
-    return f"chart-{day}-r{revision}{f'-{ou_hash(ou)}' if ou else ''}@finops-assets"
-
-
-def month_id(day: date, revision: int, ou: str = "") -> str:
-    return f"month-{chart_id(day, revision, ou)}"
-
-
 def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) -> dict[str, Any]:
     """What the templates show, every number already in words, every name already one line."""
-    from finops_assets.core.reports.digest.scores import card_view, matters
 
     currency, facts, against = tidy(figures.currency), figures.facts, figures.movers_against
     basis = basis_words(figures.cost_basis)
@@ -156,8 +141,7 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "restated": [_restated_row(figures, restated) for restated in figures.restated],
         "covered": _covered_words(figures),
         "cards": [*(_day_card(figures, a) for a in days_compared), _month_card(figures)],
-        "chart_words": _chart_words(figures),
-        "compared": [(figures.short_day(a.day), a.words) for a in _columns_of(figures)],
+        "compared": [(figures.short_day(a.day), a.words) for a in _days_with_rows(figures)],
         "no_data": " and ".join(figures.short_day(a.day) for a in days_compared if not a.has_rows),
         "ous": _table(figures, figures.ous, colours),
         "services": _table(figures, figures.services, {}),
@@ -189,14 +173,12 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
 
 def _questions_view(figures: DigestFigures) -> list[tuple[str, str, str]]:
     """Each question, what to do about it, and the line that answers it; editions give no amount of the whole away."""
-    from finops_assets.core.analytics.doubling import ANSWER_WORDS, question_words
-
     asked = figures.card.questions if figures.card else ()
     currency = tidy(figures.currency)
     return [(question_words(each, currency, amounts=not figures.ou), ANSWER_WORDS, each.answer) for each in asked]
 
 
-def _columns_of(figures: DigestFigures) -> list[Against]:
+def _days_with_rows(figures: DigestFigures) -> list[Against]:
     return [a for a in (figures.last_week, figures.day_before) if a.has_rows]
 
 
@@ -230,10 +212,8 @@ def _restated_row(figures: DigestFigures, restated: Restatement) -> dict[str, st
     return {**moved, "day": figures.short_day(restated.day), "old": money(restated.old), "new": money(restated.new)}
 
 
-def _change(now: Decimal, before: Decimal | None) -> dict[str, str] | None:
-    """A change in words, with its direction as a sign, an arrow and a tone; None where there is no data."""
-    if before is None:
-        return None
+def _change(now: Decimal, before: Decimal) -> dict[str, str]:
+    """A change in words, with its direction as a sign, an arrow and a tone."""
     delta = now - before
     direction = "flat" if abs(delta) < CENT / 2 else "up" if delta > 0 else "down"
     return {
@@ -278,21 +258,6 @@ def _card(label: str, big: str, details: Sequence[str], arrow: str = "", tone: s
     return {"label": label, "big": big, "arrow": arrow, "tone": tone, "details": list(details)}
 
 
-def _chart_words(figures: DigestFigures) -> str:
-    """The chart for those who do not see it."""
-    totals = {d: sum(costs.values(), Decimal()) for d, costs in figures.costs.items()}
-    low, high = min(totals, key=totals.get), max(totals, key=totals.get)
-    first = min(totals)
-    mean = sum(totals.values(), Decimal()) / len(totals)
-    days = stretch_words(first, figures.day, figures.this_year)
-    return (
-        f"Chart: daily cost by OU, {days}, in {tidy(figures.currency)}. "
-        f"{figures.short_day(figures.day)}: {money(figures.total)}. "
-        f"Highest {figures.short_day(high)}: {money(totals[high])}. "
-        f"Lowest {figures.short_day(low)}: {money(totals[low])}. Average of {len(totals)} days: {money(mean)}."
-    )
-
-
 def _table(figures: DigestFigures, ranking: Ranking, colours: Mapping[str, str]) -> list[dict[str, Any]]:
     rows = [_row(figures, line, colours.get(line.name, REST_COLOUR)) for line in ranking.lines]
     return rows + ([_row(figures, ranking.rest, REST_COLOUR)] if ranking.rest else [])
@@ -308,13 +273,13 @@ def _row(figures: DigestFigures, line: Line, colour: str) -> dict[str, Any]:
         "share": "" if share is None else f"{share:.1f} %",
         "bar": 0 if share is None else max(1, min(100, round(share))),
         "colour": colour,
-        "changes": [_change(line.cost, befores[a.day]) for a in _columns_of(figures)],
+        "changes": [
+            None if (before := befores[a.day]) is None else _change(line.cost, before) for a in _days_with_rows(figures)
+        ],
     }
 
 
 def _mover_rows(figures: DigestFigures, movers: Sequence[Mover]) -> list[dict[str, Any]]:
-    from finops_assets.core.reports.digest.scores import reasons
-
     return [_mover_row(m, reason) for m, reason in zip(movers, reasons(figures, movers), strict=True)]
 
 
@@ -341,67 +306,3 @@ def _unassigned_view(figures: DigestFigures) -> dict[str, Any]:
             f"and {len(others)} more accounts, {money(sum((c for *_, c in others), Decimal()))}" if others else ""
         ),
     }
-
-
-def columns(rows: Sequence[Sequence[str]], align: str, widest: int = 38) -> str:
-    """Rows of cells as aligned text; `align` has `<` or `>` for each column, `widest` bounds a cell in characters."""
-    cells = [[shortened(cell, widest) for cell in row] for row in rows]
-    widths = [max(map(columns_wide, column)) for column in zip(*cells, strict=True)]
-    lines = []
-    for row in cells:
-        padded = []
-        for cell, width, side in zip(row, widths, align, strict=True):
-            space = " " * (width - columns_wide(cell))
-            padded.append(_isolated(cell) + space if side == "<" else space + _isolated(cell))
-        lines.append("  ".join(padded).rstrip())
-    return "\n".join(lines)
-
-
-def _isolated(text: str) -> str:
-    """Right-to-left text between isolates, so that the numbers beside it keep their places."""
-    rtl = any(bidirectional(c) in ("R", "AL", "AN") for c in text)
-    return f"\u2068{text}\u2069" if rtl else text
-
-
-_FORMULA = (*"=+-@＝＋－＠", "\t", "\r", "\n")
-"""The full-width signs are those of East Asian keyboards, which a spreadsheet takes for the plain ones."""
-_NOT_A_NUMBER = re.compile(r"0[0-9]+|[0-9]{16,}")
-"""Digits that a spreadsheet would change, taking them for a number: it drops zeros in front, and keeps 15 digits."""
-
-
-def csv_text(text: str) -> str:
-    """Text as a cell of a CSV that is opened in a spreadsheet as well as read by programs.
-
-    What would be run as a formula gets a `'` in front. Digits that would not survive as a number, such as the account
-    id 012345678901, become the formula `="012345678901"`: a spreadsheet shows and saves the text, where a `'` or a tab
-    would stay visible. A program sees the formula, and gets the id by `strip('="')`. All other ids are left as they
-    are, although Excel shows 12 digits as 1.11122E+11 until the column is made wider or a number: the cell keeps all
-    of them, and programs that read the file go on as before.
-    """
-    if _NOT_A_NUMBER.fullmatch(text):
-        return f'="{text}"'
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def breakdown_csv(rows: pa.Table) -> bytes:
-    """Every row of the day for a spreadsheet: exact plain decimals, UTF-8 with a byte order mark, CRLF, RFC 4180.
-
-    Excel reads UTF-8 only with the mark; Python's `utf-8-sig`, pandas and DuckDB skip it. Names and account ids are
-    written by `csv_text`: an id that begins with 0 is `="012345678901"`, all others are plain. Costs are numbers, and
-    untouched.
-    """
-    import csv
-    import io
-
-    from finops_assets.core.schemas import CSV_HEADER
-
-    def texts(column: str) -> list[str]:
-        return list(map(csv_text, rows[column].to_pylist()))
-
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(CSV_HEADER)
-    days = [day.isoformat() for day in rows["billingdate"].to_pylist()]
-    costs = map(plain, rows["cost"].to_pylist())
-    writer.writerows(zip(days, texts("ou"), texts("service"), texts("linkedaccount"), costs, strict=True))
-    return out.getvalue().encode("utf-8-sig")

@@ -1,15 +1,19 @@
-"""The digest's sentences: the headline, the subject, and how days and changes are worded."""
+"""Words for days, changes, lights and the bill's terms, as every report writes them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from finops_assets.core.calendar import full_day, short_day
-from finops_assets.core.money import CENT, change, money, percent
-from finops_assets.core.reports.digest.figures import LEVEL, Against, DigestFigures, Mover, scheduled_lines
-from finops_assets.core.text import tidy
+from finops_assets.core.analytics.budgets import SHAPES
+from finops_assets.core.calendar import contiguous, short_day
+from finops_assets.core.money import money, percent
+from finops_assets.core.reports.digest.figures import DayFacts, DigestFigures
+
+if TYPE_CHECKING:
+    from finops_assets.core.analytics.scorecard import Score
 
 
 def percent_words(now: Decimal, before: Decimal) -> str:
@@ -20,8 +24,6 @@ def percent_words(now: Decimal, before: Decimal) -> str:
 
 def days_words(days: Sequence[date], this_year: int | None = None) -> str:
     """`1-3 Aug, 29 Aug`: ascending days, stretches drawn together."""
-    from finops_assets.core.calendar import contiguous
-
     return ", ".join(stretch_words(days[0], days[-1], this_year) for days in contiguous(days))
 
 
@@ -35,142 +37,67 @@ def stretch_words(first: date, last: date, this_year: int | None = None) -> str:
     return f"{short_day(first, weekday=False, this_year=this_year if first.year != last.year else None)} to {end}"
 
 
-def _compared(figures: DigestFigures, now: Decimal, before: Decimal, day: date) -> str:
-    """`+4.2 % on Wed 3 Sep`, or the amount where a percentage would lie."""
-    words = percent_words(now, before)
-    return f"{change(now - before) if words in ('n/a', 'new') else words} on {figures.short_day(day)}"
+BASES = {
+    "billed": "billed cost",
+    "effective": "effective cost, amortized",
+    "unblended": "unblended cost",
+    "net_unblended": "net unblended cost",
+    "net_amortized": "net amortized cost",
+}
+
+SETTLEMENTS = {
+    "provisional": "provisional: AWS may still change it",
+    "stable": "stable: unchanged over the last refreshes of the bill",
+    "closed": "closed: AWS no longer changes it",
+}
+
+SCHEDULED = {"Purchase": "purchases and fees", "Tax": "tax", "Credit": "credits", "Refund": "refunds"}
+"""Charge categories that are never usage of the day; `core.bill` marks their lines as scheduled in every format."""
+
+LONG_CHARGES = "usage and other charges for longer than a day"
+
+LOUD = Decimal("0.05")
+"""Changes of at least 5 % are coloured: colour that is everywhere says nothing."""
 
 
-def headline(figures: DigestFigures) -> str:
-    """One plain sentence of what matters beside the total: how it compares, and what explains that."""
-    facts, against, currency = figures.facts, figures.against, tidy(figures.currency)
-    if against is None:
-        none = " or ".join(figures.short_day(a.day) for a in (figures.last_week, figures.day_before))
-        return f"There is no data for {none} to compare {figures.short_day(figures.day)} with."
-    delta = figures.total - against.total
-    on = f"on {figures.short_day(against.day)}"
-    scheduled_delta = facts.scheduled - against.facts.scheduled if against.facts else Decimal()
-    if abs(scheduled_delta) > max(LEVEL * abs(against.total), abs(delta) / 2, CENT):
-        usage = _usage_words(figures, against)
-        if facts.scheduled:
-            what = ", ".join(f"{words} {money(cost)}" for words, cost in scheduled_lines(facts))
-            return f"{money(facts.scheduled, currency)} of the total are scheduled charges ({what}); {usage}."
-        carried = money(against.facts.scheduled, currency)
-        return f"{change(delta, currency)} {on}, which carried {carried} of scheduled charges; {usage}."
-    if against.total > 0 and abs(delta) < LEVEL * against.total:
-        sentence = f"Level with {figures.short_day(against.day)} ({percent_words(figures.total, against.total)})"
-        causes = sorted((*figures.causes_up[:1], *figures.causes_down[:1]), key=lambda m: -abs(m.delta))
-        if causes and abs(causes[0].delta) >= LEVEL * against.total:
-            sentence += f"; the largest single move is {_cause_words(figures, causes[0])}"
-        return sentence + "."
-    if not delta:
-        return f"Unchanged: {money(figures.total, currency)}, as {on}."
-    sentence = f"{change(delta, currency)} {on}"
-    if against.total > 0:
-        moved = percent_words(figures.total, against.total).lstrip("+-")
-        sentence = f"{'Up' if delta > 0 else 'Down'} {moved} {on} ({change(delta, currency)})"
-    causes = figures.causes_up if delta > 0 else figures.causes_down
-    if causes and figures.movers_against == against and abs(causes[0].delta) >= abs(delta) / 4:
-        part = "mainly" if abs(causes[0].delta) >= abs(delta) / 2 else "the largest part"
-        sentence += f", {part} {_cause_words(figures, causes[0])}"
-    if delta < 0 and facts.settlement == "provisional":
-        sentence += "; the day is provisional and may still rise"
-    return sentence + "."
+def scheduled_lines(facts: DayFacts) -> list[tuple[str, Decimal]]:
+    """The day's scheduled charges in words, by category; they sum to `facts.scheduled`."""
+    lines = [(words, facts.by_category[name]) for name, words in SCHEDULED.items() if facts.by_category.get(name)]
+    rest = facts.scheduled - sum((cost for _, cost in lines), Decimal())
+    return [*lines, (LONG_CHARGES, rest)] if rest else lines
 
 
-def _usage_words(figures: DigestFigures, against: Against) -> str:
-    usage, before = figures.facts.usage, against.facts.usage
-    return f"usage alone is {money(usage, tidy(figures.currency))}, {_compared(figures, usage, before, against.day)}"
+def basis_words(cost_basis: str) -> str:
+    """`billed` -> `billed cost`."""
+    return BASES.get(cost_basis, cost_basis)
 
 
-def _cause_words(figures: DigestFigures, cause: Mover) -> str:
-    """`Amazon EC2 in Engineering/Platform (+310.20, nearly all in payments-prod)`."""
-    movers = figures.movers_up if cause.delta > 0 else figures.movers_down
-    account = next((m for m in movers if (m.ou, m.service) == (cause.ou, cause.service)), None)
-    words = change(cause.delta, tidy(figures.currency))
-    if account and abs(account.delta) >= abs(cause.delta) * 9 / 10:
-        words += f", account {tidy(account.name) or tidy(account.account)}"
-    return f"{tidy(cause.service)} in {tidy(cause.ou)} ({words})"
+MONTH_NAMES = tuple(
+    "January February March April May June July August September October November December".split()  # noqa: SIM905
+)
 
 
-def scheduled_note(figures: DigestFigures) -> str:
-    """What scheduled charges do to the comparisons; empty where neither day has any."""
-    against = figures.movers_against
-    facts = [(figures.day, figures.facts)] + ([(against.day, against.facts)] if against and against.facts else [])
-    carried = [
-        f"{figures.short_day(d)} carries {money(f.scheduled, tidy(figures.currency))} of scheduled charges"
-        for d, f in facts
-        if scheduled_lines(f)
-    ]
-    if not carried:
+def light_words(score: Score) -> str:
+    """`■ red`: never by colour alone."""
+    return f"{SHAPES[score.light]} {score.light}"
+
+
+def share_words(share: float) -> str:
+    return f"{share * 100:.0f} %" if share < 100 else "over 100 times"
+
+
+def band_words(score: Score) -> str:
+    """`11,234–13,457`: in whole units, as it is an estimate."""
+    if score.p10 is None or score.p90 is None:
         return ""
-    note = f"{', and '.join(carried)} (tax, fees, credits, refunds), booked on one day: what they move is not usage."
-    if len(facts) == 2:
-        words = _usage_words(figures, against)
-        note += f" {words[0].upper()}{words[1:]}."
-    return note
+    low, high = (f"{round(amount):,}" if abs(amount) >= 100 else money(amount) for amount in (score.p10, score.p90))
+    return f"{low}–{high}"
 
 
-def late_words(figures: DigestFigures) -> str:
-    """That the day's bill is late, how old the data are, and what is shown instead; empty where it is not late."""
-    late = figures.late
-    if late is None:
-        return ""
-    through, day = f"{short_day(figures.day)} {figures.day.year}", f"{short_day(late.day)} {late.day.year}"
-    since = f", the export is {late.by}" if late.by else ""
-    written = f", the newest export was written {late.written:%Y-%m-%d %H:%M} UTC" if late.written else ""
-    age = f" {figures.age_sentence}" if figures.age_sentence else ""
+def highest_and_lowest(figures: DigestFigures, totals: Mapping[date, Decimal]) -> str:
+    """`Highest Mon 1 Sep: 4,566.23. Lowest Sun 7 Sep: 2,637.45.`"""
+    low, high = (of(totals, key=lambda day: totals[day]) for of in (min, max))
     return (
-        f"The bill of {day} has not arrived{since}{written}.{age} Everything below is of {through}, none of it of "
-        f"{day}. The day's own digest follows when its bill is there."
+        f"Highest {figures.short_day(high)}: {money(totals[high])}. "
+        f"Lowest {figures.short_day(low)}: {money(totals[low])}."
     )
-
-
-def subject(figures: DigestFigures, *, revision: int = 1, prefix: str = "[FinOps]") -> str:
-    """`[FinOps] 10 Sep 2025: 3,412.77 USD (+4.2 % on Wed 3 Sep), ■ red, provisional`."""
-    from finops_assets.core.reports.digest.scores import subject_light
-
-    against, late, age = figures.against, figures.late, figures.age
-    only = f", {only_words(figures.ou)}" if figures.ou else ""
-    if late:
-        text = f"{tidy(prefix)} {full_day(late.day)}{only}".strip()
-        return f"{text}: no bill yet{f', {late.by}' if late.by else ''}; data through {full_day(figures.day)}"
-    text = f"{tidy(prefix)} {full_day(figures.day)}{only}".strip()
-    text += f", revision {revision}" if revision > 1 else ""
-    is_old = age is not None and age.overdue
-    text += f", {age.words}" if is_old and age.through == figures.day else ""
-    text += f": {money(figures.total, tidy(figures.currency))}"
-    text += f" ({_compared(figures, figures.total, against.total, against.day)})" if against else ""
-    light = subject_light(figures)
-    text += f", {light}" if light else ""
-    text += ", provisional" if figures.facts.settlement == "provisional" else ""
-    return text + (f"; {age.short}" if is_old and age.through != figures.day else "")
-
-
-UNKNOWN_DASHBOARD = "It is not known whether the dashboard is current. This mail does not depend on it."
-
-
-def dashboard_words(shown: date | None, changed: Sequence[date], this_year: int | None = None) -> str:
-    """That the dashboard does not show what is archived; it is said whatever the reason is.
-
-    Args:
-        shown: the newest day that the dashboard shows; None where it shows nothing.
-        changed: days that were archived since its last refresh, ascending; without any, the dashboard is current.
-        this_year: the reader's.
-    """
-    if shown is None:
-        state = "There is no dashboard: its refresh has not succeeded yet."
-    elif not changed:
-        return ""
-    elif changed[-1] > shown:
-        of, missing = f"{short_day(shown)} {shown.year}", days_words([day for day in changed if day > shown], this_year)
-        state = f"The dashboard is of {of}: its refresh with {missing} has not succeeded yet."
-    else:
-        state = f"The dashboard shows {days_words(changed, this_year)} as before: its refresh has not succeeded yet."
-    return f"{state} This mail does not depend on it."
-
-
-def only_words(ou: str) -> str:
-    """`Workloads/Prod only`; of a long path the end, as it says most."""
-    name = tidy(ou, 500)
-    return f"{name if len(name) <= 60 else '…' + name[-59:]} only"

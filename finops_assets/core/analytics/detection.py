@@ -1,0 +1,208 @@
+"""Finds the anomalies of a history of costs.
+
+A day is judged with the days up to it alone (`core.analytics.deviations` has the rule), so that what is reported of it
+stays true as days pass, and all days of a backfill are judged at once. OUs with what lies below them, their services
+and their accounts are all judged; one cause shows in several of them and is reported once, of the smallest part that
+explains most of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from finops_assets.core.accounts.ous import ALL
+from finops_assets.core.analytics.anomalies import NEARLY_ALL, Doubled, Key, to_estimate
+from finops_assets.core.analytics.anomaly_history import AnomalyHistory
+from finops_assets.core.analytics.cost_series import Costs, SeriesTable, series_table
+from finops_assets.core.analytics.deviations import SHARE, Deviations, deviations
+from finops_assets.core.analytics.episode_builder import EpisodeBuilder
+from finops_assets.core.analytics.events import Event, planned
+
+if TYPE_CHECKING:
+    import numpy as np
+
+HISTORY = 200
+"""Days before the first day of interest that are best given: three firsts of a month, each with its own level."""
+
+TWICE = (1.6, 3.4)
+"""Times of what was expected that count as doubled, if nearly everything is: a file delivered two or three times."""
+
+LEAST_DOUBLED = 3
+"""Series that must be doubled: one or two alone are an anomaly."""
+
+RESTATED = 0.5
+"""Of a day's excess, from which on a restatement explains it."""
+
+Restated = Mapping[date, Mapping[Key, Decimal]]
+"""day -> key -> by how much a cost was changed after its day had settled."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What a day must be off at least to be an anomaly.
+
+    Attributes:
+        currency: of every cost.
+        floor: in money; what never costs so much is not judged, except OUs.
+        share: of what was expected.
+    """
+
+    currency: str
+    floor: Decimal
+    share: float = SHARE
+
+
+def detect(
+    costs: Costs,
+    days: Collection[date],
+    threshold: Threshold,
+    *,
+    unsettled: Collection[date] = (),
+    restated: Restated | None = None,
+    events: Sequence[Event] = (),
+    names: Mapping[str, str] | None = None,
+) -> AnomalyHistory:
+    """Judge every day, as of that day.
+
+    Args:
+        costs: of every service of every account, best `HISTORY` days before the first day of interest.
+        days: the days that are archived. One between them that is not is a hole and is not judged; what has no cost
+            on an archived day cost nothing.
+        threshold: what a day must be off at least.
+        unsettled: days that may still be incomplete; a drop on them is not reported.
+        restated: days that are odd by a restatement alone are not reported.
+        events: what is planned.
+        names: account id -> name.
+    """
+    floor, share = float(threshold.floor), threshold.share
+    archived = sorted(days)
+    calendar = [archived[0] + timedelta(days=n) for n in range((archived[-1] - archived[0]).days + 1)] if days else []
+    settled = sorted(set(archived) - set(unsettled))
+    known = set(archived)
+    table = series_table(costs, known, calendar, floor)
+
+    def judge(values: np.ndarray) -> Deviations:
+        return deviations(values, calendar, share=share, floor=floor)
+
+    if table.keys:
+        changed = {day: deltas for day, deltas in (restated or {}).items() if day in known}
+        judged, doubled = _DoubledDays(table, events, changed).judged_without(judge)
+        _drop_explained(table, judged, settled, changed)
+    else:
+        judged, doubled = Deviations.of_nothing(len(calendar)), ()
+    return AnomalyHistory(
+        currency=threshold.currency,
+        share=share,
+        archived=archived,
+        settled=settled,
+        events=tuple(events),
+        names=dict(names or {}),
+        doubled=doubled,
+        table=table,
+        judged=judged,
+        runs=EpisodeBuilder(table, judged, share, floor).runs(),
+    )
+
+
+def _changed_by(deltas: Mapping[Key, Decimal], members: Iterable[Key]) -> Decimal:
+    """By how much a restatement has changed these costs together."""
+    return sum((deltas[key] for key in members if key in deltas), Decimal())
+
+
+class _DoubledDays:
+    """Days on which nearly everything costs about twice what was expected, and that no event explains."""
+
+    def __init__(self, table: SeriesTable, events: Sequence[Event], restated: Restated) -> None:
+        import numpy as np
+
+        self._table, self._events, self._restated = table, events, restated
+        self._leaves = np.array([bool(key[1] and key[2]) for key in table.keys])  # one service of one account each
+
+    def judged_without(self, judge: Callable[[np.ndarray], Deviations]) -> tuple[Deviations, tuple[Doubled, ...]]:
+        """How far each day is off, where doubled days count as what was expected of them; and the doubled days.
+
+        Where the history is too short to expect anything, what a restated day had before counts as expected.
+
+        A pass finds the doubled days that the median still tells apart, two weeks of a stretch; the days after those
+        show when these are put right. Of the table, doubled days are taken out.
+        """
+        import numpy as np
+
+        table, judged = self._table, judge(self._table.values)
+        nothing_expected = ~np.isfinite(judged.expected[self._leaves]).any(axis=0)
+        young = {day: deltas for day, deltas in self._restated.items() if nothing_expected[table.column(day)]}
+        before = self._before_restatement(young)
+        doubled: dict[int, Doubled] = {}
+        while True:
+            newly = {table.column(each.day): each for each in self._find(judged, before)}
+            is_complete = newly.keys() <= doubled.keys()
+            doubled |= newly
+            if is_complete:
+                break
+            once = table.values.copy()
+            for column, each in doubled.items():
+                once[:, column] *= float(each.expected / each.actual)
+            judged = judge(once)
+        if doubled:
+            table.values[:, list(doubled)] = float("nan")
+            for flags in (judged.rise, judged.drop, judged.drift, judged.new):
+                flags[:, list(doubled)] = False
+        return judged, tuple(doubled[column] for column in sorted(doubled))
+
+    def _before_restatement(self, restated: Restated) -> dict[int, tuple[np.ndarray, Decimal]]:
+        """What the rows of restated days, and these days in all, cost before: column -> (floats, exact total)."""
+        import numpy as np
+
+        table, before = self._table, {}
+        for day, deltas in restated.items():
+            column = table.column(day)
+            off = [float(_changed_by(deltas, members)) for members in table.members]
+            whole = table.exact(table.whole_row(column), column) - sum(deltas.values(), Decimal())
+            before[column] = table.values[:, column] - np.array(off), whole
+        return before
+
+    def _find(self, judged: Deviations, before: Mapping[int, tuple[np.ndarray, Decimal]]) -> Iterator[Doubled]:
+        import numpy as np
+
+        table, leaves = self._table, self._leaves
+        expected = np.where(np.isfinite(table.values), judged.expected, np.nan)[leaves]
+        for column, (costs, _) in before.items():
+            expected[:, column] = costs[leaves]
+        usable = np.isfinite(expected) & (expected > 0)
+        with np.errstate(all="ignore"):
+            times = table.values[leaves] / expected
+            twice = usable & (times >= TWICE[0]) & (times <= TWICE[1])
+            known, sums = np.where(usable, expected, 0.0), np.where(twice, expected, 0.0)
+            nearly_all = (sums.sum(axis=0) >= NEARLY_ALL * known.sum(axis=0)) & (twice.sum(axis=0) >= LEAST_DOUBLED)
+        for column in np.flatnonzero(nearly_all).tolist():
+            row = table.whole_row(column)
+            usual = float(judged.expected[row, column])
+            if not math.isnan(usual):
+                expected_in_all = to_estimate(usual)
+            elif column in before:
+                expected_in_all = before[column][1]
+            else:
+                continue
+            day = table.calendar[column]
+            if not planned(self._events, ALL, "", day, day):
+                yield Doubled(day, expected_in_all, table.exact(row, column))
+
+
+def _drop_explained(table: SeriesTable, judged: Deviations, settled: Collection[date], restated: Restated) -> None:
+    """Take back drops of days that may be incomplete, and what a restatement explains."""
+    import numpy as np
+
+    complete = set(settled)
+    judged.drop[:, [day not in complete for day in table.calendar]] = False
+    for day, deltas in restated.items():
+        column = table.column(day)
+        for row in np.flatnonzero(judged.rise[:, column] | judged.drop[:, column]).tolist():
+            delta = float(_changed_by(deltas, table.members[row]))
+            off = table.values[row, column] - judged.expected[row, column]
+            if delta * off > 0 and abs(delta) >= RESTATED * abs(off):
+                judged.rise[row, column] = judged.drop[row, column] = False

@@ -1,0 +1,165 @@
+"""What the dashboard page holds, as a dict of JSON types: figures and texts, from archived rows.
+
+Nothing is read or written, and no clock is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from finops_assets.core.archive.age import missing_words
+from finops_assets.core.archive.expected_days import missing_days
+from finops_assets.core.errors import ArchiveError
+from finops_assets.core.money import CENT, money
+from finops_assets.core.reports.dashboard.amounts import (
+    MICRO,
+    PICO,
+    amounts_of,
+    coded,
+    fold,
+    name_column,
+    occurring_keys,
+    split,
+)
+from finops_assets.core.reports.dashboard.outlook_data import outlook_data
+from finops_assets.core.reports.dashboard.tiles import tiles
+from finops_assets.core.schemas import UNASSIGNED, day_path
+from finops_assets.core.text import LONGEST_MESSAGE, distinct, distinct_paths, tidy
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from finops_assets.core.reports.dashboard.inputs import DashboardInputs, DayNote
+    from finops_assets.core.reports.dashboard.outlook import Outlook
+
+OTHER_ACCOUNTS = "(other accounts)"
+"""The row into which the smallest accounts of an OU and service are folded when there are too many numbers."""
+
+
+def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
+    """Everything the page shows.
+
+    Returns:
+        `days` are the archived days (ISO), `last` the last day of the calendar; `scheduled` and `settlement` are
+        aligned with `days`. `ou`, `service` and `account` list names, `keys` are triples of positions in them, and
+        `amounts` holds for each key a list aligned with `days`: integers of 1e-6 of the currency. Each is within 1e-6
+        of the exact amount, and so is the sum of any neighbouring keys of a day. What an OU's amounts of a day lack to
+        their exact sum is in `ou_rest`, in 1e-12. `tiles` are the headlines, as text; `missing` is the line of them
+        that says how many days are missing. `outlook` exists if one was given: amounts as text, and as integers of
+        1e-6 where something is drawn.
+
+    Raises:
+        ArchiveError: there is no day; a row's day has no note; a day's rows do not sum to its note's total; a scorecard
+            is in another currency or cost basis than the rows.
+    """
+    if not inputs.day_notes:
+        raise ArchiveError("there is nothing to show", fix="Archive a day first: `finops run`.")
+    rows, outlook, age, made_at = inputs.rows, inputs.outlook, inputs.age, inputs.made_at
+    days = sorted(inputs.day_notes)
+    last = max(days[-1], inputs.generated_for)
+    totals = _day_totals(rows, inputs.day_notes)
+    embedded: dict[str, Any] = {}
+    cells = 0
+    if outlook:
+        embedded, cells = outlook_data(inputs, outlook, totals, inputs.max_cells // 2)
+    missing = age.missing_words if age else missing_words(missing_days((), totals, days[0], last), last.year)
+    figures, (ous, services, accounts) = _figures(inputs, days, (inputs.max_cells - cells) // len(days))
+    shown = _shown_names(ous, services, accounts, outlook)
+    folded = bool(figures["folded"])
+    words = {
+        "currency": inputs.currency,
+        "cost_basis": inputs.cost_basis,
+        "generated_for": inputs.generated_for.isoformat(),
+        "tiles": tiles(inputs, totals, last, missing),
+        "missing": missing,
+        "age": age.for_page(made_at) | {"sentence": age.sentence} if age and made_at else None,
+        "days": [day.isoformat() for day in days],
+        "last": last.isoformat(),
+        "scheduled": [round(inputs.day_notes[day].scheduled * MICRO) for day in days],
+        "settlement": [inputs.day_notes[day].settlement for day in days],
+        "unassigned": UNASSIGNED,
+    }
+    listed = {
+        "ou": [shown["ou"][name] for name in ous],
+        "service": [shown["service"][name] for name in services],
+        "account": [shown["account"][name] for name in accounts] + [OTHER_ACCOUNTS] * folded,
+        "account_name": [tidy(inputs.names.get(account, "")) for account in accounts] + [""] * folded,
+    }
+    return _harmless(words) | listed | figures | ({"outlook": _outlook_shown(embedded, shown)} if embedded else {})
+
+
+def _figures(
+    inputs: DashboardInputs, days: Sequence[date], most_keys: int
+) -> tuple[dict[str, Any], tuple[list[str], list[str], list[str]]]:
+    """The page's numbers, and the OUs, services and accounts that they are of."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = inputs.rows
+    day_codes = pc.index_in(rows.column("billingdate"), value_set=pa.array(days, pa.date32())).to_numpy()
+    columns = [coded(name_column(rows.column(name))) for name in ("ou", "service", "linkedaccount")]
+    ous, services, accounts = (names.to_pylist() for names, _ in columns)
+    units, picos = split(rows.column("cost"))
+    sizes = (len(ous), len(services), len(accounts))
+    keys, key_of_row = occurring_keys(tuple(codes for _, codes in columns), sizes)
+    cost = units + picos / PICO
+    keys, key_of_row, folded = fold(keys, key_of_row, cost, other=len(accounts), most_keys=most_keys)
+    amounts, rest = amounts_of(units, picos, key_of_row, day_codes, keys[:, 0], len(days))
+    figures = {"keys": keys.tolist(), "amounts": amounts.tolist(), "ou_rest": rest.tolist(), "folded": folded}
+    return figures, (ous, services, accounts)
+
+
+def _shown_names(
+    ous: Sequence[str], services: Sequence[str], accounts: Sequence[str], outlook: Outlook | None
+) -> dict[str, dict[str, str]]:
+    """How each OU, service and account is shown: harmless, and different ones still different."""
+    episodes = outlook.episodes if outlook else ()
+    known = [score.ou for score in outlook.newest.scores] if outlook else []
+    return {
+        "ou": distinct_paths([*ous, *known, *(episode.ou for episode in episodes)]),
+        "service": distinct([*services, *(episode.service for episode in episodes)]),
+        "account": distinct([*accounts, *(episode.account for episode in episodes)]),
+    }
+
+
+def _outlook_shown(outlook: Mapping[str, Any], shown: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """The page's `outlook` with harmless texts, and with names as they are shown elsewhere on the page."""
+    harmless = _harmless(outlook)
+    for entries in ("scores", "episodes"):
+        for entry, raw in zip(harmless[entries], outlook[entries], strict=True):
+            entry |= {kind: forms[raw[kind]] for kind, forms in shown.items() if kind in raw}
+    return harmless
+
+
+def _harmless(part: Any) -> Any:
+    """The same with each of its texts in one line of harmless characters."""
+    if isinstance(part, str):
+        return tidy(part, LONGEST_MESSAGE)
+    if isinstance(part, Mapping):
+        return {name: _harmless(each) for name, each in part.items()}
+    if isinstance(part, list | tuple):
+        return [_harmless(each) for each in part]
+    return part
+
+
+def _day_totals(rows: pa.Table, day_notes: Mapping[date, DayNote]) -> dict[date, Decimal]:
+    """Exact totals of the noted days, proved against what the archive says of them."""
+    summed = rows.group_by("billingdate").aggregate([("cost", "sum")])
+    by_day = dict(zip(summed.column("billingdate").to_pylist(), summed.column("cost_sum").to_pylist(), strict=True))
+    totals = {day: by_day.pop(day, Decimal()) for day in sorted(day_notes)}
+    if by_day:
+        stray = min(by_day, key=str)
+        raise ArchiveError(
+            f"there are rows of {stray}, but nothing is known of that day", fix="This is a defect: report it."
+        )
+    for day, total in totals.items():
+        if abs(total - day_notes[day].total) >= CENT / 2:
+            raise ArchiveError(
+                f"the rows sum to {money(total)}, the object says {money(day_notes[day].total)}",
+                where=day_path(day),
+                fix=f"Write the day again: `finops run --date {day}`.",
+            )
+    return totals

@@ -1,0 +1,71 @@
+"""What the dashboard page is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from finops_assets.core.archive.age import Age
+    from finops_assets.core.reports.dashboard.outlook import Outlook
+
+
+@dataclass(frozen=True)
+class DayNote:
+    """What the archive says of a day beside its rows.
+
+    Attributes:
+        scheduled: the part of the day's cost that is not usage of it (tax, fees, credits, refunds).
+        settlement: how final the day is: `provisional`, `stable` or `closed`; empty if that is not known.
+        total: the exact total of the day's rows, scheduled charges included.
+    """
+
+    scheduled: Decimal
+    settlement: str
+    total: Decimal
+
+
+@dataclass(frozen=True)
+class DashboardInputs:
+    """What the page is made of.
+
+    Attributes:
+        rows: billingdate, ou, service, linkedaccount and `cost` (decimal); further columns and the order do not matter.
+        day_notes: every archived day of the page. Days between the first and the last without a note are missing,
+            which is not the same as zero.
+        names: account id -> account name, as far as known.
+        currency, cost_basis: e.g. `USD` and `billed`; they are shown wherever a number is.
+        generated_for: the day that the page speaks for; days between the newest archived one and it are missing.
+        max_cells: how many numbers (rows of OU, service and account, times days) may be embedded. Above that the
+            smallest accounts of the page become `(other accounts)` of their OU and service; no total changes. There is
+            never less than one row per OU and service, so that a very small limit may be exceeded.
+        outlook: what is known beside the rows. It takes at most half of `max_cells`: earlier months give way first,
+            then the oldest episodes; the page says what is left out. Each OU of the newest scorecard stays.
+        age: how old the archive's data are, and how many days are missing: of the whole archive, not of the page alone.
+        made_at: when the page is made (aware, UTC); with `age`, it is shown, and the page counts on from it.
+    """
+
+    rows: pa.Table
+    day_notes: Mapping[date, DayNote]
+    names: Mapping[str, str]
+    currency: str
+    cost_basis: str
+    generated_for: date
+    max_cells: int
+    outlook: Outlook | None = None
+    age: Age | None = None
+    made_at: datetime | None = None
+
+    @property
+    def this_year(self) -> int | None:
+        """The reader's year, if it is known when the page is made."""
+        return self.made_at.year if self.made_at else None
+
+    @property
+    def unit(self) -> str:
+        return f"{self.currency}, {self.cost_basis}"

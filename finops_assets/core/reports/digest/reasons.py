@@ -1,0 +1,58 @@
+"""Why the cost moved, in words: of the whole, and of each mover."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from finops_assets.core.accounts.ous import ALL
+from finops_assets.core.analytics.drivers import EFFECTS, summed, words
+from finops_assets.core.archive.registering import HALF_A_CENT
+from finops_assets.core.money import change, to_cents
+
+if TYPE_CHECKING:
+    from finops_assets.core.analytics.drivers import Drivers
+    from finops_assets.core.reports.digest.figures import DigestFigures, Mover
+
+
+def _drivers(figures: DigestFigures) -> Drivers | None:
+    """What explains the day's movers; None where it is not of the days that the digest compares."""
+    drivers, against = figures.card.drivers if figures.card else None, figures.movers_against
+    if drivers is None or against is None or (drivers.day, drivers.against) != (figures.day, against.day):
+        return None
+    return drivers
+
+
+def why_view(figures: DigestFigures) -> dict[str, Any]:
+    """Each effect's part of the change, in cents that add up to it; nothing where the parts are not the whole of it."""
+    against, drivers = figures.movers_against, _drivers(figures)
+    if against is None or against.total is None or drivers is None:
+        return {"why": [], "why_total": ""}
+    delta = figures.total - against.total
+    sums = summed(drivers, ALL)
+    if not sums or not _add_up_to(sums, delta):
+        return {"why": [], "why_total": ""}
+    ranked = sorted(sums.items(), key=lambda item: -abs(item[1]))
+    cents = {name: to_cents(amount) for name, amount in ranked}
+    cents[ranked[0][0]] += to_cents(delta) - sum(cents.values(), Decimal())
+    return {
+        "why": [(EFFECTS.get(name, name), change(amount)) for name, amount in cents.items() if amount],
+        "why_total": change(delta),
+    }
+
+
+def reasons(figures: DigestFigures, movers: Iterable[Mover]) -> list[str]:
+    """Why each of the movers moved, in words; empty where that is not known."""
+    drivers = _drivers(figures)
+    known = {(d.ou, d.service, d.account): d.effects for d in drivers.drivers} if drivers else {}
+    sentences = []
+    for mover in movers:
+        effects = known.get((mover.ou, mover.service, mover.account), {})
+        sentences.append(words(effects, "") if effects and _add_up_to(effects, mover.delta) else "")
+    return sentences
+
+
+def _add_up_to(effects: Mapping[str, Decimal], delta: Decimal) -> bool:
+    """Whether the effects are the change; rows have a double's last digits less than the bill."""
+    return abs(sum(effects.values(), Decimal()) - delta) < HALF_A_CENT
