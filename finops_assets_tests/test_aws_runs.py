@@ -18,8 +18,8 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_location, day_path
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.model import load_settings
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.bills import load_bill
+from standin.bills import load_bill
+from standin.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 

@@ -42,8 +42,8 @@ from finops_assets.core.ports import (
     Refresh,
 )
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, MONEY, OU_BREAKDOWN, day_location, day_path
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.bills import load_bill
+from standin.bills import load_bill
+from standin.server import StandIn
 
 NEXT = DAY + timedelta(days=1)
 FACTS = {

@@ -21,8 +21,8 @@ from finops_assets.core.bill.formats import FORMATS as BILL_FORMATS
 from finops_assets.core.bill.formats import Rules
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import ControlTotal, PassedOver, Warehouse
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.bills import load_bill
+from standin.bills import load_bill
+from standin.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 

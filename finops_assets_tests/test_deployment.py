@@ -44,8 +44,8 @@ from finops_assets.defs.run import run_days
 from finops_assets.platform import build_platform
 from finops_assets.settings.model import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
-from finops_assets_tests.aws import StandIn
 from finops_assets_tests.on_aws import BUCKET, RECIPIENTS, make_ready, platform_on
+from standin.server import StandIn
 
 ROOT = Path(__file__).parents[1]
 DEPLOY, DOCKERFILE, CONSTRAINTS = ROOT / "deploy", ROOT / "Dockerfile", ROOT / "constraints.txt"

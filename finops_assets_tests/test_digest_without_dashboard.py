@@ -25,7 +25,7 @@ from finops_assets.defs.run import Outcome, run_days
 from finops_assets.platform import Platform, build_platform, build_watch
 from finops_assets.settings.model import load_settings
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 LAST = date(2025, 9, 30)
 BEFORE = LAST - timedelta(days=1)

@@ -38,7 +38,7 @@ from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.errors import FinopsError, SettingsError, UnknownDeliveryError
 from finops_assets.core.ports import Delivery, Mailer, Refused
 from finops_assets.core.reports.digest import Digest
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 DAY = date(2025, 9, 10)
 AT = datetime(2025, 9, 11, 7, 0, tzinfo=UTC)

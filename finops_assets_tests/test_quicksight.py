@@ -15,8 +15,8 @@ from finops_assets.adapters.aws.ingestions import FIXES, Expected, HungRefreshEr
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import Refresh
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.quicksight import Ingestion
+from standin.quicksight import Ingestion
+from standin.server import StandIn
 
 NOW = datetime(2025, 9, 11, 7, 0, tzinfo=UTC)
 DAY, DATA_SET, WORK = date(2025, 9, 10), "finops-daily", "daily-20250910"

@@ -35,10 +35,10 @@ from finops_assets.core.accounts.permissions import Rule, read_permissions, visi
 from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED
 from finops_assets.core.errors import FinopsError, SettingsError
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, OU_BREAKDOWN, OU_SCORECARD
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.bills import setup
 from finops_assets_tests.on_aws import settings_on
 from finops_assets_tests.test_scorecard_on_aws import put
+from standin.bills import setup
+from standin.server import StandIn
 
 ACCOUNT, REGION, BUCKET = "123456789012", "us-east-1", "finops-daily-summaries"
 YESTERDAY = date(2025, 9, 10)

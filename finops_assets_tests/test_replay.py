@@ -24,7 +24,7 @@ from finops_assets.core.operations import evidence
 from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform, build_watch
 from finops_assets.settings.model import load_settings
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 

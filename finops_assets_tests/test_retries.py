@@ -12,7 +12,7 @@ from finops_assets.adapters.aws.glue import GlueCatalog, GlueTables
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.ports import PublishedDay
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 BUCKET = "finops-archive"
 FIRST = date(2025, 9, 8)

@@ -19,8 +19,8 @@ from finops_assets.adapters.aws.ingestions import Expected
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.schemas import OU_SCORECARD, SCORECARD_PREFIX, scorecard_path
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.bills import setup
+from standin.bills import setup
+from standin.server import StandIn
 
 BUCKET, TABLE = "finops-daily-summaries", "ou_scorecard"
 DAY, WORK = date(2025, 9, 10), "daily-20250910"

@@ -27,10 +27,10 @@ from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.model import load_settings
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.faults import Call
-from finops_assets_tests.iam import Request, allowed, requests_of
 from finops_assets_tests.on_aws import newest_memberships
+from standin.faults import Call
+from standin.iam import Request, allowed, requests_of
+from standin.server import StandIn
 
 ROOT = Path(__file__).parents[1]
 MODULE, CHECK = ROOT / "terraform", ROOT / "scripts" / "terraform-check"

@@ -41,7 +41,14 @@ from werkzeug.http import parse_set_header
 from werkzeug.serving import WSGIRequestHandler
 from werkzeug.wsgi import LimitedStream
 
-from finops_assets_tests.aws.faults import Call, Calls, ConnectionCut, Faults, ServiceError
+from standin.athena import Athena
+from standin.faults import Call, Calls, ConnectionCut, Faults, ServiceError
+from standin.glue import Glue
+from standin.infrastructure import Infrastructure
+from standin.mail import Mail
+from standin.organizations import Organizations
+from standin.others import Metrics, Topics
+from standin.quicksight import QuickSight
 
 __all__ = ["Answer", "Call", "Service", "ServiceError", "StandIn", "utc_now"]
 
@@ -78,15 +85,6 @@ class StandIn:
     account = "123456789012"
 
     def __init__(self, folder: Path, *, port: int = 0, clock: Callable[[], datetime] = utc_now) -> None:
-        # The services' modules need Call and ServiceError from this one.
-        from finops_assets_tests.aws.athena import Athena
-        from finops_assets_tests.aws.glue import Glue
-        from finops_assets_tests.aws.infrastructure import Infrastructure
-        from finops_assets_tests.aws.mail import Mail
-        from finops_assets_tests.aws.organizations import Organizations
-        from finops_assets_tests.aws.others import Metrics, Topics
-        from finops_assets_tests.aws.quicksight import QuickSight
-
         self.folder, self.clock = Path(folder), clock
         self.calls, self.faults, self.refused = Calls(), Faults(), []
         self.moto_lock = threading.RLock()

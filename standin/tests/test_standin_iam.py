@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from finops_assets_tests.aws.faults import Call
-from finops_assets_tests.iam import Request, allowed, requests_of
+from standin.faults import Call
+from standin.iam import Request, allowed, requests_of
 
 READ = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:List*"], "Resource": "arn:aws:s3:::b/days/*"}
 MAIL = {

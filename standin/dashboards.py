@@ -19,11 +19,11 @@ from uuid import uuid4
 import botocore.session
 from werkzeug import Response
 
-from finops_assets_tests.aws.faults import ServiceError
+from standin.faults import ServiceError
 
 if TYPE_CHECKING:
-    from finops_assets_tests.aws.quicksight import DataSet
-    from finops_assets_tests.aws.server import Answer
+    from standin.quicksight import DataSet
+    from standin.server import Answer
 
 STARTING_THEMES = ("CLASSIC", "MIDNIGHT", "SEASIDE", "RAINIER")
 PATHS = {"DataSource": "datasource", "DataSet": "dataset", "Theme": "theme", "Dashboard": "dashboard"}

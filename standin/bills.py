@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from finops_assets_tests.aws.statements import PARQUET
+from standin.statements import PARQUET
 
 if TYPE_CHECKING:
-    from finops_assets_tests.aws.server import StandIn
+    from standin.server import StandIn
 
 FOLDER = re.compile(r"^([^=]+)=([^=]+)$")
 

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from finops_assets.stories.sample_bill import write_sample_bill
-from finops_assets_tests import on_aws
-from finops_assets_tests.aws import StandIn
+from standin.account import RECIPIENTS, make_ready, on_aws
+from standin.server import StandIn
 
 HOME, DAYS = Path(".finops-aws").absolute(), 60
 
@@ -26,11 +26,11 @@ def main() -> None:
     print(f"Sample bill of {DAYS} days up to {last} ...", flush=True)
     sample = write_sample_bill(HOME / "bill", last, DAYS)
     with StandIn(HOME / "aws", port=int(os.environ.get("AWS_DEV_PORT", "5555"))) as aws:
-        on_aws.make_ready(aws, sample.focus, accounts=sample.accounts)
+        make_ready(aws, sample.focus, accounts=sample.accounts)
         topic = aws.client("sns").create_topic(Name="finops-alerts")["TopicArn"]
-        aws.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint=on_aws.RECIPIENTS[0])
-        aws.topics.confirm(on_aws.RECIPIENTS[0])
-        settings = on_aws.on_aws(aws, HOME, aws__sns_topic_arn=topic, bill__first_day=sample.first_day)
+        aws.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint=RECIPIENTS[0])
+        aws.topics.confirm(RECIPIENTS[0])
+        settings = on_aws(aws, HOME, aws__sns_topic_arn=topic, bill__first_day=sample.first_day)
         print("\nThe settings of this AWS, for another shell:\n")
         print("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
         print(f"Try: finops doctor; finops backfill {last - timedelta(days=6)} {last}; finops status\n", flush=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from finops_assets_tests.aws.faults import Call
+    from standin.faults import Call
 
 FREE = frozenset({"sts:GetCallerIdentity"})
 """What needs no permission."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug import Response
 
-from finops_assets_tests.aws.faults import Call, ServiceError
+from standin.faults import Call, ServiceError
 
 if TYPE_CHECKING:
-    from finops_assets_tests.aws.server import Answer, StandIn
+    from standin.server import Answer, StandIn
 
 MAX_SUBJECT = 100
 MAX_MESSAGE = 262_144

@@ -15,12 +15,12 @@ from uuid import uuid4
 import botocore.session
 from werkzeug import Response
 
-from finops_assets_tests.aws.dashboards import Boards
-from finops_assets_tests.aws.faults import Call, ServiceError
-from finops_assets_tests.aws.others import denied, unknown
+from standin.dashboards import Boards
+from standin.faults import Call, ServiceError
+from standin.others import denied, unknown
 
 if TYPE_CHECKING:
-    from finops_assets_tests.aws.server import Answer, StandIn
+    from standin.server import Answer, StandIn
 
 FINISHED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 NEXT = {"INITIALIZED": "QUEUED", "QUEUED": "RUNNING", "RUNNING": "COMPLETED"}

@@ -18,14 +18,14 @@ import pyarrow as pa
 from moto.backends import get_backend
 from sqlglot import exp
 
-from finops_assets_tests.aws.faults import Call, ServiceError
-from finops_assets_tests.aws.statements import Statements
-from finops_assets_tests.aws.tables import Tables
-from finops_assets_tests.aws.trino import MACROS, Malformed, QueryFailed, Translated, Unsupported, parse, translate
-from finops_assets_tests.aws.unload import Unload, parse_unload, refuse_if_taken, write_files
+from standin.faults import Call, ServiceError
+from standin.statements import Statements
+from standin.tables import Tables
+from standin.trino import MACROS, Malformed, QueryFailed, Translated, Unsupported, parse, translate
+from standin.unload import Unload, parse_unload, refuse_if_taken, write_files
 
 if TYPE_CHECKING:
-    from finops_assets_tests.aws.server import Answer, StandIn
+    from standin.server import Answer, StandIn
 
 LONGEST_QUERY = 262_144
 WORKERS = 4

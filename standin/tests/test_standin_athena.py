@@ -18,9 +18,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from finops_assets.stories.sample_bill import write_sample_bill
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.bills import load_bill, setup
-from finops_assets_tests.aws.statements import PARQUET
+from standin.bills import load_bill, setup
+from standin.server import StandIn
+from standin.statements import PARQUET
 
 BUCKET = "finops-daily-summaries"
 MONEY = pa.decimal128(38, 12)

@@ -1,4 +1,4 @@
-"""The stand-in as a process: `python -m finops_assets_tests.aws`. Says where it listens, then runs until SIGTERM."""
+"""The stand-in as a process: `python -m standin`. Prints where it listens as one line of JSON; runs until SIGTERM."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 
 def main() -> None:

@@ -17,12 +17,12 @@ from moto.backends import get_backend
 from moto.core.exceptions import JsonRESTError
 from werkzeug import Response
 
-from finops_assets_tests.aws.faults import Call, ServiceError
+from standin.faults import Call, ServiceError
 
 if TYPE_CHECKING:
     from botocore.model import Shape
 
-    from finops_assets_tests.aws.server import Answer, StandIn
+    from standin.server import Answer, StandIn
 
 Values = tuple[str, ...]
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.tables import _projected_months
+from standin.server import StandIn
+from standin.tables import _projected_months
 
 
 @pytest.fixture

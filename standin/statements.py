@@ -16,8 +16,8 @@ from moto.core.exceptions import JsonRESTError
 from sqlglot import exp
 from sqlglot.errors import ParseError
 
-from finops_assets_tests.aws.tables import Tables, partition_path
-from finops_assets_tests.aws.trino import CATALOG, Malformed, QueryFailed, Unsupported
+from standin.tables import Tables, partition_path
+from standin.trino import CATALOG, Malformed, QueryFailed, Unsupported
 
 NAME = r"((?:[`\"]?[\w-]+[`\"]?\.)*[`\"]?[\w-]+[`\"]?)"
 PARTITION = r"PARTITION\s*\(((?:[^()']|'[^']*')*)\)"

@@ -17,10 +17,10 @@ from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.s3.models import FakeDeleteMarker
 from werkzeug import Response
 
-from finops_assets_tests.aws.faults import Call, ServiceError
+from standin.faults import Call, ServiceError
 
 if TYPE_CHECKING:
-    from finops_assets_tests.aws.server import Answer, StandIn
+    from standin.server import Answer, StandIn
 
 SIZES = "x-amz-transition-default-minimum-object-size"
 

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.others import denied
+from standin.others import denied
+from standin.server import StandIn
 
 START = datetime(2025, 9, 11, 7, 0, tzinfo=UTC)
 BUCKET, DATABASE, TABLE = "finops-archive", "finops_db", "ou_breakdown"

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from finops_assets_tests.aws.tables import NULL_PARTITION, Objects, partition_path
-from finops_assets_tests.aws.trino import Malformed, QueryFailed, Unsupported
+from standin.tables import NULL_PARTITION, Objects, partition_path
+from standin.trino import Malformed, QueryFailed, Unsupported
 
 STATEMENT = re.compile(
     r"UNLOAD\s*\((?P<query>.*)\)\s*TO\s*'(?P<to>[^']+)'\s*(?:WITH\s*\((?P<options>.*)\))?\s*", re.I | re.S

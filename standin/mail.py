@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 from uuid import uuid4
 
-from finops_assets_tests.aws.faults import Call, ServiceError
-from finops_assets_tests.aws.others import unknown
+from standin.faults import Call, ServiceError
+from standin.others import unknown
 
 if TYPE_CHECKING:
-    from finops_assets_tests.aws.server import Answer, StandIn
+    from standin.server import Answer, StandIn
 
 MAX_RECIPIENTS = 50
 SIMULATOR = "simulator.amazonses.com"  # its addresses are always allowed, and bounce@ bounces

@@ -29,7 +29,7 @@ from moto.s3.exceptions import MissingBucket
 from moto.s3.models import FakeDeleteMarker
 from sqlglot import exp
 
-from finops_assets_tests.aws.trino import (
+from standin.trino import (
     HIDDEN,
     QueryFailed,
     Relation,
@@ -41,7 +41,7 @@ from finops_assets_tests.aws.trino import (
 )
 
 if TYPE_CHECKING:
-    from finops_assets_tests.aws.server import StandIn
+    from standin.server import StandIn
 
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 COLD = ("GLACIER", "DEEP_ARCHIVE")

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from finops_assets_tests.aws.faults import Call, ServiceError
-from finops_assets_tests.aws.others import unknown
+from standin.faults import Call, ServiceError
+from standin.others import unknown
 
 if TYPE_CHECKING:
-    from finops_assets_tests.aws.server import Answer, StandIn
+    from standin.server import Answer, StandIn
 
 ORGANIZATION = "o-finops2025"
 ROOT = "r-fin0"

@@ -22,8 +22,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from obstore.store import S3Store
 
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.server import _Handler
+from standin.server import StandIn, _Handler
 
 BUCKET = "a-bucket"
 ONCE = {"retries": {"total_max_attempts": 1}}
@@ -308,9 +307,9 @@ def test_a_client_can_be_killed_while_its_call_is_held(tmp_path: Path) -> None:
 
 
 def test_it_runs_as_a_process(tmp_path: Path) -> None:
-    """`python -m finops_assets_tests.aws` says where it listens in one line of JSON, and ends at SIGTERM."""
-    command = [sys.executable, "-m", "finops_assets_tests.aws", "--folder", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+    """`python -m standin` says where it listens in one line of JSON, and ends at SIGTERM."""
+    command = [sys.executable, "-m", "standin", "--folder", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
     try:
         told = json.loads(process.stdout.readline())
         session = boto3.Session("key", "secret", region_name="us-east-1")
