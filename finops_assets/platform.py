@@ -204,10 +204,10 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
 def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
     from finops_assets.adapters.aws.accounts import OrganizationsAccounts
     from finops_assets.adapters.aws.athena import Athena
-    from finops_assets.adapters.aws.dashboard import QuickSightDataSet, content_below
     from finops_assets.adapters.aws.doctor import AwsPreflight
     from finops_assets.adapters.aws.glue import GlueCatalog, GlueTables
     from finops_assets.adapters.aws.metrics import CloudWatchMetrics
+    from finops_assets.adapters.aws.quicksight.refresh import QuickSightDataSet, content_below
     from finops_assets.adapters.aws.s3 import open_archive
     from finops_assets.adapters.aws.staging import Staging
     from finops_assets.adapters.aws.warehouse import AthenaWarehouse

@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from on_aws import DATA_SET, RECIPIENTS, make_ready, platform_on
 
-from finops_assets.adapters.aws.dashboard import QuickSightDataSet
+from finops_assets.adapters.aws.quicksight.refresh import QuickSightDataSet
 from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.operations.state_notes import state_notes

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from finops_assets.adapters.aws.athena import Athena
-from finops_assets.adapters.aws.dashboard import QuickSightDataSet, content_below
 from finops_assets.adapters.aws.glue import GlueTables, hold_to_contract, table_inputs
-from finops_assets.adapters.aws.ingestions import Expected
+from finops_assets.adapters.aws.quicksight.ingestions import Expected
+from finops_assets.adapters.aws.quicksight.refresh import QuickSightDataSet, content_below
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.schemas import OU_SCORECARD, SCORECARD_PREFIX, scorecard_path

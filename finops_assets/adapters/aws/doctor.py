@@ -450,7 +450,8 @@ class AwsPreflight:
             yield Finding("data set", "ok", f"{name}: SPICE, {size / MEGABYTE:,.1f} MB of its capacity")
 
     def _refreshes(self) -> Iterator[Finding]:
-        from finops_assets.adapters.aws.ingestions import FINISHED, FIXES, MANUAL, REFRESHES, WINDOW, cancel_command
+        from finops_assets.adapters.aws.quicksight.fixes import INGESTION_FIXES
+        from finops_assets.adapters.aws.quicksight.ingestions import FINISHED, MANUAL, REFRESHES, WINDOW, cancel_command
 
         ingestions = self._ingestions()
         limit = REFRESHES[self._settings.aws.quicksight_edition]
@@ -480,7 +481,9 @@ class AwsPreflight:
         rows = last.get("RowInfo", {})
         if last["IngestionStatus"] != "COMPLETED":
             said = f"{name} {last['IngestionStatus'].lower()}: {kind or 'no reason told'}; older data is shown"
-            yield Finding("last refresh", "fail", said, FIXES.get(kind, "See the data set's refresh history") + ".")
+            yield Finding(
+                "last refresh", "fail", said, INGESTION_FIXES.get(kind, "See the data set's refresh history") + "."
+            )
         elif rows.get("RowsDropped"):
             yield Finding(
                 "last refresh",

@@ -1,27 +1,26 @@
 """The dashboard's data in QuickSight: one SPICE ingestion a run and data set, waited for as long as it may take.
 
-What becomes of a single ingestion is `ingestions.py`'s matter; what the data sets and their dashboard look like is
-`quicksight.py`'s. Nothing here creates them.
+`ingestions` has what becomes of a single ingestion; `deployment` creates the data sets and their dashboard.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import random
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from finops_assets.adapters.aws.ingestions import (
+from finops_assets.adapters.aws.polling import jittered, wait_until
+from finops_assets.adapters.aws.quicksight.ingestions import (
     BREAKDOWN,
     FINISHED,
     SCORECARD,
-    Begun,
     DataSet,
     Expected,
     HungRefreshError,
+    RunningRefresh,
     attempt_of,
 )
 from finops_assets.adapters.aws.session import AwsSession, explained
@@ -85,17 +84,19 @@ class QuickSightDataSet:
                 raise ValueError("scorecard_data_set needs scorecard_content")
             self._second = DataSet(session, scorecard_data_set, SCORECARD, **common)
         self._scorecard_content = scorecard_content or str
-        self._begun: dict[str, Begun] = {}
+        self._started: dict[str, RunningRefresh] = {}
         self._hung: dict[str, HungRefreshError] = {}
 
     def start_refresh(self, refresh_id: str) -> Callable[[], None]:
-        """Start the ingestion of ou_breakdown, and leave it to `refresh` to wait for it; calling it off cancels it.
+        """Start the ingestion of ou_breakdown, for which `refresh` waits.
 
-        That of ou_scorecard is not started: it is not written yet. One that was found, not started, is another run's,
-        which is not called off. An ingestion that is cancelled leaves SPICE as it was.
+        That of ou_scorecard is not started: it is not written yet.
+
+        Returns:
+            What cancels the ingestion, unless it is another run's. A cancelled ingestion leaves SPICE as it was.
         """
         try:
-            begun = self._begun[refresh_id] = self._first.follow_or_start(refresh_id, Expected(*self._expected()))
+            running = self._started[refresh_id] = self._first.follow_or_start(refresh_id, Expected(*self._expected()))
         except HungRefreshError as error:
             self._hung[refresh_id] = error  # stopping it again would only take as long again
             return lambda: None
@@ -103,13 +104,13 @@ class QuickSightDataSet:
             return lambda: None
 
         def cancel() -> None:
-            del self._begun[refresh_id]
-            if not begun.ours:
+            del self._started[refresh_id]
+            if not running.ours:
                 return
             try:
-                self._first.cancel(begun.ingestion["IngestionId"])
+                self._first.cancel(running.ingestion["IngestionId"])
             except FinopsError as error:
-                # The reason for calling it off is what people must see; this only says what goes on.
+                # People must see the error for which it is cancelled; this one only says that the refresh goes on.
                 logging.getLogger(__name__).warning("a refresh could not be called off: %s", error)
 
         return cancel
@@ -129,15 +130,15 @@ class QuickSightDataSet:
         """
         if hung := self._hung.pop(refresh_id, None):
             raise hung
-        begun = self._begun.pop(refresh_id, None) or self._first.follow_or_start(
+        first = self._started.pop(refresh_id, None) or self._first.follow_or_start(
             refresh_id, Expected(*self._expected())
         )
-        running = {self._first: begun}
+        running = {self._first: first}
         if self._second:
             wanted = Expected(None, None, self._scorecard_content())
             running[self._second] = self._second.follow_or_start(refresh_id, wanted)
         finished = self._finished(running)
-        expected, done = begun.expected, finished[self._first]
+        expected, done = first.expected, finished[self._first]
         rows = done.get("RowInfo", {}).get("RowsIngested", 0)
         if expected.rows not in (None, rows):
             after = Expected(*self._expected())  # another run may have registered days while this was loaded
@@ -146,8 +147,8 @@ class QuickSightDataSet:
             "state": done["IngestionStatus"],
             "seconds": str(done.get("IngestionTimeInSeconds", "")),
             "bytes": str(done.get("IngestionSizeInBytes", "")),
-            "attempt": str(attempt_of(done, begun.work)),
-            "refreshes left today": str(self._first.left(begun)),
+            "attempt": str(attempt_of(done, first.work)),
+            "refreshes left today": str(self._first.left(first)),
         }
         if self._second:
             scorecard = finished[self._second]
@@ -165,52 +166,73 @@ class QuickSightDataSet:
             detail=detail,
         )
 
-    def _finished(self, running: Mapping[DataSet, Begun]) -> dict[DataSet, dict[str, Any]]:
+    def _finished(self, running: Mapping[DataSet, RunningRefresh]) -> dict[DataSet, dict[str, Any]]:
         """Each data set's ingestion as it ended, after all of them have; raises what is wrong with any."""
-        now = {of: begun.ingestion for of, begun in running.items()}
-        faults: list[FinopsError] = []
-        while waiting := [of for of, ingestion in now.items() if ingestion["IngestionStatus"] not in FINISHED]:
-            late = [of for of in waiting if self._waited(running[of]) >= self._timeout]
-            for of in late:
+        current = {data_set: refresh.ingestion for data_set, refresh in running.items()}
+        errors: list[FinopsError] = []
+        while _waiting(current := self._until_one_is_late(running, current)):
+            for data_set in _waiting(current):
+                if self._seconds_left(running[data_set]) > 0:
+                    continue
                 try:
-                    now[of] = of.give_up(running[of], now.pop(of))
+                    current[data_set] = data_set.give_up(running[data_set], current.pop(data_set))
                 except FinopsError as error:
-                    faults.append(error)
-            if late:
-                continue
-            self._sleep(min(self._pause(running[of]) for of in waiting))
-            for of in waiting:
-                now[of] = of.look(now[of])
-        for of, ingestion in now.items():
+                    errors.append(error)
+        for data_set, ingestion in current.items():
             try:
-                of.check(ingestion)
+                data_set.check(ingestion)
             except FinopsError as error:
-                faults.append(error)
-        if len(faults) > 1:
+                errors.append(error)
+        if len(errors) > 1:
             raise FinopsError(
-                "; and ".join(fault.what for fault in faults),
-                where="; ".join(fault.where for fault in faults),
-                fix=" ".join(dict.fromkeys(fault.fix for fault in faults)),
+                "; and ".join(error.what for error in errors),
+                where="; ".join(error.where for error in errors),
+                fix=" ".join(dict.fromkeys(error.fix for error in errors)),
             )
-        if faults:
-            raise faults[0]
-        return now
+        if errors:
+            raise errors[0]
+        return current
 
-    def _waited(self, begun: Begun) -> float:
-        return (self._clock() - begun.at).total_seconds()
+    def _until_one_is_late(
+        self, running: Mapping[DataSet, RunningRefresh], current: dict[DataSet, dict[str, Any]]
+    ) -> dict[DataSet, dict[str, Any]]:
+        """The ingestions when all have ended, or when the time of one that has not is over."""
+        waiting = _waiting(current)
 
-    def _pause(self, begun: Begun) -> float:
-        waited, usual = self._waited(begun), begun.usual_seconds
+        def look(seen: dict[DataSet, dict[str, Any]]) -> dict[DataSet, dict[str, Any]]:
+            nonlocal waiting
+            seen = seen | {data_set: data_set.current(seen[data_set]) for data_set in waiting}
+            waiting = _waiting(seen)
+            return seen
+
+        return wait_until(
+            lambda seen: not _waiting(seen),
+            current,
+            look,
+            seconds_left=lambda: min(self._seconds_left(running[data_set]) for data_set in waiting),
+            pause=lambda: min(self._pause(running[data_set]) for data_set in waiting),
+            sleep=self._sleep,
+        )
+
+    def _seconds_left(self, refresh: RunningRefresh) -> float:
+        return self._timeout - (self._clock() - refresh.at).total_seconds()
+
+    def _pause(self, refresh: RunningRefresh) -> float:
+        left, usual = self._seconds_left(refresh), refresh.usual_seconds
+        waited = self._timeout - left
         pause = abs(usual - waited) / 8 if usual else waited / 32
-        pause = min(max(FIRST_PAUSE, pause), LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311  (jitter)
-        return min(pause, self._timeout - waited)
+        return min(jittered(min(max(FIRST_PAUSE, pause), LONGEST_PAUSE)), left)
+
+
+def _waiting(current: Mapping[DataSet, Mapping[str, Any]]) -> list[DataSet]:
+    return [data_set for data_set, ingestion in current.items() if ingestion["IngestionStatus"] not in FINISHED]
 
 
 def content_below(session: AwsSession, bucket: str, prefix: str) -> str:
     """An id of the objects below a prefix, which changes when one of them is written anew, comes or goes."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     with explained("s3:ListBucket", where=f"s3://{bucket}/{prefix}"):
         for page in session.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for one in page.get("Contents", ()):
-                found.update(f"{one['Key']} {one['ETag']}\n".encode())
-    return found.hexdigest()[:16]
+            for listed in page.get("Contents", ()):
+                digest.update(f"{listed['Key']} {listed['ETag']}\n".encode())
+    return digest.hexdigest()[:16]

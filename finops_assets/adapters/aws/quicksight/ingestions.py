@@ -1,4 +1,4 @@
-"""One SPICE data set's ingestions: started, found again after a crash, watched, and cancelled where they hang.
+"""One SPICE data set's ingestions: started, found again after a crash, described, and cancelled where they hang.
 
 QuickSight runs one ingestion of a data set at a time and queues the others. It has no limit of its own on how long one
 runs (CloudFormation waits 36 hours for one by default), so an ingestion that hangs holds up all later ones until
@@ -15,6 +15,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from finops_assets.adapters.aws import retries
+from finops_assets.adapters.aws.polling import wait_until
+from finops_assets.adapters.aws.quicksight.fixes import INGESTION_FIXES
 from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
 from finops_assets.core.errors import FinopsError
 
@@ -27,45 +29,6 @@ MANUAL = frozenset(("FULL_REFRESH", "INCREMENTAL_REFRESH"))
 _RAISE = "If refreshes of this data set take that long, raise aws.quicksight_timeout_seconds"
 CANCEL_SECONDS, CANCEL_PAUSE = 30.0, 2.0
 """Seconds that a cancelled ingestion is given to stop, and between two looks at it."""
-
-_RIGHTS = (
-    "In QuickSight's settings (Security & permissions) allow it Athena, the archive's bucket and the bucket of the "
-    "query results, with 'Write permission for Athena Workgroup'"
-)
-_SOURCE = "Validate the data set's data source in QuickSight: its workgroup, role and VPC connection"
-_AGAIN = "Run it again"
-FIXES = {
-    "ACCOUNT_CAPACITY_LIMIT_EXCEEDED": "Buy SPICE capacity (or turn on its auto-purchase) in QuickSight's settings for "
-    "this region, or delete data sets that nobody uses",
-    "CONNECTION_FAILURE": f"{_AGAIN}. If it stays so: {_SOURCE}",
-    "CUSTOMER_ERROR": "Run the data set's query in Athena: it says what is wrong",
-    "DATA_SET_DELETED": "Create the data set again, and set aws.quicksight_data_set to its id",
-    "DATA_SET_NOT_SPICE": "Set the data set's query mode to SPICE",
-    "DATA_SET_SIZE_LIMIT_EXCEEDED": "Let the data set's query choose fewer days",
-    "DATA_SOURCE_AUTH_FAILED": f"{_SOURCE}. {_RIGHTS}",
-    "DATA_SOURCE_CONNECTION_FAILED": f"{_AGAIN}. If it stays so: {_SOURCE}",
-    "DATA_SOURCE_NOT_FOUND": "Create the Athena data source again, and point the data set at it",
-    "DATA_TOLERANCE_EXCEPTION": "Too many rows do not fit the data set's types: edit it, compare them with "
-    "finops_db.ou_breakdown, and save it",
-    "FAILURE_TO_ASSUME_ROLE": "Let quicksight.amazonaws.com assume the role of the data source (its trust policy)",
-    "IAM_ROLE_NOT_AVAILABLE": f"QuickSight's service role is gone or disabled. {_RIGHTS}: that makes it anew",
-    "INGESTION_SUPERSEDED": f"Another refresh took its place. {_AGAIN}, if that one is not of the same days",
-    "INTERNAL_SERVICE_ERROR": f"It is QuickSight's own fault. {_AGAIN}; if it stays so, ask AWS support",
-    "PERMISSION_DENIED": _RIGHTS,
-    "PERMISSION_NOT_FOUND": f"{_RIGHTS}; with Lake Formation, grant it SELECT on finops_db.ou_breakdown",
-    "QUERY_TIMEOUT": "Let the data set's query choose fewer days, or run it in a workgroup with less to do",
-    "REFRESH_SUPPRESSED_BY_EDIT": f"Somebody was editing the data set. {_AGAIN} when it is saved",
-    "S3_FILE_INACCESSIBLE": _RIGHTS,
-    "S3_MANIFEST_ERROR": "Point the data set at the Athena table finops_db.ou_breakdown, not at files",
-    "SOURCE_RESOURCE_LIMIT_EXCEEDED": f"Athena has too much to do. {_AGAIN}, or give QuickSight a workgroup of its own",
-    "SPICE_TABLE_NOT_FOUND": "Edit the data set and save it, which fills it anew",
-    "SQL_EXCEPTION": "Run the data set's query in Athena: it says what is wrong",
-    "SQL_SCHEMA_MISMATCH_ERROR": "The table's columns are no longer those of the data set: edit it, refresh its "
-    "columns, and save it",
-    "SQL_TABLE_NOT_FOUND": "Materialize athena_partition, which makes finops_db.ou_breakdown; see that the data set "
-    "asks that table, in this region's catalog, and that QuickSight may read Glue (and Lake Formation, where used)",
-}
-"""What to do about an ingestion that failed, by ErrorInfo.Type."""
 
 
 class HungRefreshError(FinopsError):
@@ -85,12 +48,12 @@ class Expected(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Begun:
+class RunningRefresh:
     """A refresh under way: the ingestion that makes it, what it should load, and the ones before it.
 
     Attributes:
         recent: the ingestions of the last 24 hours before it, newest first.
-        ours: whether it was started here, rather than found.
+        ours: whether this process started it; otherwise it follows one that was under way or done.
         at: when the ingestion was created.
     """
 
@@ -176,17 +139,17 @@ class DataSet:
 
         QuickSight lists the newest first without promising it: a page ends the search only if all of it is older.
         """
-        found: list[dict[str, Any]] = []
-        token: dict[str, str] = {}
+        ingestions: list[dict[str, Any]] = []
+        page_token: dict[str, str] = {}
         while True:
-            page = self._call("list_ingestions", MaxResults=100, **token)
+            page = self._call("list_ingestions", MaxResults=100, **page_token)
             new = [one for one in page["Ingestions"] if one["CreatedTime"] > start]
-            found += new + [one for one in page["Ingestions"] if one["CreatedTime"] <= start and not _is_done(one)]
+            ingestions += new + [one for one in page["Ingestions"] if one["CreatedTime"] <= start and not _is_done(one)]
             if not page.get("NextToken") or (page["Ingestions"] and not new):
-                return sorted(found, key=lambda one: one["CreatedTime"], reverse=True)
-            token = {"NextToken": page["NextToken"]}
+                return sorted(ingestions, key=lambda one: one["CreatedTime"], reverse=True)
+            page_token = {"NextToken": page["NextToken"]}
 
-    def follow_or_start(self, refresh_id: str, expected: Expected) -> Begun:
+    def follow_or_start(self, refresh_id: str, expected: Expected) -> RunningRefresh:
         """The ingestion of this work on this content: one under way or done, or else a new one.
 
         Ingestions that hang, whoever started them, are cancelled first: a new one would only queue up behind them.
@@ -195,15 +158,15 @@ class DataSet:
             HungRefreshError: one that hangs cannot be stopped; none was started.
         """
         at = self._clock()
-        there = self._since(at - WINDOW)
-        if hung := self._hung(there, at):
-            self._clear(hung, at)
-            there = self._since(at - WINDOW)
-        recent = [one for one in there if one["CreatedTime"] > at - WINDOW]
+        ingestions = self._since(at - WINDOW)
+        if hung := self._hung(ingestions, at):
+            self._cancel_all(hung, at)
+            ingestions = self._since(at - WINDOW)
+        recent = [one for one in ingestions if one["CreatedTime"] > at - WINDOW]
         work = re.sub(r"[^a-zA-Z0-9_-]", "-", f"{refresh_id}-{expected.content[:8]}")[:120]
-        found = _to_follow(there, work, expected)
-        ingestion, ours = (found, False) if found else self._start(work, recent)
-        return Begun(work, expected, recent, ingestion, ours, ingestion.get("CreatedTime", at))
+        followed = _to_follow(ingestions, work, expected)
+        ingestion, ours = (followed, False) if followed else self._start(work, recent)
+        return RunningRefresh(work, expected, recent, ingestion, ours, ingestion.get("CreatedTime", at))
 
     def _start(self, work: str, recent: list[dict[str, Any]]) -> tuple[dict[str, Any], bool]:
         """A new ingestion, or the one that somebody else started for this work just now; and whether it is new."""
@@ -221,16 +184,16 @@ class DataSet:
                     raise
             else:
                 return {"IngestionId": ingestion_id, "IngestionStatus": "INITIALIZED"}, True
-            there = self.describe(ingestion_id)
-            if there["CreatedTime"] > self._clock() - WINDOW:
-                return there, False
+            existing = self.describe(ingestion_id)
+            if existing["CreatedTime"] > self._clock() - WINDOW:
+                return existing, False
             attempt += 1  # it is of another day: since then, SPICE may have been filled with anything
 
     def describe(self, ingestion_id: str) -> dict[str, Any]:
         return self._call("describe_ingestion", IngestionId=ingestion_id)["Ingestion"]
 
-    def look(self, ingestion: dict[str, Any]) -> dict[str, Any]:
-        """The ingestion as it is now; as it was where AWS is too busy to say, which is no reason to give it up."""
+    def current(self, ingestion: dict[str, Any]) -> dict[str, Any]:
+        """The ingestion as it is now; as it was where AWS is too busy to answer, which is no reason to give it up."""
         try:
             return self.describe(ingestion["IngestionId"])
         except AwsError as error:
@@ -241,20 +204,20 @@ class DataSet:
     def cancel(self, ingestion_id: str) -> None:
         self._call("cancel_ingestion", IngestionId=ingestion_id)
 
-    def left(self, begun: Begun) -> int:
-        """Refreshes that are left of the last 24 hours'."""
-        return max(REFRESHES[self._edition] - len(_manual(begun.recent)) - begun.ours, 0)
+    def left(self, running: RunningRefresh) -> int:
+        """Refreshes that QuickSight still allows in the current 24 hours."""
+        return max(REFRESHES[self._edition] - len(_manual(running.recent)) - running.ours, 0)
 
     # --- ingestions that hang -------------------------------------------------------------------------------------
 
-    def _hung(self, there: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
-        """Those that are under way for longer than the timeout, newest first: the last of them is the one that runs."""
+    def _hung(self, ingestions: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+        """Ingestions under way for longer than the timeout, newest first: the last of them is the one that runs."""
         oldest = now - timedelta(seconds=self._timeout)
-        return [one for one in there if not _is_done(one) and one["CreatedTime"] <= oldest]
+        return [one for one in ingestions if not _is_done(one) and one["CreatedTime"] <= oldest]
 
-    def _clear(self, hung: list[dict[str, Any]], now: datetime) -> None:
+    def _cancel_all(self, hung: list[dict[str, Any]], now: datetime) -> None:
         """Stop ingestions that hang; raises if one of them cannot be stopped."""
-        for one in hung:  # in this order none that is queued starts when the one before it is stopped
+        for one in hung:  # newest first: no queued one starts when the running one is stopped
             _, why_not = self._stop(one["IngestionId"])
             if why_not:
                 hours = (now - one["CreatedTime"]).total_seconds() / 3600
@@ -266,7 +229,7 @@ class DataSet:
                     fix=self._by_hand(one["IngestionId"]),
                 )
 
-    def give_up(self, begun: Begun, ingestion: dict[str, Any]) -> dict[str, Any]:
+    def give_up(self, running: RunningRefresh, ingestion: dict[str, Any]) -> dict[str, Any]:
         """Cancel an ingestion whose time is over, and what else hangs before it.
 
         Returns:
@@ -276,13 +239,13 @@ class DataSet:
             HungRefreshError: it has not completed; the error says whether it was cancelled.
         """
         name, now = ingestion["IngestionId"], self._clock()
-        there, why_not = self._stop(name)
-        if there["IngestionStatus"] == "COMPLETED":
-            return there
+        stopped, why_not = self._stop(name)
+        if stopped["IngestionStatus"] == "COMPLETED":
+            return stopped
         # What it was queued behind is older, and hangs as well.
         others = [one for one in self._hung(self._since(now - WINDOW), now) if one["IngestionId"] != name]
-        self._clear(others, now)
-        usual = f" (the one before took {begun.usual_seconds})" if begun.usual_seconds else ""
+        self._cancel_all(others, now)
+        usual = f" (the one before took {running.usual_seconds})" if running.usual_seconds else ""
         raise HungRefreshError(
             f"refresh {name} was still {ingestion['IngestionStatus']} after {self._timeout:g} seconds{usual} and "
             + (why_not or "was cancelled: the dashboard shows the data from before it"),
@@ -293,17 +256,24 @@ class DataSet:
 
     def _stop(self, ingestion_id: str) -> tuple[dict[str, Any], str]:
         """Cancel an ingestion and wait until it stops: the ingestion, and why it goes on where it does."""
-        there = {"IngestionId": ingestion_id, "IngestionStatus": "RUNNING"}
+        ingestion: dict[str, Any] = {"IngestionId": ingestion_id, "IngestionStatus": "RUNNING"}
         try:
             self.cancel(ingestion_id)
         except FinopsError as error:
-            return there, f"could not be cancelled ({error.what})"
+            return ingestion, f"could not be cancelled ({error.what})"
         until = self._clock() + timedelta(seconds=CANCEL_SECONDS)
-        while not _is_done(there := self.look(there)):
-            if self._clock() >= until:
-                return there, f"is still {there['IngestionStatus']} {CANCEL_SECONDS:g} seconds after it was cancelled"
-            self._sleep(CANCEL_PAUSE)
-        return there, ""
+        ingestion = wait_until(
+            _is_done,
+            self.current(ingestion),
+            self.current,
+            seconds_left=lambda: (until - self._clock()).total_seconds(),
+            pause=lambda: CANCEL_PAUSE,
+            sleep=self._sleep,
+        )
+        if _is_done(ingestion):
+            return ingestion, ""
+        status = ingestion["IngestionStatus"]
+        return ingestion, f"is still {status} {CANCEL_SECONDS:g} seconds after it was cancelled"
 
     def _by_hand(self, ingestion_id: str) -> str:
         command = cancel_command(self._account_id, self._id, ingestion_id)
@@ -338,21 +308,22 @@ class DataSet:
             )
 
     def _fix(self, kind: str) -> str:
-        """What to do about an ErrorInfo.Type; FIXES speaks of ou_breakdown."""
-        fix = FIXES.get(kind, "See the data set's refresh history")
-        for told, own in zip(astuple(BREAKDOWN), astuple(self._kind), strict=True):
-            fix = fix.replace(told, own)
+        """What to do about an ErrorInfo.Type; the table of fixes names ou_breakdown and its setting."""
+        fix = INGESTION_FIXES.get(kind, "See the data set's refresh history")
+        for named, own in zip(astuple(BREAKDOWN), astuple(self._kind), strict=True):
+            fix = fix.replace(named, own)
         return fix
 
-    def _used_up(self, recent: list[dict[str, Any]], said: str = "") -> FinopsError:
+    def _used_up(self, recent: list[dict[str, Any]], answer: str = "") -> FinopsError:
+        """The error of too many refreshes; `answer` is QuickSight's own message, where it was asked."""
         manual, limit = _manual(recent), REFRESHES[self._edition]
-        allowed = f"QuickSight allows {limit} ({self._edition} edition)" + (f"; it says: {said}" if said else "")
+        allowed = f"QuickSight allows {limit} ({self._edition} edition)" + (f"; it says: {answer}" if answer else "")
         fix = "The days are archived and registered all the same. "
         if manual:
             free = manual[min(len(manual), limit) - 1]["CreatedTime"].astimezone(UTC) + WINDOW
             fix += f"Run it again after {free:%Y-%m-%d %H:%M} UTC, when the oldest of them no longer counts; "
         fix += "run many days as one range (`finops backfill`), which takes one refresh"
-        if said:
+        if answer:
             fix += "; and see that aws.quicksight_edition is the account's"
         return FinopsError(
             f"{len(manual)} refreshes were made by hand or by runs in the last 24 hours, {allowed}",
@@ -382,7 +353,7 @@ def _to_follow(recent: list[dict[str, Any]], work: str, expected: Expected) -> d
 
 
 def _is_whole(done: Mapping[str, Any], expected: Expected) -> bool:
-    """Whether it is worth finding again: a result that was refused must not be the answer for ever."""
+    """Whether it may be followed again: one whose result was refused would be refused for ever."""
     rows = done.get("RowInfo", {})
     ingested = rows.get("RowsIngested")
     return ingested is not None and not rows.get("RowsDropped") and expected.rows in (None, ingested)
@@ -390,8 +361,8 @@ def _is_whole(done: Mapping[str, Any], expected: Expected) -> bool:
 
 def attempt_of(ingestion: Mapping[str, Any], work: str) -> int:
     """Which attempt at this work it is; 0 if it is other work."""
-    found = re.fullmatch(rf"{re.escape(work)}-(\d+)", ingestion.get("IngestionId", ""))
-    return int(found[1]) if found else 0
+    match = re.fullmatch(rf"{re.escape(work)}-(\d+)", ingestion.get("IngestionId", ""))
+    return int(match[1]) if match else 0
 
 
 def _manual(recent: list[dict[str, Any]]) -> list[dict[str, Any]]:
