@@ -224,7 +224,7 @@ def test_a_failure_is_told_and_counted(aws: StandIn, home: Path) -> None:
 
 def other_types(aws: StandIn, platform: Platform) -> None:
     """A table that somebody made with other types."""
-    from finops_assets.adapters.aws.glue import table_inputs
+    from finops_assets.adapters.aws.glue_tables import table_inputs
 
     wanted = table_inputs(BUCKET)["ou_breakdown"]
     wanted["StorageDescriptor"]["Columns"][4]["Type"] = "decimal(18,2)"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from finops_assets.adapters.aws.glue import GlueTables
+from finops_assets.adapters.aws.glue_tables import GlueTables
 from finops_assets.adapters.aws.quicksight import data_sets, definition, ids
 from finops_assets.adapters.aws.quicksight.api_model import faults, hold_to_model
 from finops_assets.adapters.aws.quicksight.deployment import Deployment

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from finops_assets.adapters.aws import retries
-from finops_assets.adapters.aws.glue import GlueCatalog, GlueTables
+from finops_assets.adapters.aws.glue_partitions import GlueCatalog
+from finops_assets.adapters.aws.glue_tables import GlueTables
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.ports import PublishedDay

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from finops_assets.adapters.aws.athena import Athena
-from finops_assets.adapters.aws.glue import GlueTables, hold_to_contract, table_inputs
+from finops_assets.adapters.aws.glue_tables import GlueTables, hold_to_contract, table_inputs
 from finops_assets.adapters.aws.quicksight.ingestions import Expected
 from finops_assets.adapters.aws.quicksight.refresh import QuickSightDataSet, content_below
 from finops_assets.adapters.aws.session import AwsError, AwsSession

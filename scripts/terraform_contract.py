@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from finops_assets.adapters.aws.glue import table_inputs
+from finops_assets.adapters.aws.glue_tables import table_inputs
 from finops_assets.core.bill import formats as bill
 from finops_assets.core.schemas import DATABASE
 from finops_assets.stories.sample_bill import exports

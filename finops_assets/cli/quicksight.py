@@ -38,7 +38,7 @@ def deploy(
     permissions: str | None, owners: Sequence[str], viewers: Sequence[str], open_to_all: bool, as_json: bool
 ) -> None:
     """Make or update it, wait for it and share it; without a change, nothing is done."""
-    from finops_assets.adapters.aws.glue import GlueTables
+    from finops_assets.adapters.aws.glue_tables import GlueTables
     from finops_assets.adapters.aws.quicksight import ids
     from finops_assets.adapters.aws.quicksight.deployment import Deployment
     from finops_assets.platform import aws_session

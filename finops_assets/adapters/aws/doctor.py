@@ -23,7 +23,8 @@ from finops_assets.core.ports import DashboardContent
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.athena import Athena
-    from finops_assets.adapters.aws.glue import GlueCatalog, GlueTables
+    from finops_assets.adapters.aws.glue_partitions import GlueCatalog
+    from finops_assets.adapters.aws.glue_tables import GlueTables
     from finops_assets.core.ports import BillDescription, Warehouse
     from finops_assets.settings.model import MailSettings, Settings
 
@@ -243,7 +244,7 @@ class AwsPreflight:
         yield Finding("query", "ok", "SELECT 1 ran, and its result was read")
 
     def _contract(self) -> Iterator[Finding]:
-        from finops_assets.adapters.aws.glue import table_inputs
+        from finops_assets.adapters.aws.glue_tables import table_inputs
         from finops_assets.core.schemas import DATABASE
 
         found = self._tables.own_tables()
@@ -257,7 +258,7 @@ class AwsPreflight:
                 yield Finding("tables", "ok", f"{DATABASE}.{name} is not there yet: the first run makes it")
 
     def _agreed(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[Finding]:
-        from finops_assets.adapters.aws.glue import hold_to_contract
+        from finops_assets.adapters.aws.glue_tables import hold_to_contract
 
         hold_to_contract(found, wanted)
         yield Finding("tables", "ok", f"{wanted['Name']} is as agreed")

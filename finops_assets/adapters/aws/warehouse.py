@@ -19,7 +19,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.adapters.aws.athena import Athena
-from finops_assets.adapters.aws.glue import MAP_TABLE, SUMMARY_VIEW, GlueTables
+from finops_assets.adapters.aws.glue_tables import MAP_TABLE, SUMMARY_VIEW, GlueTables
 from finops_assets.adapters.aws.s3 import s3_explained
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_literal
