@@ -204,7 +204,7 @@ def _local(settings: Settings, clock: Callable[[], datetime]) -> Platform:
 def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
     from finops_assets.adapters.aws.accounts import OrganizationsAccounts
     from finops_assets.adapters.aws.athena import Athena
-    from finops_assets.adapters.aws.doctor import AwsPreflight
+    from finops_assets.adapters.aws.doctor.preflight import AwsPreflight
     from finops_assets.adapters.aws.glue_partitions import GlueCatalog
     from finops_assets.adapters.aws.glue_tables import GlueTables
     from finops_assets.adapters.aws.metrics import CloudWatchMetrics
@@ -314,7 +314,7 @@ def _aws(settings: Settings, clock: Callable[[], datetime]) -> Platform:
 def look_at_mail(settings: Settings) -> Iterable[Finding]:
     """The checks of what mails the digest of the embedded platform."""
     if settings.mail.backend == "ses":
-        from finops_assets.adapters.aws.doctor import ses
+        from finops_assets.adapters.aws.doctor.mail import ses
 
         return ses(aws_session(settings), settings.mail, settings.aws.ses_configuration_set)
     from finops_assets.adapters.shared.doctor import own_mail

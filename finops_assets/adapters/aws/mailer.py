@@ -122,12 +122,12 @@ def suppressed(session: AwsSession, recipients: Iterable[str]) -> Iterator[tuple
     """
     for recipient in recipients:
         entries = (_entry(session, address) for address in dict.fromkeys((recipient, recipient.lower())))
-        found = next(filter(None, entries), None)
-        if found:
-            reason = f"it is on SES's suppression list ({found['Reason'].lower()}), SES drops its mail"
-            command = f"aws sesv2 delete-suppressed-destination --email-address {shlex.quote(found['EmailAddress'])}"
+        entry = next(filter(None, entries), None)
+        if entry:
+            reason = f"it is on SES's suppression list ({entry['Reason'].lower()}), SES drops its mail"
+            command = f"aws sesv2 delete-suppressed-destination --email-address {shlex.quote(entry['EmailAddress'])}"
             fix = f"When {recipient} can take mail again: `{command}`"
-            yield recipient, Refused("suppressed", reason, found["LastUpdateTime"].astimezone(UTC), fix)
+            yield recipient, Refused("suppressed", reason, entry["LastUpdateTime"].astimezone(UTC), fix)
 
 
 def _entry(session: AwsSession, address: str) -> Mapping[str, Any] | None:
@@ -167,15 +167,15 @@ def _accepted(client: Any, request: Mapping[str, Any], recipient: str) -> str:
 
 
 def _comes_too_fast(error: ClientError) -> bool:
-    found = error.response["Error"]
-    return found.get("Code") in retries.THROTTLED and "quota" not in found.get("Message", "")
+    answer = error.response["Error"]
+    return answer.get("Code") in retries.THROTTLED and "quota" not in answer.get("Message", "")
 
 
 def _refused(error: ClientError, recipient: str) -> FinopsError:
-    found = error.response["Error"]
-    said = next((fix for words, fix in FIXES_BY_WORDS if words in found.get("Message", "")), "")
-    fixes = {**FIXES, **({found["Code"]: said} if said else {})}
-    known = found["Code"] in fixes
+    answer = error.response["Error"]
+    by_words = next((fix for words, fix in FIXES_BY_WORDS if words in answer.get("Message", "")), "")
+    fixes = {**FIXES, **({answer["Code"]: by_words} if by_words else {})}
+    known = answer["Code"] in fixes
     return from_client_error(error, ACTION, where=f"{recipient} ({ACTION})" if known else "", fixes=fixes)
 
 

@@ -17,7 +17,7 @@ from finops_assets.core.errors import FinopsError, SettingsError
 
 if TYPE_CHECKING:
     import boto3
-    from obstore.store import S3Store
+    from obstore.store import S3Config, S3Store
 
 ATTEMPTS = 8
 """Tries of one call, with back-off and jitter between them (boto3's standard mode: at most 20 s a pause)."""
@@ -127,6 +127,7 @@ class AwsSession:
 
         endpoint = self._endpoint or self.client("s3").meta.endpoint_url
         custom = ".amazonaws.com" not in endpoint
+        config: S3Config | None = {"endpoint": endpoint} if custom else None
         return S3Store(
             bucket,
             region=self.region,
@@ -134,7 +135,7 @@ class AwsSession:
             virtual_hosted_style_request=not custom,
             client_options={"allow_http": custom, "timeout": f"{READ_SECONDS}s"},
             retry_config={"max_retries": ATTEMPTS},
-            **({"endpoint": endpoint} if custom else {}),
+            config=config,
         )
 
     def _credentials(self) -> Any:
@@ -228,8 +229,8 @@ def from_client_error(error: Any, action: str, *, where: str = "", fixes: Mappin
     if fixes and code in fixes:
         return AwsError(message, code=code, where=where or action, fix=fixes[code])
     if code in DENIED or "not authorized to perform" in message:
-        found = re.search(DENIAL, message)
-        denied, resource = (found[1], found[2] or where) if found else (action, where)
+        named = re.search(DENIAL, message)
+        denied, resource = (named[1], named[2] or where) if named else (action, where)
         return AwsError(
             f"permission denied: {message}",
             code=code,

@@ -110,9 +110,9 @@ class Staging:
     def _token(self, place: str) -> str:
         journal = place + JOURNAL
         while True:
-            there = self._archive.get(journal)
-            if there is not None:
-                return json.loads(there)["token"]
+            written = self._archive.get(journal)
+            if written is not None:
+                return json.loads(written)["token"]
             token = uuid4().hex
             if self._archive.create(journal, json.dumps({"token": token, "at": str(self._clock())}).encode()):
                 return token
@@ -132,11 +132,11 @@ class Staging:
     def _fetched(self, staged: str, wanted: set[str] | None, folder: Path) -> list[Path] | None:
         """The staged files in a folder; None where they are not exactly those of the manifest, or vanish meanwhile."""
         with s3_explained(self._bucket, staged, "s3:ListBucket"):
-            there = {o["path"]: o["size"] for batch in self._store.list(staged) for o in batch}
-        if wanted is None or set(there) != wanted:
+            sizes = {o["path"]: o["size"] for batch in self._store.list(staged) for o in batch}
+        if wanted is None or set(sizes) != wanted:
             return None
-        files = []
-        for path, size in sorted(there.items()):
+        files: list[Path] = []
+        for path, size in sorted(sizes.items()):
             file = folder / f"{len(files)}.parquet"
             try:
                 with file.open("wb") as out, s3_explained(self._bucket, path, "s3:GetObject"):
