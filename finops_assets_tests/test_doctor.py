@@ -31,8 +31,8 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path, scorecard_pat
 from finops_assets.platform import Platform, build_platform, look_at_mail
 from finops_assets.settings.model import load_settings
 from finops_assets_tests.bills import account_map, at, line, make_bill, rows_of
+from standin.data_sets import Ingestion
 from standin.others import denied
-from standin.quicksight import Ingestion
 from standin.server import StandIn
 
 DAY = date(2025, 9, 10)

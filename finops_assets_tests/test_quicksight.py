@@ -16,7 +16,7 @@ from finops_assets.adapters.aws.quicksight.refresh import QuickSightDataSet
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import Refresh
-from standin.quicksight import Ingestion
+from standin.data_sets import Ingestion
 from standin.server import StandIn
 
 NOW = datetime(2025, 9, 11, 7, 0, tzinfo=UTC)

@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import botocore.session
 from werkzeug import Response
 
+from standin.definitions import api_model, faults_of, members, refuse_misshapen, value_at
 from standin.faults import ServiceError
 
 if TYPE_CHECKING:
-    from standin.quicksight import DataSet
-    from standin.server import Answer
+    from standin.data_sets import DataSet
+    from standin.protocols import Answer
 
 STARTING_THEMES = ("CLASSIC", "MIDNIGHT", "SEASIDE", "RAINIER")
 PATHS = {"DataSource": "datasource", "DataSet": "dataset", "Theme": "theme", "Dashboard": "dashboard"}
 ID_PATTERN = re.compile(r"[\w-]+")
-STRUCTURES = ("VisualId", "SheetId", "FilterGroupId", "FilterId", "CustomActionId", "SheetTextBoxId")
-"""Names whose values may each stand once in a definition where they are declared."""
 
 
 @dataclass
@@ -91,14 +87,14 @@ class Boards:
 
     def fail_next_version(self, kind: str, message: str, *paths: str) -> None:
         """The next version of a dashboard fails with this error."""
-        if kind not in _model().shape_for("DashboardErrorType").enum:
+        if kind not in api_model().shape_for("DashboardErrorType").enum:
             raise ValueError(f"{kind} is no DashboardErrorType of QuickSight")
         entities = [{"Path": path} for path in paths]
         self._failures.append({"Type": kind, "Message": message, "ViolatedEntities": entities})
 
     def fail_next_source(self, kind: str, message: str) -> None:
         """The next data source that is made or changed cannot be reached."""
-        if kind not in _model().shape_for("DataSourceErrorInfoType").enum:
+        if kind not in api_model().shape_for("DataSourceErrorInfoType").enum:
             raise ValueError(f"{kind} is no DataSourceErrorInfoType of QuickSight")
         self._source_failures.append({"Type": kind, "Message": message})
 
@@ -219,7 +215,7 @@ class Boards:
     def _version(self, kind: str, params: dict[str, Any], number: int) -> Version:
         errors: list[dict[str, Any]] = []
         if kind == "Dashboard":
-            _refuse_misshapen(params["Definition"])
+            refuse_misshapen(params["Definition"])
             errors = [*self._missing(params)] or ([self._failures.pop(0)] if self._failures else [])
         elif params["BaseThemeId"] not in STARTING_THEMES:
             raise _not_found("THEME", params["BaseThemeId"])
@@ -261,29 +257,31 @@ class Boards:
         for declared in definition["DataSetIdentifierDeclarations"]:
             data_set = by_arn.get(declared["DataSetArn"])
             if data_set is None:
-                yield _error("DATA_SET_NOT_FOUND", f"Data set {declared['DataSetArn']} is not found", "")
+                yield _version_error("DATA_SET_NOT_FOUND", f"Data set {declared['DataSetArn']} is not found", "")
                 continue
             columns[declared["Identifier"]] = data_set.columns
         for made in definition.get("CalculatedFields", ()):
             known = columns.get(made["DataSetIdentifier"], set())
             names = re.findall(r"(?<!\$)\{(\w+)\}", made["Expression"])
             for name in sorted(set(names) - known):
-                yield _error("COLUMN_REPLACEMENT_MISSING", f"Column {name} is not found", f"field/{made['Name']}")
+                yield _version_error(
+                    "COLUMN_REPLACEMENT_MISSING", f"Column {name} is not found", f"field/{made['Name']}"
+                )
             known.add(made["Name"])
         parameters = {one["Name"] for each in definition.get("ParameterDeclarations", ()) for one in each.values()}
-        for path, name, value in _walk(definition, ""):
+        for path, name, value in members(definition, ""):
             if name == "ColumnName":
-                own = _at(definition, path)
+                own = value_at(definition, path)
                 if own["DataSetIdentifier"] not in columns:
-                    yield _error("DATA_SET_NOT_FOUND", f"{own['DataSetIdentifier']} is not declared", path)
+                    yield _version_error("DATA_SET_NOT_FOUND", f"{own['DataSetIdentifier']} is not declared", path)
                 elif value not in columns[own["DataSetIdentifier"]]:
-                    yield _error("COLUMN_REPLACEMENT_MISSING", f"Column {value} is not found", path)
+                    yield _version_error("COLUMN_REPLACEMENT_MISSING", f"Column {value} is not found", path)
             elif name in ("ParameterName", "SourceParameterName", "DestinationParameterName"):
                 if value not in parameters:
-                    yield _error("PARAMETER_NOT_FOUND", f"Parameter {value} is not found", path)
+                    yield _version_error("PARAMETER_NOT_FOUND", f"Parameter {value} is not found", path)
             elif name == "Expression":
                 for used in set(re.findall(r"\$\{(\w+)\}", value)) - parameters:
-                    yield _error("PARAMETER_NOT_FOUND", f"Parameter {used} is not found", path)
+                    yield _version_error("PARAMETER_NOT_FOUND", f"Parameter {used} is not found", path)
 
     # Sharing and schedules ----------------------------------------------------------------------------------------
 
@@ -341,114 +339,12 @@ class Boards:
     @staticmethod
     def _hold_to_model(operation: str, params: dict[str, Any]) -> None:
         """What the API's own front refuses: unknown words, patterns, lengths."""
-        if found := next(_against(_model().operation_model(operation).input_shape, params, ""), None):
+        if found := next(faults_of(api_model().operation_model(operation).input_shape, params, ""), None):
             raise ServiceError("InvalidParameterValueException", f"1 validation error detected: {found}")
 
 
-def _refuse_misshapen(definition: dict[str, Any]) -> None:
-    """What QuickSight refuses at once: ids given twice, layouts and actions that lead nowhere, the wrong order."""
-    for name in STRUCTURES:
-        declared = [
-            value
-            for path, found, value in _walk(definition, "")
-            if found == name and not (name == "SheetId" and "ScopingConfigurations" in path)
-        ]
-        doubled = [value for value, count in Counter(declared).items() if count > 1]
-        if doubled:
-            raise _misshapen(f"{name} {doubled[0]} is not unique")
-    sheets = {sheet["SheetId"]: sheet for sheet in definition.get("Sheets", ())}
-    filters = {value for _, name, value in _walk(definition.get("FilterGroups", []), "") if name == "FilterId"}
-    for key, sheet in sheets.items():
-        visuals = {one["VisualId"]: one for each in sheet.get("Visuals", ()) for one in each.values()}
-        controls = {value for _, n, value in _walk(sheet, "") if n in ("ParameterControlId", "FilterControlId")}
-        elements = {*visuals, *controls, *(box["SheetTextBoxId"] for box in sheet.get("TextBoxes", ()))}
-        for path, name, value in _walk(sheet, ""):
-            if name == "ElementId" and value not in elements:
-                raise _misshapen(f"layout of sheet {key} has {value}, which is no element of it")
-            if name == "TargetSheetId" and value not in sheets:
-                raise _misshapen(f"there is no sheet {value} to go to")
-            if name == "SourceFilterId" and value not in filters:
-                raise _misshapen(f"a control of sheet {key} is of the filter {value}, which is not there")
-            if name == "TargetVisuals" and not set(value) <= set(visuals):
-                raise _misshapen(f"action at {path} filters visuals that sheet {key} does not have")
-            if name == "ActionOperations":
-                order = [next(iter(one)) for one in value]
-                if "SetParametersOperation" in order and order[0] != "NavigationOperation":
-                    raise _misshapen("NavigationOperation must come before SetParametersOperation")
-        for visual in visuals.values():
-            _refuse_strange_fields(visual)
-        for path, name, value in _walk(definition.get("FilterGroups", []), ""):
-            if name != "VisualIds" or _at(definition["FilterGroups"], path)["SheetId"] != key:
-                continue
-            if strange := set(value) - set(visuals):
-                raise _misshapen(f"a filter is for {sorted(strange)[0]}, which sheet {key} does not have")
-
-
-def _refuse_strange_fields(visual: dict[str, Any]) -> None:
-    """Sorting, formatting and actions speak of fields of the visual's wells only."""
-    wells = visual.get("ChartConfiguration", {}).get("FieldWells", {})
-    fields = {value for _, name, value in _walk(wells, "") if name == "FieldId"}
-    columns = {value for _, name, value in _walk(wells, "") if name == "ColumnName"}
-    for path, name, value in _walk(visual, ""):
-        if name in ("FieldId", "SourceField") and value not in fields:
-            raise _misshapen(f"{path} of visual {visual['VisualId']} speaks of the field {value}, which it lacks")
-        if name == "Expression" and "ConditionalFormatting" in path:
-            used = set(re.findall(r"\{(\w+)\}", value))
-            if not used <= columns:
-                raise _misshapen(f"formatting of visual {visual['VisualId']} looks at {used - columns}")
-
-
-def _walk(value: Any, path: str) -> Iterator[tuple[str, str, Any]]:
-    """(path of what holds it, name, value) of everything below."""
-    if isinstance(value, dict):
-        for name, one in value.items():
-            yield path, name, one
-            yield from _walk(one, f"{path}/{name}")
-    elif isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from _walk(one, f"{path}/{number}")
-
-
-def _at(value: Any, path: str) -> Any:
-    for part in filter(None, path.split("/")):
-        value = value[int(part)] if isinstance(value, list) else value[part]
-    return value
-
-
-def _against(shape: Any, value: Any, path: str) -> Iterator[str]:
-    if shape.type_name == "structure" and isinstance(value, dict):
-        for name in value.keys() - shape.members.keys():
-            yield f"unknown member {name} at '{path}'"
-        for name, member in shape.members.items():
-            if name in value:
-                yield from _against(member, value[name], f"{path}.{name}")
-    elif shape.type_name == "list" and isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from _against(shape.member, one, f"{path}[{number}]")
-    elif shape.type_name == "map" and isinstance(value, dict):
-        for name, one in value.items():
-            yield from _against(shape.value, one, f"{path}.{name}")
-    elif isinstance(value, str) and getattr(shape, "enum", None) and value not in shape.enum:
-        yield f"Value '{value}' at '{path}' failed to satisfy constraint: Member must satisfy enum value set"
-    pattern = shape.metadata.get("pattern")
-    if pattern and isinstance(value, str) and not re.fullmatch(pattern, value):
-        yield f"Value '{value}' at '{path}' failed to satisfy constraint: regular expression pattern: {pattern}"
-    most = shape.metadata.get("max")
-    if most is not None and isinstance(value, str | list | dict) and len(value) > most:
-        yield f"Value at '{path}' failed to satisfy constraint: Member must have length at most {most}"
-
-
-@cache
-def _model() -> Any:
-    return botocore.session.get_session().get_service_model("quicksight")
-
-
-def _error(kind: str, message: str, path: str) -> dict[str, Any]:
+def _version_error(kind: str, message: str, path: str) -> dict[str, Any]:
     return {"Type": kind, "Message": message, "ViolatedEntities": [{"Path": path}] if path else []}
-
-
-def _misshapen(message: str) -> ServiceError:
-    return ServiceError("InvalidParameterValueException", f"Definition is invalid: {message}")
 
 
 def _not_found(kind: str, key: str) -> ServiceError:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     """A stand-in AWS for the tests of a module."""
-    from standin.server import StandIn  # loads moto, which takes more than a second: not for tests without AWS
+    from standin.server import StandIn
 
     with StandIn(tmp_path_factory.mktemp("aws")) as aws:
         yield aws

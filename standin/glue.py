@@ -22,7 +22,8 @@ from standin.faults import Call, ServiceError
 if TYPE_CHECKING:
     from botocore.model import Shape
 
-    from standin.server import Answer, StandIn
+    from standin.protocols import Answer
+    from standin.server import StandIn
 
 Values = tuple[str, ...]
 

@@ -20,7 +20,8 @@ from werkzeug import Response
 from standin.faults import Call, ServiceError
 
 if TYPE_CHECKING:
-    from standin.server import Answer, StandIn
+    from standin.protocols import Answer
+    from standin.server import StandIn
 
 SIZES = "x-amz-transition-default-minimum-object-size"
 

@@ -19,7 +19,8 @@ from standin.faults import Call, ServiceError
 from standin.others import unknown
 
 if TYPE_CHECKING:
-    from standin.server import Answer, StandIn
+    from standin.protocols import Answer
+    from standin.server import StandIn
 
 MAX_RECIPIENTS = 50
 SIMULATOR = "simulator.amazonses.com"  # its addresses are always allowed, and bounce@ bounces

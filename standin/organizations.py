@@ -13,7 +13,8 @@ from standin.faults import Call, ServiceError
 from standin.others import unknown
 
 if TYPE_CHECKING:
-    from standin.server import Answer, StandIn
+    from standin.protocols import Answer
+    from standin.server import StandIn
 
 ORGANIZATION = "o-finops2025"
 ROOT = "r-fin0"

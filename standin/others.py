@@ -15,7 +15,8 @@ from werkzeug import Response
 from standin.faults import Call, ServiceError
 
 if TYPE_CHECKING:
-    from standin.server import Answer, StandIn
+    from standin.protocols import Answer
+    from standin.server import StandIn
 
 MAX_SUBJECT = 100
 MAX_MESSAGE = 262_144

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import threading
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -16,13 +14,14 @@ import botocore.session
 from werkzeug import Response
 
 from standin.dashboards import Boards
+from standin.data_sets import BYTES_PER_ROW, DataSet, Ingestion, filling_sql, input_columns, invalid, page, summary
 from standin.faults import Call, ServiceError
 from standin.others import denied, unknown
 
 if TYPE_CHECKING:
-    from standin.server import Answer, StandIn
+    from standin.protocols import Answer
+    from standin.server import StandIn
 
-FINISHED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 NEXT = {"INITIALIZED": "QUEUED", "QUEUED": "RUNNING", "RUNNING": "COMPLETED"}
 MANUAL_REFRESHES = {"ENTERPRISE": 32, "STANDARD": 8}  # of a data set in a rolling 24 hours
 TYPES = {
@@ -32,59 +31,6 @@ TYPES = {
     "boolean": "BIT",
 }
 """Athena's types as QuickSight takes them; anything else is a STRING."""
-
-BYTES_PER_ROW = 64  # any number will do: SPICE's own size is not known outside
-
-
-@dataclass
-class DataSet:
-    """A data set and the query that fills it."""
-
-    id: str
-    name: str
-    sql: str
-    arn: str
-    created: datetime
-    mode: str = "SPICE"
-    request: dict[str, Any] = field(default_factory=dict)
-    spice_rows: int = 0
-    ticked_at: datetime | None = None
-
-    @property
-    def columns(self) -> set[str]:
-        """Those that a dashboard may use, by the names that it knows them by."""
-        tables = self.request.get("PhysicalTableMap", {}).values()
-        listed = [one for table in tables for of in table.values() for one in _input_columns(of)]
-        renamed = {
-            step["RenameColumnOperation"]["ColumnName"]: step["RenameColumnOperation"]["NewColumnName"]
-            for table in self.request.get("LogicalTableMap", {}).values()
-            for step in table.get("DataTransforms", ())
-            if "RenameColumnOperation" in step
-        }
-        return {renamed.get(one["Name"], one["Name"]) for one in listed}
-
-
-@dataclass
-class Ingestion:
-    """One refresh of a data set's SPICE copy, as DescribeIngestion tells of it."""
-
-    id: str
-    data_set: DataSet
-    created: datetime
-    request_type: str
-    status: str = "INITIALIZED"
-    ended: datetime | None = None
-    rows: int | None = None
-    dropped: int = 0
-    error: dict[str, str] | None = None
-
-    @property
-    def arn(self) -> str:
-        return f"{self.data_set.arn}/ingestion/{self.id}"
-
-    @property
-    def finished(self) -> bool:
-        return self.status in FINISHED
 
 
 class QuickSight:
@@ -170,7 +116,7 @@ class QuickSight:
     def _check_account(self, call: Call) -> None:
         account = call.params["AwsAccountId"]
         if not re.fullmatch("[0-9]{12}", account):
-            raise _invalid(_pattern_message(account, "awsAccountId", "^[0-9]{12}$"))
+            raise invalid(_pattern_message(account, "awsAccountId", "^[0-9]{12}$"))
         if account != self._stand_in.account:
             path = "/".join(
                 part
@@ -190,7 +136,7 @@ class QuickSight:
                 "ResourceExistsException", f"DataSet {data_set_id} already exists", 409, {"ResourceType": "DATA_SET"}
             )
         self._check_rules(params)
-        data_set = self.add_data_set(data_set_id, params["Name"], mode=params["ImportMode"], sql=_sql(params))
+        data_set = self.add_data_set(data_set_id, params["Name"], mode=params["ImportMode"], sql=filling_sql(params))
         data_set.request = params
         answer = {"Arn": data_set.arn, "DataSetId": data_set_id}
         if data_set.mode == "SPICE":
@@ -202,7 +148,7 @@ class QuickSight:
         """What is not said again is gone; a SPICE data set is filled anew."""
         data_set = self._data_set(params)
         self._check_rules(params)
-        data_set.name, data_set.mode, data_set.sql = params["Name"], params["ImportMode"], _sql(params)
+        data_set.name, data_set.mode, data_set.sql = params["Name"], params["ImportMode"], filling_sql(params)
         data_set.request = params
         answer = {"Arn": data_set.arn, "DataSetId": data_set.id}
         if data_set.mode == "SPICE":
@@ -217,18 +163,18 @@ class QuickSight:
             return
         rules = next((each for each in self.data_sets.values() if each.arn == secured["Arn"]), None)
         if rules is None:
-            raise _invalid(f"The row level permission dataset {secured['Arn']} is not found")
+            raise invalid(f"The row level permission dataset {secured['Arn']} is not found")
         if rules.request.get("UseAs") != "RLS_RULES":
-            raise _invalid("A row level permission dataset must be made with UseAs RLS_RULES")
+            raise invalid("A row level permission dataset must be made with UseAs RLS_RULES")
         own = next(iter(params["PhysicalTableMap"].values()))
-        names = {one["Name"] for of in own.values() for one in _input_columns(of)}
+        names = {one["Name"] for of in own.values() for one in input_columns(of)}
         if not {"UserName", "GroupName"} & rules.columns or not rules.columns - {"UserName", "GroupName"} <= names:
-            raise _invalid(f"The row level permission dataset has the columns {sorted(rules.columns)}")
+            raise invalid(f"The row level permission dataset has the columns {sorted(rules.columns)}")
 
     def _describe_data_set(self, params: dict[str, Any]) -> Answer:
         data_set = self._data_set(params)
         return {
-            "DataSet": _summary(data_set)
+            "DataSet": summary(data_set)
             | {
                 "PhysicalTableMap": data_set.request.get("PhysicalTableMap", {}),
                 **{
@@ -250,17 +196,17 @@ class QuickSight:
         return {"Arn": data_set.arn, "DataSetId": data_set.id, "RequestId": str(uuid4())}
 
     def _list_data_sets(self, params: dict[str, Any]) -> Answer:
-        return _page([_summary(each) for each in self.data_sets.values()], "DataSetSummaries", params)
+        return page([summary(each) for each in self.data_sets.values()], "DataSetSummaries", params)
 
     def _create_ingestion(self, params: dict[str, Any]) -> Answer:
         ingestion_id, request_type = params["IngestionId"], params.get("IngestionType", "FULL_REFRESH")
         if not re.fullmatch("[a-zA-Z0-9-_]{1,128}", ingestion_id):
-            raise _invalid(_pattern_message(ingestion_id, "ingestionId", "^[a-zA-Z0-9-_]+$"))
+            raise invalid(_pattern_message(ingestion_id, "ingestionId", "^[a-zA-Z0-9-_]+$"))
         data_set = self._data_set(params)
         if data_set.mode != "SPICE":
-            raise _invalid(f"DataSet {data_set.id} is not a SPICE dataset: it cannot be ingested")
+            raise invalid(f"DataSet {data_set.id} is not a SPICE dataset: it cannot be ingested")
         if request_type == "INCREMENTAL_REFRESH":
-            raise _invalid(f"DataSet {data_set.id} has no incremental refresh configured")
+            raise invalid(f"DataSet {data_set.id} has no incremental refresh configured")
         if any(each.id == ingestion_id for each in self._of(data_set)):
             raise ServiceError(
                 "ResourceExistsException",
@@ -296,7 +242,7 @@ class QuickSight:
         if self.seconds_per_step is not None:
             self._tick(data_set)
         newest_first = reversed(self._of(data_set))
-        return _page([self._description(each) for each in newest_first], "Ingestions", params)
+        return page([self._description(each) for each in newest_first], "Ingestions", params)
 
     def _cancel_ingestion(self, params: dict[str, Any]) -> Answer:
         ingestion = self._ingestion(self._data_set(params), params["IngestionId"])
@@ -353,7 +299,7 @@ class QuickSight:
         declared = [
             one
             for table in data_set.request.get("PhysicalTableMap", {}).values()
-            for one in _input_columns(table.get("CustomSql", {}))
+            for one in input_columns(table.get("CustomSql", {}))
         ]
         if not declared:
             return
@@ -418,54 +364,9 @@ class QuickSight:
         return f"arn:aws:quicksight:{self._stand_in.region}:{self._stand_in.account}:{path}"
 
 
-def _sql(params: dict[str, Any]) -> str:
-    """What fills the data set: its one physical table, as QuickSight asks Athena for it."""
-    [table] = params["PhysicalTableMap"].values()
-    if "CustomSql" in table:
-        return table["CustomSql"]["SqlQuery"]
-    if "RelationalTable" in table:
-        relation = table["RelationalTable"]
-        columns = ", ".join(f'"{one["Name"]}"' for one in relation["InputColumns"]) or "*"
-        return f'SELECT {columns} FROM "{relation["Schema"]}"."{relation["Name"]}"'
-    raise _invalid("This stand-in fills data sets from a RelationalTable or a CustomSql only")
-
-
-def _input_columns(table: dict[str, Any]) -> list[dict[str, str]]:
-    return table.get("InputColumns") or table.get("Columns") or []
-
-
-def _summary(data_set: DataSet) -> dict[str, Any]:
-    return {
-        "Arn": data_set.arn,
-        "DataSetId": data_set.id,
-        "Name": data_set.name,
-        "CreatedTime": data_set.created.timestamp(),
-        "LastUpdatedTime": data_set.created.timestamp(),
-        "ImportMode": data_set.mode,
-    }
-
-
-def _page(items: list[dict[str, Any]], name: str, params: dict[str, Any]) -> Answer:
-    size = int(params.get("MaxResults", 100))
-    if not 1 <= size <= 100:
-        raise _invalid(f"MaxResults must be between 1 and 100, not {size}")
-    try:
-        start = int(base64.urlsafe_b64decode(params.get("NextToken", "")) or 0)
-    except ValueError as error:
-        raise ServiceError("InvalidNextTokenException", "The NextToken value isn't valid.", 400) from error
-    page: Answer = {name: items[start : start + size], "RequestId": str(uuid4())}
-    if start + size < len(items):
-        page["NextToken"] = base64.urlsafe_b64encode(str(start + size).encode()).decode()
-    return page
-
-
 def _created(answer: dict[str, Any]) -> Response:
     body = answer | {"RequestId": str(uuid4())}
     return Response(json.dumps(body), status=201, content_type="application/json")
-
-
-def _invalid(message: str) -> ServiceError:
-    return ServiceError("InvalidParameterValueException", message, 400)
 
 
 def _pattern_message(value: str, name: str, pattern: str) -> str:

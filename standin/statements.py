@@ -17,7 +17,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError
 
 from standin.tables import Tables, partition_path
-from standin.trino import CATALOG, Malformed, QueryFailed, Unsupported
+from standin.trino.language import CATALOG, Malformed, QueryFailed, Unsupported
 
 NAME = r"((?:[`\"]?[\w-]+[`\"]?\.)*[`\"]?[\w-]+[`\"]?)"
 PARTITION = r"PARTITION\s*\(((?:[^()']|'[^']*')*)\)"

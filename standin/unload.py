@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from standin.tables import NULL_PARTITION, Objects, partition_path
-from standin.trino import Malformed, QueryFailed, Unsupported
+from standin.objects import Objects
+from standin.tables import NULL_PARTITION, partition_path
+from standin.trino.language import Malformed, QueryFailed, Unsupported
 
 STATEMENT = re.compile(
     r"UNLOAD\s*\((?P<query>.*)\)\s*TO\s*'(?P<to>[^']+)'\s*(?:WITH\s*\((?P<options>.*)\))?\s*", re.I | re.S

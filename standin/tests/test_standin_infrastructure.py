@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
+from standin.projection import projected_months
 from standin.server import StandIn
-from standin.tables import _projected_months
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_months_are_projected_up_to_now() -> None:
         "projection.p.interval.unit": "MONTHS",
     }
     now = datetime(2025, 11, 30, 23, 59, tzinfo=UTC)
-    closed = _projected_months("p", parameters | {"projection.p.range": "2024-11,2025-02"}, "t", now)
+    closed = projected_months("p", parameters | {"projection.p.range": "2024-11,2025-02"}, "t", now)
     assert closed == ["2024-11", "2024-12", "2025-01", "2025-02"]
-    open_ = _projected_months("p", parameters | {"projection.p.range": "2025-01,NOW"}, "t", now)
+    open_ = projected_months("p", parameters | {"projection.p.range": "2025-01,NOW"}, "t", now)
     assert (open_[0], open_[-1]) == ("2025-01", "2025-11")

@@ -22,7 +22,8 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from obstore.store import S3Store
 
-from standin.server import StandIn, _Handler
+from standin.connections import Handler
+from standin.server import StandIn
 
 BUCKET = "a-bucket"
 ONCE = {"retries": {"total_max_attempts": 1}}
@@ -125,8 +126,8 @@ def test_obstore_reads_and_writes(aws: StandIn) -> None:
 def test_connections_stay_open(aws: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """As S3's do: a year of objects over new ones would take three times as long."""
     connections: list[Any] = []
-    accept = _Handler.setup
-    monkeypatch.setattr(_Handler, "setup", lambda self: (connections.append(self.client_address), accept(self)))
+    accept = Handler.setup
+    monkeypatch.setattr(Handler, "setup", lambda self: (connections.append(self.client_address), accept(self)))
     s3 = aws.client("s3", **ONCE)
     for day in range(20):
         s3.put_object(Bucket=BUCKET, Key=f"days/{day}", Body=b"x" * 20_000)
