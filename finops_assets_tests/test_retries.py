@@ -157,8 +157,8 @@ def test_an_entry_that_stays_refused_is_named(aws: StandIn, catalog: GlueCatalog
 
 def test_a_quota_of_the_day_is_no_throttling() -> None:
     """LimitExceededException of QuickSight and SES does not pass while somebody waits."""
-    assert not retries.passes("LimitExceededException")
-    assert retries.passes("ThrottlingException")
+    assert not retries.is_temporary("LimitExceededException")
+    assert retries.is_temporary("ThrottlingException")
 
 
 def test_waits_grow_to_a_bound_and_differ() -> None:

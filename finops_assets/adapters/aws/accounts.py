@@ -1,6 +1,6 @@
 """Who owns what, asked of AWS Organizations: its tree walked once a load, its moves kept as a history in the archive.
 
-How a snapshot becomes history is core.accounts' matter.
+`core.accounts` merges a snapshot into the history.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Snapshot:
 class OrganizationsAccounts:
     """The organization's tree of today, merged into the history of who was where.
 
-    Without an answer of Organizations the history is used as it was last seen, and the map says that it is outdated:
-    a morning's digest is worth more than today's moves.
+    Where Organizations does not answer, the newest stored history is used and the map is marked as outdated: the digest
+    matters more than the moves of one day.
 
     Args:
         session: how AWS is reached.
@@ -115,7 +115,7 @@ class OrganizationsAccounts:
         return AccountMap(table, {**facts, "history": HISTORY_PATH}, outdated)
 
     def _memberships(self) -> list[Membership]:
-        """The history; a damaged one is made anew from the published map, which says the same.
+        """The history; a damaged one is rebuilt from the published map, which has the same memberships.
 
         Raises:
             AccountsError: somebody has edited it, and it contradicts itself.
@@ -129,7 +129,7 @@ class OrganizationsAccounts:
             table = published_map(self._archive)
             rows = [] if table is None else table.select(COLUMNS).to_pylist()
             recovered = [Membership(**row) for row in rows]
-            # Never removed, only written over: no role may delete the history. Without a map, by the next snapshot.
+            # Written over, never removed: no role may delete the history. Without a map the next snapshot replaces it.
             instead = write_accounts_csv(recovered) if recovered else data
             put_aside(self._archive, HISTORY_PATH, data, error.what, instead=instead)
             return recovered

@@ -26,8 +26,8 @@ LONGEST_QUERY = 262_144
 """Bytes of a statement that Athena accepts."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-"""Seconds between two looks at a running query, a 16th of the time that it takes so far: most of ours take 1 to 3 s,
-the longest ones minutes, and Athena answers 100 such looks a second."""
+"""Seconds between two looks at a running query, a 16th of its time so far: most of ours take 1 to 3 s, the longest
+minutes, and Athena answers 100 such calls a second."""
 
 ATTEMPTS = 4
 """Tries of a query that Athena itself calls retryable."""
@@ -38,7 +38,7 @@ LEAST_BILLED = 10 * MEGABYTE
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
 STARTS_AT_ONCE = 60.0
-"""Seconds that a full queue of the account is waited for beyond boto3's own retries, in pauses of 1 to 20 s."""
+"""Seconds for which a start is tried again while the account's queue is full, beyond boto3's own retries."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class Athena:
         except QueryError:
             raise
         except BaseException as error:
-            # Whatever interrupts the wait: Ctrl-C, SIGTERM, Dagster's terminate, a lost connection.
+            # Any interruption of the wait: Ctrl-C, SIGTERM, Dagster's terminate, a lost connection.
             if started is None and isinstance(error, Exception):
                 raise
             self._stop(started or self._started_unseen(sql, database, token))
@@ -192,7 +192,7 @@ class Athena:
                     return self._session.client("athena").start_query_execution(**request)["QueryExecutionId"]
             except FinopsError as error:
                 code = getattr(error, "code", "")
-                if retries.passes(code) and time.monotonic() < give_up:
+                if retries.is_temporary(code) and time.monotonic() < give_up:
                     attempt += 1
                     self._sleep(retries.pause(attempt))
                     continue
@@ -243,7 +243,7 @@ class Athena:
             with explained("athena:GetQueryExecution", where=f"workgroup {self._workgroup}"):
                 return self._session.client("athena").get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
         except AwsError as error:
-            if retries.passes(error.code):
+            if retries.is_temporary(error.code):
                 return execution
             raise
 

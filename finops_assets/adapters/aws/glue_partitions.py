@@ -230,7 +230,7 @@ GROUP BY year, month, day""",
                 if not batch:
                     break
                 errors = {v: detail for v, detail in errors.items() if v not in settled}
-                lasting = any(not retries.passes(detail["ErrorCode"]) for detail in errors.values())
+                lasting = any(not retries.is_temporary(detail["ErrorCode"]) for detail in errors.values())
                 if lasting or attempt == retries.ATTEMPTS:
                     raise _refused(verb, errors)
                 self._sleep(retries.pause(attempt))

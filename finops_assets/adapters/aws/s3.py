@@ -14,7 +14,7 @@ from finops_assets.core.ports import DayVersion
 
 ACCESS = ("AccessDenied", "403 Forbidden", "PermissionDenied", "Unauthenticated")
 NO_SUCH_VERSION = frozenset(("NoSuchVersion", "NoSuchKey", "InvalidArgument", "MethodNotAllowed"))
-"""What S3 says of a version that is not there, of an id that is none, and of the mark that an object was deleted."""
+"""S3's codes for a missing version, for something that is no version id, and for a delete marker."""
 
 
 def open_archive(session: AwsSession, bucket: str) -> ObjectArchive:
@@ -29,10 +29,10 @@ class BucketVersions:
         self._session, self._bucket = session, bucket
 
     def keep(self, path: str) -> None:
-        """S3 does it by itself."""
+        """Nothing to do: S3 keeps versions by itself."""
 
     def of(self, path: str) -> list[DayVersion]:
-        """The object's versions, newest first as S3 lists them; marks that it was deleted are none.
+        """The object's versions, newest first as S3 lists them, without delete markers.
 
         Raises:
             SettingsError: the bucket has no versioning.
@@ -75,7 +75,7 @@ class BucketVersions:
 
 @contextmanager
 def s3_explained(bucket: str, path: str, action: str) -> Iterator[None]:
-    """S3's errors in words, for reads beside the archive; where an object is not there, FileNotFoundError remains."""
+    """Turn S3's errors into errors for people, for reads beside the archive; a missing object is FileNotFoundError."""
     from obstore.exceptions import BaseError
 
     try:

@@ -49,7 +49,7 @@ STAGED_FOR = 3600.0
 """Seconds that fetched sums are read again within one process: the steps of a run follow each other at once."""
 
 VIEW_STATE = "_state/finops_daily_summary.sql"
-"""The statement that last made the view: Athena keeps it reworded, which cannot be compared."""
+"""The statement that last made the view. Athena stores it reworded, so that its own text cannot be compared."""
 
 SUMS = "sums"
 
@@ -80,6 +80,7 @@ class AthenaWarehouse:
         folder: where sums lie while they are read.
     """
 
+    # More than eight arguments: one for each part that it works with, given by name, in one place.
     def __init__(
         self,
         table: str,
@@ -128,7 +129,7 @@ class AthenaWarehouse:
         return self._version
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:  # noqa: ARG002
-        """As the port says; the map is read in Athena, where it is the same published one."""
+        """As the port says; Athena reads the published account map, which is the same."""
         self._tables.ensure()
         charges = self._charges(self._current(), start, end)
         sql = bill.fingerprints_sql(bill.breakdown_sql(bill.summary_sql(charges, f"{DATABASE}.{MAP_TABLE}")))
@@ -217,7 +218,7 @@ class AthenaWarehouse:
             return table, fetched
 
     def _new_folder(self) -> Path:
-        """A folder for sums. Those of processes that were killed hours ago go first."""
+        """A folder for sums. Folders that killed processes left behind a day ago are removed first."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for old in self._folder.glob("sums-*"):
             if time.time() - old.stat().st_mtime > 24 * STAGED_FOR:
@@ -252,7 +253,7 @@ class AthenaWarehouse:
         return self._table
 
     def _refuse(self, table: BillTable, facts: list[Fact]) -> None:
-        """Refuse lines that can be on no day, and currencies that nobody chose from."""
+        """Refuse lines without a usable date or currency, and several currencies where no setting chooses one."""
         undated = sum(f.lines for f in facts if f.day is None)
         if undated:
             raise BillError(

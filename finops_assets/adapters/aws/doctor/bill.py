@@ -90,15 +90,15 @@ class BillChecks:
                 s3.get_object(Bucket=bucket, Key=key, Range="bytes=0-3")["Body"].read()
         hours = (self._clock() - bill.updated).total_seconds() / 3600 if bill.updated else 0.0
         state: State = "ok" if hours <= OLD else "warn" if hours <= TOO_OLD else "fail"
-        look = "See the export in Billing and Cost Management, Data Exports: what its status says."
+        fix = "See the export in Billing and Cost Management, Data Exports: what its status says."
         detail = f"{bill.files} file(s), {bill.size_bytes / MEGABYTE:,.1f} MB, readable, the newest {hours:.0f} h old"
-        yield Finding("bill's files", state, detail, "" if state == "ok" else look)
+        yield Finding("bill's files", state, detail, "" if state == "ok" else fix)
 
 
 def exports(session: AwsSession) -> Iterator[Finding]:
-    """How the exports are delivered, where that can be asked: mostly, it is the payer's account that knows.
+    """The state of this account's data exports; in an organization they mostly belong to the payer's account.
 
-    It comes last, as a network that lets everything else through may not let this through, and waits.
+    It comes last: in a network that blocks this one service, the call waits for its timeout.
     """
     if session.region != EXPORTS_REGION:
         yield Finding("data exports", "skip", f"only {EXPORTS_REGION} tells how exports are delivered")

@@ -36,7 +36,7 @@ class BucketChecks:
             with explained("s3:ListBucket", where=f"arn:aws:s3:::{name}"):
                 its_region = self._s3.head_bucket(Bucket=name).get("BucketRegion", region)
         except AwsError as error:
-            # The answer to HEAD has no body: its status is all that is said.
+            # The answer to HEAD has no body: there is only its status.
             if error.code in ("404", "NoSuchBucket"):
                 raise SettingsError(
                     f"there is no bucket {name}", where=setting, fix="Set it to the archive's bucket, or make it."

@@ -32,7 +32,7 @@ MOST_TILES = 12
 TILES_A_ROW = 6
 
 SHOWN_DAYS = 60
-"""Days that charts show until somebody chooses others."""
+"""Days that charts show by default."""
 
 
 def definition(

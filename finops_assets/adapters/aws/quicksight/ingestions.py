@@ -1,4 +1,4 @@
-"""One SPICE data set's ingestions: started, found again after a crash, described, and cancelled where they hang.
+"""One SPICE data set's ingestions: started, resumed after a crash, described, and cancelled where they hang.
 
 QuickSight runs one ingestion of a data set at a time and queues the others. It has no limit of its own on how long one
 runs (CloudFormation waits 36 hours for one by default), so an ingestion that hangs holds up all later ones until
@@ -135,7 +135,7 @@ class DataSet:
             return call(AwsAccountId=account, DataSetId=self._id, **parameters)
 
     def _since(self, start: datetime) -> list[dict[str, Any]]:
-        """The ingestions made since then, and older ones that are not done yet, newest first.
+        """The ingestions created since then, and older unfinished ones, newest first.
 
         QuickSight lists the newest first without promising it: a page ends the search only if all of it is older.
         """
@@ -150,7 +150,7 @@ class DataSet:
             page_token = {"NextToken": page["NextToken"]}
 
     def follow_or_start(self, refresh_id: str, expected: Expected) -> RunningRefresh:
-        """The ingestion of this work on this content: one under way or done, or else a new one.
+        """The ingestion for this work and content: one under way or done, or else a new one.
 
         Ingestions that hang, whoever started them, are cancelled first: a new one would only queue up behind them.
 
@@ -169,7 +169,7 @@ class DataSet:
         return RunningRefresh(work, expected, recent, ingestion, ours, ingestion.get("CreatedTime", at))
 
     def _start(self, work: str, recent: list[dict[str, Any]]) -> tuple[dict[str, Any], bool]:
-        """A new ingestion, or the one that somebody else started for this work just now; and whether it is new."""
+        """A new ingestion, or the one that another process has just started for this work; and whether it is new."""
         attempt = max((attempt_of(one, work) for one in recent), default=0) + 1
         if len(_manual(recent)) >= REFRESHES[self._edition]:
             raise self._used_up(recent)
@@ -187,7 +187,7 @@ class DataSet:
             existing = self.describe(ingestion_id)
             if existing["CreatedTime"] > self._clock() - WINDOW:
                 return existing, False
-            attempt += 1  # it is of another day: since then, SPICE may have been filled with anything
+            attempt += 1  # it is older than the window: since then, SPICE may have been filled with anything
 
     def describe(self, ingestion_id: str) -> dict[str, Any]:
         return self._call("describe_ingestion", IngestionId=ingestion_id)["Ingestion"]
@@ -197,14 +197,14 @@ class DataSet:
         try:
             return self.describe(ingestion["IngestionId"])
         except AwsError as error:
-            if retries.passes(error.code):
+            if retries.is_temporary(error.code):
                 return ingestion
             raise
 
     def cancel(self, ingestion_id: str) -> None:
         self._call("cancel_ingestion", IngestionId=ingestion_id)
 
-    def left(self, running: RunningRefresh) -> int:
+    def refreshes_left(self, running: RunningRefresh) -> int:
         """Refreshes that QuickSight still allows in the current 24 hours."""
         return max(REFRESHES[self._edition] - len(_manual(running.recent)) - running.ours, 0)
 
@@ -285,7 +285,7 @@ class DataSet:
     # --- ingestions that have ended -------------------------------------------------------------------------------
 
     def check(self, done: Mapping[str, Any]) -> None:
-        """Raise what is wrong with a finished ingestion. A failed one leaves the old data showing."""
+        """Raise what is wrong with a finished ingestion. After a failed one, the dashboard still shows the old data."""
         name, error = f"refresh {done['IngestionId']}", done.get("ErrorInfo", {})
         if done["IngestionStatus"] == "CANCELLED":
             raise FinopsError(f"{name} was cancelled", where=self._where, fix="Run it again: it starts another.")

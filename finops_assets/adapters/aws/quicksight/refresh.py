@@ -28,8 +28,8 @@ from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import Refresh
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.15, 15.0
-"""Seconds between two looks at a refresh. Refreshes take about as long each day: an eighth of the time between now and
-then, before as after; a 32nd of the time so far where there was no refresh to learn from."""
+"""Seconds between two looks at a refresh. As refreshes take about the same time each day, a pause is an eighth of the
+time to (or since) the moment at which the previous one ended; without a previous one, a 32nd of the time so far."""
 
 
 def utc_now() -> datetime:
@@ -39,9 +39,9 @@ def utc_now() -> datetime:
 class QuickSightDataSet:
     """The SPICE data sets of the dashboard: ou_breakdown's and, where there is one, ou_scorecard's.
 
-    Refreshes are few: 32 or 8 of a data set in 24 hours. So an ingestion's id says what it is for and which content it
-    loads: the same work that is tried again finds its ingestion, running or done, and starts no other. An interrupted
-    run leaves its ingestions to go on; one that takes longer than the timeout is cancelled, whoever started it.
+    QuickSight allows 32 or 8 refreshes of a data set in 24 hours. An ingestion's id therefore names the work and the
+    content that it loads: a retry of the same work finds its ingestion, running or done, and starts no other. The
+    ingestions of an interrupted run go on; one that takes longer than the timeout is cancelled, whoever started it.
 
     Args:
         session: how AWS is reached.
@@ -55,6 +55,7 @@ class QuickSightDataSet:
         sleep, clock: replaced where time must not pass.
     """
 
+    # More than eight arguments: settings, and what tests replace. All but two are given by name, in one place.
     def __init__(
         self,
         session: AwsSession,
@@ -116,7 +117,7 @@ class QuickSightDataSet:
         return cancel
 
     def refresh(self, refresh_id: str) -> Refresh:
-        """Bring what is registered and the scorecards into SPICE, unless they are there already, and wait for both.
+        """Load the registered days and the scorecards into SPICE, unless it has them already, and wait for both.
 
         Returns:
             The rows of ou_breakdown that were ingested, and what was registered before it or, if other days were
@@ -148,7 +149,7 @@ class QuickSightDataSet:
             "seconds": str(done.get("IngestionTimeInSeconds", "")),
             "bytes": str(done.get("IngestionSizeInBytes", "")),
             "attempt": str(attempt_of(done, first.work)),
-            "refreshes left today": str(self._first.left(first)),
+            "refreshes left today": str(self._first.refreshes_left(first)),
         }
         if self._second:
             scorecard = finished[self._second]
@@ -229,7 +230,7 @@ def _waiting(current: Mapping[DataSet, Mapping[str, Any]]) -> list[DataSet]:
 
 
 def content_below(session: AwsSession, bucket: str, prefix: str) -> str:
-    """An id of the objects below a prefix, which changes when one of them is written anew, comes or goes."""
+    """An id of the objects below a prefix; it changes when one of them is added, replaced or removed."""
     digest = hashlib.sha256()
     with explained("s3:ListBucket", where=f"s3://{bucket}/{prefix}"):
         for page in session.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
