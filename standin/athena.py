@@ -184,8 +184,9 @@ class Athena:
                 return lambda q: self._select(q, sql)
             if re.match(r"UNLOAD\b", sql, re.I):
                 query.subkind = "UNLOAD"
-                if re.match(r"UNLOAD\s*\(", sql, re.I) and (found := re.search(r"\(.*\)\s*TO\s*'", sql, re.I | re.S)):
-                    parse(found[0][1 : found[0].rindex(")")])
+                inner = re.match(r"UNLOAD\s*(\(.*\))\s*TO\s*'", sql, re.I | re.S)
+                if inner:
+                    parse(inner[1][1:-1])
                 return lambda q: self._unload(q, sql)
             kind, action = self._statements.recognise(sql)
         except Malformed as error:
@@ -197,10 +198,10 @@ class Athena:
         return lambda q: self._define(q, action)
 
     def _query(self, execution: str) -> Query:
-        found = next((query for query in self.queries if query.id == execution), None)
-        if found is None:
+        known = next((query for query in self.queries if query.id == execution), None)
+        if known is None:
             raise invalid(f"QueryExecution {execution} was not found")
-        return found
+        return known
 
     def _batch(self, params: dict[str, Any]) -> Answer:
         known = {query.id: query for query in self.queries}
@@ -252,8 +253,8 @@ class Athena:
         ]
         more = {"NextToken": str(start + size)} if start + size < len(lines) else {}
         columns = [column_info(name, kind) for name, kind in zip(query.names, query.types, strict=True)]
-        told = {"Rows": rows, "ResultSetMetadata": {"ColumnInfo": columns}}
-        return {"UpdateCount": query.update_count, "ResultSet": told, **more}
+        result_set = {"Rows": rows, "ResultSetMetadata": {"ColumnInfo": columns}}
+        return {"UpdateCount": query.update_count, "ResultSet": result_set, **more}
 
     # The life of a query ------------------------------------------------------------------------------------------
 

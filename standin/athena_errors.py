@@ -26,13 +26,13 @@ class trino_errors:  # noqa: N801 - reads as `with errors named as Trino's`
         if isinstance(error, duckdb.InterruptException):
             raise Stopped("Query cancelled by user") from None
         text = str(error)
-        if found := re.search(r"\b([A-Z]+_[A-Z_]+): (.*)", text):
-            raise QueryFailed(found[1], found[2]) from None
+        if match := re.search(r"\b([A-Z]+_[A-Z_]+): (.*)", text):
+            raise QueryFailed(match[1], match[2]) from None
         if "Division by zero" in text:
             raise QueryFailed("DIVISION_BY_ZERO", "Division by zero") from None
         first = text.splitlines()[0]
-        if found := re.search(r'column "(\w+)" must appear in the GROUP BY clause', text):
-            message = f"line 1:1: '{found[1]}' must be an aggregate expression or appear in GROUP BY clause"
+        if match := re.search(r'column "(\w+)" must appear in the GROUP BY clause', text):
+            message = f"line 1:1: '{match[1]}' must be an aggregate expression or appear in GROUP BY clause"
             raise QueryFailed("EXPRESSION_NOT_AGGREGATE", message) from None
         if isinstance(error, duckdb.OutOfRangeException):
             raise QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", first) from None

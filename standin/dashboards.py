@@ -149,35 +149,35 @@ class Boards:
         key = params["DataSourceId"]
         self._refuse_taken("DataSource", key)
         self._hold_to_model("CreateDataSource", params)
-        made = Resource("DataSource", key, self._arn(f"datasource/{key}"), self._clock(), params)
-        self.resources["DataSource", key] = made
-        self._reach(made, "CREATION")
-        return _answer(202, Arn=made.arn, DataSourceId=key, CreationStatus="CREATION_IN_PROGRESS")
+        resource = Resource("DataSource", key, self._arn(f"datasource/{key}"), self._clock(), params)
+        self.resources["DataSource", key] = resource
+        self._reach(resource, "CREATION")
+        return _answer(202, Arn=resource.arn, DataSourceId=key, CreationStatus="CREATION_IN_PROGRESS")
 
     def _update_source(self, params: dict[str, Any]) -> Response:
-        made = self._of("DataSource", params)
+        resource = self._of("DataSource", params)
         self._hold_to_model("UpdateDataSource", params)
-        made.request = made.request | params
-        self._reach(made, "UPDATE")
-        return _answer(202, Arn=made.arn, DataSourceId=made.id, UpdateStatus="UPDATE_IN_PROGRESS")
+        resource.request = resource.request | params
+        self._reach(resource, "UPDATE")
+        return _answer(202, Arn=resource.arn, DataSourceId=resource.id, UpdateStatus="UPDATE_IN_PROGRESS")
 
-    def _reach(self, made: Resource, verb: str) -> None:
-        made.error = self._source_failures.pop(0) if self._source_failures else None
-        made.status, made.looks = f"{verb}_{'FAILED' if made.error else 'SUCCESSFUL'}", 1
+    def _reach(self, resource: Resource, verb: str) -> None:
+        resource.error = self._source_failures.pop(0) if self._source_failures else None
+        resource.status, resource.looks = f"{verb}_{'FAILED' if resource.error else 'SUCCESSFUL'}", 1
 
     def _describe_source(self, params: dict[str, Any]) -> Answer:
-        made = self._of("DataSource", params)
-        going, made.looks = made.looks > 0, max(made.looks - 1, 0)
-        status = re.sub("_[A-Z]+$", "_IN_PROGRESS", made.status) if going else made.status
-        told = {
-            "Arn": made.arn,
-            "DataSourceId": made.id,
-            **{name: made.request[name] for name in ("Name", "Type", "DataSourceParameters") if name in made.request},
+        resource = self._of("DataSource", params)
+        going, resource.looks = resource.looks > 0, max(resource.looks - 1, 0)
+        status = re.sub("_[A-Z]+$", "_IN_PROGRESS", resource.status) if going else resource.status
+        description = {
+            "Arn": resource.arn,
+            "DataSourceId": resource.id,
+            **{n: resource.request[n] for n in ("Name", "Type", "DataSourceParameters") if n in resource.request},
             "Status": status,
-            "CreatedTime": made.created.timestamp(),
-            **({"ErrorInfo": made.error} if made.error and not going else {}),
+            "CreatedTime": resource.created.timestamp(),
+            **({"ErrorInfo": resource.error} if resource.error and not going else {}),
         }
-        return {"DataSource": told, "RequestId": str(uuid4()), "Status": 200}
+        return {"DataSource": description, "RequestId": str(uuid4()), "Status": 200}
 
     # Themes and dashboards ----------------------------------------------------------------------------------------
 
@@ -185,30 +185,30 @@ class Boards:
         key = params[f"{kind}Id"]
         self._refuse_taken(kind, key)
         self._hold_to_model(f"Create{kind}", params)
-        made = Resource(kind, key, self._arn(f"{PATHS[kind]}/{key}"), self._clock(), params)
-        made.versions.append(self._version(kind, params, 1))
-        self.resources[kind, key] = made
+        resource = Resource(kind, key, self._arn(f"{PATHS[kind]}/{key}"), self._clock(), params)
+        resource.versions.append(self._version(kind, params, 1))
+        self.resources[kind, key] = resource
         self.grants[kind, key] = {one["Principal"]: set(one["Actions"]) for one in params.get("Permissions", ())}
-        return self._accepted(made, 201)
+        return self._accepted(resource, 201)
 
     def _update(self, kind: str, params: dict[str, Any]) -> Response:
-        made = self._of(kind, params)
+        resource = self._of(kind, params)
         self._hold_to_model(f"Update{kind}", params)
-        if any(version.looks for version in made.versions):
-            raise ServiceError("ConflictException", f"{kind} {made.id} is being changed", 409)
-        version = self._version(kind, params, len(made.versions) + 1)
-        made.versions.append(version)
+        if any(version.looks for version in resource.versions):
+            raise ServiceError("ConflictException", f"{kind} {resource.id} is being changed", 409)
+        version = self._version(kind, params, len(resource.versions) + 1)
+        resource.versions.append(version)
         if kind == "Theme":
-            made.published = version.number
-        return self._accepted(made, 200)
+            resource.published = version.number
+        return self._accepted(resource, 200)
 
-    def _accepted(self, made: Resource, status: int) -> Response:
-        newest = made.versions[-1]
+    def _accepted(self, resource: Resource, status: int) -> Response:
+        newest = resource.versions[-1]
         return _answer(
             status,
-            **{f"{made.kind}Id": made.id},
-            Arn=made.arn,
-            VersionArn=f"{made.arn}/version/{newest.number}",
+            **{f"{resource.kind}Id": resource.id},
+            Arn=resource.arn,
+            VersionArn=f"{resource.arn}/version/{newest.number}",
             CreationStatus=newest.status,
         )
 
@@ -222,22 +222,23 @@ class Boards:
         return Version(number, params, self._clock(), "FAILED" if errors else "SUCCESSFUL", errors)
 
     def _describe(self, kind: str, params: dict[str, Any]) -> Answer:
-        made = self._of(kind, params)
-        number = int(params.get("VersionNumber", made.published))
-        if not 1 <= number <= len(made.versions):
-            raise _not_found(f"{kind.upper()}_VERSION", f"{made.id}/{number}")
-        version = made.versions[number - 1]
-        told = {
+        resource = self._of(kind, params)
+        number = int(params.get("VersionNumber", resource.published))
+        if not 1 <= number <= len(resource.versions):
+            raise _not_found(f"{kind.upper()}_VERSION", f"{resource.id}/{number}")
+        version = resource.versions[number - 1]
+        description = {
             "VersionNumber": number,
             "Status": version.status,
             "Description": version.request.get("VersionDescription", ""),
             "CreatedTime": version.created.timestamp(),
-            "Arn": f"{made.arn}/version/{number}",
+            "Arn": f"{resource.arn}/version/{number}",
         }
         if not version.looks and version.errors:
-            told["Errors"] = version.errors
+            description["Errors"] = version.errors
         version.looks = max(version.looks - 1, 0)
-        newest = {f"{kind}Id": made.id, "Arn": made.arn, "Name": version.request["Name"], "Version": told}
+        name = version.request["Name"]
+        newest = {f"{kind}Id": resource.id, "Arn": resource.arn, "Name": name, "Version": description}
         return {kind: newest, "RequestId": str(uuid4()), "Status": 200}
 
     def _publish(self, params: dict[str, Any]) -> Answer:
@@ -260,14 +261,14 @@ class Boards:
                 yield _version_error("DATA_SET_NOT_FOUND", f"Data set {declared['DataSetArn']} is not found", "")
                 continue
             columns[declared["Identifier"]] = data_set.columns
-        for made in definition.get("CalculatedFields", ()):
-            known = columns.get(made["DataSetIdentifier"], set())
-            names = re.findall(r"(?<!\$)\{(\w+)\}", made["Expression"])
+        for calculated in definition.get("CalculatedFields", ()):
+            known = columns.get(calculated["DataSetIdentifier"], set())
+            names = re.findall(r"(?<!\$)\{(\w+)\}", calculated["Expression"])
             for name in sorted(set(names) - known):
                 yield _version_error(
-                    "COLUMN_REPLACEMENT_MISSING", f"Column {name} is not found", f"field/{made['Name']}"
+                    "COLUMN_REPLACEMENT_MISSING", f"Column {name} is not found", f"field/{calculated['Name']}"
                 )
-            known.add(made["Name"])
+            known.add(calculated["Name"])
         parameters = {one["Name"] for each in definition.get("ParameterDeclarations", ()) for one in each.values()}
         for path, name, value in members(definition, ""):
             if name == "ColumnName":
@@ -287,8 +288,8 @@ class Boards:
 
     def _permissions(self, kind: str, params: dict[str, Any]) -> Answer:
         held = self.grants.get((kind, self._there(kind, params)), {})
-        told = [{"Principal": who, "Actions": sorted(actions)} for who, actions in held.items()]
-        return {"Permissions": told, f"{kind}Id": params[f"{kind}Id"], "RequestId": str(uuid4()), "Status": 200}
+        permissions = [{"Principal": who, "Actions": sorted(actions)} for who, actions in held.items()]
+        return {"Permissions": permissions, f"{kind}Id": params[f"{kind}Id"], "RequestId": str(uuid4()), "Status": 200}
 
     def _share(self, kind: str, params: dict[str, Any]) -> Answer:
         held = self.grants.setdefault((kind, self._there(kind, params)), {})
@@ -339,8 +340,8 @@ class Boards:
     @staticmethod
     def _hold_to_model(operation: str, params: dict[str, Any]) -> None:
         """What the API's own front refuses: unknown words, patterns, lengths."""
-        if found := next(faults_of(api_model().operation_model(operation).input_shape, params, ""), None):
-            raise ServiceError("InvalidParameterValueException", f"1 validation error detected: {found}")
+        if fault := next(faults_of(api_model().operation_model(operation).input_shape, params, ""), None):
+            raise ServiceError("InvalidParameterValueException", f"1 validation error detected: {fault}")
 
 
 def _version_error(kind: str, message: str, path: str) -> dict[str, Any]:
@@ -351,6 +352,6 @@ def _not_found(kind: str, key: str) -> ServiceError:
     return ServiceError("ResourceNotFoundException", f"{kind} {key} is not found", 404, {"ResourceType": kind})
 
 
-def _answer(status: int, **told: Any) -> Response:
-    body = told | {"RequestId": str(uuid4())}
+def _answer(status: int, **members: Any) -> Response:
+    body = members | {"RequestId": str(uuid4())}
     return Response(json.dumps(body), status=status, content_type="application/json")

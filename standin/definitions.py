@@ -21,8 +21,8 @@ def refuse_misshapen(definition: dict[str, Any]) -> None:
     for name in STRUCTURES:
         declared = [
             value
-            for path, found, value in members(definition, "")
-            if found == name and not (name == "SheetId" and "ScopingConfigurations" in path)
+            for path, member, value in members(definition, "")
+            if member == name and not (name == "SheetId" and "ScopingConfigurations" in path)
         ]
         doubled = [value for value, count in Counter(declared).items() if count > 1]
         if doubled:

@@ -121,25 +121,25 @@ class Glue:
         response = self._stand_in.moto(call)
         if response.status_code != 200:
             return response
-        found = json.loads(response.get_data())[name]
+        listed = json.loads(response.get_data())[name]
         if call.operation == "GetTables" and (expression := call.params.get("Expression")):
             pattern = re.compile(re.sub(r"(?<![.\])])\*", ".*", expression))
-            found = [table for table in found if pattern.fullmatch(table["Name"])]
+            listed = [table for table in listed if pattern.fullmatch(table["Name"])]
         if call.params.get("ExcludeColumnSchema"):
-            for partition in found:
+            for partition in listed:
                 partition.get("StorageDescriptor", {}).pop("Columns", None)
         if segment := call.params.get("Segment"):
-            found = found[segment["SegmentNumber"] :: segment["TotalSegments"]]
-        return self._page(found, name, call.params, most)
+            listed = listed[segment["SegmentNumber"] :: segment["TotalSegments"]]
+        return self._page(listed, name, call.params, most)
 
-    def _page(self, found: list[Any], name: str, params: dict[str, Any], most: int) -> Answer:
+    def _page(self, listed: list[Any], name: str, params: dict[str, Any], most: int) -> Answer:
         size = min(params.get("MaxResults", most), self.page_size or most)
         try:
             start = int(base64.b64decode(params.get("NextToken") or "", validate=True) or 0)
         except ValueError as error:
             raise ServiceError("InvalidInputException", "Invalid NextToken") from error
-        page: Answer = {name: found[start : start + size]}
-        if start + size < len(found):
+        page: Answer = {name: listed[start : start + size]}
+        if start + size < len(listed):
             page["NextToken"] = base64.b64encode(str(start + size).encode()).decode()
         return page
 

@@ -50,8 +50,8 @@ class Request:
     context: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        told = "".join(f", {name} = {value}" for name, value in self.context.items())
-        return f"{self.action} on {self.resource}{told}"
+        conditions = "".join(f", {name} = {value}" for name, value in self.context.items())
+        return f"{self.action} on {self.resource}{conditions}"
 
 
 def allowed(request: Request, policies: Iterable[Mapping[str, Any]]) -> bool:
@@ -98,44 +98,45 @@ def requests_of(call: Call, account: str, workgroup: str) -> list[Request]:
     action = ACTIONS.get(action, action)
     if action in FREE:
         return []
-    told = call.params
+    params = call.params
 
     def arn(resource: str) -> str:
         return f"arn:aws:{service}:{call.region}:{account}:{resource}"
 
     context: dict[str, str] = {}
     if service == "s3":
-        bucket = f"arn:aws:s3:::{told['Bucket']}"
-        keys = told.get("Keys") or ([unquote(told["Key"])] if "Key" in told else [])
+        bucket = f"arn:aws:s3:::{params['Bucket']}"
+        keys = params.get("Keys") or ([unquote(params["Key"])] if "Key" in params else [])
         resources = [f"{bucket}/{key}" for key in keys] or [bucket]
-        if action == "s3:GetObject" and told.get("VersionId"):
+        if action == "s3:GetObject" and params.get("VersionId"):
             action = "s3:GetObjectVersion"
     elif service == "glue":
-        database = told.get("DatabaseName") or told.get("Name") or told["DatabaseInput"]["Name"]
-        table = told.get("TableName") or told.get("TableInput", {}).get("Name")
-        table = table or (told.get("Name") if "DatabaseName" in told else "*" if call.operation == "GetTables" else "")
+        database = params.get("DatabaseName") or params.get("Name") or params["DatabaseInput"]["Name"]
+        table = params.get("TableName") or params.get("TableInput", {}).get("Name")
+        every = "*" if call.operation == "GetTables" else ""
+        table = table or (params.get("Name") if "DatabaseName" in params else every)
         resources = [arn("catalog"), arn(f"database/{database}")] + ([arn(f"table/{database}/{table}")] * bool(table))
     elif service == "athena":
-        resources = [arn(f"workgroup/{told.get('WorkGroup', workgroup)}")]
+        resources = [arn(f"workgroup/{params.get('WorkGroup', workgroup)}")]
     elif service == "quicksight":
-        ingestion = f"/ingestion/{told['IngestionId']}" if "IngestionId" in told else ""
-        resources = [arn(f"dataset/{told['DataSetId']}{ingestion}")]
+        ingestion = f"/ingestion/{params['IngestionId']}" if "IngestionId" in params else ""
+        resources = [arn(f"dataset/{params['DataSetId']}{ingestion}")]
     elif action == "ses:SendRawEmail":
-        sender = told["FromEmailAddress"]
+        sender = params["FromEmailAddress"]
         resources = [arn(f"identity/{sender.split('@')[1]}")]
-        if "ConfigurationSetName" in told:
-            resources.append(arn(f"configuration-set/{told['ConfigurationSetName']}"))
+        if "ConfigurationSetName" in params:
+            resources.append(arn(f"configuration-set/{params['ConfigurationSetName']}"))
         context = {"ses:FromAddress": sender}
     elif action == "ses:GetEmailIdentity":
-        resources = [arn(f"identity/{unquote(told['EmailIdentity'])}")]
+        resources = [arn(f"identity/{unquote(params['EmailIdentity'])}")]
     elif action == "ses:GetConfigurationSet":
-        resources = [arn(f"configuration-set/{told['ConfigurationSetName']}")]
+        resources = [arn(f"configuration-set/{params['ConfigurationSetName']}")]
     elif service == "sns":
-        resources = [told["TopicArn"]]
+        resources = [params["TopicArn"]]
     elif action == "sts:AssumeRole":
-        resources = [told["RoleArn"]]
+        resources = [params["RoleArn"]]
     else:
         resources = ["*"]
         if action == "cloudwatch:PutMetricData":
-            context = {"cloudwatch:namespace": told["Namespace"]}
+            context = {"cloudwatch:namespace": params["Namespace"]}
     return [Request(action, resource, context) for resource in resources]

@@ -165,14 +165,14 @@ class Infrastructure:
 
     def _get_identity(self, call: Call) -> Answer:
         identity = unquote(call.params["EmailIdentity"])
-        told = self._stand_in.mail.answer(call)
-        return told | {"DkimAttributes": self._dkim[identity]} if identity in self._dkim else told
+        answer = self._stand_in.mail.answer(call)
+        return answer | {"DkimAttributes": self._dkim[identity]} if identity in self._dkim else answer
 
     def _configuration_set(self, name: str) -> dict[str, Any]:
-        found = self._stand_in.mail.configuration_sets.get(name)
-        if found is None:
+        configuration_set = self._stand_in.mail.configuration_sets.get(name)
+        if configuration_set is None:
             raise ServiceError("NotFoundException", f"Configuration set <{name}> does not exist.", 404)
-        return found
+        return configuration_set
 
     def _delete_configuration_set(self, call: Call) -> Answer:
         name = call.params["ConfigurationSetName"]
@@ -182,10 +182,10 @@ class Infrastructure:
         return {}
 
     def _put_destination(self, call: Call) -> Answer:
-        name, told = call.params["ConfigurationSetName"], call.params["EventDestination"]
+        name, settings = call.params["ConfigurationSetName"], call.params["EventDestination"]
         self._configuration_set(name)
         destination = call.params["EventDestinationName"]
-        self._destinations.setdefault(name, {})[destination] = {"Name": destination, **told}
+        self._destinations.setdefault(name, {})[destination] = {"Name": destination, **settings}
         return {}
 
     def _get_destinations(self, call: Call) -> Answer:
@@ -194,8 +194,8 @@ class Infrastructure:
         return {"EventDestinations": list(self._destinations.get(name, {}).values())}
 
     def _delete_destination(self, call: Call) -> Answer:
-        there = self._destinations.get(call.params["ConfigurationSetName"], {})
-        if there.pop(call.params["EventDestinationName"], None) is None:
+        destinations = self._destinations.get(call.params["ConfigurationSetName"], {})
+        if destinations.pop(call.params["EventDestinationName"], None) is None:
             raise ServiceError("NotFoundException", "There is no such event destination.", 404)
         return {}
 
@@ -208,9 +208,9 @@ class Infrastructure:
         entries = ""
         for identity in call.params["Identities"]:
             topics = self._topics.get(identity, {}).items()
-            told = "".join(f"<{kind}Topic>{escape(topic)}</{kind}Topic>" for kind, topic in topics if topic)
-            told += "<ForwardingEnabled>true</ForwardingEnabled>"
-            entries += f"<entry><key>{escape(identity)}</key><value>{told}</value></entry>"
+            elements = "".join(f"<{kind}Topic>{escape(topic)}</{kind}Topic>" for kind, topic in topics if topic)
+            elements += "<ForwardingEnabled>true</ForwardingEnabled>"
+            entries += f"<entry><key>{escape(identity)}</key><value>{elements}</value></entry>"
         return _xml(call.operation, f"<NotificationAttributes>{entries}</NotificationAttributes>")
 
     # The runtime: ECS, its database, the password of the database -----------------------------------------------------
@@ -257,19 +257,19 @@ class Infrastructure:
         return self.exports[arn]
 
     def _create_export(self, call: Call) -> Answer:
-        told = call.params["Export"]
-        arn = f"arn:aws:bcm-data-exports:us-east-1:{self._stand_in.account}:export/{told['Name']}-{uuid4()}"
+        export = call.params["Export"]
+        arn = f"arn:aws:bcm-data-exports:us-east-1:{self._stand_in.account}:export/{export['Name']}-{uuid4()}"
         self.exports[arn] = {
-            "export": {**told, "ExportArn": arn},
+            "export": {**export, "ExportArn": arn},
             "tags": call.params.get("ResourceTags", []),
             "made": f"{call.at:%Y-%m-%dT%H:%M:%SZ}",
         }
         return {"ExportArn": arn}
 
     def _get_export(self, call: Call) -> Answer:
-        found = self._export(call.params["ExportArn"])
-        status = {"StatusCode": "HEALTHY", "CreatedAt": found["made"], "LastUpdatedAt": found["made"]}
-        return {"Export": found["export"], "ExportStatus": status}
+        export = self._export(call.params["ExportArn"])
+        status = {"StatusCode": "HEALTHY", "CreatedAt": export["made"], "LastUpdatedAt": export["made"]}
+        return {"Export": export["export"], "ExportStatus": status}
 
     def _update_export(self, call: Call) -> Answer:
         arn = call.params["ExportArn"]

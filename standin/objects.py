@@ -56,7 +56,7 @@ class Objects:
     def below(self, locations: Iterable[str], *, hidden: bool = False) -> dict[str, list[Object]]:
         """The objects below each location; without those that Hive hides."""
         buckets: dict[str, list[Object]] = {}
-        found: dict[str, list[Object]] = {}
+        by_location: dict[str, list[Object]] = {}
         for location in locations:
             bucket, prefix = split_uri(location)
             if bucket not in buckets:
@@ -70,8 +70,8 @@ class Objects:
                 parts = objects[at].uri[len(start) :].split("/")
                 if hidden or not (any(part.startswith(("_", ".")) for part in parts) or objects[at].size == 0):
                     own.append(objects[at])
-            found[location] = own
-        return found
+            by_location[location] = own
+        return by_location
 
     def local(self, each: Object) -> Path:
         """The object as a file, written once for each content."""

@@ -108,10 +108,10 @@ class Topics:
         if len(message.encode()) > MAX_MESSAGE:
             raise ServiceError("InvalidParameter", "Invalid parameter: Message too long")
         response = self._stand_in.moto(call)
-        if found := re.search("<MessageId>(.*?)</MessageId>", response.get_data(as_text=True)):
+        if match := re.search("<MessageId>(.*?)</MessageId>", response.get_data(as_text=True)):
             target = call.params.get("TopicArn") or call.params.get("TargetArn") or ""
             with self._lock:
-                self.published.append(Published(target, subject, message, found[1], self._stand_in.clock()))
+                self.published.append(Published(target, subject, message, match[1], self._stand_in.clock()))
         return response
 
     def _subscribe(self, call: Call) -> Response | None:
@@ -122,11 +122,11 @@ class Topics:
             call, "(?<=<SubscriptionArn>).*?(?=</SubscriptionArn>)", lambda _found: "pending confirmation"
         )
 
-    def _member(self, found: re.Match[str]) -> str:
-        protocol, endpoint = (re.search(f"<{name}>(.*?)</{name}>", found[0]) for name in ("Protocol", "Endpoint"))
+    def _member(self, member: re.Match[str]) -> str:
+        protocol, endpoint = (re.search(f"<{name}>(.*?)</{name}>", member[0]) for name in ("Protocol", "Endpoint"))
         if not (protocol and endpoint and self._waits(protocol[1], endpoint[1])):
-            return found[0]
-        return re.sub("(?<=<SubscriptionArn>).*?(?=</SubscriptionArn>)", "PendingConfirmation", found[0])
+            return member[0]
+        return re.sub("(?<=<SubscriptionArn>).*?(?=</SubscriptionArn>)", "PendingConfirmation", member[0])
 
     def _waits(self, protocol: str, endpoint: str) -> bool:
         return protocol in ("email", "email-json") and endpoint not in self._confirmed

@@ -50,8 +50,8 @@ def projected_partitions(table: dict[str, Any], name: str, now: datetime) -> lis
         )
     location = Template(template)
     return [
-        Partition(found, location.safe_substitute(dict(zip(keys, found, strict=True))), {})
-        for found in product(*values)
+        Partition(values_of_one, location.safe_substitute(dict(zip(keys, values_of_one, strict=True))), {})
+        for values_of_one in product(*values)
     ]
 
 
@@ -61,12 +61,14 @@ def _projected_values(key: str, parameters: dict[str, str], name: str, now: date
         return projected_months(key, parameters, name, now)
     if kind != "integer":
         raise Unsupported(f"partition projection of the type {kind}")
-    told = re.fullmatch(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*", parameters.get(f"projection.{key}.range", ""))
-    if told is None:
+    bounds = re.fullmatch(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*", parameters.get(f"projection.{key}.range", ""))
+    if bounds is None:
         raise QueryFailed("HIVE_METASTORE_ERROR", f"Invalid projection.{key}.range of table {name}")
     step = int(parameters.get(f"projection.{key}.interval", "1"))
     digits = int(parameters.get(f"projection.{key}.digits", "0"))
-    return [f"{value:0{digits}d}" if digits else str(value) for value in range(int(told[1]), int(told[2]) + 1, step)]
+    return [
+        f"{value:0{digits}d}" if digits else str(value) for value in range(int(bounds[1]), int(bounds[2]) + 1, step)
+    ]
 
 
 def projected_months(key: str, parameters: dict[str, str], name: str, now: datetime) -> list[str]:
@@ -74,10 +76,10 @@ def projected_months(key: str, parameters: dict[str, str], name: str, now: datet
     form, unit = (parameters.get(f"projection.{key}.{what}", "") for what in ("format", "interval.unit"))
     if (form, unit.upper(), parameters.get(f"projection.{key}.interval")) != ("yyyy-MM", "MONTHS", "1"):
         raise Unsupported(f"partition projection of dates in the format {form!r} by {unit!r}")
-    told = re.fullmatch(
+    bounds = re.fullmatch(
         r"\s*(\d{4})-(\d{2})\s*,\s*(?:(\d{4})-(\d{2})|NOW)\s*", parameters.get(f"projection.{key}.range", "")
     )
-    if told is None:
+    if bounds is None:
         raise QueryFailed("HIVE_METASTORE_ERROR", f"Invalid projection.{key}.range of table {name}")
-    first, last = int(told[1]) * 12 + int(told[2]), int(told[3] or now.year) * 12 + int(told[4] or now.month)
+    first, last = int(bounds[1]) * 12 + int(bounds[2]), int(bounds[3] or now.year) * 12 + int(bounds[4] or now.month)
     return [f"{(month - 1) // 12}-{(month - 1) % 12 + 1:02d}" for month in range(first, last + 1)]

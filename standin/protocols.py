@@ -54,9 +54,9 @@ def is_rpc(request: Request) -> bool:
 def parameters(request: Request, operation: Any, protocol: str, uri_params: dict[str, Any]) -> dict[str, Any]:
     """The call's members by their API names: those of a JSON body as they are in it, S3's bodies left out."""
     body = request.get_data()
-    told = json.loads(body) if body and protocol in ("json", "rest-json") else {}
+    from_body = json.loads(body) if body and protocol in ("json", "rest-json") else {}
     if protocol == "json":
-        return told
+        return from_body
     parsed = PROTOCOL_PARSERS[protocol](operation).parse(
         {
             "method": request.method,
@@ -67,7 +67,7 @@ def parameters(request: Request, operation: Any, protocol: str, uri_params: dict
             "url_params": uri_params,
         }
     )
-    return {name: value for name, value in parsed.items() if value not in (None, b"")} | told
+    return {name: value for name, value in parsed.items() if value not in (None, b"")} | from_body
 
 
 def cbor(body: bytes) -> dict[str, Any]:
@@ -101,13 +101,13 @@ def _rpc(call: Call, answer: dict[str, Any]) -> Response:
 
 
 def rpc_from_json(call: Call, response: Response) -> Response:
-    told = json.loads(response.get_data() or b"{}")
+    answer = json.loads(response.get_data() or b"{}")
     if response.status_code >= 400:
-        code = str(told.get("__type", "InternalError")).rpartition("#")[2]
+        code = str(answer.get("__type", "InternalError")).rpartition("#")[2]
         return error_response(
-            call.request, call.service, ServiceError(code, told.get("message", ""), response.status_code, {})
+            call.request, call.service, ServiceError(code, answer.get("message", ""), response.status_code, {})
         )
-    return _rpc(call, told)
+    return _rpc(call, answer)
 
 
 def error_response(request: Request, service: str, error: ServiceError) -> Response:
@@ -124,12 +124,12 @@ def error_response(request: Request, service: str, error: ServiceError) -> Respo
         return Response(body, error.status, content_type="text/xml")
     # The awsQueryCompatible services (SQS, CloudWatch) name the code clients see in a header of its own.
     headers = Headers({"x-amzn-errortype": error.code, "x-amzn-query-error": f"{error.code};Sender"})
-    told = {"__type": error.code, "message": error.message, "Message": error.message, **error.fields}
+    fields = {"__type": error.code, "message": error.message, "Message": error.message, **error.fields}
     if is_rpc(request):
         headers["smithy-protocol"] = "rpc-v2-cbor"
-        return Response(_cbor_map(told), error.status, headers, content_type="application/cbor")
+        return Response(_cbor_map(fields), error.status, headers, content_type="application/cbor")
     return Response(
-        json.dumps(told, default=json_value), error.status, headers, content_type="application/x-amz-json-1.1"
+        json.dumps(fields, default=json_value), error.status, headers, content_type="application/x-amz-json-1.1"
     )
 
 

@@ -303,11 +303,11 @@ class QuickSight:
         ]
         if not declared:
             return
-        there = self._stand_in.athena.describe(data_set.sql)
+        actual = self._stand_in.athena.describe(data_set.sql)
         for one in declared:
-            kind = TYPES.get(re.split(r"[(<]", there.get(one["Name"], "none"))[0], "STRING")
-            if one["Name"] not in there or kind != one["Type"]:
-                raise ValueError(f"SQL_SCHEMA: column {one['Name']} is {there.get(one['Name'])}, not {one['Type']}")
+            kind = TYPES.get(re.split(r"[(<]", actual.get(one["Name"], "none"))[0], "STRING")
+            if one["Name"] not in actual or kind != one["Type"]:
+                raise ValueError(f"SQL_SCHEMA: column {one['Name']} is {actual.get(one['Name'])}, not {one['Type']}")
 
     def _fail(self, ingestion: Ingestion, error: dict[str, str]) -> None:
         ingestion.status, ingestion.ended, ingestion.error = "FAILED", self._stand_in.clock(), error

@@ -77,8 +77,8 @@ class Statements:
             Unsupported, Malformed: it is none of them.
         """
         for pattern, kind, action in self._grammar:
-            if found := pattern.fullmatch(sql):
-                return kind, partial(_carry_out, action, found.groups())
+            if match := pattern.fullmatch(sql):
+                return kind, partial(_carry_out, action, match.groups())
         words = " ".join(sql.split()[:3]).upper()
         if re.match(
             r"(CREATE|ALTER|DROP|SHOW|DESCRIBE|MSCK|INSERT|MERGE|DELETE|UPDATE|EXPLAIN|PREPARE|EXECUTE|VACUUM|OPTIMIZE)\b",
@@ -94,12 +94,12 @@ class Statements:
             raise QueryFailed(
                 "MISSING_COLUMN_NAME", f"line 1:1: Column name not specified at position {int(unnamed[4:]) + 1}"
             )
-        there = self._tables.table(schema, view)
-        if there and there.get("TableType") != "VIRTUAL_VIEW":
+        existing = self._tables.table(schema, view)
+        if existing and existing.get("TableType") != "VIRTUAL_VIEW":
             raise QueryFailed("TABLE_ALREADY_EXISTS", f"line 1:1: Table already exists: '{CATALOG}.{schema}.{view}'")
-        if there and not replace:
+        if existing and not replace:
             raise QueryFailed("TABLE_ALREADY_EXISTS", f"line 1:1: View already exists: '{CATALOG}.{schema}.{view}'")
-        told = {
+        description = {
             "originalSql": query,
             "catalog": CATALOG,
             "schema": database,
@@ -115,10 +115,10 @@ class Statements:
                 "SerdeInfo": {},
             },
             "PartitionKeys": [],
-            "ViewOriginalText": f"/* Presto View: {base64.b64encode(json.dumps(told).encode()).decode()} */",
+            "ViewOriginalText": f"/* Presto View: {base64.b64encode(json.dumps(description).encode()).decode()} */",
             "ViewExpandedText": "/* Presto View */",
         }
-        if there:
+        if existing:
             self._glue.update_table(schema, view, given)
         else:
             self._glue.create_table(schema, view, given)
@@ -126,8 +126,8 @@ class Statements:
 
     def _drop_view(self, database: str, if_exists: str | None, name: str) -> list[str]:
         schema, view = self._named(name, database)
-        there = self._tables.table(schema, view)
-        if there and there.get("TableType") == "VIRTUAL_VIEW":
+        existing = self._tables.table(schema, view)
+        if existing and existing.get("TableType") == "VIRTUAL_VIEW":
             self._glue.delete_table(schema, view)
         elif not if_exists:
             raise QueryFailed("TABLE_NOT_FOUND", f"line 1:1: View '{CATALOG}.{schema}.{view}' does not exist")
@@ -191,12 +191,12 @@ class Statements:
         schema, table = self._existing(name, database)
         location, keys = table["StorageDescriptor"]["Location"].rstrip("/"), _keys(table)
         folder = re.compile("/".join(f"{re.escape(key)}=([^/]+)" for key in keys) + "/")
-        found = {}
+        folders = {}
         for each in self._tables.objects.below([location])[location]:
             if at := folder.match(each.uri[len(location) + 1 :]):
-                found[tuple(unquote(value) for value in at.groups())] = f"{location}/{at[0]}"
+                folders[tuple(unquote(value) for value in at.groups())] = f"{location}/{at[0]}"
         known = {each.values for each in self._tables.partitions(schema, table["Name"])}
-        missing = {values: place for values, place in found.items() if values not in known}
+        missing = {values: place for values, place in folders.items() if values not in known}
         for values, place in missing.items():
             storage = table["StorageDescriptor"] | {"Location": place}
             with suppress(JsonRESTError):

@@ -38,15 +38,15 @@ class Tables:
 
     def lookup(self, database: str, name: str) -> Relation | None:
         """See trino.Lookup."""
-        found = self.table(database, name)
-        if found is None:
+        description = self.table(database, name)
+        if description is None:
             return None
-        storage = found.get("StorageDescriptor") or {}
+        storage = description.get("StorageDescriptor") or {}
         columns = {each["Name"]: each["Type"] for each in storage.get("Columns") or []}
-        columns |= {each["Name"]: each["Type"] for each in found.get("PartitionKeys") or []}
-        if found.get("TableType") != "VIRTUAL_VIEW":
+        columns |= {each["Name"]: each["Type"] for each in description.get("PartitionKeys") or []}
+        if description.get("TableType") != "VIRTUAL_VIEW":
             return Relation(database, name, columns)
-        text = VIEW.fullmatch(found.get("ViewOriginalText") or "")
+        text = VIEW.fullmatch(description.get("ViewOriginalText") or "")
         if not text:
             raise QueryFailed("HIVE_INVALID_VIEW_DATA", f"Invalid view data for {database}.{name}")
         view = json.loads(base64.b64decode(text[1]))
@@ -93,8 +93,8 @@ class Tables:
             partitions = self._asked_for(connection, partitions, keys, scan, _namer(table))
         else:
             partitions = [Partition((), storage.get("Location") or "", {})]
-        found = self.objects.below(dict.fromkeys(each.location for each in partitions))
-        files = [(each, partition) for partition in partitions for each in found[partition.location]]
+        objects = self.objects.below(dict.fromkeys(each.location for each in partitions))
+        files = [(each, partition) for partition in partitions for each in objects[partition.location]]
         columns = {each["Name"]: each["Type"] for each in storage["Columns"]}
         serde = (storage.get("SerdeInfo") or {}).get("SerializationLibrary", "")
         if "parquet" in serde.lower():

@@ -51,11 +51,11 @@ def parse_unload(sql: str) -> Unload:
     Raises:
         Malformed: it is no UNLOAD; Unsupported: a format that is not written here.
     """
-    found = STATEMENT.fullmatch(sql)
-    if not found:
+    match = STATEMENT.fullmatch(sql)
+    if not match:
         raise Malformed("line 1:1: mismatched input 'UNLOAD'. Expecting: UNLOAD (query) TO 's3://...' WITH (...)")
     options: dict[str, Any] = {}
-    rest = found["options"] or ""
+    rest = match["options"] or ""
     while rest.strip():
         option = OPTION.match(rest)
         if not option:
@@ -76,8 +76,8 @@ def parse_unload(sql: str) -> Unload:
     if compression not in CODECS or (kind != "PARQUET" and compression not in ("GZIP", "NONE")):
         raise Unsupported(f"UNLOAD to {kind} compressed with {compression}")
     return Unload(
-        found["query"],
-        found["to"].rstrip("/") + "/",
+        match["query"],
+        match["to"].rstrip("/") + "/",
         kind,
         compression,
         tuple(name.lower() for name in options.get("partitioned_by", ())),

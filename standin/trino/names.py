@@ -103,8 +103,8 @@ def qualify_names(tree: exp.Query, schema: MappingSchema) -> exp.Query:
     try:
         return qualify(tree, schema=schema, dialect="athena", expand_alias_refs=False)
     except OptimizeError as error:
-        found = re.search(r"Column '?\"?([^'\"]+)\"?'?.*?(?:Line: (\d+), Col: (\d+))?$", str(error), re.S)
-        name, line, end = found.groups() if found else (str(error), None, None)
+        match = re.search(r"Column '?\"?([^'\"]+)\"?'?.*?(?:Line: (\d+), Col: (\d+))?$", str(error), re.S)
+        name, line, end = match.groups() if match else (str(error), None, None)
         where = f"line {line}:{int(end) - len(name) + 1}" if line else "line 1:1"
         if "ambiguous" in str(error).lower():
             raise QueryFailed("AMBIGUOUS_NAME", f"{where}: Column '{name}' is ambiguous") from None
