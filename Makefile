@@ -21,7 +21,7 @@ dev: $(VENV)/runtime  ## Open the Dagster UI (webserver and daemon) on http://12
 	@$(BIN)/finops dev
 
 aws-dev: $(VENV)/development  ## Open the Dagster UI on a stand-in AWS with the sample bill in it
-	@$(BIN)/python -m finops_assets_tests.aws_dev
+	@$(BIN)/python -m standin.dev
 
 test: $(VENV)/development  ## Run the tests
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)

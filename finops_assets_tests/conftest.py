@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from standin.fixtures import aws, running
+
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.session import AwsSession
     from finops_assets.platform import Platform
-    from finops_assets_tests.aws import StandIn
+    from standin.server import StandIn
 
+__all__ = ["aws", "running"]
 
 LONG = (
     "test_terraform",
@@ -71,15 +74,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     with the same file would each compile every one.
     """
     worker, workers = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    here = Path(__file__).parent
+    folders = (Path(__file__).parent, Path(__file__).parents[1] / "standin" / "tests")
     asked = {(session.startpath / name).resolve() for name in session.config.args}
-    if sys.dont_write_bytecode or workers == 1 or asked != {here}:
+    if sys.dont_write_bytecode or workers == 1 or asked != set(folders):
         return
-    files = sorted(here.glob("test_*.py"))
-    first = len(files) * int(worker.removeprefix("gw")) // workers
+    ours, standins = (sorted(folder.glob("test_*.py")) for folder in folders)
+    modules = [*(file.stem for file in ours), *(f"standin.tests.{file.stem}" for file in standins)]
+    first = len(modules) * int(worker.removeprefix("gw")) // workers
     with suppress(ImportError, SyntaxError):  # which the collection tells
-        for file in (*files[first:], *files[:first]):
-            importlib.import_module(file.stem)
+        for module in (*modules[first:], *modules[:first]):
+            importlib.import_module(module)
 
 
 def pytest_collection_finish() -> None:
@@ -199,15 +203,6 @@ def records_in_memory() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    """A stand-in AWS for the tests of a module."""
-    from finops_assets_tests.aws import StandIn
-
-    with StandIn(tmp_path_factory.mktemp("aws")) as aws:
-        yield aws
-
-
-@pytest.fixture(scope="module")
 def session(running: StandIn) -> Iterator[AwsSession]:
     """One for all tests of a module: making a client takes longer than most of them."""
     from finops_assets.adapters.aws.session import AwsSession
@@ -216,15 +211,6 @@ def session(running: StandIn) -> Iterator[AwsSession]:
         for name, value in running.environ.items():
             environment.setenv(name, value)
         yield AwsSession(endpoint_url=running.url)
-
-
-@pytest.fixture
-def aws(running: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """An empty account, to which AWS's own variables lead."""
-    running.reset()
-    for name, value in running.environ.items():
-        monkeypatch.setenv(name, value)
-    return running
 
 
 REAL_CLOCK_MINUTES = 5

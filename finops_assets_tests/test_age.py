@@ -38,7 +38,7 @@ from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 

@@ -19,8 +19,8 @@ from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.adapters.local.alerts import FileAlerts, NoMetrics
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.ports import METRICS, Alerts
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.others import denied
+from standin.others import denied
+from standin.server import StandIn
 
 AT = datetime(2025, 9, 11, 7, 0, 3, tzinfo=UTC)
 NAMESPACE = "FinopsAssets"

@@ -271,7 +271,7 @@ def test_a_history_that_is_archived_afterwards_is_no_hole() -> None:
 def test_a_ledger_from_before_holes_were_kept_is_read() -> None:
     """It has none, and its episodes were found in time."""
     facts = json.loads(write_ledger(reconcile(Ledger(), judged(add(bill(), SHOP_EC2, 900, [day(0)])), LAST).ledger))
-    del facts["missing"], facts["told"][0]["late"]
+    del facts["missing"], facts["notifications"][0]["late"]
     ledger = read_ledger(json.dumps(facts).encode())
     assert (ledger.missing, ledger.notifications[0].late) == ((), False)
 

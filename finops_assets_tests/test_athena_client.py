@@ -18,8 +18,8 @@ from on_aws import on_aws
 from finops_assets.adapters.aws.athena import Athena, QueryError, price
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.core.errors import FinopsError, SettingsError
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.bills import setup
+from standin.bills import setup
+from standin.server import StandIn
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from on_aws import BUCKET, RECIPIENTS, make_ready, objects, on_aws, platform_on
 
 from finops_assets.core.schemas import day_path
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.faults import Call
 from finops_assets_tests.children import CHILDREN, run_in_child
+from standin.faults import Call
+from standin.server import StandIn
 
 LAST = date(2025, 9, 30)
 DAYS = [LAST - timedelta(days=2 - n) for n in range(3)]

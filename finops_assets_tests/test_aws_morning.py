@@ -16,7 +16,7 @@ from on_aws import BUCKET, RECIPIENTS, make_ready, objects, platform_on, run, ve
 from finops_assets.core.schemas import day_location, day_path
 from finops_assets.platform import Platform
 from finops_assets.stories.sample_bill import write_sample_bill
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 LAST = date(2025, 9, 30)
 BEFORE = LAST - timedelta(days=1)

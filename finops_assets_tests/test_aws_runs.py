@@ -18,8 +18,8 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_location, day_path
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.bills import load_bill
+from standin.bills import load_bill
+from standin.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 
@@ -224,7 +224,7 @@ def test_a_failure_is_told_and_counted(aws: StandIn, home: Path) -> None:
 
 def other_types(aws: StandIn, platform: Platform) -> None:
     """A table that somebody made with other types."""
-    from finops_assets.adapters.aws.glue import table_inputs
+    from finops_assets.adapters.aws.glue_tables import table_inputs
 
     wanted = table_inputs(BUCKET)["ou_breakdown"]
     wanted["StorageDescriptor"]["Columns"][4]["Type"] = "decimal(18,2)"

@@ -16,7 +16,7 @@ from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 from finops_assets.stories.simulation import part_of, read_export
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 

@@ -19,7 +19,7 @@ import pytest
 from on_aws import make_ready, on_aws
 
 from finops_assets.stories.sample_bill import write_sample_bill
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 LAST = date(2025, 9, 30)
 PATIENCE = 120

@@ -33,9 +33,9 @@ from finops_assets.cli.main import main
 from finops_assets.core.errors import ArchiveError, FinopsError, SettingsError
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.stories.sample_bill import write_sample_bill
-from finops_assets_tests.aws import StandIn
 from finops_assets_tests.command import finops
 from finops_assets_tests.on_aws import make_ready, on_aws
+from standin.server import StandIn
 
 THE_DAY = date(2025, 9, 10)
 

@@ -33,8 +33,8 @@ from finops_assets.core.errors import FinopsError
 from finops_assets.core.ports import Archive, Catalog, DashboardData, Mailer
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, MONEY, OU_BREAKDOWN, day_location, day_path
 from finops_assets.core.values import CatalogDay, DayRows, PublishedDay, QueryResult, Refresh
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.bills import load_bill
+from standin.bills import load_bill
+from standin.server import StandIn
 
 NEXT = DAY + timedelta(days=1)
 FACTS = {

@@ -22,8 +22,8 @@ from finops_assets.core.bill.rules import Rules
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import Warehouse
 from finops_assets.core.values import ControlTotal, PassedOver
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.bills import load_bill
+from standin.bills import load_bill
+from standin.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 

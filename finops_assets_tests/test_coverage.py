@@ -16,7 +16,7 @@ from finops_assets.core.archive.settlement import closes, settlement
 from finops_assets.core.bill.layout import period_of
 from finops_assets.core.bill.totals import Amount, BillTotals, bill_totals
 from finops_assets.core.values import ControlTotal
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 

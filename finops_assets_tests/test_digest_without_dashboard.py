@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from on_aws import DATA_SET, RECIPIENTS, make_ready, platform_on
 
-from finops_assets.adapters.aws.dashboard import QuickSightDataSet
+from finops_assets.adapters.aws.quicksight.refresh import QuickSightDataSet
 from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.operations.state_notes import state_notes
@@ -25,7 +25,7 @@ from finops_assets.defs.run import Outcome, run_days
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 LAST = date(2025, 9, 30)
 BEFORE = LAST - timedelta(days=1)

@@ -32,10 +32,10 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path, scorecard_pat
 from finops_assets.core.values import CatalogDay, Delivery, PublishedDay, Refused
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.others import denied
-from finops_assets_tests.aws.quicksight import Ingestion
 from finops_assets_tests.bills import account_map, at, line, make_bill, rows_of
+from standin.data_sets import Ingestion
+from standin.others import denied
+from standin.server import StandIn
 
 DAY = date(2025, 9, 10)
 NEXT = DAY + timedelta(days=1)

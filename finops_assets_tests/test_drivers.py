@@ -25,8 +25,8 @@ from finops_assets.core.analytics import drivers
 from finops_assets.core.analytics.drivers import EFFECTS, OF_THE_BILL, Driver, Drivers, explain, summed, words
 from finops_assets.core.errors import DamagedError
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.bills import load_bill
+from standin.bills import load_bill
+from standin.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 

@@ -45,7 +45,7 @@ from finops_assets.defs.run import make_evidence, run_days
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 MONTH, DAYS, AUGUST = "2025-09", [date(2025, 9, 1), date(2025, 9, 2)], date(2025, 8, 31)
 NOW = datetime(2025, 10, 16, 9, tzinfo=UTC)

@@ -40,7 +40,7 @@ from finops_assets.core.errors import FinopsError, SettingsError, UnknownDeliver
 from finops_assets.core.ports import Mailer
 from finops_assets.core.reports.digest import Digest
 from finops_assets.core.values import Delivery, Refused
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 DAY = date(2025, 9, 10)
 AT = datetime(2025, 9, 11, 7, 0, tzinfo=UTC)

@@ -27,8 +27,8 @@ from finops_assets.core.errors import AccountsError, FinopsError, SettingsError
 from finops_assets.core.ports import Accounts
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
 from finops_assets.core.values import AccountMap
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.organizations import ROOT
+from standin.organizations import ROOT
+from standin.server import StandIn
 
 MONDAY, TUESDAY, WEDNESDAY = date(2025, 9, 8), date(2025, 9, 9), date(2025, 9, 10)
 SHOP, DATA, MANAGEMENT = "111122223333", "444455556666", StandIn.account

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from finops_assets.adapters.aws.dashboard import QuickSightDataSet
-from finops_assets.adapters.aws.ingestions import FIXES, Expected, HungRefreshError
+from finops_assets.adapters.aws.quicksight.fixes import INGESTION_FIXES
+from finops_assets.adapters.aws.quicksight.ingestions import Expected, HungRefreshError
+from finops_assets.adapters.aws.quicksight.refresh import QuickSightDataSet
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.values import Refresh
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.quicksight import Ingestion
+from standin.data_sets import Ingestion
+from standin.server import StandIn
 
 NOW = datetime(2025, 9, 11, 7, 0, tzinfo=UTC)
 DAY, DATA_SET, WORK = date(2025, 9, 10), "finops-daily", "daily-20250910"
@@ -581,8 +582,8 @@ def test_a_failed_refresh_says_why_and_what_to_do(aws: StandIn, data_set: DataSe
 def test_every_advice_is_for_a_type_that_quicksight_has(session: AwsSession) -> None:
     """No advice stands under a misspelt name, and each is one for people."""
     model = session.client("quicksight").meta.service_model
-    assert set(FIXES) <= set(model.shape_for("IngestionErrorType").enum)
-    assert all(fix[0].isupper() and not fix.endswith(".") for fix in FIXES.values())
+    assert set(INGESTION_FIXES) <= set(model.shape_for("IngestionErrorType").enum)
+    assert all(fix[0].isupper() and not fix.endswith(".") for fix in INGESTION_FIXES.values())
 
 
 def test_a_cancelled_refresh_is_no_success(aws: StandIn, data_set: DataSet) -> None:

@@ -14,19 +14,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from finops_assets.adapters.aws import quicksight_dashboard as board
-from finops_assets.adapters.aws.glue import GlueTables
-from finops_assets.adapters.aws.quicksight import (
-    DASHBOARD_FIXES,
-    OWNER,
-    VIEWER,
-    Deployment,
-    Plan,
-    Request,
-    faults,
-    hold_to_model,
-    requests,
-)
+from finops_assets.adapters.aws.glue_tables import GlueTables
+from finops_assets.adapters.aws.quicksight import data_sets, definition, ids
+from finops_assets.adapters.aws.quicksight.api_model import faults, hold_to_model
+from finops_assets.adapters.aws.quicksight.deployment import Deployment
+from finops_assets.adapters.aws.quicksight.fixes import DASHBOARD_FIXES
+from finops_assets.adapters.aws.quicksight.requests import Plan, Request, requests
+from finops_assets.adapters.aws.quicksight.sharing import OWNER, VIEWER
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.cli.errors import CommandGroup
 from finops_assets.cli.quicksight import quicksight
@@ -35,10 +29,10 @@ from finops_assets.core.accounts.permissions import Rule, read_permissions, visi
 from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED
 from finops_assets.core.errors import FinopsError, SettingsError
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, OU_BREAKDOWN, OU_SCORECARD
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.bills import setup
 from finops_assets_tests.on_aws import settings_on
 from finops_assets_tests.test_scorecard_on_aws import put
+from standin.bills import setup
+from standin.server import StandIn
 
 ACCOUNT, REGION, BUCKET = "123456789012", "us-east-1", "finops-daily-summaries"
 YESTERDAY = date(2025, 9, 10)
@@ -107,7 +101,7 @@ def test_every_request_fits_the_model_of_the_api(of: Plan) -> None:
 )
 def test_what_does_not_fit_is_refused_before_any_call(path: tuple, value: Any, says: str) -> None:
     """The error names the resource and the place; QuickSight's own would come after half of it was made."""
-    made = {one.id: one for one in requests(plan(), REGION, ACCOUNT)}[board.DASHBOARD]
+    made = {one.id: one for one in requests(plan(), REGION, ACCOUNT)}[ids.DASHBOARD]
     changed = deepcopy(dict(made.body))
     holder = changed["Definition"]
     for part in path[:-1]:
@@ -115,24 +109,24 @@ def test_what_does_not_fit_is_refused_before_any_call(path: tuple, value: Any, s
     holder[path[-1]] = value
     with pytest.raises(FinopsError, match=says) as caught:
         hold_to_model([Request(made.kind, made.id, changed)], ACCOUNT)
-    assert caught.value.where == f"QuickSight dashboard {board.DASHBOARD}"
+    assert caught.value.where == f"QuickSight dashboard {ids.DASHBOARD}"
 
 
 def test_the_data_sets_have_the_contracts_columns() -> None:
     """Both tables' columns with QuickSight's types; no decimal is cut to four places."""
-    breakdown = body(plan(), board.BREAKDOWN)["PhysicalTableMap"]["table"]["RelationalTable"]
+    breakdown = body(plan(), ids.BREAKDOWN)["PhysicalTableMap"]["table"]["RelationalTable"]
     assert [one["Name"] for one in breakdown["InputColumns"]] == OU_BREAKDOWN.names
-    scorecard = body(plan(), board.SCORECARD)["PhysicalTableMap"]["table"]["CustomSql"]
+    scorecard = body(plan(), ids.SCORECARD)["PhysicalTableMap"]["table"]["CustomSql"]
     types = {one["Name"]: (one["Type"], one.get("SubType")) for one in scorecard["Columns"]}
     assert list(types)[: len(OU_SCORECARD)] == OU_SCORECARD.names
     assert {types[name] for name in ("budget", "forecastp50", "daycost", "budgetshare")} == {("DECIMAL", "FLOAT")}
     assert {types[name] for name in ("billingdate", "budgetpassed")} == {("DATETIME", None)}
-    assert body(plan(), board.BREAKDOWN)["ImportMode"] == "SPICE"
+    assert body(plan(), ids.BREAKDOWN)["ImportMode"] == "SPICE"
 
 
 def test_the_dashboard_shows_what_is_asked_of_it() -> None:
     """A tile for each OU, the combo chart, the lights in colour and word, tables, line, dates, anomalies."""
-    made = body(plan(), board.DASHBOARD)["Definition"]
+    made = body(plan(), ids.DASHBOARD)["Definition"]
     summary, detail = made["Sheets"]
     kinds = [next(iter(one)) for one in summary["Visuals"]]
     assert kinds == [*["KPIVisual"] * 3, "ComboChartVisual", "BarChartVisual", "TableVisual"]
@@ -152,7 +146,7 @@ def test_the_dashboard_shows_what_is_asked_of_it() -> None:
 
 def test_a_click_leads_from_ou_to_service_to_account() -> None:
     """An OU opens the second sheet; there each table narrows what lies behind it."""
-    summary, detail = body(plan(), board.DASHBOARD)["Definition"]["Sheets"]
+    summary, detail = body(plan(), ids.DASHBOARD)["Definition"]["Sheets"]
     for visual in (one for one in summary["Visuals"] if "ComboChartVisual" not in one):
         (operations,) = below(visual, "ActionOperations")
         assert [next(iter(one)) for one in operations] == ["NavigationOperation", "SetParametersOperation"]
@@ -172,7 +166,7 @@ def test_a_click_leads_from_ou_to_service_to_account() -> None:
 def test_no_two_elements_of_a_sheet_lie_on_each_other() -> None:
     """Each layout is a grid without overlaps, within its 36 columns, with every visual on it."""
     for of in (plan(), plan(tiles=[f"OU {n}" for n in range(30)])):
-        for sheet in body(of, board.DASHBOARD)["Definition"]["Sheets"]:
+        for sheet in body(of, ids.DASHBOARD)["Definition"]["Sheets"]:
             elements = sheet["Layouts"][0]["Configuration"]["GridLayout"]["Elements"]
             cells: set[tuple[int, int]] = set()
             for one in elements:
@@ -190,7 +184,7 @@ def test_no_two_elements_of_a_sheet_lie_on_each_other() -> None:
 
 def test_the_unit_stands_wherever_amounts_do() -> None:
     """Titles of visuals with money say the currency and the cost basis."""
-    sheets = body(plan(), board.DASHBOARD)["Definition"]["Sheets"]
+    sheets = body(plan(), ids.DASHBOARD)["Definition"]["Sheets"]
     with_money = {"budget-and-forecast", "ous", "daily", "by-ou", "by-service", "by-account", "anomalies"}
     visuals = [visual for sheet in sheets for each in sheet["Visuals"] for visual in each.values()]
     titles = {one["VisualId"]: one["Title"]["FormatText"]["PlainText"] for one in visuals}
@@ -201,7 +195,7 @@ def test_text_boxes_are_well_formed_whatever_the_names() -> None:
     """A text box is XML: a currency with markup in it stays text."""
     import xml.etree.ElementTree as ElementTree
 
-    sheets = body(plan(currency="<b>&"), board.DASHBOARD)["Definition"]["Sheets"]
+    sheets = body(plan(currency="<b>&"), ids.DASHBOARD)["Definition"]["Sheets"]
     contents = list(below(sheets, "Content"))
     assert contents
     assert all("<b>&" in "".join(ElementTree.fromstring(one).itertext()) for one in contents)
@@ -310,14 +304,14 @@ def deploy_and_query(account: StandIn, session: AwsSession) -> Any:
     return go
 
 
-ALL_OF_IT = (board.SOURCE, board.BREAKDOWN, board.SCORECARD, board.THEME, board.DASHBOARD)
+ALL_OF_IT = (ids.SOURCE, ids.BREAKDOWN, ids.SCORECARD, ids.THEME, ids.DASHBOARD)
 
 
 def test_all_of_it_is_made_and_filled(account: StandIn, deploy_and_query: Any) -> None:
     """Data source, data sets, theme and dashboard, in this order; the queries run, and their types are as declared."""
     assert deploy_and_query() == dict.fromkeys(ALL_OF_IT, "created")
-    assert account.quicksight.data_sets[board.SCORECARD].spice_rows == 3
-    made = account.quicksight.boards.dashboard(board.DASHBOARD)
+    assert account.quicksight.data_sets[ids.SCORECARD].spice_rows == 3
+    made = account.quicksight.boards.dashboard(ids.DASHBOARD)
     assert (made.versions[0].status, made.published) == ("CREATION_SUCCESSFUL", 1)
     assert not account.refused
 
@@ -326,7 +320,7 @@ def test_the_columns_made_for_the_dashboard_say_what_they_should(account: StandI
     """Light with its shape, where it begins, whether the row is of the newest day or has an anomaly."""
     put(account, YESTERDAY - timedelta(days=1), {"All": "9"})
     deploy_and_query()
-    sql = account.quicksight.data_sets[board.SCORECARD].sql
+    sql = account.quicksight.data_sets[ids.SCORECARD].sql
     rows = account.athena.rows_of(f"SELECT ou, daycost, lightshown, lightfrom, latest, anomaly FROM ({sql}) AS s")
     assert sorted(rows) == [
         ("All", 3.0, "● green", 0.0, "yes", "no"),
@@ -343,7 +337,7 @@ def test_a_second_time_nothing_is_done(account: StandIn, deploy: Any) -> None:
     account.calls.reset()
     again = deploy(plan(rules=RULES, owners=["group/finops"], viewers=["group/heads"]))
     assert set(again.values()) == {"unchanged"}
-    assert len(account.quicksight.boards.dashboard(board.DASHBOARD).versions) == 1
+    assert len(account.quicksight.boards.dashboard(ids.DASHBOARD).versions) == 1
     assert len(account.quicksight.ingestions) == before
     assert not [name for (of, name) in account.calls.counts() if of == "quicksight" and not name.startswith("Describe")]
 
@@ -352,19 +346,17 @@ def test_a_change_is_a_new_version_that_is_published(account: StandIn, deploy: A
     """Another OU: the dashboard alone is updated; readers get the new version once it is whole."""
     deploy()
     changed = deploy(plan(tiles=("Engineering", "Sales", "Unassigned")))
-    assert [key for key, how in changed.items() if how == "updated"] == [board.DASHBOARD]
-    made = account.quicksight.boards.dashboard(board.DASHBOARD)
+    assert [key for key, how in changed.items() if how == "updated"] == [ids.DASHBOARD]
+    made = account.quicksight.boards.dashboard(ids.DASHBOARD)
     assert (len(made.versions), made.published) == (2, 2)
 
 
 def test_a_data_set_that_somebody_changed_is_put_back(account: StandIn, deploy: Any) -> None:
     """Its query and columns are compared, not only remembered."""
     deploy()
-    account.quicksight.data_sets[board.SCORECARD].request["PhysicalTableMap"]["table"]["CustomSql"]["SqlQuery"] = (
-        "SELECT"
-    )
+    account.quicksight.data_sets[ids.SCORECARD].request["PhysicalTableMap"]["table"]["CustomSql"]["SqlQuery"] = "SELECT"
     changed = deploy()
-    assert [key for key, how in changed.items() if how == "updated"] == [board.SCORECARD]
+    assert [key for key, how in changed.items() if how == "updated"] == [ids.SCORECARD]
     assert account.quicksight.ingestions[-1].request_type == "EDIT"
 
 
@@ -381,8 +373,8 @@ def test_throttling_is_waited_out(account: StandIn, deploy: Any) -> None:
     """boto3 tries again; nothing is made twice."""
     account.faults.fail("quicksight", "CreateDashboard", code="ThrottlingException", status=429)
     account.faults.fail("quicksight", "DescribeDashboard", code="ThrottlingException", status=429, skip=1)
-    assert deploy()[board.DASHBOARD] == "created"
-    assert len(account.quicksight.boards.dashboard(board.DASHBOARD).versions) == 1
+    assert deploy()[ids.DASHBOARD] == "created"
+    assert len(account.quicksight.boards.dashboard(ids.DASHBOARD).versions) == 1
 
 
 # --- secured by OU ------------------------------------------------------------------------------------------------
@@ -391,7 +383,7 @@ def test_throttling_is_waited_out(account: StandIn, deploy: Any) -> None:
 def test_rules_are_drawn_out_to_what_lies_below(account: StandIn, deploy_and_query: Any) -> None:
     """The user sees the OU and all below it, the group everything; a comma in a name does not part it."""
     deploy_and_query(plan(rules=(*RULES, Rule("o'hara", "", "Sales"))))
-    sql = account.quicksight.data_sets[board.PERMISSIONS].sql
+    sql = account.quicksight.data_sets[ids.PERMISSIONS].sql
     assert set(account.athena.rows_of(sql)) == {
         ("ann", None, "Engineering"),
         ("ann", None, "Engineering/Web"),
@@ -399,21 +391,21 @@ def test_rules_are_drawn_out_to_what_lies_below(account: StandIn, deploy_and_que
         ("o'hara", None, "Sales"),
         (None, "executives", None),
     }
-    for key in (board.BREAKDOWN, board.SCORECARD):
+    for key in (ids.BREAKDOWN, ids.SCORECARD):
         secured = account.quicksight.data_sets[key].request["RowLevelPermissionDataSet"]
-        assert secured["Arn"] == account.quicksight.data_sets[board.PERMISSIONS].arn
+        assert secured["Arn"] == account.quicksight.data_sets[ids.PERMISSIONS].arn
         assert secured["Status"] == "ENABLED"
-    assert account.quicksight.data_sets[board.PERMISSIONS].columns == {"UserName", "GroupName", "ou"}
+    assert account.quicksight.data_sets[ids.PERMISSIONS].columns == {"UserName", "GroupName", "ou"}
 
 
 def test_new_ous_come_with_the_account_map(account: StandIn, deploy_and_query: Any) -> None:
     """The rules are refreshed by QuickSight each day, without a deployment."""
     deploy_and_query(plan(rules=RULES))
     ((key, schedule),) = account.quicksight.boards.schedules.items()
-    assert key[0] == board.PERMISSIONS
+    assert key[0] == ids.PERMISSIONS
     assert schedule["ScheduleFrequency"]["Interval"] == "DAILY"
     put(account, YESTERDAY, {"All": "3", "Engineering/New": "3"})
-    seen = account.athena.rows_of(account.quicksight.data_sets[board.PERMISSIONS].sql)
+    seen = account.athena.rows_of(account.quicksight.data_sets[ids.PERMISSIONS].sql)
     assert ("ann", None, "Engineering/New") in seen
 
 
@@ -426,15 +418,15 @@ def test_security_does_not_go_away_by_an_oversight(account: StandIn, deploy: Any
     assert "--open-to-all" in caught.value.fix
     assert account.calls.count("quicksight", "UpdateDataSet") == 0
     opened = deploy(plan(open_to_all=True))
-    assert {opened[board.BREAKDOWN], opened[board.SCORECARD]} == {"updated"}
-    assert "RowLevelPermissionDataSet" not in account.quicksight.data_sets[board.BREAKDOWN].request
+    assert {opened[ids.BREAKDOWN], opened[ids.SCORECARD]} == {"updated"}
+    assert "RowLevelPermissionDataSet" not in account.quicksight.data_sets[ids.BREAKDOWN].request
 
 
 def test_security_that_was_taken_away_by_hand_is_put_back(account: StandIn, deploy: Any) -> None:
     """The data sets are compared with what they should be."""
     deploy(plan(rules=RULES))
-    del account.quicksight.data_sets[board.BREAKDOWN].request["RowLevelPermissionDataSet"]
-    assert deploy(plan(rules=RULES))[board.BREAKDOWN] == "updated"
+    del account.quicksight.data_sets[ids.BREAKDOWN].request["RowLevelPermissionDataSet"]
+    assert deploy(plan(rules=RULES))[ids.BREAKDOWN] == "updated"
 
 
 # --- shared -------------------------------------------------------------------------------------------------------
@@ -447,17 +439,17 @@ def test_owners_may_change_and_viewers_may_look(account: StandIn, deploy: Any) -
     deploy(plan(owners=[finops], viewers=["group/heads", finops]))
     grants = account.quicksight.boards.grants
     for kind, noun, key in (
-        ("dashboard", "Dashboard", board.DASHBOARD),
-        ("theme", "Theme", board.THEME),
-        ("data set", "DataSet", board.SCORECARD),
-        ("data source", "DataSource", board.SOURCE),
+        ("dashboard", "Dashboard", ids.DASHBOARD),
+        ("theme", "Theme", ids.THEME),
+        ("data set", "DataSet", ids.SCORECARD),
+        ("data source", "DataSource", ids.SOURCE),
     ):
         assert grants[noun, key][finops] == {f"quicksight:{action}" for action in OWNER[kind]}
-    assert grants["Dashboard", board.DASHBOARD][heads] == {f"quicksight:{one}" for one in VIEWER["dashboard"]}
-    assert heads not in grants["DataSet", board.SCORECARD]
-    grants["Dashboard", board.DASHBOARD]["by hand"] = {"quicksight:DescribeDashboard"}
+    assert grants["Dashboard", ids.DASHBOARD][heads] == {f"quicksight:{one}" for one in VIEWER["dashboard"]}
+    assert heads not in grants["DataSet", ids.SCORECARD]
+    grants["Dashboard", ids.DASHBOARD]["by hand"] = {"quicksight:DescribeDashboard"}
     deploy(plan(viewers=["group/more"]))
-    assert {"by hand", heads, finops} < set(grants["Dashboard", board.DASHBOARD])
+    assert {"by hand", heads, finops} < set(grants["Dashboard", ids.DASHBOARD])
 
 
 @pytest.mark.parametrize("who", ["heads", "role/admin", "arn:aws:iam::123456789012:user/ann"])
@@ -512,7 +504,7 @@ def test_one_who_may_not_see_the_subscription_can_still_deploy(account: StandIn,
     account.faults.fail(
         "quicksight", "DescribeAccountSubscription", code="AccessDeniedException", message=denial, times=None
     )
-    assert deploy()[board.DASHBOARD] == "created"
+    assert deploy()[ids.DASHBOARD] == "created"
     account.quicksight.boards.subscription = None
     with pytest.raises(AwsError, match="not subscribed for QuickSight") as caught:
         deploy()
@@ -549,9 +541,9 @@ def test_a_definition_that_cannot_be_made_shows_each_error(account: StandIn, dep
     assert "(at sheet/budgets-and-lights/visual/ous)" in caught.value.what
     assert "deploy again, which puts it back" in caught.value.fix
     assert "still see the version before" in caught.value.fix
-    assert account.quicksight.boards.dashboard(board.DASHBOARD).published == 1
-    assert deploy(plan(tiles=("Sales",)))[board.DASHBOARD] == "updated"
-    assert account.quicksight.boards.dashboard(board.DASHBOARD).published == 3
+    assert account.quicksight.boards.dashboard(ids.DASHBOARD).published == 1
+    assert deploy(plan(tiles=("Sales",)))[ids.DASHBOARD] == "updated"
+    assert account.quicksight.boards.dashboard(ids.DASHBOARD).published == 3
 
 
 def test_a_dashboard_that_was_never_whole_is_made_anew(account: StandIn, deploy: Any) -> None:
@@ -559,8 +551,8 @@ def test_a_dashboard_that_was_never_whole_is_made_anew(account: StandIn, deploy:
     account.quicksight.boards.fail_next_version("INTERNAL_FAILURE", "Sorry.")
     with pytest.raises(FinopsError, match="CREATION_FAILED: INTERNAL_FAILURE: Sorry"):
         deploy()
-    assert deploy()[board.DASHBOARD] == "updated"
-    assert account.quicksight.boards.dashboard(board.DASHBOARD).published == 2
+    assert deploy()[ids.DASHBOARD] == "updated"
+    assert account.quicksight.boards.dashboard(ids.DASHBOARD).published == 2
 
 
 def test_every_error_of_a_dashboard_has_its_advice(session: AwsSession) -> None:
@@ -571,12 +563,12 @@ def test_every_error_of_a_dashboard_has_its_advice(session: AwsSession) -> None:
 
 def test_the_stand_in_looks_through_a_definition(account: StandIn, deploy: Any, monkeypatch: Any) -> None:
     """A column that the data set lacks makes a version that failed: the stand-in is no rubber stamp."""
-    columns = board.scorecard_columns
+    columns = data_sets.scorecard_columns
 
     def fewer() -> dict[str, str]:
         return {name: kind for name, kind in columns().items() if name != "lightreason"}
 
-    monkeypatch.setattr(board, "scorecard_columns", fewer)
+    monkeypatch.setattr(data_sets, "scorecard_columns", fewer)
     with pytest.raises(FinopsError, match="COLUMN_REPLACEMENT_MISSING: Column lightreason is not found"):
         deploy()
 
@@ -597,17 +589,17 @@ def test_a_definition_that_is_refused_at_once_says_what_to_do(
     account: StandIn, deploy: Any, monkeypatch: Any, change: Any, says: str
 ) -> None:
     """What the model cannot say QuickSight refuses when it is sent: its words, and how to see what was sent."""
-    whole = board.definition
+    whole = definition.definition
 
     def broken(*arguments: Any, **named: Any) -> dict[str, Any]:
         made = deepcopy(whole(*arguments, **named))
         change(made)
         return made
 
-    monkeypatch.setattr(board, "definition", broken)
+    monkeypatch.setattr(definition, "definition", broken)
     with pytest.raises(AwsError, match=says) as caught:
         deploy()
-    assert caught.value.where == f"QuickSight dashboard {board.DASHBOARD}"
+    assert caught.value.where == f"QuickSight dashboard {ids.DASHBOARD}"
     assert "finops quicksight show" in caught.value.fix
 
 
@@ -617,7 +609,7 @@ def test_a_data_source_that_reaches_nothing_says_which_rights_are_missing(accoun
     with pytest.raises(FinopsError, match="CREATION_FAILED: ACCESS_DENIED") as caught:
         deploy()
     assert "Security & permissions" in caught.value.fix
-    assert deploy()[board.SOURCE] == "updated"
+    assert deploy()[ids.SOURCE] == "updated"
 
 
 def test_data_that_cannot_be_loaded_is_told(account: StandIn, deploy: Any) -> None:
@@ -625,7 +617,7 @@ def test_data_that_cannot_be_loaded_is_told(account: StandIn, deploy: Any) -> No
     account.quicksight.fail_next("PERMISSION_DENIED", "No access to the bucket.")
     with pytest.raises(FinopsError, match="could not be loaded: PERMISSION_DENIED") as caught:
         deploy()
-    assert caught.value.where == f"QuickSight data set {board.BREAKDOWN}"
+    assert caught.value.where == f"QuickSight data set {ids.BREAKDOWN}"
     assert "the archive's bucket" in caught.value.fix
 
 
@@ -642,8 +634,8 @@ def test_a_version_that_takes_too_long_is_left_to_go_on(account: StandIn, deploy
     monkeypatch.setattr(boards, "_version", slowly)
     with pytest.raises(FinopsError, match="still CREATION_IN_PROGRESS after 30 seconds"):
         deploy(timeout_seconds=30)
-    assert deploy()[board.DASHBOARD] == "unchanged"
-    assert len(boards.dashboard(board.DASHBOARD).versions) == 1
+    assert deploy()[ids.DASHBOARD] == "unchanged"
+    assert len(boards.dashboard(ids.DASHBOARD).versions) == 1
 
 
 # --- the command --------------------------------------------------------------------------------------------------
@@ -671,11 +663,11 @@ def test_the_command_puts_it_in_place_and_says_what_to_set(account: StandIn, fin
     (tmp_path / "ou_permissions.csv").write_text("user,group,ou\nann,,Engineering\n,executives,All\n")
     done = finops("deploy", "--permissions", "ou_permissions.csv", "--owner", "group/finops", "--viewer", "group/heads")
     assert done.exit_code == 0, done.output
-    assert f"dashboard     {board.DASHBOARD}" in done.output
-    assert f"sn/dashboards/{board.DASHBOARD}" in done.output
+    assert f"dashboard     {ids.DASHBOARD}" in done.output
+    assert f"sn/dashboards/{ids.DASHBOARD}" in done.output
     assert "yes: 2 users and groups" in done.output
-    assert f'quicksight_data_set = "{board.BREAKDOWN}"' in done.output
-    tiles = account.quicksight.boards.dashboard(board.DASHBOARD).versions[0].request["Definition"]["Sheets"][0]
+    assert f'quicksight_data_set = "{ids.BREAKDOWN}"' in done.output
+    tiles = account.quicksight.boards.dashboard(ids.DASHBOARD).versions[0].request["Definition"]["Sheets"][0]
     titles = [one["KPIVisual"]["Title"]["FormatText"]["PlainText"] for one in tiles["Visuals"] if "KPIVisual" in one]
     assert titles == ["All", "Engineering", "Sales", "Unassigned"]
 
@@ -686,14 +678,14 @@ def test_the_command_tells_programs(finops: Any) -> None:
     told = json.loads(done.stdout)
     assert [one["how"] for one in told["resources"]] == ["created"] * 5
     assert told["secured"] is False
-    assert told["settings"]["quicksight_scorecard_data_set"] == board.SCORECARD
+    assert told["settings"]["quicksight_scorecard_data_set"] == ids.SCORECARD
 
 
 def test_show_prints_what_would_be_sent_and_asks_nothing(account: StandIn, finops: Any) -> None:
     """The definition is there to be read before anything is made."""
     done = finops("show")
     told = json.loads(done.stdout)
-    assert told[f"dashboard {board.DASHBOARD}"]["Definition"]["Sheets"][0]["Name"] == "Budgets and lights"
+    assert told[f"dashboard {ids.DASHBOARD}"]["Definition"]["Sheets"][0]["Name"] == "Budgets and lights"
     assert account.calls.count("quicksight") == 0
 
 
@@ -742,9 +734,9 @@ def test_a_signal_in_the_wait_is_one_line_and_the_next_go_is_whole(
     line = done.stderr.splitlines()[-1]
     assert line.startswith("error: finops quicksight was interrupted by ")
     assert "Traceback" not in done.output
-    boards.dashboard(board.DASHBOARD).versions[0].looks = 0
+    boards.dashboard(ids.DASHBOARD).versions[0].looks = 0
     assert finops("deploy").exit_code == 0
-    assert len(boards.dashboard(board.DASHBOARD).versions) == 1
+    assert len(boards.dashboard(ids.DASHBOARD).versions) == 1
 
 
 def test_the_embedded_platform_has_no_quicksight(finops: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,8 +39,8 @@ from finops_assets.defs.observe import observe
 from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
-from finops_assets_tests.aws import StandIn
 from finops_assets_tests.test_contracts import FACTS, day_rows
+from standin.server import StandIn
 
 DAYS = [DAY + timedelta(days=n) for n in range(3)]
 LAST = DAYS[-1]

@@ -28,9 +28,9 @@ import pytest
 from finops_assets.platform import build_platform
 from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
-from finops_assets_tests.aws import StandIn
 from finops_assets_tests.on_aws import BUCKET, RECIPIENTS, make_ready, on_aws
 from finops_assets_tests.postgres import Postgres, programs, running_postgres
+from standin.server import StandIn
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"

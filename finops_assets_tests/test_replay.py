@@ -24,7 +24,7 @@ from finops_assets.core.operations import evidence
 from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 
@@ -98,17 +98,17 @@ def replay(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         platform = build_platform(load_settings({}, {**settings, "schedule.retry_seconds": 0}, folder=tmp_path))
         return Replay(platform, put)
 
-    from finops_assets.adapters.aws import warehouse
+    from finops_assets.adapters.aws import bill_table
 
     aws: StandIn = request.getfixturevalue("aws")
     times: list[datetime] = [datetime(2025, 9, 28, 6, tzinfo=UTC)]
-    listed = warehouse._objects
+    listed = bill_table.objects_below
 
     def written_then(*where: object) -> object:
         """S3's own clock is the machine's: the bill's objects are as old as the copy."""
         return ({**found, "last_modified": times[-1]} for found in listed(*where))
 
-    monkeypatch.setattr(warehouse, "_objects", written_then)
+    monkeypatch.setattr(bill_table, "objects_below", written_then)
     make_ready(aws, make_bill(bill, [line(1)]).parent)
 
     def put_object(lines: list[Line], written: datetime) -> None:

@@ -8,11 +8,12 @@ from decimal import Decimal
 import pytest
 
 from finops_assets.adapters.aws import retries
-from finops_assets.adapters.aws.glue import GlueCatalog, GlueTables
+from finops_assets.adapters.aws.glue_partitions import GlueCatalog
+from finops_assets.adapters.aws.glue_tables import GlueTables
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.values import PublishedDay
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 BUCKET = "finops-archive"
 FIRST = date(2025, 9, 8)
@@ -156,8 +157,8 @@ def test_an_entry_that_stays_refused_is_named(aws: StandIn, catalog: GlueCatalog
 
 def test_a_quota_of_the_day_is_no_throttling() -> None:
     """LimitExceededException of QuickSight and SES does not pass while somebody waits."""
-    assert not retries.passes("LimitExceededException")
-    assert retries.passes("ThrottlingException")
+    assert not retries.is_temporary("LimitExceededException")
+    assert retries.is_temporary("ThrottlingException")
 
 
 def test_waits_grow_to_a_bound_and_differ() -> None:

@@ -53,7 +53,7 @@ from finops_assets.settings.model import Settings
 from finops_assets.stories import sample_bill
 from finops_assets.stories.scenarios import bounce_report
 from finops_assets.stories.simulation import Simulation, crashing
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 RUNBOOK = (Path(__file__).parents[1] / "docs" / "runbook.md").read_text(encoding="utf-8")
 

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from finops_assets.adapters.aws.athena import Athena
-from finops_assets.adapters.aws.dashboard import QuickSightDataSet, content_below
-from finops_assets.adapters.aws.glue import GlueTables, hold_to_contract, table_inputs
-from finops_assets.adapters.aws.ingestions import Expected
+from finops_assets.adapters.aws.glue_tables import GlueTables, hold_to_contract, table_inputs
+from finops_assets.adapters.aws.quicksight.ingestions import Expected
+from finops_assets.adapters.aws.quicksight.refresh import QuickSightDataSet, content_below
 from finops_assets.adapters.aws.session import AwsError, AwsSession
 from finops_assets.core.errors import ArchiveError, FinopsError
 from finops_assets.core.schemas import OU_SCORECARD, SCORECARD_PREFIX, scorecard_path
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.bills import setup
+from standin.bills import setup
+from standin.server import StandIn
 
 BUCKET, TABLE = "finops-daily-summaries", "ou_scorecard"
 DAY, WORK = date(2025, 9, 10), "daily-20250910"

@@ -27,10 +27,10 @@ from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
-from finops_assets_tests.aws import StandIn
-from finops_assets_tests.aws.faults import Call
-from finops_assets_tests.iam import Request, allowed, requests_of
 from finops_assets_tests.on_aws import newest_memberships
+from standin.faults import Call
+from standin.iam import Request, allowed, requests_of
+from standin.server import StandIn
 
 ROOT = Path(__file__).parents[1]
 MODULE, CHECK = ROOT / "terraform", ROOT / "scripts" / "terraform-check"
@@ -439,7 +439,7 @@ def test_every_call_that_was_made_is_allowed(worked: Applied) -> None:
 
 def test_no_action_is_granted_for_nothing(worked: Applied) -> None:
     """Each action of the task's policy was called, is named by an adapter for what did not happen, or is Athena's."""
-    text = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "finops_assets/adapters/aws").glob("*.py"))
+    text = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "finops_assets/adapters/aws").rglob("*.py"))
     named = set(re.findall(r"\b(?:athena|bcm-data-exports|glue|quicksight|s3|ses|sns):[A-Z][A-Za-z]+\b", text))
     named |= {f"glue:Batch{verb}Partition" for verb in ("Create", "Update", "Delete")}
     named |= {f"quicksight:{name.title().replace('_', '')}" for name in re.findall(r'_call\("(\w+)"', text)}

@@ -25,7 +25,7 @@ from finops_assets.core.values import DayRows
 from finops_assets.stories.sample_bill import write_sample_bill
 from finops_assets.stories.sample_bill.exports import write_export
 from finops_assets.stories.simulation import Simulation, part_of, read_export
-from finops_assets_tests.aws import StandIn
+from standin.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 

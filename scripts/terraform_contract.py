@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from finops_assets.adapters.aws.glue import table_inputs
+from finops_assets.adapters.aws.glue_tables import table_inputs
 from finops_assets.core.bill.bill_format import BillFormat
 from finops_assets.core.bill.charges import used_columns
 from finops_assets.core.bill.drivers_sql import driver_columns

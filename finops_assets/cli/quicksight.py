@@ -10,7 +10,7 @@ import click
 from finops_assets.cli.terminal import print_json, say, tell
 
 if TYPE_CHECKING:
-    from finops_assets.adapters.aws.quicksight import Plan
+    from finops_assets.adapters.aws.quicksight.requests import Plan
     from finops_assets.core.accounts.permissions import Rule
     from finops_assets.platform import Platform
     from finops_assets.settings.model import Settings
@@ -38,9 +38,9 @@ def deploy(
     permissions: str | None, owners: Sequence[str], viewers: Sequence[str], open_to_all: bool, as_json: bool
 ) -> None:
     """Make or update it, wait for it and share it; without a change, nothing is done."""
-    from finops_assets.adapters.aws import quicksight_dashboard as board
-    from finops_assets.adapters.aws.glue import GlueTables
-    from finops_assets.adapters.aws.quicksight import Deployment
+    from finops_assets.adapters.aws.glue_tables import GlueTables
+    from finops_assets.adapters.aws.quicksight import ids
+    from finops_assets.adapters.aws.quicksight.deployment import Deployment
     from finops_assets.composition.channels import aws_session
 
     settings, platform = _on_aws()
@@ -55,7 +55,7 @@ def deploy(
         tell=tell,
     )
     done = deployment.deploy(plan)
-    wanted = {"quicksight_data_set": board.BREAKDOWN, "quicksight_scorecard_data_set": board.SCORECARD}
+    wanted = {"quicksight_data_set": ids.BREAKDOWN, "quicksight_scorecard_data_set": ids.SCORECARD}
     missing = {name: value for name, value in wanted.items() if getattr(settings.aws, name, "") != value}
     if as_json:
         resources = [{"kind": one.kind, "id": one.id, "how": one.how} for one in done]
@@ -78,7 +78,8 @@ def deploy(
 @permissions_option
 def show(permissions: str | None) -> None:
     """Print, as JSON, what `deploy` would send; nothing is asked of QuickSight."""
-    from finops_assets.adapters.aws.quicksight import hold_to_model, requests
+    from finops_assets.adapters.aws.quicksight.api_model import hold_to_model
+    from finops_assets.adapters.aws.quicksight.requests import requests
     from finops_assets.composition.channels import aws_session
 
     settings, platform = _on_aws()
@@ -98,7 +99,7 @@ def _plan(
     viewers: Sequence[str] = (),
     open_to_all: bool = False,
 ) -> Plan:
-    from finops_assets.adapters.aws.quicksight import Plan
+    from finops_assets.adapters.aws.quicksight.requests import Plan
     from finops_assets.core.accounts.published_map import read_account_map
 
     known = sorted(set(read_account_map(platform.archive)["ou"].to_pylist()))

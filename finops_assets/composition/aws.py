@@ -8,10 +8,11 @@ from functools import partial
 
 from finops_assets.adapters.aws.accounts import OrganizationsAccounts
 from finops_assets.adapters.aws.athena import Athena
-from finops_assets.adapters.aws.dashboard import QuickSightDataSet, content_below
-from finops_assets.adapters.aws.doctor import AwsPreflight
-from finops_assets.adapters.aws.glue import GlueCatalog, GlueTables
+from finops_assets.adapters.aws.doctor.preflight import AwsPreflight
+from finops_assets.adapters.aws.glue_partitions import GlueCatalog
+from finops_assets.adapters.aws.glue_tables import GlueTables
 from finops_assets.adapters.aws.metrics import CloudWatchMetrics
+from finops_assets.adapters.aws.quicksight.refresh import QuickSightDataSet, content_below
 from finops_assets.adapters.aws.s3 import open_archive
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.aws.warehouse import AthenaWarehouse

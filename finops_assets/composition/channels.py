@@ -98,7 +98,7 @@ def heartbeat_channels(settings: Settings, session: AwsSession | None) -> dict[s
 def look_at_mail(settings: Settings) -> Iterable[Finding]:
     """The checks of what mails the digest of the embedded platform."""
     if settings.mail.backend == "ses":
-        from finops_assets.adapters.aws.doctor import ses
+        from finops_assets.adapters.aws.doctor.mail import ses
 
         return ses(aws_session(settings), settings.mail, settings.aws.ses_configuration_set)
     return own_mail(settings)

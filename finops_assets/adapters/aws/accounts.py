@@ -1,6 +1,6 @@
 """Who owns what, asked of AWS Organizations: its tree walked once a load, its moves kept as a history in the archive.
 
-How a snapshot becomes history is core.accounts' matter.
+`core.accounts` merges a snapshot into the history.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _FIXES = {
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The organization as it was found."""
+    """The organization at one moment: its memberships, the number of OUs, and accounts by state."""
 
     memberships: tuple[Membership, ...]
     units: int
@@ -62,8 +62,8 @@ class Snapshot:
 class OrganizationsAccounts:
     """The organization's tree of today, merged into the history of who was where.
 
-    Without an answer of Organizations the history is used as it was last seen, and the map says that it is outdated:
-    a morning's digest is worth more than today's moves.
+    Where Organizations does not answer, the newest stored history is used and the map is marked as outdated: the digest
+    matters more than the moves of one day.
 
     Args:
         session: how AWS is reached.
@@ -96,18 +96,19 @@ class OrganizationsAccounts:
             ArchiveError: the archive cannot be read or written.
         """
         memberships = self._memberships()
-        known = read_note(self._archive, SNAPSHOT_PATH, _snapshot_facts, {})
+        no_facts: dict[str, str] = {}
+        known = read_note(self._archive, SNAPSHOT_PATH, _snapshot_facts, no_facts)
         facts = known
         client, day = self._session.client("organizations", self._role_arn), self._today()
         try:
-            found = _snapshot(client)
-            merged = merge_snapshot(memberships, found.memberships, day, last=_day(facts))
+            snapshot = _snapshot(client)
+            merged = merge_snapshot(memberships, snapshot.memberships, day, last=_day(facts))
         except FinopsError as error:
             if not memberships:
                 raise
             outdated = f"the organization is shown as of {facts.get('day', 'an unknown day')}. {error}"
         else:
-            outdated, facts = "", _facts(found, day)
+            outdated, facts = "", _facts(snapshot, day)
             self._keep(HISTORY_PATH, write_accounts_csv(merged), memberships and write_accounts_csv(memberships))
             self._keep(SNAPSHOT_PATH, json.dumps(facts).encode(), known and json.dumps(known).encode())
             memberships = merged
@@ -115,7 +116,7 @@ class OrganizationsAccounts:
         return AccountMap(table, {**facts, "history": HISTORY_PATH}, outdated)
 
     def _memberships(self) -> list[Membership]:
-        """The history; a damaged one is made anew from the published map, which says the same.
+        """The history; a damaged one is rebuilt from the published map, which has the same memberships.
 
         Raises:
             AccountsError: somebody has edited it, and it contradicts itself.
@@ -129,13 +130,13 @@ class OrganizationsAccounts:
             table = published_map(self._archive)
             rows = [] if table is None else table.select(COLUMNS).to_pylist()
             recovered = [Membership(**row) for row in rows]
-            # Never removed, only written over: no role may delete the history. Without a map, by the next snapshot.
+            # Written over, never removed: no role may delete the history. Without a map the next snapshot replaces it.
             instead = write_accounts_csv(recovered) if recovered else data
             put_aside(self._archive, HISTORY_PATH, data, error.what, instead=instead)
             return recovered
 
-    def _keep(self, path: str, data: bytes, there: bytes | object) -> None:
-        if data != there:
+    def _keep(self, path: str, data: bytes, current: bytes | object) -> None:
+        if data != current:
             self._archive.put(path, data)
 
 
@@ -171,7 +172,7 @@ def _snapshot(client: Any) -> Snapshot:
 
     The walk takes a while: an account that is moved meanwhile can be met twice, and where it is met last counts.
     """
-    found: dict[str, tuple[Membership, str]] = {}
+    accounts: dict[str, tuple[Membership, str]] = {}
     units = 0
     parents = [(root["Id"], "") for root in _listed(client, "list_roots", "Roots")]
     while parents:
@@ -180,15 +181,15 @@ def _snapshot(client: Any) -> Snapshot:
             name = CONTROL.sub(" ", account.get("Name", "")).strip()
             # AWS names the state in `State`; answers from before September 2026 have `Status` alone.
             state = account.get("State") or account.get("Status") or "ACTIVE"
-            found[account["Id"]] = Membership(account["Id"], name, path or "Root"), state
+            accounts[account["Id"]] = Membership(account["Id"], name, path or "Root"), state
         below = _listed(client, "list_organizational_units_for_parent", "OrganizationalUnits", ParentId=parent)
         for unit in below:
             units += 1
             parents.append((unit["Id"], f"{path}/{_level(unit)}".lstrip("/")))
-    if not found:
+    if not accounts:
         raise AccountsError("Organizations names no account", where="organizations:ListAccountsForParent", fix=_ALLOW)
-    states = Counter(state for _, state in found.values())
-    return Snapshot(tuple(membership for membership, _ in found.values()), units, states)
+    states = Counter(state for _, state in accounts.values())
+    return Snapshot(tuple(membership for membership, _ in accounts.values()), units, states)
 
 
 def _listed(client: Any, operation: str, items: str, **parameters: str) -> list[dict[str, Any]]:
@@ -204,12 +205,12 @@ def _level(unit: Mapping[str, Any]) -> str:
     return CONTROL.sub(" ", unit.get("Name", "")).replace("/", "\N{DIVISION SLASH}").strip() or unit["Id"]
 
 
-def _facts(found: Snapshot, day: date) -> dict[str, str]:
-    inactive = {state: count for state, count in sorted(found.states.items()) if state != "ACTIVE"}
+def _facts(snapshot: Snapshot, day: date) -> dict[str, str]:
+    inactive = {state: count for state, count in sorted(snapshot.states.items()) if state != "ACTIVE"}
     return {
         "day": day.isoformat(),
-        "accounts in the organization": str(len(found.memberships)),
-        "OUs": str(found.units),
+        "accounts in the organization": str(len(snapshot.memberships)),
+        "OUs": str(snapshot.units),
         "accounts not active": ", ".join(
             f"{count} {state.replace('_', ' ').lower()}" for state, count in inactive.items()
         )

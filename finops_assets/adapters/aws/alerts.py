@@ -1,4 +1,4 @@
-"""Alerts through SNS: subject and text made to fit what a topic takes. Who is subscribed is the topic's matter."""
+"""Alerts through SNS: subject and text made to fit what a topic takes. Subscriptions belong to the topic."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class SNSAlerts:
 
 
 def fitting_subject(subject: str) -> str:
-    """ASCII in one line, beginning with what is no space; accents are dropped, other scripts become `?`."""
+    """The subject as one line of ASCII without leading spaces; accents are dropped, other scripts become `?`."""
     plain = unicodedata.normalize("NFKD", subject.translate(_ASCII))
     plain = "".join(character for character in plain if not unicodedata.combining(character))
     plain = " ".join(re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", plain).split())
@@ -59,7 +59,7 @@ def fitting_subject(subject: str) -> str:
 
 
 def fitting_text(text: str) -> str:
-    """The text, or as much of it as SNS takes, with a last line that says so."""
+    """The text; a longer one than SNS takes is cut, and its last line says so."""
     data = text.encode(errors="replace")  # half a surrogate pair in a log must not silence the alert
     if len(data) <= MAX_BYTES:
         return data.decode()

@@ -6,7 +6,7 @@ would leave it scanning, and costing, to its end.
 
 from __future__ import annotations
 
-import random
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from finops_assets.adapters.aws import retries
+from finops_assets.adapters.aws.polling import jittered, wait_until
 from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
 from finops_assets.core.errors import FinopsError, SettingsError
 from finops_assets.core.values import QueryReceipt, QueryResult
@@ -25,8 +26,8 @@ LONGEST_QUERY = 262_144
 """Bytes of a statement that Athena accepts."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-"""Seconds between two looks at a running query, a 16th of the time that it takes so far: most of ours take 1 to 3 s,
-the longest ones minutes, and Athena answers 100 such looks a second."""
+"""Seconds between two looks at a running query, a 16th of its time so far: most of ours take 1 to 3 s, the longest
+minutes, and Athena answers 100 such calls a second."""
 
 ATTEMPTS = 4
 """Tries of a query that Athena itself calls retryable."""
@@ -37,7 +38,7 @@ LEAST_BILLED = 10 * MEGABYTE
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
 STARTS_AT_ONCE = 60.0
-"""Seconds that a full queue of the account is waited for beyond boto3's own retries, in pauses of 1 to 20 s."""
+"""Seconds for which a start is tried again while the account's queue is full, beyond boto3's own retries."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Athena:
         self._receipts: list[QueryReceipt] = []
 
     def receipts(self) -> list[QueryReceipt]:
-        """What the queries since the last time it was asked have taken."""
+        """The receipts of the queries since the last call."""
         taken, self._receipts = self._receipts, []
         return taken
 
@@ -168,7 +169,7 @@ class Athena:
         except QueryError:
             raise
         except BaseException as error:
-            # Whatever interrupts the wait: Ctrl-C, SIGTERM, Dagster's terminate, a lost connection.
+            # Any interruption of the wait: Ctrl-C, SIGTERM, Dagster's terminate, a lost connection.
             if started is None and isinstance(error, Exception):
                 raise
             self._stop(started or self._started_unseen(sql, database, token))
@@ -191,48 +192,59 @@ class Athena:
                     return self._session.client("athena").start_query_execution(**request)["QueryExecutionId"]
             except FinopsError as error:
                 code = getattr(error, "code", "")
-                if retries.passes(code) and time.monotonic() < give_up:
+                if retries.is_temporary(code) and time.monotonic() < give_up:
                     attempt += 1
                     self._sleep(retries.pause(attempt))
                     continue
                 raise _explained_start(error, self._workgroup) from None
 
     def _started_unseen(self, sql: str, database: str, token: str) -> str | None:
-        """The execution that an interrupted start may have made: the token gives its id, or starts what is stopped."""
+        """The execution that an interrupted start may have made.
+
+        Starting it again with the same token gives its id; if there was none, this makes one, which is then stopped.
+        """
         try:
             return self._start(sql, database, token, time.monotonic())
         except FinopsError:
             return None
 
     def _wait(self, query_id: str, purpose: str, deadline: float) -> Query:
-        started, status = time.monotonic(), {"State": "QUEUED"}
-        while True:
-            execution = self._look(query_id)
-            status = execution["Status"] if execution else status
-            if execution and status["State"] in ENDED:
-                self._keep_receipt(execution, purpose)
-                if status["State"] != "SUCCEEDED":
-                    raise _failed(status, purpose, query_id)
-                return Query(query_id, execution.get("Statistics", {}).get("DataManifestLocation", ""))
-            if time.monotonic() > deadline:
-                self._stop(query_id)
-                raise QueryError(
-                    f"did not end within {self._timeout:g} s ({status['State'].lower()}) and was stopped",
-                    kind="TIMEOUT",
-                    where=f"{purpose} (query {query_id})",
-                    fix="Raise aws.query_timeout_seconds, or run fewer days; a queue this long may need more capacity.",
-                )
-            pause = min(max(FIRST_PAUSE, (time.monotonic() - started) / 16), LONGEST_PAUSE)
-            self._sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311  (jitter, not a secret)
+        started = time.monotonic()
 
-    def _look(self, query_id: str) -> Mapping[str, Any] | None:
-        """How the query stands; None where Athena is too busy to say, which is no reason to give it up."""
+        def pause() -> float:
+            return jittered(min(max(FIRST_PAUSE, (time.monotonic() - started) / 16), LONGEST_PAUSE))
+
+        def too_late(execution: Mapping[str, Any]) -> QueryError:
+            self._stop(query_id)
+            return QueryError(
+                f"did not end within {self._timeout:g} s ({execution['Status']['State'].lower()}) and was stopped",
+                kind="TIMEOUT",
+                where=f"{purpose} (query {query_id})",
+                fix="Raise aws.query_timeout_seconds, or run fewer days; a queue this long may need more capacity.",
+            )
+
+        execution = wait_until(
+            lambda execution: execution["Status"]["State"] in ENDED,
+            self._current(query_id, {"Status": {"State": "QUEUED"}}),
+            lambda execution: self._current(query_id, execution),
+            seconds_left=lambda: deadline - time.monotonic(),
+            pause=pause,
+            sleep=self._sleep,
+            too_late=too_late,
+        )
+        self._keep_receipt(execution, purpose)
+        if execution["Status"]["State"] != "SUCCEEDED":
+            raise _failed(execution["Status"], purpose, query_id)
+        return Query(query_id, execution.get("Statistics", {}).get("DataManifestLocation", ""))
+
+    def _current(self, query_id: str, execution: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The query as it is now; as it was where Athena is too busy to answer, which is no reason to give it up."""
         try:
             with explained("athena:GetQueryExecution", where=f"workgroup {self._workgroup}"):
                 return self._session.client("athena").get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
         except AwsError as error:
-            if retries.passes(error.code):
-                return None
+            if retries.is_temporary(error.code):
+                return execution
             raise
 
     def _stop(self, query_id: str | None) -> None:
@@ -242,9 +254,7 @@ class Athena:
             with explained("athena:StopQueryExecution"):
                 self._session.client("athena").stop_query_execution(QueryExecutionId=query_id)
         except FinopsError as error:
-            # The reason for stopping is what people must see; this only says what goes on.
-            import logging
-
+            # People must see the error for which it is stopped; this one only says that the query goes on.
             logging.getLogger(__name__).warning("query %s could not be stopped: %s", query_id, error)
 
     def _keep_receipt(self, execution: Mapping[str, Any], purpose: str) -> None:
@@ -272,16 +282,16 @@ def price(scanned_bytes: int, per_terabyte: Decimal, *, billed: bool = True) -> 
 
 
 def _explained_start(error: FinopsError, workgroup: str) -> FinopsError:
-    said = error.what
-    if "No output location" in said:
+    message = error.what
+    if "No output location" in message:
         return SettingsError(
             f"the workgroup {workgroup} has no place for query results",
             where="aws.athena_results (FINOPS_AWS__ATHENA_RESULTS)",
             fix="Set it to s3://<bucket>/<prefix>/, or give the workgroup a location.",
         )
-    if re.search(r"WorkGroup .*(not found|is not found|disabled)", said, re.IGNORECASE):
+    if re.search(r"WorkGroup .*(not found|is not found|disabled)", message, re.IGNORECASE):
         return SettingsError(
-            f"Athena says: {said}",
+            f"Athena says: {message}",
             where="aws.workgroup (FINOPS_AWS__WORKGROUP)",
             fix="Name an enabled workgroup of this region (aws.region).",
         )
@@ -291,15 +301,15 @@ def _explained_start(error: FinopsError, workgroup: str) -> FinopsError:
 def _failed(status: Mapping[str, Any], purpose: str, query_id: str) -> QueryError:
     reason = status.get("StateChangeReason") or "no reason given"
     fault = status.get("AthenaError", {})
-    kind = re.match(r"[A-Z][A-Z_]+(?=:)", reason)
-    named = kind[0] if kind else next((known for known in FIXES if known in reason), "")
+    prefix = re.match(r"[A-Z][A-Z_]+(?=:)", reason)
+    kind = prefix[0] if prefix else next((known for known in FIXES if known in reason), "")
     what = f"the query was cancelled ({reason})" if status["State"] == "CANCELLED" else f"the query failed: {reason}"
     return QueryError(
         what,
-        kind=named or status["State"],
+        kind=kind or status["State"],
         retryable=bool(fault.get("Retryable")),
         where=f"{purpose} (query {query_id})",
-        fix=FIXES.get(named, "Look at it in Athena's history."),
+        fix=FIXES.get(kind, "Look at it in Athena's history."),
     )
 
 

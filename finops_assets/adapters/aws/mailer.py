@@ -1,8 +1,8 @@
-"""Mail through SES (API v2), one message a recipient; what must not be sent twice is not sent again by itself.
+"""Mail through SES (API v2), one message a recipient; after an unknown outcome nothing is sent again.
 
-SES has no idempotency: it counts and delivers the same message again. It accepts messages to addresses on its
-suppression list, and bounces them: they are not errors of `send`, but events of the configuration set, and `refused`
-tells them from then on.
+SES has no idempotency: it counts and delivers the same message twice. It accepts messages to addresses on its
+suppression list and bounces them: `send` raises no error then; the configuration set has the event, and `refused` has
+the address.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ FIXES_BY_WORDS = (
     ),
     ("Message length", "Lower mail.max_megabytes: SES takes 40 MB."),
 )
-"""Where one code stands for several things, the words of the message tell what to do."""
+"""For codes with several causes: part of the message, and what to do."""
 
 
 class SESMailer:
@@ -75,7 +75,7 @@ class SESMailer:
         self._session, self._configuration_set, self._pause = session, configuration_set, pause
 
     def send(self, message: EmailMessage, recipient: str, delivery_id: str) -> Delivery:
-        """Hand the message over; what comes too fast is tried again, as SES surely refused it.
+        """Send the message. After a refusal for a too high rate it is sent again: SES has certainly not accepted it.
 
         Raises:
             UnknownDeliveryError: the connection broke, or SES failed, after it may have accepted the message.
@@ -108,7 +108,7 @@ class SESMailer:
         """Recipients on SES's suppression list.
 
         Raises:
-            AwsError: SES does not tell.
+            AwsError: SES refused the call.
             FinopsError: SES was not reached.
         """
         return dict(suppressed(self._session, recipients))
@@ -122,12 +122,12 @@ def suppressed(session: AwsSession, recipients: Iterable[str]) -> Iterator[tuple
     """
     for recipient in recipients:
         entries = (_entry(session, address) for address in dict.fromkeys((recipient, recipient.lower())))
-        found = next(filter(None, entries), None)
-        if found:
-            reason = f"it is on SES's suppression list ({found['Reason'].lower()}), SES drops its mail"
-            command = f"aws sesv2 delete-suppressed-destination --email-address {shlex.quote(found['EmailAddress'])}"
+        entry = next(filter(None, entries), None)
+        if entry:
+            reason = f"it is on SES's suppression list ({entry['Reason'].lower()}), SES drops its mail"
+            command = f"aws sesv2 delete-suppressed-destination --email-address {shlex.quote(entry['EmailAddress'])}"
             fix = f"When {recipient} can take mail again: `{command}`"
-            yield recipient, Refused("suppressed", reason, found["LastUpdateTime"].astimezone(UTC), fix)
+            yield recipient, Refused("suppressed", reason, entry["LastUpdateTime"].astimezone(UTC), fix)
 
 
 def _entry(session: AwsSession, address: str) -> Mapping[str, Any] | None:
@@ -154,7 +154,7 @@ def _accepted(client: Any, request: Mapping[str, Any], recipient: str) -> str:
         return client.send_email(**request)["MessageId"]
     except aws.ClientError as error:
         status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-        # Another operation is that of the credentials' own service: this one was not asked yet.
+        # Another operation belongs to the credentials' own service: SES was not called yet.
         if status < 500 or error.operation_name != "SendEmail":
             raise
         raise _unknown(f"SES failed with {status} {error.response['Error'].get('Code')}", recipient) from None
@@ -167,15 +167,15 @@ def _accepted(client: Any, request: Mapping[str, Any], recipient: str) -> str:
 
 
 def _comes_too_fast(error: ClientError) -> bool:
-    found = error.response["Error"]
-    return found.get("Code") in retries.THROTTLED and "quota" not in found.get("Message", "")
+    answer = error.response["Error"]
+    return answer.get("Code") in retries.THROTTLED and "quota" not in answer.get("Message", "")
 
 
 def _refused(error: ClientError, recipient: str) -> FinopsError:
-    found = error.response["Error"]
-    said = next((fix for words, fix in FIXES_BY_WORDS if words in found.get("Message", "")), "")
-    fixes = {**FIXES, **({found["Code"]: said} if said else {})}
-    known = found["Code"] in fixes
+    answer = error.response["Error"]
+    by_words = next((fix for words, fix in FIXES_BY_WORDS if words in answer.get("Message", "")), "")
+    fixes = {**FIXES, **({answer["Code"]: by_words} if by_words else {})}
+    known = answer["Code"] in fixes
     return from_client_error(error, ACTION, where=f"{recipient} ({ACTION})" if known else "", fixes=fixes)
 
 
@@ -184,7 +184,7 @@ def _unknown(what: str, recipient: str) -> UnknownDeliveryError:
 
 
 def _unreached(error: Exception) -> FinopsError:
-    """Nothing was sent: there are no credentials, no way to SES, or no trust in its certificate."""
+    """The error where nothing was sent: no credentials, no connection to SES, or no trust in its certificate."""
     import botocore.exceptions as aws
 
     try:

@@ -31,9 +31,9 @@ class CloudWatchMetrics:
             {"MetricName": name, "Unit": METRICS[name], "Value": float(value), "Timestamp": now}
             for name, value in values.items()
         ]
-        for one in data:
-            if not math.isfinite(one["Value"]):
-                raise ValueError(f"{one['MetricName']} is {one['Value']}, which no alarm can compare")
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is {float(value)}, which no alarm can compare")
         if not data:
             return
         cloudwatch = self._session.client("cloudwatch")

@@ -1,9 +1,9 @@
-"""Which refusals of AWS pass by themselves, and how long to wait for them: the one place that decides it.
+"""Which errors of AWS are temporary, and how long to wait before the next try: the one place that decides it.
 
 boto3's standard mode already repeats calls that were throttled, that failed inside AWS (HTTP 500 to 504) or whose
 connection broke. It gives up at once where two writers met (ConcurrentModificationException), and at internal errors
-that come with another status: `repeat_passing` adds those to a client. Errors of single entries in the answer to a
-batch call are no refusal of the call: their adapter asks `passes` and waits for `pause`.
+that come with another status: `retry_temporary` adds those to a client. Errors of single entries in the answer to a
+batch call are no error of the call: their adapter asks `is_temporary` and waits for `pause` seconds.
 
 Sending mail does not belong here: after an unknown outcome nothing is sent again (decision 6).
 """
@@ -65,26 +65,26 @@ FIXES: Mapping[str, str] = {
 ATTEMPTS = 6
 LONGEST_PAUSE = 20.0
 """Tries of a call or of a batch's failed entries, and seconds of the longest wait: 31 s of waiting at most. Glue's
-concurrent changes take seconds; whoever waits longer than half a minute should be told."""
+concurrent changes take seconds; a longer wait than half a minute is reported instead."""
 
 
-def passes(code: str) -> bool:
-    """Whether an error with this code passes by itself."""
+def is_temporary(code: str) -> bool:
+    """Whether a call that failed with this code may succeed when it is repeated."""
     return code in FIXES
 
 
 def pause(attempt: int) -> float:
-    """Seconds to wait after this failed attempt (1 is the first): doubling, with jitter, so that writers part."""
+    """Seconds to wait after this failed attempt (1 is the first): doubling; the jitter parts writers that have met."""
     return random.uniform(0.5, 1) * min(2.0 ** (attempt - 1), LONGEST_PAUSE)  # noqa: S311  (jitter, not a secret)
 
 
-def repeat_passing(client: Any, sleep: Callable[[float], None]) -> None:
-    """Make a boto3 client repeat calls that were refused for a passing reason which boto3 itself does not repeat.
+def retry_temporary(client: Any, sleep: Callable[[float], None]) -> None:
+    """Make a boto3 client repeat calls after temporary errors that boto3 itself does not repeat.
 
     It answers botocore's event `needs-retry`, as botocore's own retries do; both count the same attempts.
 
     Args:
-        client: the client; every one of its operations must be repeatable after a refusal.
+        client: the client; each of its operations must be safe to repeat after an error.
         sleep: waits so many seconds.
     """
 

@@ -14,7 +14,7 @@ from finops_assets.core.values import DayVersion
 
 ACCESS = ("AccessDenied", "403 Forbidden", "PermissionDenied", "Unauthenticated")
 NO_SUCH_VERSION = frozenset(("NoSuchVersion", "NoSuchKey", "InvalidArgument", "MethodNotAllowed"))
-"""What S3 says of a version that is not there, of an id that is none, and of the mark that an object was deleted."""
+"""S3's codes for a missing version, for something that is no version id, and for a delete marker."""
 
 
 def open_archive(session: AwsSession, bucket: str) -> ObjectArchive:
@@ -29,10 +29,10 @@ class BucketVersions:
         self._session, self._bucket = session, bucket
 
     def keep(self, path: str) -> None:
-        """S3 does it by itself."""
+        """Nothing to do: S3 keeps versions by itself."""
 
     def of(self, path: str) -> list[DayVersion]:
-        """The object's versions, newest first as S3 lists them; marks that it was deleted are none.
+        """The object's versions, newest first as S3 lists them, without delete markers.
 
         Raises:
             SettingsError: the bucket has no versioning.
@@ -49,17 +49,17 @@ class BucketVersions:
             )
         with explained("s3:ListBucketVersions", where=bucket):
             pages = s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=path)
-            found = [one for page in pages for one in page.get("Versions", ()) if one["Key"] == path]
+            listed = [one for page in pages for one in page.get("Versions", ()) if one["Key"] == path]
         return [
             DayVersion(one["VersionId"], one["LastModified"].astimezone(UTC), one["Size"], one["IsLatest"])
-            for one in found
+            for one in listed
         ]
 
     def read(self, path: str, version: str) -> bytes | None:
         try:
             with explained("s3:GetObjectVersion", where=f"arn:aws:s3:::{self._bucket}/{path}"):
-                found = self._session.client("s3").get_object(Bucket=self._bucket, Key=path, VersionId=version)
-                return found["Body"].read()
+                answer = self._session.client("s3").get_object(Bucket=self._bucket, Key=path, VersionId=version)
+                return answer["Body"].read()
         except AwsError as error:
             if error.code in NO_SUCH_VERSION:
                 return None
@@ -75,7 +75,7 @@ class BucketVersions:
 
 @contextmanager
 def s3_explained(bucket: str, path: str, action: str) -> Iterator[None]:
-    """S3's errors in words, for reads beside the archive; where an object is not there, FileNotFoundError remains."""
+    """Turn S3's errors into errors for people, for reads beside the archive; a missing object is FileNotFoundError."""
     from obstore.exceptions import BaseError
 
     try:
@@ -88,32 +88,32 @@ def s3_explained(bucket: str, path: str, action: str) -> Iterator[None]:
 
 
 def explain_for(bucket: str) -> Callable[[str, str, str], FinopsError | None]:
-    """What to tell people of an error of S3 at this bucket, by what S3 said."""
+    """What turns S3's message about this bucket into an error for people; None: there is no such object."""
 
-    def explain(said: str, path: str, action: str) -> FinopsError | None:
+    def explain(message: str, path: str, action: str) -> FinopsError | None:
         resource = f"arn:aws:s3:::{bucket}" + ("" if action == "s3:ListBucket" else f"/{path}")
         where = f"s3://{bucket}/{path}"
-        first_line = said.splitlines()[0] if said else "no reason given"
-        if "NoSuchBucket" in said:
+        first_line = message.splitlines()[0] if message else "no reason given"
+        if "NoSuchBucket" in message:
             return SettingsError(
                 f"there is no bucket {bucket}",
                 where="aws.bucket (FINOPS_AWS__BUCKET)",
                 fix="Set it to the archive's bucket, or make it (terraform/).",
             )
-        if "redirect" in said.lower() or "PermanentRedirect" in said or "AuthorizationHeaderMalformed" in said:
+        if "redirect" in message.lower() or "PermanentRedirect" in message or "AuthorizationHeaderMalformed" in message:
             return SettingsError(
                 f"the bucket {bucket} is in another region ({first_line})",
                 where="aws.region (FINOPS_AWS__REGION)",
                 fix="Set it to the bucket's region.",
             )
-        if NO_CREDENTIALS in said:
+        if NO_CREDENTIALS in message:
             return ArchiveError(NO_CREDENTIALS, where=where, fix=LOG_IN)
-        expired = next((code for code in EXPIRED if code in said), "")
+        expired = next((code for code in EXPIRED if code in message), "")
         if expired:
             return ArchiveError(
                 f"the credentials are no longer valid ({expired})", where=where, fix="Log in again, then run it again."
             )
-        if "InvalidObjectState" in said:  # comes with 403, and is no matter of permissions
+        if "InvalidObjectState" in message:  # comes with 403, and is no matter of permissions
             request = '{"Days":14,"GlacierJobParameters":{"Tier":"Standard"}}'
             return ColdObjectError(
                 "is in cold storage (S3 answered InvalidObjectState)",
@@ -122,7 +122,7 @@ def explain_for(bucket: str) -> Callable[[str, str, str], FinopsError | None]:
                 f"--restore-request '{request}'`; from Deep Archive that takes 12 hours (the cheaper tier Bulk: 48). "
                 "Then run this again.",
             )
-        if any(word in said for word in ACCESS):
+        if any(word in message for word in ACCESS):
             # A listing's path would narrow the resource: S3 checks it against the bucket.
             return ArchiveError(
                 f"permission denied ({first_line})",
@@ -130,7 +130,7 @@ def explain_for(bucket: str) -> Callable[[str, str, str], FinopsError | None]:
                 fix=f"Allow {action} on {resource} in the IAM policy of the role"
                 + (" (without s3:ListBucket, S3 also answers so for what is not there)." if "Get" in action else "."),
             )
-        if action == "s3:GetObject" and re.search("NoSuchKey|not found|404", said, re.IGNORECASE):
+        if action == "s3:GetObject" and re.search("NoSuchKey|not found|404", message, re.IGNORECASE):
             return None
         return ArchiveError(f"S3 answered: {first_line}", where=f"{where} ({action})", fix="Run it again.")
 

@@ -1,6 +1,6 @@
-"""How AWS is reached: credentials, clients, stores, and its errors in words that name the action or the setting.
+"""How AWS is reached: credentials, clients, stores, and AWS's errors as errors that name the action or the setting.
 
-Nothing is asked of AWS before the first call; clients are made once and shared between threads, as boto3 allows.
+No call is made before the first use; clients are created once and shared between threads, as boto3 allows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from finops_assets.core.errors import FinopsError, SettingsError
 
 if TYPE_CHECKING:
     import boto3
-    from obstore.store import S3Store
+    from obstore.store import S3Config, S3Store
 
 ATTEMPTS = 8
 """Tries of one call, with back-off and jitter between them (boto3's standard mode: at most 20 s a pause)."""
@@ -35,7 +35,7 @@ LOG_IN = "Log in (`aws sso login`), set a profile, or run it where a role is att
 
 
 DENIAL = r"not authorized to perform:? [`']?([\w:-]+)['`]?(?: on resource:? [`']?([^\s'`]+))?"
-"""IAM's words, and SES's own: "not authorized to perform `ses:SendRawEmail' on resource `arn:...'"."""
+"""IAM's wording, and SES's own: "not authorized to perform `ses:SendRawEmail' on resource `arn:...'"."""
 
 
 class AwsError(FinopsError):
@@ -112,7 +112,7 @@ class AwsSession:
                     service, region_name=self.region, endpoint_url=self._endpoint or None, config=config
                 )
                 if attempts > 1:
-                    retries.repeat_passing(self._clients[key], self._sleep)
+                    retries.retry_temporary(self._clients[key], self._sleep)
             return self._clients[key]
 
     def store(self, bucket: str) -> S3Store:
@@ -127,6 +127,7 @@ class AwsSession:
 
         endpoint = self._endpoint or self.client("s3").meta.endpoint_url
         custom = ".amazonaws.com" not in endpoint
+        config: S3Config | None = {"endpoint": endpoint} if custom else None
         return S3Store(
             bucket,
             region=self.region,
@@ -134,11 +135,11 @@ class AwsSession:
             virtual_hosted_style_request=not custom,
             client_options={"allow_http": custom, "timeout": f"{READ_SECONDS}s"},
             retry_config={"max_retries": ATTEMPTS},
-            **({"endpoint": endpoint} if custom else {}),
+            config=config,
         )
 
     def _credentials(self) -> Any:
-        """Credentials for the store, looked for at its first request and again before they expire."""
+        """Credentials for the store, resolved at its first request and again before they expire."""
         from obstore.auth.boto3 import Boto3CredentialProvider
 
         with self._lock:
@@ -184,7 +185,7 @@ class AwsSession:
 
 @contextmanager
 def explained(action: str, *, where: str = "", fixes: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Turn botocore's errors into words.
+    """Turn botocore's errors into errors for people.
 
     Args:
         action: the IAM action of the call, `glue:GetTables`.
@@ -222,14 +223,14 @@ def explained(action: str, *, where: str = "", fixes: Mapping[str, str] | None =
 
 
 def from_client_error(error: Any, action: str, *, where: str = "", fixes: Mapping[str, str] | None = None) -> AwsError:
-    """An error answer of AWS (botocore's ClientError) in words."""
+    """AWS's error answer (botocore's ClientError) as an error for people."""
     code = error.response["Error"].get("Code", "")
     message = (error.response["Error"].get("Message", "") or code).rstrip(".")
     if fixes and code in fixes:
         return AwsError(message, code=code, where=where or action, fix=fixes[code])
     if code in DENIED or "not authorized to perform" in message:
-        found = re.search(DENIAL, message)
-        denied, resource = (found[1], found[2] or where) if found else (action, where)
+        named = re.search(DENIAL, message)
+        denied, resource = (named[1], named[2] or where) if named else (action, where)
         return AwsError(
             f"permission denied: {message}",
             code=code,

@@ -1,11 +1,11 @@
-"""What Athena unloads, on its way here: staged outside every table, checked against its manifest, fetched, swept.
+"""The results of Athena's UNLOAD: staged outside every table, checked against the manifest, fetched, swept.
 
     _staging/<what is asked>/query.json       the token of the query, written before it starts
     _staging/<what is asked>/<token>/...      the files that it writes
 
-A run that was killed leaves these; the next one that asks the same finds the token, and with it the same execution, so
-that nothing is scanned twice. Two runs that ask the same at once share the execution: if one sweeps what the other is
-still fetching, that one asks again.
+A killed run leaves these objects. The next run with the same query finds the token, and by it the same execution, so
+that nothing is scanned twice. Two runs with the same query at once share the execution: if one removes the files while
+the other fetches them, the other runs the query again.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ PREFIX = "_staging/"
 JOURNAL = "query.json"
 ATTEMPTS = 4
 LEFT_BEHIND = timedelta(hours=6)
-"""What is older than this belongs to no run that is alive: more than the longest query and its fetching."""
+"""Objects older than this belong to no live run: it is more than the longest query and its fetching take."""
 
 AGAIN = ("CANCELLED", "HIVE_PATH_ALREADY_EXISTS")
-"""Ends of a query that say nothing about the bill: somebody stopped it, or shares its place."""
+"""Ends of a query after which it is tried again: it was stopped from outside, or another run writes to its place."""
 
 
 class Staging:
@@ -110,15 +110,15 @@ class Staging:
     def _token(self, place: str) -> str:
         journal = place + JOURNAL
         while True:
-            there = self._archive.get(journal)
-            if there is not None:
-                return json.loads(there)["token"]
+            written = self._archive.get(journal)
+            if written is not None:
+                return json.loads(written)["token"]
             token = uuid4().hex
             if self._archive.create(journal, json.dumps({"token": token, "at": str(self._clock())}).encode()):
                 return token
 
     def _manifest(self, uri: str) -> set[str] | None:
-        """The paths that the query says it wrote; None where it has no manifest any more."""
+        """The paths in the query's manifest; None where the manifest is gone."""
         bucket, _, path = uri.removeprefix("s3://").partition("/")
         if not path:
             return set()
@@ -130,13 +130,13 @@ class Staging:
         return {line.strip().removeprefix(f"s3://{self._bucket}/") for line in text.splitlines() if line.strip()}
 
     def _fetched(self, staged: str, wanted: set[str] | None, folder: Path) -> list[Path] | None:
-        """The staged files in a folder; None where they are not exactly those of the manifest, or vanish meanwhile."""
+        """The staged files, fetched into a folder; None where they differ from the manifest or vanish meanwhile."""
         with s3_explained(self._bucket, staged, "s3:ListBucket"):
-            there = {o["path"]: o["size"] for batch in self._store.list(staged) for o in batch}
-        if wanted is None or set(there) != wanted:
+            sizes = {o["path"]: o["size"] for batch in self._store.list(staged) for o in batch}
+        if wanted is None or set(sizes) != wanted:
             return None
-        files = []
-        for path, size in sorted(there.items()):
+        files: list[Path] = []
+        for path, size in sorted(sizes.items()):
             file = folder / f"{len(files)}.parquet"
             try:
                 with file.open("wb") as out, s3_explained(self._bucket, path, "s3:GetObject"):
@@ -150,6 +150,6 @@ class Staging:
         return files
 
     def _remove(self, place: str) -> None:
-        """All of a place, its journal last: without it, what remains would have no name."""
+        """Remove all of a place, its journal last: without the journal, nothing would lead to what remains."""
         paths = self._archive.list(place)
         self._archive.delete(sorted(paths, key=lambda path: path.endswith(JOURNAL)))

@@ -10,34 +10,30 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from finops_assets.adapters.aws.athena import Athena
-from finops_assets.adapters.aws.glue import MAP_TABLE, SUMMARY_VIEW, GlueTables
-from finops_assets.adapters.aws.s3 import s3_explained
+from finops_assets.adapters.aws.bill_table import BillTable, manifests, recognise, with_files
+from finops_assets.adapters.aws.glue_tables import MAP_TABLE, SUMMARY_VIEW, GlueTables
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_literal
 from finops_assets.core.analytics.drivers import as_sums
-from finops_assets.core.bill import layout as bill_layout
-from finops_assets.core.bill.bill_format import BillFormat
-from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql, used_columns
-from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, control_totals, control_totals_sql
-from finops_assets.core.bill.drivers_sql import driver_columns, drivers_sql
-from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
+from finops_assets.core.bill.control_totals import control_totals
+from finops_assets.core.bill.drivers_sql import drivers_sql
 from finops_assets.core.bill.queries import accounts_sql, breakdown_sql, fingerprints_sql, one_pass_sql, summary_sql
-from finops_assets.core.bill.recognition import recognise
-from finops_assets.core.bill.rules import Rules, check_columns, cost_bases
+from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.source_days import Fact, refuse_currencies, source_days
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
-from finops_assets.core.values import BillDescription, ControlTotal, DayPrint, ExportVersion, PassedOver, SourceDay
+from finops_assets.core.values import BillDescription, ControlTotal, DayPrint, ExportVersion, SourceDay
 
 if TYPE_CHECKING:
     import duckdb
@@ -49,39 +45,9 @@ STAGED_FOR = 3600.0
 """Seconds that fetched sums are read again within one process: the steps of a run follow each other at once."""
 
 VIEW_STATE = "_state/finops_daily_summary.sql"
-"""The statement that last made the view: Athena keeps it reworded, which cannot be compared."""
+"""The statement that last made the view. Athena stores it reworded, so that its own text cannot be compared."""
 
 SUMS = "sums"
-
-TIMES = ("string", "varchar", "timestamp", "date")
-"""How Glue's types begin that can be read as a point in time."""
-
-PERIOD_SQL = {
-    "": NO_PERIOD,
-    "billing_period": "billing_period",
-    "month": "CONCAT(CAST(year AS VARCHAR), '-', LPAD(CAST(month AS VARCHAR), 2, '0'))",
-}
-"""The billing period of a line by the partition that it is in, for each kind of partitions."""
-
-
-@dataclass(frozen=True)
-class _Table:
-    """The bill's table as Glue describes it now, and its files.
-
-    `periods` names the kind of its partitions; `period_ids` and `passed_over` are the ExportVersion's.
-    """
-
-    name: str
-    location: str
-    format: BillFormat
-    columns: Mapping[str, str]
-    select: str
-    select_drivers: str
-    totals_sql: str
-    periods: str
-    description: BillDescription
-    period_ids: Mapping[str, str] = field(default_factory=dict)
-    passed_over: tuple[PassedOver, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,6 +76,7 @@ class AthenaWarehouse:
         folder: where sums lie while they are read.
     """
 
+    # More than eight arguments: one for each part that it works with, given by name, in one place.
     def __init__(
         self,
         table: str,
@@ -132,49 +99,41 @@ class AthenaWarehouse:
             {"threads": threads} if threads else {}
         )
         self._lock = threading.Lock()
-        self._table: _Table | None = None
+        self._table: BillTable | None = None
         self._fetched: _Fetched | None = None
-        self._glanced: ExportVersion | None = None
+        self._version: ExportVersion | None = None
         self._totals: tuple[str, float, list[ControlTotal]] | None = None
 
     def describe(self) -> BillDescription:
-        return (self._table or self._look()).description
+        return (self._table or self._current()).description
 
     def export_version(self) -> ExportVersion:
         known = self._table
-        table = known or self._look()
-        bucket, _, prefix = table.location.removeprefix("s3://").partition("/")
-        manifests = [found for found in self._manifests(bucket, prefix) if found["path"].endswith("anifest.json")]
-        if not manifests:
-            table = self._look() if known else table
+        table = known or self._current()
+        delivered = manifests(table, self._open)
+        if not delivered:
+            table = self._current() if known else table
             bill = table.description
             return ExportVersion(bill.snapshot, bill.updated, periods=table.period_ids, passed_over=table.passed_over)
-        seen = hashlib.sha256("\n".join(f"{m['path']} {m['e_tag']}" for m in manifests).encode())
-        snapshot = seen.hexdigest()[:16]
+        listing = "\n".join(f"{manifest['path']} {manifest['e_tag']}" for manifest in delivered)
+        snapshot = hashlib.sha256(listing.encode()).hexdigest()[:16]
         # The data files come before their manifests: they are listed once for each delivery, not each time.
-        if self._glanced is None or self._glanced.snapshot != snapshot:
-            table = self._look() if known else table
-            newest = max(m["last_modified"] for m in manifests)
-            self._glanced = ExportVersion(snapshot, newest, periods=table.period_ids, passed_over=table.passed_over)
-        return self._glanced
-
-    def _manifests(self, bucket: str, prefix: str) -> list[Mapping[str, Any]]:
-        """What lies in the folder of manifests that Data Exports keeps beside the one of the data."""
-        export, data, _ = prefix.partition("/data/")
-        if not bucket or not data:
-            return []
-        return [found for found in _objects(self._open, bucket, f"{export}/metadata/") if not _passed_over(found)]
+        if self._version is None or self._version.snapshot != snapshot:
+            table = self._current() if known else table
+            newest = max(manifest["last_modified"] for manifest in delivered)
+            self._version = ExportVersion(snapshot, newest, periods=table.period_ids, passed_over=table.passed_over)
+        return self._version
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:  # noqa: ARG002
-        """As the port says; the map is read in Athena, where it is the same published one."""
+        """As the port says; Athena reads the published account map, which is the same."""
         self._tables.ensure()
-        charges = self._charges(self._look(), start, end)
+        charges = self._charges(self._current(), start, end)
         sql = fingerprints_sql(breakdown_sql(summary_sql(charges, f"{DATABASE}.{MAP_TABLE}")))
-        found = self._athena.rows(sql, f"compare the days from {start} to {end} with the archive")[1]
-        return {day: DayPrint(fingerprint, total, rows) for day, fingerprint, total, rows in found}
+        rows = self._athena.rows(sql, f"compare the days from {start} to {end} with the archive")[1]
+        return {day: DayPrint(fingerprint, total, lines) for day, fingerprint, total, lines in rows}
 
     def control_totals(self) -> list[ControlTotal]:
-        table = self._look()
+        table = self._current()
         snapshot, known = table.description.snapshot, self._totals
         if known is None or known[0] != snapshot or time.monotonic() - known[1] > STAGED_FOR:
             rows = self._athena.rows(table.totals_sql, "control totals of the whole bill")[1]
@@ -204,59 +163,58 @@ class AthenaWarehouse:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = self._look()
-        periods = _since(table.periods, min(day, against))
-        source = f"(SELECT {table.select_drivers} FROM {_quoted(table.name)}{periods}) AS bill"
+        table = self._current()
+        source = table.source(table.select_drivers, min(day, against))
         sql = drivers_sql(table.format, table.columns, self._rules, day, against, source)
         folder = self._new_folder()
         try:
             files = self._staging.fetch(sql, table.description.snapshot, f"why {day} is not as {against}", folder)
-            found = [pq.ParquetFile(file).read() for file in files]
+            sums = [pq.ParquetFile(file).read() for file in files]
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return as_sums(pa.concat_tables(found) if found else None)
+        return as_sums(pa.concat_tables(sums) if sums else None)
 
     def accounts(self) -> pa.Table:
         import pyarrow as pa
 
-        charges = self._charges(self._table or self._look(), EARLIEST, LATEST)
+        charges = self._charges(self._table or self._current(), EARLIEST, LATEST)
         names, rows = self._athena.rows(accounts_sql(charges), "which accounts the bill names")
         return pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
 
     def provide_summary(self) -> str:
         name = f"{DATABASE}.{SUMMARY_VIEW}"
-        there = self._tables.summary_view()
-        if self._name == name or (there and there.get("TableType") != "VIRTUAL_VIEW"):
+        existing = self._tables.summary_view()
+        if self._name == name or (existing and existing.get("TableType") != "VIRTUAL_VIEW"):
             return f"{name}, the table that was there before"
-        table = self._table or self._look()
+        table = self._table or self._current()
         select = summary_sql(self._charges(table, EARLIEST, LATEST), f"{DATABASE}.account_ou_map")
         statement = f"CREATE OR REPLACE VIEW {name} AS\n{select}"
-        if there is None or self._archive.get(VIEW_STATE) != statement.encode():
+        if existing is None or self._archive.get(VIEW_STATE) != statement.encode():
             self._athena.run(statement, "make the view finops_daily_summary")
             self._archive.put(VIEW_STATE, statement.encode())
         return f"{name}, a view over {self._name}"
 
-    def _charges(self, table: _Table, start: date, end: date, *, undated: bool = False) -> str:
-        source = f"(SELECT {table.select} FROM {_quoted(table.name)}{_since(table.periods, start)}) AS bill"
+    def _charges(self, table: BillTable, start: date, end: date, *, undated: bool = False) -> str:
+        source = table.source(table.select, start)
         return charges_sql(table.format, table.columns, self._rules, start, end, source, undated=undated)
 
-    def _sums(self, start: date, end: date) -> tuple[_Table, _Fetched]:
-        """The sums of these days: those that are here already, unless the bill's files have changed since."""
+    def _sums(self, start: date, end: date) -> tuple[BillTable, _Fetched]:
+        """The sums of these days: fetched ones are used again, unless the bill's files have changed since."""
         with self._lock:
-            table = self._look()
+            table = self._current()
             key = (table.description.snapshot, start, end)
-            there = self._fetched
-            if there is None or there.key != key or time.monotonic() - there.fetched_at > STAGED_FOR:
+            fetched = self._fetched
+            if fetched is None or fetched.key != key or time.monotonic() - fetched.fetched_at > STAGED_FOR:
                 self._discard()
                 folder = self._new_folder()
                 select = one_pass_sql(self._charges(table, start, end, undated=True))
                 purpose = f"sum the bill of {start}" + (f" to {end}" if end != start else "")
                 files = self._staging.fetch(select, table.description.snapshot, purpose, folder)
-                self._fetched = there = _Fetched(key, folder, tuple(files), time.monotonic())
-            return table, there
+                self._fetched = fetched = _Fetched(key, folder, tuple(files), time.monotonic())
+            return table, fetched
 
     def _new_folder(self) -> Path:
-        """A folder for sums. Those of processes that were killed hours ago go first."""
+        """A folder for sums. Folders that killed processes left behind a day ago are removed first."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for old in self._folder.glob("sums-*"):
             if time.time() - old.stat().st_mtime > 24 * STAGED_FOR:
@@ -284,56 +242,14 @@ class AthenaWarehouse:
             )
         return con
 
-    def _look(self) -> _Table:
+    def _current(self) -> BillTable:
         """The table as it is now: asked of Glue once a process, its files listed each time."""
-        known = self._table
-        if known is None:
-            found = self._tables.source(self._name)
-            known = self._recognise(found)
-        self._table = _with_files(known, self._open)
+        known = self._table or recognise(self._name, self._format_name, self._rules, self._tables.source(self._name))
+        self._table = with_files(known, self._open)
         return self._table
 
-    def _recognise(self, found: Mapping[str, Any]) -> _Table:
-        storage = found.get("StorageDescriptor", {})
-        raw = {c["Name"].lower(): c["Type"].lower() for c in storage.get("Columns", ())}
-        keys = {k["Name"].lower(): k["Type"].lower() for k in found.get("PartitionKeys", ())}
-        chosen = self._format_name
-        fmt = recognise(raw, self._name) if chosen == "auto" else FORMATS[chosen]
-        columns = {name: _sql_type(type_) for name, type_ in raw.items()}
-        check_columns(fmt, columns, self._rules, self._name)
-        used = used_columns(fmt, columns, self._rules)
-
-        def select(names: Iterable[str]) -> str:
-            return ", ".join(f"{_typed(fmt, name, raw[name])} AS {name}" for name in names)
-
-        periods = "billing_period" if "billing_period" in keys else "month" if {"year", "month"} <= set(keys) else ""
-        of_totals = {n: t for n, t in columns.items() if n != fmt.period or raw[n].startswith(TIMES)}
-        source = (
-            f"(SELECT {select(control_columns(fmt, of_totals, self._rules))}, {PERIOD_SQL[periods]} AS "
-            f"period_of_partition FROM {_quoted(self._name)}) AS bill"
-        )
-        return _Table(
-            name=self._name,
-            location=storage.get("Location", ""),
-            format=fmt,
-            columns=columns,
-            select=select(used),
-            select_drivers=select(driver_columns(fmt, columns, self._rules)),
-            totals_sql=control_totals_sql(fmt, of_totals, self._rules, source, "period_of_partition"),
-            periods=periods,
-            description=BillDescription(
-                format=fmt.name,
-                path=f"{self._name} in Athena",
-                files=0,
-                size_bytes=0,
-                snapshot="",
-                columns=used,
-                cost_bases=cost_bases(fmt, columns),
-            ),
-        )
-
-    def _refuse(self, table: _Table, facts: list[Fact]) -> None:
-        """Refuse lines that can be on no day, and currencies that nobody chose from."""
+    def _refuse(self, table: BillTable, facts: list[Fact]) -> None:
+        """Refuse lines without a usable date or currency, and several currencies where no setting chooses one."""
         undated = sum(f.lines for f in facts if f.day is None)
         if undated:
             raise BillError(
@@ -351,7 +267,7 @@ class AthenaWarehouse:
                 fix="Export the bill again.",
             )
 
-    def _without_cost(self, table: _Table, day: date, lines: int) -> BillError:
+    def _without_cost(self, table: BillTable, day: date, lines: int) -> BillError:
         basis = table.format.bases[self._rules.cost_basis]
         columns = {basis.column}.union(*basis.by_type.values()) & set(table.columns)
         return BillError(
@@ -359,86 +275,3 @@ class AthenaWarehouse:
             where=f"{self._name}, column {' or '.join(sorted(columns))}",
             fix="Export the bill again with that column filled, or choose another bill.cost_basis.",
         )
-
-
-def _with_files(table: _Table, open_bucket: Callable[[str], ObjectStore]) -> _Table:
-    """The table with what its location holds now: the id of the bill changes when a file does."""
-    bucket, _, prefix = table.location.removeprefix("s3://").partition("/")
-    # A view has no files of its own.
-    objects = sorted(_objects(open_bucket, bucket, prefix), key=lambda o: o["path"]) if bucket else []
-    read = [found for found in objects if not _passed_over(found)]
-    listed = [(found["path"], f"{found['e_tag']} {found['size']}") for found in read]
-    seen = hashlib.sha256(table.name.encode())
-    for path, version in listed:
-        seen.update(f"{path} {version}\n".encode())
-    described = replace(
-        table.description,
-        files=len(read),
-        size_bytes=sum(found["size"] for found in read),
-        snapshot=seen.hexdigest()[:16],
-        updated=max((found["last_modified"] for found in read), default=None),
-    )
-    passed_over = (
-        (_passed_over(found), found["path"].removeprefix(prefix).lstrip("/"), found["size"])
-        for found in objects
-        if _passed_over(found) and bill_layout.may_be_data(found["path"])
-    )
-    return replace(
-        table,
-        description=described,
-        period_ids=bill_layout.period_ids(listed),
-        passed_over=bill_layout.grouped(passed_over),
-    )
-
-
-def _objects(open_bucket: Callable[[str], ObjectStore], bucket: str, prefix: str) -> Iterator[Mapping[str, Any]]:
-    with s3_explained(bucket, prefix, "s3:ListBucket"):
-        yield from (found for batch in open_bucket(bucket).list(prefix) for found in batch)
-
-
-def _passed_over(found: Mapping[str, Any]) -> str:
-    """Why Athena does not read an object; empty where it does."""
-    name = found["path"].rsplit("/", 1)[-1]
-    return bill_layout.HIDDEN if bill_layout.is_hidden(name) else "" if found["size"] else bill_layout.EMPTY
-
-
-def _sql_type(hive_type: str) -> str:
-    return {"string": "VARCHAR", "int": "INTEGER"}.get(hive_type, hive_type.upper())
-
-
-def _typed(fmt: BillFormat, name: str, hive_type: str) -> str:
-    """A column as the bill's SQL expects it, in Athena's SQL; tables over CSV files hold nothing but strings."""
-    text = f"NULLIF({name}, '')"
-    if name in (*fmt.timestamps, fmt.period):
-        if hive_type.startswith(("string", "varchar")):
-            utc = f"CAST(from_iso8601_timestamp({text}) AT TIME ZONE 'UTC' AS TIMESTAMP)"
-            # The period sorts lines, and loses none: a text that is no time is no reason to refuse the bill.
-            return f"TRY({utc})" if name == fmt.period else utc
-        return name if hive_type == "timestamp" else f"CAST({name} AS TIMESTAMP)"
-    if name in fmt.costs:
-        return f"CAST({text} AS {MONEY_SQL})" if hive_type == "string" else name
-    if name in fmt.quantities:
-        return f"TRY_CAST({name} AS DOUBLE)"
-    if name in fmt.accounts and hive_type in ("bigint", "int", "double"):
-        return f"lpad(CAST(CAST({name} AS BIGINT) AS VARCHAR), 12, '0')"
-    if hive_type == "string" or hive_type.startswith(("map", "varchar")):
-        return name
-    return f"CAST({name} AS VARCHAR)"
-
-
-def _quoted(table: str) -> str:
-    return ".".join(f'"{part}"' for part in table.split("."))
-
-
-def _since(periods: str, start: date) -> str:
-    """The condition that skips billing periods before these days.
-
-    A line can be billed in a later period than it started in (a correction, a tax), and a fee in the period before; an
-    engine that reads all the later ones loses none of them.
-    """
-    if start <= EARLIEST or not periods:
-        return ""
-    first = start.replace(day=1) - timedelta(days=1)
-    if periods == "billing_period":
-        return f" WHERE billing_period >= '{first:%Y-%m}'"
-    return f" WHERE CAST(year AS INTEGER) * 100 + CAST(month AS INTEGER) >= {first:%Y%m}"

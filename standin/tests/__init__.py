@@ -1,0 +1,1 @@
+"""The stand-in AWS, held to what AWS documents of itself."""
