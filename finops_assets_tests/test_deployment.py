@@ -340,7 +340,23 @@ def test_what_the_image_copies_is_there_and_nothing_else_is_sent() -> None:
     assert not [file for file in sent if file.suffix not in SENT and file.name not in ("LICENSE", "start")]
 
 
-SENT = {".py", ".yaml", ".txt", ".toml", ".md", ".html", ".j2", ".typ", ".otf", ".ttf", ".json", ".csv", ".parquet"}
+SENT = {
+    ".py",
+    ".js",
+    ".css",
+    ".yaml",
+    ".txt",
+    ".toml",
+    ".md",
+    ".html",
+    ".j2",
+    ".typ",
+    ".otf",
+    ".ttf",
+    ".json",
+    ".csv",
+    ".parquet",
+}
 
 
 def test_everything_that_the_image_installs_has_one_version() -> None:
