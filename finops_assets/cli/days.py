@@ -32,7 +32,11 @@ def status(every: bool, as_json: bool) -> None:
     if as_json:
         open_now = [{"kind": i.kind, "subject": i.subject, **vars(i.trouble)} for i in platform.incidents.open()]
         age = platform.age(common.now())
-        facts = {"platform": settings.platform, "home": str(settings.home), "summary": inspection.summary}
+        facts: dict[str, Any] = {
+            "platform": settings.platform,
+            "home": str(settings.home),
+            "summary": inspection.summary,
+        }
         facts |= {"coverage": inspection.coverage, "coverage_words": inspection.coverage_words}
         facts |= age.as_record() if age else {}
         print_json({**facts, "days": rows, "incidents": open_now})
@@ -74,7 +78,7 @@ def gaps(weekly: bool, as_json: bool) -> None:
     inspection = platform.inspector.thorough(common.now())
     found = inspection.gaps
     if weekly:
-        _show_counts(inspection.days[-35:], inspection.facts.read, as_json)
+        _show_counts(inspection.days[-35:], inspection.facts.read or {}, as_json)
     elif as_json:
         print_json([vars(gap) for gap in found])
     elif found:
@@ -99,7 +103,7 @@ def gaps(weekly: bool, as_json: bool) -> None:
 
 def _show_counts(days: Sequence[date], read: Mapping[date, CatalogDay], as_json: bool) -> None:
     """What a reader gets of each day, as the weekly routine counts it."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "year": day.year,
             "month": day.month,

@@ -55,8 +55,8 @@ def guard(line: int, patience: float, command: list[str]) -> int:
                 _send(process.pid, signal.SIGKILL)
                 process.wait()
                 break
-            for number in signals:
-                _send(process.pid, signal.Signals(number))
+            for received in signals:
+                _send(process.pid, received)
     _end_rest(process.pid, patience)
     return process.returncode if process.returncode >= 0 else 128 - process.returncode
 

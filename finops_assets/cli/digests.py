@@ -31,7 +31,7 @@ def resend(day: date, to: str | None, received: bool, refresh: bool, as_json: bo
     if refresh and to:
         raise click.UsageError("--refresh makes a revision, which goes to all recipients: leave out --to")
     platform = common.open_platform()
-    if received:
+    if received and to:
         deliveries: Sequence[Delivery] = platform.outbox.settle(day, [to])
     else:
         deliveries = platform.digests.resend(day, common.now(), to=[to] if to else (), refresh=refresh)

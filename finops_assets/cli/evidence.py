@@ -48,7 +48,7 @@ def make(month: str, as_json: bool) -> None:
         complain(message)
     if as_json:
         print_json({"succeeded": not outcome.errors, "changed": there != before, "evidence": there and asdict(there)})
-    elif not outcome.errors:
+    elif there and not outcome.errors:
         say(f"{month}: {there.bundle}{'' if there != before else ', as it was'}, {_evidence_words(there)}")
         for why in dict.fromkeys(there.faults.values()):
             tell(f"not whole: {in_words([day for day, fault in there.faults.items() if fault == why])}, {why}")

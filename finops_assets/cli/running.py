@@ -226,8 +226,9 @@ def _run(
     from finops_assets.defs.run import run_days
 
     check_days(platform.settings, first, last)
-    how = {"assets": assets, "asked": asked, "mail": mail, "tell": tell}
-    outcome = run_days(platform, first, last, clock=lambda: common.now(), **how)
+    outcome = run_days(
+        platform, first, last, assets=assets, asked=asked, mail=mail, tell=tell, clock=lambda: common.now()
+    )
     for message in outcome.errors:
         complain(message)
     if outcome.errors:

@@ -37,6 +37,7 @@ def tell_of_failure(context: dg.HookContext) -> None:
     log, which the UI shows beside the failure itself; the incident keeps that nobody was told.
     """
     run = context.instance.get_run_by_id(context.run_id)
+    assert run  # it is the one that is under way
     error = context.op_exception
     watch, now = context.resources.watch, context.resources.clock()
     came_from = getattr(error, "__cause__", None)
@@ -101,7 +102,8 @@ def what_it_runs(run: dg.DagsterRun) -> str:
         names = [key.to_user_string() for key in run.asset_selection or ()]
         names += [f"the checks of {key.asset_key.to_user_string()}" for key in run.asset_check_selection or ()]
         return ", ".join(sorted(set(names))) or "assets"
-    configs = [op.get("config") for op in run.run_config.get("ops", {}).values()]
+    ops: Mapping[str, Any] = dict(run.run_config).get("ops") or {}  # type: ignore[assignment]  # JSON by Dagster's schema
+    configs = [op.get("config") for op in ops.values()]
     return " ".join([run.job_name, *(str(config["day"]) for config in configs if config and "day" in config)])
 
 
@@ -166,7 +168,7 @@ def tell_of_run(watch: Watch, context: dg.RunFailureSensorContext, now: datetime
         _failed(
             watch,
             run,
-            event.step_key,
+            event.step_key or "the run",
             recorded_cause(data),
             now,
             late=came_from == MissingDaysError.__name__,

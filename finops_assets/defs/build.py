@@ -47,7 +47,8 @@ def build_definitions(
     # Single-run backfills are marked beta, and so is a month whose days are not all kept; its tests hold both.
     beta = ".*(backfill_policy|allow_nonexistent_upstream_partitions).*"
     warnings.filterwarnings("ignore", category=dg.BetaWarning, message=beta)
-    platform = replace(platform, clock=clock or platform.clock, drawing=drawing or platform.drawing)
+    if clock or drawing:
+        platform = replace(platform, clock=clock or platform.clock, drawing=drawing or platform.drawing)
     settings, forms = platform.settings, AssetForms(platform.settings, platform.labels)
     evidence, month_is_whole, monthly_bundle, every_month = build_evidence(forms)
     plain = dg.ResourceDefinition.hardcoded_resource

@@ -18,7 +18,7 @@ class ShieldedComputeLogManager(LocalComputeLogManager):
     """LocalComputeLogManager whose processes are started with Ctrl-C blocked."""
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> LocalComputeLogManager:
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> ShieldedComputeLogManager:
         return cls(inst_data=inst_data, **config_value)
 
     @contextmanager

@@ -36,7 +36,9 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
         super().__init__(base_dir, inst_data)
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> SqliteEventLogStorage:
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> BatchingSqliteEventLogStorage:
         return cls(inst_data=inst_data, **config_value)
 
     @contextmanager
@@ -80,7 +82,8 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
         with self.run_connection(events[0].run_id) as con:
             con.execute(SqlEventLogStorageTable.insert(), rows)
         with self.index_connection() as con:
-            ids = [con.execute(SqlEventLogStorageTable.insert().values(**row)).inserted_primary_key[0] for row in rows]
+            inserted = [con.execute(SqlEventLogStorageTable.insert().values(**row)) for row in rows]
+            ids = [result.inserted_primary_key[0] for result in inserted if result.inserted_primary_key]
             self._store_asset_event_tags(con, events, ids)
             # An asset's row in the index is replaced by each of its events: only the last one matters.
             last = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in zip(events, ids, strict=True)}

@@ -73,7 +73,7 @@ def build_evidence(forms: AssetForms) -> tuple[dg.AssetSpec, dg.AssetChecksDefin
             raise refusal(_together(refused))
         result = _whole(made)
         context.log_event(
-            dg.AssetCheckEvaluation(
+            dg.AssetCheckEvaluation(  # type: ignore[arg-type]  # Dagster takes it, and does not say so
                 asset_key=dg.AssetKey(keys.EVIDENCE),
                 check_name=keys.IS_WHOLE,
                 passed=result.passed,

@@ -106,7 +106,9 @@ def _locks_of(instance: dg.DagsterInstance) -> RunLocks | None:
     entry = instance.get_ref().run_launcher_data
     if entry is None or (entry.module_name, entry.class_name) != (__name__, WatchedRunLauncher.__name__):
         return None
-    locks = instance.run_launcher.locks
+    launcher = instance.run_launcher
+    assert isinstance(launcher, WatchedRunLauncher)  # as the entry says
+    locks = launcher.locks
 
     def has_ended(run_id: str) -> bool:
         run = instance.get_run_by_id(run_id)
@@ -143,7 +145,9 @@ class LockedExecutor(dg.Executor):
         yield from self._executor.execute(plan_context, execution_plan)
 
 
-@dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)
+@dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema)  # type: ignore[call-overload]  # Dagster's own type is narrower than what it takes
 def locked_in_process_executor(context: dg.InitExecutorContext) -> LockedExecutor:
     """Dagster's in-process executor, in a LockedExecutor: a run of the UI, of a schedule or of a sensor."""
-    return LockedExecutor(dg.in_process_executor.executor_creation_fn(context))
+    make = dg.in_process_executor.executor_creation_fn
+    assert make  # Dagster's own executor has one
+    return LockedExecutor(make(context))

@@ -58,7 +58,7 @@ def observe(platform: Platform) -> Observed:
         _report(
             instance,
             [
-                dg.AssetMaterialization(name, partition=day and str(day), metadata={**facts, **OBSERVED})
+                dg.AssetMaterialization(name, partition=str(day) if day else None, metadata={**facts, **OBSERVED})
                 for name in (keys.MAP, *keys.DAILY)
                 for day, facts in found.get(name, {}).items()
             ],
@@ -98,7 +98,7 @@ def _materialized(instance: dg.DagsterInstance, name: str) -> set[date]:
     return {date.fromisoformat(key) for key in instance.get_materialized_partitions(dg.AssetKey(name))}
 
 
-def _map(archive: Archive) -> dict[str, dict[None, dict[str, Any]]]:
+def _map(archive: Archive) -> dict[str, dict[date | None, dict[str, Any]]]:
     """The account map, if it is published: it has no days."""
     table = published_map(archive)
     if table is None:
@@ -109,7 +109,7 @@ def _map(archive: Archive) -> dict[str, dict[None, dict[str, Any]]]:
 
 def _daily(
     platform: Platform, unknown: Mapping[str, Collection[date]]
-) -> tuple[dict[str, dict[date, dict[str, Any]]], dict[date, str]]:
+) -> tuple[dict[str, dict[date | None, dict[str, Any]]], dict[date, str]]:
     """Of each asset those of the unknown days that are there, with their metadata; and the days that are unreadable."""
     registered = {day: at for day, at in platform.catalog.registered().items() if is_at_its_place(at, day)}
     shown = platform.preflight.shown() if unknown[keys.SHOWN] else None
@@ -125,8 +125,9 @@ def _daily(
     described, unreadable = _described(platform.archive, sorted({day for days in asked.values() for day in days}))
 
     def of(name: str) -> Iterator[PublishedDay]:
-        return (there for day, there in described.items() if day in asked[name])
+        return (published for day, published in described.items() if day in asked[name])
 
+    days_shown = platform.settings.dashboard.days
     found = {
         keys.SUMMARY: {there.day: show.source_day(source_day(there), there.cost_basis) for there in of(keys.SUMMARY)},
         keys.ARCHIVED: {there.day: show.stored_day(there) for there in of(keys.ARCHIVED)},
@@ -137,14 +138,16 @@ def _daily(
         # A range has the pages of its last day alone, as it has one mail.
         keys.SNAPSHOT: {day: facts for day, facts in sorted((sent | pages).items()) if day in unknown[keys.SNAPSHOT]},
         keys.SHOWN: {
-            there.day: {
-                **_figures(there),
+            published.day: {
+                **_figures(published),
                 "dashboard": show.link(shown.location),
                 "newest day shown": str(shown.newest_day),
             }
-            for there in of(keys.SHOWN)
-            if _is_shown(shown, there, platform.settings.dashboard.days)
-        },
+            for published in of(keys.SHOWN)
+            if _is_shown(shown, published, days_shown)
+        }
+        if shown
+        else {},
         keys.MAILED: {day: facts for day, facts in sent.items() if day in unknown[keys.MAILED]},
     }
     return found, unreadable

@@ -123,7 +123,7 @@ def run_webserver(wrap: Callable[[ASGIApp, str], ASGIApp]) -> None:
     def make_wrapped_app(*args: Any, **options: Any) -> ASGIApp:
         return wrap(make_app(*args, **options), click.get_current_context().params["host"])
 
-    cli.create_app_from_workspace_process_context = make_wrapped_app
+    cli.create_app_from_workspace_process_context = make_wrapped_app  # type: ignore[assignment]  # any ASGI app is served
     cli.main()
 
 
@@ -146,5 +146,5 @@ def run_dev_command(webserver: str) -> None:
             raise RuntimeError(f"dagster dev starts a process that is not known: {command[:3]}")
         return start([*command[:2], modules[command[2]], *command[3:]], **options)
 
-    dev.open_ipc_subprocess = start_ours
+    dev.open_ipc_subprocess = start_ours  # type: ignore[assignment]  # takes what dev_command gives
     dev.dev_command(prog_name="dagster dev")

@@ -6,7 +6,7 @@ Dagster's own has them in its record. One mail speaks for all days of a request,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 import dagster as dg
@@ -33,7 +33,7 @@ def asked_for(stretches: Iterable[tuple[date, date]]) -> dict[str, str]:
     return {ASKED_TAG: " ".join(f"{first}..{last}" for first, last in stretches)}
 
 
-def mail_asked_for(tags: dict[str, str]) -> bool:
+def mail_asked_for(tags: Mapping[str, str]) -> bool:
     """Whether somebody asked for the mail of a run with these tags."""
     return tags.get(MAIL_TAG, "").lower() == "yes"
 

@@ -16,7 +16,6 @@ from finops_assets.composition.channels import alerts_of
 from finops_assets.core.delivery.sent import record_after_failure
 from finops_assets.core.errors import FinopsError, RecordsError
 from finops_assets.core.operations.incidents import Incidents, Problem
-from finops_assets.core.operations.watch import Watch
 from finops_assets.core.reports.drawing import Drawing, drawing_beside
 from finops_assets.defs import keys
 from finops_assets.defs.alerts import recorded_cause
@@ -86,11 +85,10 @@ def run_days(
             drawing=drawing,
             clock=clock,
         )
-        watch: Watch = definitions.resources["watch"]
         days = (first,) if first == last else (first, last)
 
         def failed(cause: str, run_id: str = "") -> None:
-            watch.alerting.failed("the run", days, cause, run_id, late=False, now=clock())
+            platform.alerting.failed("the run", days, cause, run_id, late=False, now=clock())
 
         beside.enter_context(_told_without_records(failed, tell))
         instance = beside.enter_context(_instance(platform))
@@ -113,10 +111,9 @@ def make_evidence(
 ) -> Outcome:
     """Run the evidence job for a month, `2025-09`."""
     definitions = build_definitions(platform, loggers={"console": _step_logger(tell)}, clock=clock)
-    watch: Watch = definitions.resources["watch"]
 
     def failed(cause: str, run_id: str = "") -> None:
-        watch.alerting.evidence_failed((month,), cause, run_id)
+        platform.alerting.evidence_failed((month,), cause, run_id)
 
     with _told_without_records(failed, tell), _instance(platform) as instance:
         return _outcome(_executed(definitions, keys.EVIDENCE_JOB, instance, partition_key=month), failed, tell)
@@ -218,7 +215,8 @@ def _digest_of(result: dg.ExecuteInProcessResult) -> Mapping[str, Any] | None:
         for event in result.all_events
         if event.is_step_materialization and event.asset_key == DIGEST
     ]
-    return found[-1][OUTCOME].value if found else None
+    outcome = found[-1][OUTCOME].value if found else None
+    return outcome if isinstance(outcome, Mapping) else None
 
 
 def _errors(result: dg.ExecuteInProcessResult) -> list[str]:

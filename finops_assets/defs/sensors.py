@@ -48,7 +48,8 @@ class Beside:
     def done(self, work: Callable[[], Any]) -> tuple[bool, Any]:
         """Whether the work is done, and its result; where some is under way already, it is that which is waited for."""
         if self._under_way is None:
-            self._under_way = future = Future()
+            future: Future[Any] = Future()
+            self._under_way = future
             # A daemon: the code server does not wait for it when it is stopped.
             Thread(target=_do, args=(work, future), daemon=True).start()
         if not wait([self._under_way], self._patience).done:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
 from pydantic import AfterValidator, BaseModel
 
@@ -102,5 +102,5 @@ def _with_paths(values: Mapping[str, Any], model: type[BaseModel], place: Callab
     return result
 
 
-def _is_relative(value: Any) -> bool:
+def _is_relative(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and value != "" and not value.startswith("s3://") and not Path(value).is_absolute()

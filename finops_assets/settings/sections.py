@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 from pydantic import (
     BaseModel,
@@ -53,6 +53,7 @@ class Section(BaseModel):
     @classmethod
     def _clean(cls, value: Any, info: ValidationInfo) -> Any:
         # A section's settings are looked at one by one, so that the error names the one.
+        assert info.field_name  # it is a field's validator
         return value if is_section(cls.model_fields[info.field_name].annotation) else is_clean(value)
 
 
@@ -391,5 +392,6 @@ class AwsSettings(Section):
         return value if not value or value.endswith("/") else f"{value}/"
 
 
-def is_section(annotation: Any) -> bool:
+def is_section(annotation: Any) -> TypeGuard[type[Section]]:
+    """Whether a field holds settings of its own."""
     return isinstance(annotation, type) and issubclass(annotation, Section)

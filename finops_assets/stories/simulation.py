@@ -34,7 +34,6 @@ from finops_assets.settings.load import load_settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from finops_assets.core.operations.watch import Watch
 
 EXPORT = "sample-focus"
 Amounts = Mapping[date, float]
@@ -93,11 +92,13 @@ class Simulation:
         }
         settings = load_settings({}, {**values, **self.overrides}, folder=self.home)
         self.platform = self.adapt(build_platform(settings, lambda: self.now))
-        drawn = {"drawing": Drawing(self.draw, lambda *_: b"")} if self.draw else {}
-        self.definitions = build_definitions(
-            self.platform, clock=lambda: self.now, loggers={"console": _silent}, **drawn
+        self.platform = replace(
+            self.platform,
+            clock=lambda: self.now,
+            drawing=Drawing(self.draw, lambda *_: b"") if self.draw else self.platform.drawing,
         )
-        self.watch: Watch = self.definitions.resources["watch"]
+        self.watch, self.digests = self.platform.watch, self.platform.digests
+        self.definitions = build_definitions(self.platform, loggers={"console": _silent})
         self._repository = self.definitions.get_repository_def()
         prepare_dagster_home(settings.dagster_home)
         self.instance = dg.DagsterInstance.ephemeral() if self.in_memory else dg.DagsterInstance.get()
@@ -108,7 +109,8 @@ class Simulation:
     def close(self) -> None:
         """Let Dagster's records and the engine go: DuckDB complains at the end of a process of what is still there."""
         self.instance.dispose()
-        self.platform.warehouse.close()
+        warehouse: Any = self.platform.warehouse  # the embedded one, which has an engine to close
+        warehouse.close()
 
     # --- the world ------------------------------------------------------------------------------------------------
 
@@ -151,7 +153,7 @@ class Simulation:
                 resources={
                     "watch": self.watch,
                     "metrics": self.platform.metrics,
-                    "heartbeat": self.definitions.resources["heartbeat"],
+                    "heartbeat": self.platform.heartbeat,
                 },
                 repository_def=self._repository,
             )
@@ -244,6 +246,8 @@ class Simulation:
                 event.step_failure_data.user_failure_data.description or ""
                 if event.step_failure_data.user_failure_data
                 else event.step_failure_data.error.message
+                if event.step_failure_data.error
+                else ""
                 for event in result.all_events
                 if event.is_step_failure
             ),
@@ -275,7 +279,7 @@ class Simulation:
                     self.say(f"{what}{to}: {message['Subject'].strip()}")
 
 
-_CONSOLE = {"loggers": {"console": {}}}
+_CONSOLE: dict[str, Any] = {"loggers": {"console": {}}}
 
 
 @dg.logger
@@ -341,4 +345,5 @@ def crashing(platform: Platform, role: str, method: str, error: Callable[[], Bas
 
             return called
 
-    return replace(platform, **{role: Crashing(getattr(platform, role))})
+    changed: dict[str, Any] = {role: Crashing(getattr(platform, role))}
+    return replace(platform, **changed)

@@ -255,7 +255,11 @@ def read(data: bytes) -> Drivers:
         said = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         rows = tuple(
             Driver(
-                *(row[name] for name in ("ou", "service", "account", "before", "now")),
+                row["ou"],
+                row["service"],
+                row["account"],
+                row["before"],
+                row["now"],
                 {name: row[name] for name in EFFECTS if row[name]},
             )
             for row in table.to_pylist()

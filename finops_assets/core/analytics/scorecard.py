@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from finops_assets.core.analytics.anomalies import Episode
 from finops_assets.core.analytics.doubling import Question
 from finops_assets.core.analytics.drivers import Drivers
-from finops_assets.core.money import plain
 from finops_assets.core.notes import parsing, read_note
+from finops_assets.core.records import RecordType
 from finops_assets.core.schemas import OU_SCORECARD, scorecard_path
 
 if TYPE_CHECKING:
@@ -101,21 +101,38 @@ class Scorecard:
         return self.scores[0]
 
 
+@dataclass(frozen=True)
+class _Record:
+    """What a scorecard says beside its rows, in the metadata of its Parquet object."""
+
+    day: date
+    fingerprint: str
+    error: float | None
+    why_no_forecast: str
+    notes: tuple[str, ...]
+    episodes: tuple[Episode, ...]
+    questions: tuple[Question, ...] = ()
+
+
+METADATA = b"finops.scorecard"
+RECORD = RecordType[_Record](_Record, "a scorecard")
+
+
 def to_parquet(card: Scorecard) -> bytes:
     """The day's object; the same scorecard gives the same bytes. Its drivers are an object of their own."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    facts = {
-        "day": card.day.isoformat(),
-        "fingerprint": card.fingerprint,
-        "error": card.error,
-        "why_no_forecast": card.why_no_forecast,
-        "notes": card.notes,
-        "episodes": [_facts(episode) for episode in card.episodes],
-        "questions": [_facts(question) for question in card.questions],
-    }
-    metadata = {"finops.scorecard": json.dumps(facts, ensure_ascii=False)}
+    record = _Record(
+        day=card.day,
+        fingerprint=card.fingerprint,
+        error=card.error,
+        why_no_forecast=card.why_no_forecast,
+        notes=card.notes,
+        episodes=card.episodes,
+        questions=card.questions,
+    )
+    metadata = {METADATA: RECORD.encode(record)}
     table = pa.Table.from_pylist([_row(card, score) for score in card.scores], OU_SCORECARD)
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata(metadata), sink, compression="snappy")
@@ -151,24 +168,6 @@ def _row(card: Scorecard, score: Score) -> dict[str, Any]:
     }
 
 
-def _facts(found: Episode | Question) -> dict[str, Any]:
-    return {
-        name: plain(value) if isinstance(value, Decimal) else value.isoformat() if isinstance(value, date) else value
-        for name, value in asdict(found).items()
-    }
-
-
-def _question(facts: Mapping[str, Any]) -> Question:
-    days = {name: date.fromisoformat(facts[name]) for name in ("first", "last", "newest")}
-    return Question(**days, days=facts["days"], **{name: Decimal(facts[name]) for name in ("expected", "actual")})
-
-
-def _episode(facts: Mapping[str, Any]) -> Episode:
-    days = {name: date.fromisoformat(facts[name]) for name in ("first", "last")}
-    amounts = {name: Decimal(facts[name]) for name in ("expected", "actual", "peak")}
-    return Episode(**{**facts, **days, **amounts})
-
-
 def read(archive: Archive, day: date) -> Scorecard | None:
     """The day's scorecard as it was made, without its drivers; None where there is none, or a damaged one was."""
     path = scorecard_path(day)
@@ -185,7 +184,7 @@ def made_of(archive: Archive, day: date) -> str:
         return ""
     try:
         said = pq.read_schema(pa.BufferReader(data)).metadata or {}
-        return str(json.loads(said[b"finops.scorecard"])["fingerprint"])
+        return str(json.loads(said[METADATA])["fingerprint"])
     except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
         return ""
 
@@ -201,20 +200,20 @@ def from_parquet(data: bytes, where: str) -> Scorecard:
 
     with parsing("a scorecard", where, pa.ArrowException, OSError):
         table = pq.ParquetFile(pa.BufferReader(data)).read()
-        facts = json.loads((table.schema.metadata or {})[b"finops.scorecard"])
-        episodes = {found["id"]: _episode(found) for found in facts["episodes"]}
+        record = RECORD.decode((table.schema.metadata or {})[METADATA], where)
+        episodes = {episode.id: episode for episode in record.episodes}
         rows = table.to_pylist()
         return Scorecard(
-            day=date.fromisoformat(facts["day"]),
+            day=record.day,
             currency=rows[0]["currency"],
             cost_basis=rows[0]["costbasis"],
             scores=tuple(_score(row, episodes) for row in rows),
             episodes=tuple(episodes.values()),
-            error=facts["error"],
-            why_no_forecast=facts["why_no_forecast"],
-            notes=tuple(facts["notes"]),
-            fingerprint=facts["fingerprint"],
-            questions=tuple(map(_question, facts.get("questions", ()))),  # of a scorecard before they were: none
+            error=record.error,
+            why_no_forecast=record.why_no_forecast,
+            notes=record.notes,
+            fingerprint=record.fingerprint,
+            questions=record.questions,
         )
 
 
