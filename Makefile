@@ -9,7 +9,7 @@ CHECKOV := $(VENV)-checkov
 # Where it is set, each of the many processes of the tests would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo dev aws-dev test lint terraform bench clean
+.PHONY: help demo dev aws-dev test coverage lint terraform bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -26,9 +26,14 @@ aws-dev: $(VENV)/development  ## Open the Dagster UI on a stand-in AWS with the 
 test: $(VENV)/development  ## Run the tests
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-lint: $(VENV)/development  ## Check style and layers
+coverage: $(VENV)/development  ## Run the tests, and say which lines of the product none of them runs (slower)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+lint: $(VENV)/development  ## Check style, types and declared dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/deptry .
 	@! command -v node >/dev/null || for part in finops_assets/templates/dashboard/*.js; do node --check $$part || exit 1; done
 
 terraform: $(CHECKOV)/installed  ## Check terraform/ with the real provider, its own tests and checkov

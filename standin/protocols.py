@@ -96,7 +96,7 @@ def _rpc(call: Call, answer: dict[str, Any]) -> Response:
     body, serializer = bytearray(), CBORSerializer()
     shape = get_service_model(call.service).operation_model(call.operation).output_shape
     if shape is not None:
-        serializer._serialize_data_item(body, answer, shape)
+        serializer._serialize_data_item(body, answer, shape)  # noqa: SLF001  (botocore has no public CBOR)
     return Response(bytes(body), content_type="application/cbor", headers={"smithy-protocol": "rpc-v2-cbor"})
 
 

@@ -179,7 +179,7 @@ class AwsSession:
         refresh = create_assume_role_refresher(sts, {"RoleArn": role_arn, "RoleSessionName": "finops-assets"})
         inner = botocore.session.get_session()
         # botocore has no public way to give a session credentials that renew themselves.
-        inner._credentials = DeferredRefreshableCredentials(refresh, "assume-role")
+        inner._credentials = DeferredRefreshableCredentials(refresh, "assume-role")  # noqa: SLF001
         return boto3.Session(botocore_session=inner, region_name=region)
 
 

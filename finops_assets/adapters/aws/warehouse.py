@@ -76,8 +76,7 @@ class AthenaWarehouse:
         folder: where sums lie while they are read.
     """
 
-    # More than eight arguments: one for each part that it works with, given by name, in one place.
-    def __init__(
+    def __init__(  # noqa: PLR0913  (one for each part that it works with, given by name, in one place)
         self,
         table: str,
         format_name: str,

@@ -55,8 +55,7 @@ class QuickSightDataSet:
         sleep, clock: replaced where time must not pass.
     """
 
-    # More than eight arguments: settings, and what tests replace. All but two are given by name, in one place.
-    def __init__(
+    def __init__(  # noqa: PLR0913  (settings, and what tests replace; all but two by name, in one place)
         self,
         session: AwsSession,
         data_set_id: str,
