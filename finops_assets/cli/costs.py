@@ -60,19 +60,19 @@ def budgets(day: date | None, as_json: bool) -> None:
             "is not set", where="budgets.path (FINOPS_BUDGETS__PATH)", fix="Set it to a CSV: ou,month,amount,currency."
         )
     plan = read_budgets(data, settings.budgets.path)
-    rows, span, there = comparable_rows(platform.archive, day, HISTORY)
+    rows, span, published = comparable_rows(platform.archive, day, HISTORY)
     lines = budget_lines(
         plan,
         costs_by_ou(rows, span),
-        there.day,
-        currency=there.currency,
+        published.day,
+        currency=published.currency,
         amber=settings.budgets.amber_percent / 100,
         known=set(read_account_map(platform.archive)["ou"].to_pylist()),
     )
     if as_json:
         print_json([{**vars(line), "forecast": vars(line.forecast)} for line in lines])
     else:
-        say(f"{there.day:%B %Y} as of {there.day}, in {there.currency}, {there.cost_basis}")
+        say(f"{published.day:%B %Y} as of {published.day}, in {published.currency}, {published.cost_basis}")
         print_table(
             ("", "OU", "budget", "so far", "expected", "80 % band", "light"),
             [
@@ -103,15 +103,15 @@ def anomalies(every: bool, as_json: bool) -> None:
     from finops_assets.core.analytics.episodes import read
 
     ledger = read(common.open_platform().archive)
-    goes_on = [told for told in ledger.notifications if told.episode.state in (OPEN, GROWING)]
+    goes_on = [entry for entry in ledger.notifications if entry.episode.state in (OPEN, GROWING)]
     shown = ledger.notifications if every else goes_on
     if as_json:
-        print_json([{**vars(told.episode), "impact": told.episode.impact, "told": told.times} for told in shown])
+        print_json([{**vars(entry.episode), "impact": entry.episode.impact, "told": entry.times} for entry in shown])
     elif shown:
-        for told in shown:
-            say(f"{told.episode.id}  {told.episode.state}: {told.episode.reason}")
-            if told.episode.planned:
-                say(f"          {told.episode.planned}")
+        for entry in shown:
+            say(f"{entry.episode.id}  {entry.episode.state}: {entry.episode.reason}")
+            if entry.episode.planned:
+                say(f"          {entry.episode.planned}")
     else:
         say("No anomaly goes on." + ("" if every else " --all shows those that are over."))
     if goes_on:

@@ -64,9 +64,9 @@ def status(every: bool, as_json: bool) -> None:
     if inspection.gaps:
         say("`finops gaps` names the command that mends each.")
     for incident in platform.incidents.open():
-        told = f"NOBODY WAS TOLD: {incident.untold}" if incident.untold else "told"
+        alerted = f"NOBODY WAS TOLD: {incident.untold}" if incident.untold else "told"
         since = f"{incident.opened:%Y-%m-%d %H:%M} UTC"
-        say(f"open since {since}: {incident.kind}, {incident.subject}: {incident.trouble.cause} ({told})")
+        say(f"open since {since}: {incident.kind}, {incident.subject}: {incident.trouble.cause} ({alerted})")
 
 
 @click.command()
@@ -76,17 +76,17 @@ def gaps(weekly: bool, as_json: bool) -> None:
     """Which days are not whole, why, and the command that mends each; exits with 1 where there are any."""
     platform = common.open_platform()
     inspection = platform.inspector.thorough(common.now())
-    found = inspection.gaps
+    not_whole = inspection.gaps
     if weekly:
         _show_counts(inspection.days[-35:], inspection.facts.read or {}, as_json)
     elif as_json:
-        print_json([vars(gap) for gap in found])
-    elif found:
+        print_json([vars(gap) for gap in not_whole])
+    elif not_whole:
         print_table(
             ("days", "cause", "what", "mend"),
             [
                 (f"{gap.first}" + (f" to {gap.last}" if gap.last > gap.first else ""), gap.cause, gap.detail, gap.mend)
-                for gap in found
+                for gap in not_whole
             ],
         )
     if not as_json:
@@ -97,7 +97,7 @@ def gaps(weekly: bool, as_json: bool) -> None:
         if unsure and as_json:
             complain(unsure)
     uncovered = inspection.coverage is not None and inspection.coverage.fault
-    if found or uncovered or inspection.facts.unreadable or inspection.unknown:
+    if not_whole or uncovered or inspection.facts.unreadable or inspection.unknown:
         sys.exit(FAILED)
 
 
@@ -144,25 +144,25 @@ def status_rows(
     for day in span:
         state = inspection.states.get(day) or state_of(day, facts)
         try:
-            there = archive.describe(day) if day in facts.archived else None
+            published = archive.describe(day) if day in facts.archived else None
         except DamagedError:
-            there = None
+            published = None
         rows.append(
             {
                 "day": day,
-                "rows": there.rows if there else 0,
-                "total": there.total if there else Decimal(),
-                "currency": there.currency if there else "",
-                "cost_basis": there.cost_basis if there else "",
-                "settlement": settled(day) if there else "DAMAGED" if day in facts.archived else "",
-                "archived": there is not None,
+                "rows": published.rows if published else 0,
+                "total": published.total if published else Decimal(),
+                "currency": published.currency if published else "",
+                "cost_basis": published.cost_basis if published else "",
+                "settlement": settled(day) if published else "DAMAGED" if day in facts.archived else "",
+                "archived": published is not None,
                 "registered": bool(state.location),
                 "mailed": mailed[day],
                 "state": state.cause or "whole",
                 "detail": state.detail,
                 "mend": state.mend,
-                "path": there.path if there else "",
-                "version": there.version if there else "",
+                "path": published.path if published else "",
+                "version": published.version if published else "",
             }
         )
     return rows

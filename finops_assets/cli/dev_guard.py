@@ -31,10 +31,10 @@ def guard(line: int, patience: float, command: list[str]) -> int:
         patience: seconds that the rest of the group may take to end after the command has.
         command: what is run.
     """
-    ended, told = os.pipe()
-    for end in (ended, told):
+    ended, wakeup = os.pipe()
+    for end in (ended, wakeup):
         os.set_blocking(end, False)
-    signal.set_wakeup_fd(told)
+    signal.set_wakeup_fd(wakeup)
     # Handlers, and not SIG_IGN, which the command would inherit. A terminal's Ctrl-C does not come here; `kill` may.
     for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _ignore)

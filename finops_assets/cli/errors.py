@@ -116,23 +116,23 @@ def in_words(error: BaseException) -> FinopsError:
 
 def _known(error: BaseException) -> FinopsError | None:
     """The words for an error of the machine or of a library; None where it is neither."""
-    said = _said(error)
+    reason = _first_line(error)
     if isinstance(error, MemoryError) or _is(error, ("duckdb.OutOfMemoryException", "_duckdb.OutOfMemoryException")):
-        return FinopsError(f"there is not enough memory ({said})", where="this process", fix=FIXES[errno.ENOMEM])
+        return FinopsError(f"there is not enough memory ({reason})", where="this process", fix=FIXES[errno.ENOMEM])
     if isinstance(error, OSError):
         return _of_the_system(error)
     if _is(error, AWS):
-        return FinopsError(said, where="AWS", fix="`finops doctor` says which permission or service is missing.")
+        return FinopsError(reason, where="AWS", fix="`finops doctor` says which permission or service is missing.")
     if _is(error, DATABASE):
         return FinopsError(
-            f"cannot be used: {_said(getattr(error, 'orig', None) or error)}",
+            f"cannot be used: {_first_line(getattr(error, 'orig', None) or error)}",
             where="a database",
-            fix=_fix_in(said) or "`finops doctor` says which file is damaged; a server has to be started.",
+            fix=_fix_in(reason) or "`finops doctor` says which file is damaged; a server has to be started.",
         )
     if _is(error, STORE):
-        return FinopsError(said, where="the archive", fix=_fix_in(said) or "`finops doctor` says what is wrong.")
-    if _is(error, ENGINE) and (fix := _fix_in(said)):
-        return FinopsError(said, where="DuckDB", fix=fix)
+        return FinopsError(reason, where="the archive", fix=_fix_in(reason) or "`finops doctor` says what is wrong.")
+    if _is(error, ENGINE) and (fix := _fix_in(reason)):
+        return FinopsError(reason, where="DuckDB", fix=fix)
     return None
 
 
@@ -141,7 +141,7 @@ def _of_the_system(error: OSError) -> FinopsError:
     place = str(error.filename) if error.filename is not None else ""
     if not place and _was_printing(error):
         place = "the output"
-    what = error.strerror or _said(error)
+    what = error.strerror or _first_line(error)
     if error.errno in NO_DESCRIPTOR:
         import resource
 
@@ -157,20 +157,20 @@ def _defect(error: BaseException) -> FinopsError:
     own = [frame for frame in frames if frame.filename.startswith(package)]
     at = f", {Path(own[-1].filename).relative_to(Path(package).parent)}:{own[-1].lineno}" if own else ""
     return FinopsError(
-        f"{type(error).__name__}: {_said(error)}",
+        f"{type(error).__name__}: {_first_line(error)}",
         where=f"{DEFECT}{at}",
         fix="Report it with its trace, which --debug prints.",
     )
 
 
-def _fix_in(said: str) -> str:
+def _fix_in(reason: str) -> str:
     """What to do about an error whose number a library has turned into text, in the system's own words."""
-    if "disk is full" in said:  # SQLite's words
+    if "disk is full" in reason:  # SQLite's words
         return FIXES[errno.ENOSPC]
-    return next((fix for number, fix in FIXES.items() if os.strerror(number) in said), "")
+    return next((fix for number, fix in FIXES.items() if os.strerror(number) in reason), "")
 
 
-def _said(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     """The first line of its message; libraries add a dump of their state, or the statement, below it."""
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 

@@ -43,15 +43,15 @@ def make(month: str, as_json: bool) -> None:
         )
     before = read(platform.archive, month)
     outcome = make_evidence(platform, month, tell=tell, clock=lambda: common.now())
-    there = read(platform.archive, month)
+    after = read(platform.archive, month)
     for message in outcome.errors:
         complain(message)
     if as_json:
-        print_json({"succeeded": not outcome.errors, "changed": there != before, "evidence": there and asdict(there)})
-    elif there and not outcome.errors:
-        say(f"{month}: {there.bundle}{'' if there != before else ', as it was'}, {_evidence_words(there)}")
-        for why in dict.fromkeys(there.faults.values()):
-            tell(f"not whole: {in_words([day for day, fault in there.faults.items() if fault == why])}, {why}")
+        print_json({"succeeded": not outcome.errors, "changed": after != before, "evidence": after and asdict(after)})
+    elif after and not outcome.errors:
+        say(f"{month}: {after.bundle}{'' if after != before else ', as it was'}, {_evidence_words(after)}")
+        for why in dict.fromkeys(after.faults.values()):
+            tell(f"not whole: {in_words([day for day, fault in after.faults.items() if fault == why])}, {why}")
     if outcome.errors:
         sys.exit(FAILED)
 
@@ -64,14 +64,14 @@ def verify(month: str, as_json: bool) -> None:
     from finops_assets.core.operations.evidence import verify as verify_month
 
     done = verify_month(common.open_platform().archive, month)
-    there = done.evidence
+    bundle = done.evidence
     since = {"changed": done.changed, "new": done.new, "gone": done.gone}
     if as_json:
-        facts = {"bundle": there.bundle, "sha256": there.sha256, "made_at": there.made_at}
+        facts = {"bundle": bundle.bundle, "sha256": bundle.sha256, "made_at": bundle.made_at}
         print_json({**facts, "verified": not done.fault, "damage": done.damage, "since": since})
     else:
         if not done.fault:
-            say(f"{there.bundle} is whole: {_evidence_words(there)}, made {there.made_at}")
+            say(f"{bundle.bundle} is whole: {_evidence_words(bundle)}, made {bundle.made_at}")
         for what, paths in since.items():
             for path in paths:
                 say(f"{what} since: {path}")
@@ -87,9 +87,9 @@ def list_evidence(as_json: bool) -> None:
     """Every month that has evidence."""
     from finops_assets.core.operations.evidence import read_all
 
-    found = read_all(common.open_platform().archive)
+    months = read_all(common.open_platform().archive)
     if as_json:
-        print_json([{k: v for k, v in vars(there).items() if k not in ("days", "members")} for there in found])
+        print_json([{k: v for k, v in vars(month).items() if k not in ("days", "members")} for month in months])
     else:
         print_table(
             ("month", "version", "made", "days", "missing", "total", "currency", "basis", "bundle"),
@@ -98,14 +98,16 @@ def list_evidence(as_json: bool) -> None:
                     *(e.month, e.version, e.made_at, e.days_archived, len(e.days_missing)),
                     *("" if e.total is None else common.amount(Decimal(e.total)), e.currency, e.cost_basis, e.bundle),
                 )
-                for e in found
+                for e in months
             ],
             right={1, 3, 4, 5},
         )
 
 
-def _evidence_words(there: Evidence) -> str:
+def _evidence_words(evidence: Evidence) -> str:
     total = (
-        "" if there.total is None else f", {common.amount(Decimal(there.total))} {there.currency} ({there.cost_basis})"
+        ""
+        if evidence.total is None
+        else f", {common.amount(Decimal(evidence.total))} {evidence.currency} ({evidence.cost_basis})"
     )
-    return f"{len(there.members)} files, {there.days_archived} days{total}"
+    return f"{len(evidence.members)} files, {evidence.days_archived} days{total}"

@@ -31,14 +31,14 @@ def settings_in(outputs: str) -> dict[str, str]:
     """
     where, fix = "the output of Terraform", f"Run `{COMMAND}`, after `terraform apply`."
     try:
-        told = json.loads(outputs)
+        values = json.loads(outputs)
     except ValueError as error:
         raise SettingsError(f"is no JSON ({error})", where=where, fix=fix) from None
-    if isinstance(told, dict) and isinstance(told.get(OUTPUT), dict):
-        told = told[OUTPUT].get("value")
-    if not isinstance(told, dict) or not told or not all(isinstance(value, str) for value in told.values()):
+    if isinstance(values, dict) and isinstance(values.get(OUTPUT), dict):
+        values = values[OUTPUT].get("value")
+    if not isinstance(values, dict) or not values or not all(isinstance(value, str) for value in values.values()):
         raise SettingsError(f"has no output {OUTPUT!r} of the module in terraform/", where=where, fix=fix)
-    return told
+    return values
 
 
 def typed(settings: Mapping[str, str]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def typed(settings: Mapping[str, str]) -> dict[str, Any]:
         section, _, key = name.rpartition(".")
         (nested.setdefault(section, {}) if section else nested)[key] = value
     try:
-        found = Settings.model_validate(nested)
+        validated = Settings.model_validate(nested)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(part for part in first["loc"] if isinstance(part, str))
@@ -70,7 +70,7 @@ def typed(settings: Mapping[str, str]) -> dict[str, Any]:
     values = {}
     for name in settings:
         section, _, key = name.rpartition(".")
-        value = getattr(getattr(found, section) if section else found, key)
+        value = getattr(getattr(validated, section) if section else validated, key)
         if isinstance(value, SecretStr):
             raise SettingsError(
                 "is a secret, which neither Terraform's state nor this file should hold",

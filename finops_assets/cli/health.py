@@ -43,8 +43,8 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         return
     findings = []
 
-    def show(found: Iterable[Finding]) -> None:
-        for finding in found:
+    def show(checked: Iterable[Finding]) -> None:
+        for finding in checked:
             findings.append(finding)
             if not as_json:
                 common.say_block(as_line(finding))

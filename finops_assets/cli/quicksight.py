@@ -59,8 +59,8 @@ def deploy(
     missing = {name: value for name, value in wanted.items() if getattr(settings.aws, name, "") != value}
     if as_json:
         resources = [{"kind": one.kind, "id": one.id, "how": one.how} for one in done]
-        told = {"resources": resources, "dashboard": deployment.link, "secured": bool(plan.rules), "settings": wanted}
-        print_json(told)
+        facts = {"resources": resources, "dashboard": deployment.link, "secured": bool(plan.rules), "settings": wanted}
+        print_json(facts)
         return
     for one in done:
         say(f"{one.kind:<12}  {one.id:<22}  {one.how}")
@@ -85,10 +85,10 @@ def show(permissions: str | None) -> None:
     settings, platform = _on_aws()
     session = aws_session(settings)
     account = settings.aws.quicksight_account or session.account
-    made = requests(_plan(settings, platform, permissions), session.region, account)
-    hold_to_model(made, account)
-    told = {f"{one.kind} {one.id}": one.body for one in made}
-    print_json(told)
+    planned = requests(_plan(settings, platform, permissions), session.region, account)
+    hold_to_model(planned, account)
+    bodies = {f"{one.kind} {one.id}": one.body for one in planned}
+    print_json(bodies)
 
 
 def _plan(

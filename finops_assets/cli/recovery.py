@@ -37,22 +37,28 @@ def restore(day: date, version: str | None, as_json: bool) -> None:
         _show_versions(versions, as_json)
         return
     check_days(platform.settings, day, day)
-    there = restore_day(platform.archive, day, version, common.now())
+    published = restore_day(platform.archive, day, version, common.now())
     from finops_assets.defs.keys import REGISTERED, SCORED, SHOWN
     from finops_assets.defs.observe import report_restored, shown_since_restored
 
-    if there.changed:
-        report_restored(platform, there)
+    if published.changed:
+        report_restored(platform, published)
     # A restore that was interrupted, or whose refresh failed, is finished by the same command again.
-    finished = not there.changed and shown_since_restored(platform, there)
+    finished = not published.changed and shown_since_restored(platform, published)
     good = finished or execute(platform, day, day, (REGISTERED, SCORED, SHOWN))
-    held = RESTORED_FROM in there.metadata
+    held = RESTORED_FROM in published.metadata
     if as_json:
-        figures = {"rows": there.rows, "total": there.total, "currency": there.currency, "version": there.version}
-        print_json({"succeeded": good, "day": day, "changed": there.changed, "held": held, **figures})
+        figures = {
+            "rows": published.rows,
+            "total": published.total,
+            "currency": published.currency,
+            "version": published.version,
+        }
+        print_json({"succeeded": good, "day": day, "changed": published.changed, "held": held, **figures})
     else:
-        done = f"restored from version {version}" if there.changed else f"is version {version} already: unchanged"
-        say(f"{day} {done}, {common.amount(there.total)} {there.currency} ({there.cost_basis}). Nothing was mailed.")
+        done = f"restored from version {version}" if published.changed else f"is version {version} already: unchanged"
+        total = f"{common.amount(published.total)} {published.currency} ({published.cost_basis})"
+        say(f"{day} {done}, {total}. Nothing was mailed.")
         if held:
             say(f"It is held as it is until someone runs it by name: `finops run --date {day}`.")
     if not good:
@@ -61,11 +67,11 @@ def restore(day: date, version: str | None, as_json: bool) -> None:
 
 def _show_versions(versions: Sequence[DayVersion], as_json: bool) -> None:
     if as_json:
-        told = ("rows", "total", "fingerprint", "run_id", "settlement", "restored_from", "restored_at")
+        named = ("rows", "total", "fingerprint", "run_id", "settlement", "restored_from", "restored_at")
         print_json(
             [
                 {"version": one.id, "written": one.written.isoformat(), "size": one.size_bytes, "current": one.current}
-                | {name: one.metadata[name] for name in told if name in one.metadata}
+                | {name: one.metadata[name] for name in named if name in one.metadata}
                 for one in versions
             ]
         )

@@ -180,10 +180,10 @@ def _finish(
         say(f"{days}: {common.amount(total)} {wanted[-1]['currency']} ({wanted[-1]['cost_basis']}) archived")
         say(f"dashboard  {platform.places['dashboard']}")
     if not as_json:
-        for told in (*corrections, digest):
-            if good or told["state"] in (SENT, SENT_IN_PART):
-                place = f"; {platform.places['digest']}" if told["state"] == SENT else ""
-                say(f"digest     {told['words']}{place}")
+        for mail_state in (*corrections, digest):
+            if good or mail_state["state"] in (SENT, SENT_IN_PART):
+                place = f"; {platform.places['digest']}" if mail_state["state"] == SENT else ""
+                say(f"digest     {mail_state['words']}{place}")
         if good:
             say(f"bill       {inspection.coverage_words}")
     before_the_end()

@@ -116,7 +116,7 @@ def _write(text: str, *, newline: bool = True, err: bool = False) -> None:
 def _escaped(text: str) -> str:
     if text.isascii() and "\x7f" not in text:
         return text
-    return _UNSAFE.sub(lambda found: json.dumps(found[0]).strip('"') if found[0] != "\x7f" else "\\u007f", text)
+    return _UNSAFE.sub(lambda match: json.dumps(match[0]).strip('"') if match[0] != "\x7f" else "\\u007f", text)
 
 
 def _encoded(item: Any) -> Any:
@@ -147,8 +147,8 @@ def _made_once(make: Callable[[Any], str], column: Sequence[Any]) -> list[str]:
     """The cells of a column, each different value made once: the same names, days and numbers stand in most rows."""
     if set(map(type, column)) not in ({str}, {int}, {date}):  # of others, equal values may read differently: 1 and 1.0
         return [make(value) for value in column]
-    made = {value: make(value) for value in set(column)}
-    return [made[value] for value in column]
+    texts = {value: make(value) for value in set(column)}
+    return [texts[value] for value in column]
 
 
 def _lines(columns: Sequence[Sequence[str]], widths: Sequence[int], right: Collection[int]) -> list[str]:

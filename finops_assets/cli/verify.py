@@ -37,16 +37,16 @@ def verify(first: date | None, last: date | None, as_json: bool) -> None:
         if verdict.fault and not as_json:
             say(f"{verdict.day}  {verdict.path} {verdict.fault}")
             say(f"            Mend it: {verdict.mend}")
-    found = summary(verdicts)
+    summary_of_days = summary(verdicts)
     if as_json:
-        _print_json(found)
+        _print_json(summary_of_days)
     else:
-        say(str(found) if verdicts else "No day is archived.")
-    if found.damaged:
+        say(str(summary_of_days) if verdicts else "No day is archived.")
+    if summary_of_days.damaged:
         sys.exit(FAILED)
 
 
-def _print_json(found: Any) -> None:
-    damaged = [{"day": str(v.day), "path": v.path, "fault": v.fault, "mend": v.mend} for v in found.damaged]
-    facts = {"verified": not damaged, **vars(found), "damaged": damaged}
+def _print_json(verified: Any) -> None:
+    damaged = [{"day": str(v.day), "path": v.path, "fault": v.fault, "mend": v.mend} for v in verified.damaged]
+    facts = {"verified": not damaged, **vars(verified), "damaged": damaged}
     print_json(facts)

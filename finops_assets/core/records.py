@@ -89,7 +89,7 @@ class RecordType(Generic[T]):
         except MALFORMED as error:
             raise self._damaged(f"{type(error).__name__}: {error}", path) from None
         try:
-            return _adapter(self.record).validate_python(upgraded)  # type: ignore[no-any-return]
+            return _adapter(self.record).validate_python(upgraded)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))

@@ -82,16 +82,16 @@ def build_bill_assets(forms: AssetForms) -> list[Any]:
         days = days_of_run(context)
         with explained(context, retry):
             try:
-                found = find_days(warehouse, days, clock(), bill.complete_after_hours)
+                available = find_days(warehouse, days, clock(), bill.complete_after_hours)
             except MissingDaysError as error:
                 yield metadata.failed(keys.NOT_EMPTY, dict.fromkeys(error.days, error.what))
                 raise
             place = warehouse.provide_summary()
         _observe_export(context, warehouse, metrics, clock)
-        add_metadata(context, {day: metadata.source_day(of, bill.cost_basis) for day, of in found.source.items()})
-        add_metadata(context, {day: metadata.shown({"left out": why}) for day, why in found.left_out.items()})
+        add_metadata(context, {day: metadata.source_day(of, bill.cost_basis) for day, of in available.source.items()})
+        add_metadata(context, {day: metadata.shown({"left out": why}) for day, why in available.left_out.items()})
         facts = {"queryable as": place, **metadata.queries(receipts())}
-        yield dg.MaterializeResult(metadata=facts, check_results=[_whole(found, days)])
+        yield dg.MaterializeResult(metadata=facts, check_results=[_whole(available, days)])
 
     return [billing_export, account_ou_map, finops_daily_summary]
 
@@ -126,10 +126,10 @@ def _observe_export(context: dg.AssetExecutionContext, warehouse: Warehouse, met
     context.log_event(dg.AssetObservation(keys.BILL, metadata=metadata.bill(export)))
 
 
-def _whole(found: FoundDays, days: Iterable[date]) -> dg.AssetCheckResult:
+def _whole(available: FoundDays, days: Iterable[date]) -> dg.AssetCheckResult:
     """The days that the bill has go on; ou_breakdown_parquet fails in the end for those that it does not have."""
-    if found.left_out:
-        return metadata.failed(keys.NOT_EMPTY, found.left_out, dg.AssetCheckSeverity.WARN)
+    if available.left_out:
+        return metadata.failed(keys.NOT_EMPTY, available.left_out, dg.AssetCheckSeverity.WARN)
     return metadata.passed(keys.NOT_EMPTY, list(days))
 
 

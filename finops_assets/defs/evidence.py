@@ -23,7 +23,7 @@ from finops_assets.defs.alerts import tell_of_failure
 from finops_assets.defs.forms import AssetForms
 from finops_assets.defs.steps import Clock, alerts_may_fail, refusal
 
-Made = Mapping[str, tuple[Evidence, bool]]
+Bundled = Mapping[str, tuple[Evidence, bool]]
 """Month -> its evidence, and whether this run has changed it."""
 
 
@@ -64,14 +64,14 @@ def build_evidence(forms: AssetForms) -> tuple[dg.AssetSpec, dg.AssetChecksDefin
         watch: dg.ResourceParam[Watch],
         clock: dg.ResourceParam[Clock],
     ) -> None:
-        made, refused = _made(context.partition_keys, archive, watch, clock())
+        bundled, refused = _bundle_months(context.partition_keys, archive, watch, clock())
         with alerts_may_fail(context):
-            watch.alerting.evidence_made(made)
-        for month, done in made.items():
+            watch.alerting.evidence_made(bundled)
+        for month, done in bundled.items():
             context.log_event(dg.AssetMaterialization(keys.EVIDENCE, metadata=_facts(*done), partition=month))
         if refused:
             raise refusal(_together(refused))
-        result = _whole(made)
+        result = _whole(bundled)
         context.log_event(
             dg.AssetCheckEvaluation(  # type: ignore[arg-type]  # Dagster takes it, and does not say so
                 asset_key=dg.AssetKey(keys.EVIDENCE),
@@ -108,23 +108,23 @@ def build_evidence(forms: AssetForms) -> tuple[dg.AssetSpec, dg.AssetChecksDefin
     return monthly_evidence, month_is_whole, monthly_bundle, every_month
 
 
-def _made(
+def _bundle_months(
     months: Sequence[str], archive: Archive, watch: Watch, now: datetime
 ) -> tuple[dict[str, tuple[Evidence, bool]], list[FinopsError]]:
     """The evidence of each month, and the errors of those that cannot be made: one does not hold up the others."""
-    made, refused = {}, []
+    bundled, refused = {}, []
     for month in months:
         try:
             asked = evidence.ask_bill(watch.inspector, month, now)
-            made[month] = evidence.make(archive, month, now, watch.journal.settled(), asked)
+            bundled[month] = evidence.make(archive, month, now, watch.journal.settled(), asked)
         except FinopsError as error:
             refused.append(error)
-    return made, refused
+    return bundled, refused
 
 
-def _whole(made: Made) -> dg.AssetCheckResult:
-    days = [day for month in made for day in evidence.days_of(month)]
-    faults = {day: why for each, _ in made.values() for day, why in each.faults.items()}
+def _whole(bundled: Bundled) -> dg.AssetCheckResult:
+    days = [day for month in bundled for day in evidence.days_of(month)]
+    faults = {day: why for each, _ in bundled.values() for day, why in each.faults.items()}
     if faults:
         return metadata.failed(keys.IS_WHOLE, faults, dg.AssetCheckSeverity.WARN)
     return metadata.passed(keys.IS_WHOLE, days)
@@ -137,22 +137,22 @@ def _together(refused: Sequence[FinopsError]) -> FinopsError:
     return FinopsError(first.what + others, where=first.where, fix=first.fix)
 
 
-def _facts(made: Evidence, changed: bool) -> dict[str, Any]:
-    missing = [date.fromisoformat(day) for day in made.days_missing]
+def _facts(month: Evidence, changed: bool) -> dict[str, Any]:
+    missing = [date.fromisoformat(day) for day in month.days_missing]
     facts = {
-        "total": "none: more than one currency or cost basis" if made.total is None else made.total,
-        "currency": made.currency,
-        "cost basis": made.cost_basis,
-        "days archived": made.days_archived,
+        "total": "none: more than one currency or cost basis" if month.total is None else month.total,
+        "currency": month.currency,
+        "cost basis": month.cost_basis,
+        "days archived": month.days_archived,
         "days missing": in_words(missing) or "none",
-        "bill asked": made.asked,
-        "every line of the bill": made.every_line,
-        "settlement": ", ".join(f"{count} {name}" for name, count in made.settlement.items()),
-        "version": made.version,
-        "path": made.bundle,
-        "size (bytes)": made.size,
-        "sha256": made.sha256,
-        "files": len(made.members),
+        "bill asked": month.asked,
+        "every line of the bill": month.every_line,
+        "settlement": ", ".join(f"{count} {name}" for name, count in month.settlement.items()),
+        "version": month.version,
+        "path": month.bundle,
+        "size (bytes)": month.size,
+        "sha256": month.sha256,
+        "files": len(month.members),
         "changed by this run": changed,
     }
     return metadata.shown(facts)

@@ -184,9 +184,9 @@ def _full(home: Path) -> RecordsError:
     )
 
 
-def _unusable(home: Path, said: str) -> RecordsError:
+def _unusable(home: Path, reason: str) -> RecordsError:
     return RecordsError(
-        f"Dagster's records cannot be used: {said}",
+        f"Dagster's records cannot be used: {reason}",
         where=str(home),
         fix="Mend the rights of that folder; or move it away, and `finops observe` rebuilds what the UI shows.",
     )
@@ -260,5 +260,5 @@ def _dagster_yaml(folder: Path) -> str:
         },
         "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
     }
-    made = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    return f"# Written by finops_assets; changes are overwritten.\n{made}"
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return f"# Written by finops_assets; changes are overwritten.\n{text}"

@@ -103,21 +103,23 @@ def verify_every_day(
 ) -> None:
     """`finops verify` as a run: damaged days are told once each, and once when they prove again."""
     verdicts = list(verification.verify(archive, archive.days()))
-    found = verification.summary(verdicts)
+    summary = verification.summary(verdicts)
     verification.tell(watch.incidents, verdicts)
-    context.log.info(str(found))
+    context.log.info(str(summary))
     context.add_output_metadata(
         {
-            "verdict": str(found),
-            "days": found.days,
-            "damaged": ", ".join(str(verdict.day) for verdict in found.damaged) or "none",
-            "rows": found.rows,
-            "size (bytes)": found.size_bytes,
-            "without content hash": found.without_content_hash,
+            "verdict": str(summary),
+            "days": summary.days,
+            "damaged": ", ".join(str(verdict.day) for verdict in summary.damaged) or "none",
+            "rows": summary.rows,
+            "size (bytes)": summary.size_bytes,
+            "without content hash": summary.without_content_hash,
         }
     )
-    if found.damaged:
-        lines = [f"{verdict.path} {verdict.fault}. Run `finops run --date {verdict.day}`." for verdict in found.damaged]
+    if summary.damaged:
+        lines = [
+            f"{verdict.path} {verdict.fault}. Run `finops run --date {verdict.day}`." for verdict in summary.damaged
+        ]
         raise dg.Failure("\n".join(lines), metadata={NOTIFIED: verification.KIND}, allow_retries=False)
 
 

@@ -119,34 +119,34 @@ def source_day(day: SourceDay, cost_basis: str) -> dict[str, Any]:
     return shown(facts)
 
 
-def stored_day(there: PublishedDay) -> dict[str, Any]:
+def stored_day(published: PublishedDay) -> dict[str, Any]:
     """What the day's object says of itself."""
-    restored = there.metadata.get(RESTORED_FROM)
+    restored = published.metadata.get(RESTORED_FROM)
     facts = {
-        "dagster/partition_row_count": there.rows,
-        "total": plain(there.total),
-        "source total": plain_text(there.metadata["source_total"]),
-        "currency": there.currency,
-        "cost basis": there.cost_basis,
-        "settlement": there.metadata["settlement"],
-        "scheduled charges": plain_text(there.metadata["scheduled"]),
-        "unassigned share (%)": round(unassigned_percent(there), 2),
-        "path": there.path,
-        "version": there.version,
-        "size (bytes)": there.size_bytes,
-        "fingerprint": there.fingerprint[:16],
+        "dagster/partition_row_count": published.rows,
+        "total": plain(published.total),
+        "source total": plain_text(published.metadata["source_total"]),
+        "currency": published.currency,
+        "cost basis": published.cost_basis,
+        "settlement": published.metadata["settlement"],
+        "scheduled charges": plain_text(published.metadata["scheduled"]),
+        "unassigned share (%)": round(unassigned_percent(published), 2),
+        "path": published.path,
+        "version": published.version,
+        "size (bytes)": published.size_bytes,
+        "fingerprint": published.fingerprint[:16],
         **({"restored from version": restored} if restored else {}),
     }
     return shown(facts)
 
 
 def archived_day(done: Archived, day: date) -> dict[str, Any]:
-    there, unknown = done.published[day], done.unknown[day]
-    unit = f"{there.currency}, {there.cost_basis}"
+    published, unknown = done.published[day], done.unknown[day]
+    unit = f"{published.currency}, {published.cost_basis}"
     facts = {
-        **stored_day(there),
+        **stored_day(published),
         "unassigned accounts": len(unknown),
-        "changed by this run": there.changed,
+        "changed by this run": published.changed,
         "preview": markdown_table(
             ("OU", "Service", "LinkedAccount", f"DailyCost ({unit})"),
             ((row["ou"], row["service"], row["linkedaccount"], cost(row["dailycost"])) for row in done.largest[day]),
@@ -154,7 +154,7 @@ def archived_day(done: Archived, day: date) -> dict[str, Any]:
     }
     if day in done.restated:
         before = done.restated[day].old
-        facts |= {"restated from": plain(before), "restated by": plain(there.total - before)}
+        facts |= {"restated from": plain(before), "restated by": plain(published.total - before)}
     if unknown:
         shown = list(unknown.items())[:UNKNOWN_SHOWN]
         facts["accounts without an OU"] = markdown_table(
@@ -172,16 +172,16 @@ def plain_text(amount: str) -> str:
 
 
 def registered_day(done: Registered, day: date) -> dict[str, Any]:
-    there = done.archived[day]
+    published = done.archived[day]
     # Of a day without rows an engine may give nothing back at all.
-    found = done.read.get(day) or CatalogDay(day, day_location(day), 0, Decimal(), 0)
+    read_back = done.read.get(day) or CatalogDay(day, day_location(day), 0, Decimal(), 0)
     return {
-        "dagster/partition_row_count": found.rows,
-        "total": plain(there.total),
-        "total read back": plain(found.total),
-        "currency": there.currency,
-        "cost basis": there.cost_basis,
-        "location": found.location,
+        "dagster/partition_row_count": read_back.rows,
+        "total": plain(published.total),
+        "total read back": plain(read_back.total),
+        "currency": published.currency,
+        "cost basis": published.cost_basis,
+        "location": read_back.location,
         "newly registered": day in done.new,
     }
 
@@ -235,15 +235,15 @@ def image(png: bytes) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![chart](data:image/png;base64,{b64encode(png).decode()})")
 
 
-def snapshot(made: Snapshot) -> dict[str, Any]:
+def snapshot(pages: Snapshot) -> dict[str, Any]:
     facts = {
-        "headline": made.sentence,
-        "total": plain(made.total),
-        "currency": made.currency,
-        "cost basis": made.cost_basis,
-        "path": made.path,
-        "size (bytes)": made.size_bytes,
-        "changed by this run": made.changed,
+        "headline": pages.sentence,
+        "total": plain(pages.total),
+        "currency": pages.currency,
+        "cost basis": pages.cost_basis,
+        "path": pages.path,
+        "size (bytes)": pages.size_bytes,
+        "changed by this run": pages.changed,
     }
     return shown(facts)
 
@@ -296,13 +296,13 @@ def warning(name: str, reasons: Mapping[date, str], days: Sequence[date]) -> dg.
 def unassigned(name: str, days: Mapping[date, PublishedDay], limit_percent: float) -> dg.AssetCheckResult:
     """A warning where an account map is behind the organization: the money is counted, its owner is not known."""
     over = {
-        day: f"{unassigned_percent(there):.1f} % of the cost is Unassigned, the limit is {limit_percent:g} %"
-        for day, there in days.items()
-        if unassigned_percent(there) > limit_percent
+        day: f"{unassigned_percent(published):.1f} % of the cost is Unassigned, the limit is {limit_percent:g} %"
+        for day, published in days.items()
+        if unassigned_percent(published) > limit_percent
     }
     if over:
         return failed(name, over, dg.AssetCheckSeverity.WARN)
-    worst = max(unassigned_percent(there) for there in days.values())
+    worst = max(unassigned_percent(published) for published in days.values())
     return passed(name, sorted(days), **{"highest share (%)": round(worst, 2), "limit (%)": limit_percent})
 
 

@@ -67,8 +67,8 @@ def _checks_of(asset: str) -> dg.AssetChecksDefinition:
             watch.alerting.not_fresh(faults, now)
             watch.incidents.heal("job_failed", [keys.CHECKS_JOB])
         if context.run.job_name == keys.CHECKS_JOB and broken:
-            said = tidy_lines("; ".join(f"{name}: {fault}" for name, fault in broken.items()))
-            raise dg.Failure(said, metadata={NOTIFIED: "not_fresh, or what explains it"}, allow_retries=False)
+            text = tidy_lines("; ".join(f"{name}: {fault}" for name, fault in broken.items()))
+            raise dg.Failure(text, metadata={NOTIFIED: "not_fresh, or what explains it"}, allow_retries=False)
         if context.run.job_name == keys.CHECKS_JOB and asset == keys.MAILED and not any(faults.values()):
             give_sign_of_life(heartbeat, now, context.log.warning)
 

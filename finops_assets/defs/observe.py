@@ -52,39 +52,39 @@ def observe(platform: Platform) -> Observed:
     with _instance(platform) as instance:
         known = {name: _materialized(instance, name) & set(days) for name in keys.DAILY}
         map_known = instance.get_latest_materialization_event(dg.AssetKey(keys.MAP)) is not None
-        found = {} if map_known else _map(platform.archive)
-        there, unreadable = _daily(platform, {name: set(days) - known[name] for name in keys.DAILY})
-        found |= there
+        facts_of = {} if map_known else _map(platform.archive)
+        daily, unreadable = _daily(platform, {name: set(days) - known[name] for name in keys.DAILY})
+        facts_of |= daily
         _report(
             instance,
             [
                 dg.AssetMaterialization(name, partition=str(day) if day else None, metadata={**facts, **OBSERVED})
                 for name in (keys.MAP, *keys.DAILY)
-                for day, facts in found.get(name, {}).items()
+                for day, facts in facts_of.get(name, {}).items()
             ],
         )
     return Observed(
-        reported={name: len(found.get(name, {})) for name in (keys.MAP, *keys.DAILY)},
+        reported={name: len(facts_of.get(name, {})) for name in (keys.MAP, *keys.DAILY)},
         known={keys.MAP: int(map_known), **{name: len(known[name]) for name in keys.DAILY}},
         unreadable=unreadable,
     )
 
 
-def report_restored(platform: Platform, there: PublishedDay) -> None:
+def report_restored(platform: Platform, published: PublishedDay) -> None:
     """Have the UI show a restored day as it is now: no run has written it."""
     with _instance(platform) as instance:
         _report(
             instance,
-            [dg.AssetMaterialization(keys.ARCHIVED, partition=str(there.day), metadata=show.stored_day(there))],
+            [dg.AssetMaterialization(keys.ARCHIVED, partition=str(published.day), metadata=show.stored_day(published))],
         )
 
 
-def shown_since_restored(platform: Platform, there: PublishedDay) -> bool:
+def shown_since_restored(platform: Platform, published: PublishedDay) -> bool:
     """Whether the dashboard was refreshed with this day since it was restored, or it never was."""
-    restored = there.metadata.get(RESTORED_AT)
+    restored = published.metadata.get(RESTORED_AT)
     if restored is None:
         return True
-    wanted = dg.AssetRecordsFilter(dg.AssetKey(keys.SHOWN), asset_partitions=[str(there.day)])
+    wanted = dg.AssetRecordsFilter(dg.AssetKey(keys.SHOWN), asset_partitions=[str(published.day)])
     with _instance(platform) as instance:
         records = instance.fetch_materializations(wanted, limit=1).records
     return bool(records) and records[0].timestamp >= datetime.fromisoformat(restored).timestamp()
@@ -128,7 +128,7 @@ def _daily(
         return (published for day, published in described.items() if day in asked[name])
 
     days_shown = platform.settings.dashboard.days
-    found = {
+    facts_of = {
         keys.SUMMARY: {there.day: show.source_day(source_day(there), there.cost_basis) for there in of(keys.SUMMARY)},
         keys.ARCHIVED: {there.day: show.stored_day(there) for there in of(keys.ARCHIVED)},
         keys.REGISTERED: {
@@ -150,15 +150,15 @@ def _daily(
         else {},
         keys.MAILED: {day: facts for day, facts in sent.items() if day in unknown[keys.MAILED]},
     }
-    return found, unreadable
+    return facts_of, unreadable
 
 
 def _objects(
     archive: Archive, prefix: str, path: Callable[[date], str], days: Collection[date]
 ) -> dict[date, dict[str, Any]]:
     """Those of the days that have their object."""
-    there = set(archive.list(prefix)) if days else set()
-    return {day: {"path": path(day)} for day in sorted(days) if path(day) in there}
+    existing = set(archive.list(prefix)) if days else set()
+    return {day: {"path": path(day)} for day in sorted(days) if path(day) in existing}
 
 
 def _described(archive: Archive, days: Sequence[date]) -> tuple[dict[date, PublishedDay], dict[date, str]]:
@@ -171,23 +171,23 @@ def _described(archive: Archive, days: Sequence[date]) -> tuple[dict[date, Publi
     with ThreadPoolExecutor(READERS) as readers:
         looks = dict(zip(days, readers.map(look, days), strict=True))
     return (
-        {day: found for day, found in looks.items() if isinstance(found, PublishedDay)},
-        {day: found for day, found in looks.items() if isinstance(found, str)},
+        {day: published for day, published in looks.items() if isinstance(published, PublishedDay)},
+        {day: published for day, published in looks.items() if isinstance(published, str)},
     )
 
 
-def _figures(there: PublishedDay) -> dict[str, Any]:
-    facts = show.stored_day(there)
+def _figures(published: PublishedDay) -> dict[str, Any]:
+    facts = show.stored_day(published)
     return {name: facts[name] for name in ("dagster/partition_row_count", "total", "currency", "cost basis")}
 
 
-def _is_shown(shown: DashboardContent, there: PublishedDay, window: int) -> bool:
+def _is_shown(shown: DashboardContent, published: PublishedDay, window: int) -> bool:
     """Whether the dashboard shows the day as it is archived, or is done with it, as it shows the newest days only."""
-    if shown.newest_day is None or there.day > shown.newest_day:
+    if shown.newest_day is None or published.day > shown.newest_day:
         return False
-    if shown.totals and there.day not in shown.totals:
-        return len(shown.totals) >= window and there.day < min(shown.totals)
-    return not shown_fault(shown, there)
+    if shown.totals and published.day not in shown.totals:
+        return len(shown.totals) >= window and published.day < min(shown.totals)
+    return not shown_fault(shown, published)
 
 
 def _report(instance: dg.DagsterInstance, materializations: Sequence[dg.AssetMaterialization]) -> None:

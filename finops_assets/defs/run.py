@@ -210,12 +210,12 @@ def _instance(platform: Platform) -> AbstractContextManager[dg.DagsterInstance]:
 
 def _digest_of(result: dg.ExecuteInProcessResult) -> Mapping[str, Any] | None:
     """What digest_email says of the mail; None where it did not come so far."""
-    found = [
+    metadata = [
         event.step_materialization_data.materialization.metadata
         for event in result.all_events
         if event.is_step_materialization and event.asset_key == DIGEST
     ]
-    outcome = found[-1][OUTCOME].value if found else None
+    outcome = metadata[-1][OUTCOME].value if metadata else None
     return outcome if isinstance(outcome, Mapping) else None
 
 

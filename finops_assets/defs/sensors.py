@@ -241,12 +241,12 @@ def blind(
     """What a sensor does when it cannot look: it says so, and once that lasts, an alert does."""
     since = cursor.setdefault("blind since", now.isoformat())
     context.update_cursor(json.dumps(cursor))
-    said = f"{what} cannot be looked at: {error}"
+    reason = f"{what} cannot be looked at: {error}"
     try:
         watch.alerting.cannot_look(what, error, datetime.fromisoformat(since), now)
     except FinopsError as untold:
-        said += f"; and nobody was told: {untold}"
-    return dg.SkipReason(said)
+        reason += f"; and nobody was told: {untold}"
+    return dg.SkipReason(reason)
 
 
 def sighted(
