@@ -135,6 +135,18 @@ def test_loading_the_code_location_reads_no_settings_and_opens_nothing(tmp_path:
     assert [f.name for f in tmp_path.iterdir()] == ["finops.toml"]
 
 
+LONGEST = 400
+
+
+def test_no_module_is_longer_than_one_purpose_needs() -> None:
+    """Of the product and of the stand-in; what is longer has two purposes."""
+    files = [file for folder in ("finops_assets", "standin") for file in (PACKAGE.parent / folder).rglob("*.py")]
+    lines = {
+        str(file): len(file.read_text(encoding="utf-8").splitlines()) for file in files if "tests" not in file.parts
+    }
+    assert {file: count for file, count in lines.items() if count > LONGEST} == {}
+
+
 @pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda f: str(f.relative_to(PACKAGE)))
 def test_every_module_says_first_what_it_is_for(file: Path) -> None:
     """Each module opens with a docstring of its purpose."""
