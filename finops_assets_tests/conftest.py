@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from finops_assets.adapters.aws.session import AwsSession
     from finops_assets.platform import Platform
     from finops_assets_tests.aws import StandIn
@@ -176,26 +178,32 @@ def drawn(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def records_in_memory() -> Iterator[None]:
-    """Runs in this process keep Dagster's records in memory, one instance a home: a quarter of a run is their files."""
+def records_in_memory() -> Iterator[dict[Path, dg.DagsterInstance | None]]:
+    """Runs in this process keep Dagster's records in memory, one instance a home: a quarter of a run is their files.
+
+    Yields DAGSTER_HOME -> its instance; where a test puts None, the records are in its files.
+    """
     import dagster as dg
 
     from finops_assets.defs import observe, run
 
-    instances: dict[Path, dg.DagsterInstance] = {}
+    instances: dict[Path, dg.DagsterInstance | None] = {}
+    on_disk = run._instance
 
     def of(platform: Platform) -> AbstractContextManager[dg.DagsterInstance]:
         home = platform.settings.dagster_home
         if home not in instances:
             instances[home] = dg.DagsterInstance.ephemeral()
-        return nullcontext(instances[home])
+        instance = instances[home]
+        return nullcontext(instance) if instance else on_disk(platform)
 
     with pytest.MonkeyPatch.context() as patched:
         for module in (run, observe):
             patched.setattr(module, "_instance", of)
-        yield
+        yield instances
     for instance in instances.values():
-        instance.dispose()
+        if instance:
+            instance.dispose()
 
 
 @pytest.fixture(scope="module")
