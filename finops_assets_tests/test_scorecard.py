@@ -29,7 +29,7 @@ from finops_assets.defs.assets import NOT_DOUBLED, PLAN_IS_USED
 from finops_assets.stories.simulation import Simulation
 
 LAST = date(2025, 9, 17)
-FIRST = LAST - timedelta(days=69)
+FIRST = LAST - timedelta(days=48)
 BEFORE = LAST - timedelta(days=1)
 CFO, TEAM, LEAD = "cfo@example.com", "team@example.com", "lead@example.com"
 PLAN = "ou,month,amount,currency\nAll,default,88000,USD\nWorkloads/Prod,default,99000,USD\nSandbox,default,10,USD\n"
