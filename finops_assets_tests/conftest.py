@@ -21,47 +21,50 @@ if TYPE_CHECKING:
 
     from finops_assets.adapters.aws.session import AwsSession
     from finops_assets.platform import Platform
+    from finops_assets.settings.model import Settings
     from finops_assets_tests.aws import StandIn
 
 
 LONG = (
     "test_terraform",
-    "test_aws_killed",
     "test_aws_runs",
-    "test_runbook",
     "test_a_simulated_month",
-    "test_dagster_ui",
     "test_rehearsal",
-    "test_scenarios",
-    "test_digest_without_dashboard",
-    "test_replay",
-    "test_scorecard",
-    "test_doctor",
+    "test_aws_killed",
+    "test_dagster_ui",
+    "test_runbook",
     "test_dashboard",
-    "test_one_mail",
-    "test_by_command_alone",
-    "test_states_in_every_output",
-    "test_notes",
-    "test_exact_totals",
+    "test_replay",
+    "test_told_rightly",
+    "test_scenarios",
+    "test_doctor",
+    "test_scorecard",
     "test_runs",
     "test_command_errors",
-    "test_age",
-    "test_query",
-    "test_cli",
+    "test_one_mail",
+    "test_zero",
+    "test_states_in_every_output",
+    "test_exact_totals",
+    "test_digest_without_dashboard",
+    "test_dagster_storage",
     "test_sensors",
     "test_drivers",
-    "test_dev",
-    "test_aws_sensors",
     "test_standin_athena",
-    "test_bill_formats",
     "test_deployment",
-    "test_dagster_storage",
-    "test_contracts",
-    "test_same_origin",
-    "test_recovery",
-    "test_live_runs",
-    "test_hostile_names",
+    "test_bill_formats",
+    "test_notes",
+    "test_age",
     "test_quicksight_deploy",
+    "test_query",
+    "test_recovery",
+    "test_aws_sensors",
+    "test_by_command_alone",
+    "test_cli",
+    "test_dev",
+    "test_contracts",
+    "test_live_runs",
+    "test_aws_terminated",
+    "test_hostile_names",
 )
 """The longest files, the longest first: one that began last would be waited for in the end by the other workers."""
 
@@ -226,12 +229,31 @@ def session(running: StandIn) -> Iterator[AwsSession]:
         yield AwsSession(endpoint_url=running.url)
 
 
+@pytest.fixture(scope="module")
+def sessions(running: StandIn) -> dict[tuple[Any, ...], AwsSession]:
+    """The sessions of a module's platforms: by what the settings and the environment say of AWS."""
+    return {}
+
+
 @pytest.fixture
-def aws(running: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """An empty account, to which AWS's own variables lead."""
+def aws(running: StandIn, sessions: dict[tuple[Any, ...], AwsSession], monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """An empty account, to which AWS's own variables lead; platforms of the same identity share their clients."""
+    from finops_assets import platform
+
     running.reset()
     for name, value in running.environ.items():
         monkeypatch.setenv(name, value)
+    open_session = platform.aws_session
+
+    def once(settings: Settings) -> AwsSession:
+        of = settings.aws
+        environ = sorted(pair for pair in os.environ.items() if pair[0].startswith("AWS_"))
+        identity = (of.region, of.profile, of.role_arn, of.endpoint_url, *environ)
+        if identity not in sessions:
+            sessions[identity] = open_session(settings)
+        return sessions[identity]
+
+    monkeypatch.setattr(platform, "aws_session", once)
     return running
 
 

@@ -33,9 +33,7 @@ from botocore import xform_name
 from click.testing import CliRunner
 from on_aws import DATA_SET, RECIPIENTS, make_ready, on_aws, platform_on
 
-from finops_assets import platform
 from finops_assets.adapters.aws.athena import Athena
-from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.cli import main as cli
 from finops_assets.cli.dev import Holder, lock_home
 from finops_assets.core.archive.states import CAUSES
@@ -1065,7 +1063,6 @@ class Account(Desk):
 @pytest.fixture
 def account(
     aws: StandIn,
-    session: AwsSession,
     prepared: Prepared,
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -1085,7 +1082,6 @@ def account(
         }
         now = datetime.combine(MORNING, datetime.min.time(), UTC) + timedelta(hours=7, minutes=5)
         tell_time(monkeypatch, lambda: now)
-        monkeypatch.setattr(platform, "aws_session", lambda _: session)  # making clients takes half of a run's time
         return Account(
             page=Page.of(page) if page else request.getfixturevalue("page"),
             environ=on_aws(aws, tmp_path, **settings),
