@@ -16,53 +16,58 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from standin.fixtures import aws, running
+from standin.fixtures import running
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from finops_assets.adapters.aws.session import AwsSession
     from finops_assets.platform import Platform
+    from finops_assets.settings.model import Settings
     from standin.server import StandIn
 
 __all__ = ["aws", "running"]
 
 LONG = (
     "test_terraform",
-    "test_aws_killed",
     "test_aws_runs",
-    "test_runbook",
     "test_a_simulated_month",
-    "test_dagster_ui",
     "test_rehearsal",
-    "test_scenarios",
-    "test_digest_without_dashboard",
-    "test_replay",
-    "test_scorecard",
-    "test_doctor",
+    "test_aws_killed",
+    "test_dagster_ui",
+    "test_runbook",
     "test_dashboard",
-    "test_one_mail",
-    "test_by_command_alone",
-    "test_states_in_every_output",
-    "test_notes",
-    "test_exact_totals",
+    "test_replay",
+    "test_told_rightly",
+    "test_scenarios",
+    "test_doctor",
+    "test_scorecard",
     "test_runs",
     "test_command_errors",
-    "test_age",
-    "test_query",
-    "test_cli",
+    "test_one_mail",
+    "test_zero",
+    "test_states_in_every_output",
+    "test_exact_totals",
+    "test_digest_without_dashboard",
+    "test_dagster_storage",
     "test_sensors",
     "test_drivers",
-    "test_dev",
-    "test_aws_sensors",
     "test_standin_athena",
-    "test_bill_formats",
     "test_deployment",
-    "test_dagster_storage",
-    "test_contracts",
-    "test_same_origin",
-    "test_recovery",
-    "test_live_runs",
-    "test_hostile_names",
+    "test_bill_formats",
+    "test_notes",
+    "test_age",
     "test_quicksight_deploy",
+    "test_query",
+    "test_recovery",
+    "test_aws_sensors",
+    "test_by_command_alone",
+    "test_cli",
+    "test_dev",
+    "test_contracts",
+    "test_live_runs",
+    "test_aws_terminated",
+    "test_hostile_names",
 )
 """The longest files, the longest first: one that began last would be waited for in the end by the other workers."""
 
@@ -180,26 +185,32 @@ def drawn(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def records_in_memory() -> Iterator[None]:
-    """Runs in this process keep Dagster's records in memory, one instance a home: a quarter of a run is their files."""
+def records_in_memory() -> Iterator[dict[Path, dg.DagsterInstance | None]]:
+    """Runs in this process keep Dagster's records in memory, one instance a home: a quarter of a run is their files.
+
+    Yields DAGSTER_HOME -> its instance; where a test puts None, the records are in its files.
+    """
     import dagster as dg
 
     from finops_assets.defs import observe, run
 
-    instances: dict[Path, dg.DagsterInstance] = {}
+    instances: dict[Path, dg.DagsterInstance | None] = {}
+    on_disk = run._instance
 
     def of(platform: Platform) -> AbstractContextManager[dg.DagsterInstance]:
         home = platform.settings.dagster_home
         if home not in instances:
             instances[home] = dg.DagsterInstance.ephemeral()
-        return nullcontext(instances[home])
+        instance = instances[home]
+        return nullcontext(instance) if instance else on_disk(platform)
 
     with pytest.MonkeyPatch.context() as patched:
         for module in (run, observe):
             patched.setattr(module, "_instance", of)
-        yield
+        yield instances
     for instance in instances.values():
-        instance.dispose()
+        if instance:
+            instance.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +222,34 @@ def session(running: StandIn) -> Iterator[AwsSession]:
         for name, value in running.environ.items():
             environment.setenv(name, value)
         yield AwsSession(endpoint_url=running.url)
+
+
+@pytest.fixture(scope="module")
+def sessions(running: StandIn) -> dict[tuple[Any, ...], AwsSession]:
+    """The sessions of a module's platforms: by what the settings and the environment say of AWS."""
+    return {}
+
+
+@pytest.fixture
+def aws(running: StandIn, sessions: dict[tuple[Any, ...], AwsSession], monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """An empty account, to which AWS's own variables lead; platforms of the same identity share their clients."""
+    from finops_assets.composition import channels
+
+    running.reset()
+    for name, value in running.environ.items():
+        monkeypatch.setenv(name, value)
+    open_session = channels.aws_session
+
+    def once(settings: Settings) -> AwsSession:
+        of = settings.aws
+        environ = sorted(pair for pair in os.environ.items() if pair[0].startswith("AWS_"))
+        identity = (of.region, of.profile, of.role_arn, of.endpoint_url, *environ)
+        if identity not in sessions:
+            sessions[identity] = open_session(settings)
+        return sessions[identity]
+
+    monkeypatch.setattr(channels, "aws_session", once)
+    return running
 
 
 REAL_CLOCK_MINUTES = 5

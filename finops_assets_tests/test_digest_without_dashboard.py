@@ -27,6 +27,10 @@ from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 from standin.server import StandIn
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
+Records = dict[Path, dg.DagsterInstance | None]
+
 LAST = date(2025, 9, 30)
 BEFORE = LAST - timedelta(days=1)
 MORNING = datetime.combine(LAST + timedelta(days=1), datetime.min.time(), UTC) + timedelta(hours=8)
@@ -77,7 +81,6 @@ def done(sample: SampleBill, tmp_path_factory: pytest.TempPathFactory) -> Path:
     platform = build_platform(load_settings(settings_of(home, sample), folder=home.parent))
     assert run(platform, BEFORE).errors == ()
     platform.warehouse.close()
-    shutil.rmtree(platform.settings.dagster_home)  # a copy's runs begin their own records
     return home
 
 
@@ -114,7 +117,7 @@ def texts(platform: Platform, day: date) -> list[str]:
     return [" ".join(text.split()) for digest in digests for text in (digest.html, digest.text)]
 
 
-def steps(outcome_or_id: str) -> list[tuple[str, str]]:
+def steps(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, str]]:
     """Each step's start, success, failure or skip, in order."""
     wanted = {
         dg.DagsterEventType.STEP_START: "start",
@@ -122,8 +125,7 @@ def steps(outcome_or_id: str) -> list[tuple[str, str]]:
         dg.DagsterEventType.STEP_FAILURE: "failure",
         dg.DagsterEventType.STEP_SKIPPED: "skipped",
     }
-    with dg.DagsterInstance.get() as instance:
-        events = [log.dagster_event for log in instance.all_logs(outcome_or_id) if log.dagster_event]
+    events = [log.dagster_event for log in instance.all_logs(run_id) if log.dagster_event]
     return [(e.step_key, wanted[e.event_type]) for e in events if e.event_type in wanted]
 
 
@@ -131,8 +133,13 @@ def incidents(platform: Platform) -> list[str]:
     return [incident.kind for incident in platform.with_clock(at(LAST)).watch.incidents.open()]
 
 
-def test_the_digest_goes_out_and_says_of_which_day_the_dashboard_is(after_before: Platform) -> None:
-    """The step and the run are red, the incident is open; the mail is made after it, and not again once it heals."""
+def test_the_digest_goes_out_and_says_of_which_day_the_dashboard_is(
+    after_before: Platform, records_in_memory: Records
+) -> None:
+    """The step and the run are red, the incident is open; the mail is made after it, and not again once it heals.
+
+    Nothing else of the mail changes: its amount is the archive's.
+    """
     platform = after_before
     assert not any("dashboard is of" in text.lower() for text in texts(platform, BEFORE))
     page = stand_in_its_way(platform)
@@ -140,17 +147,18 @@ def test_the_digest_goes_out_and_says_of_which_day_the_dashboard_is(after_before
     outcome = run(platform, LAST)
     (error,) = outcome.errors
     assert error.startswith("quicksight_dataset: ")
-    order = steps(outcome.run_id)
+    instance = records_in_memory[platform.settings.dagster_home]
+    order = steps(instance, outcome.run_id)
     assert order.index(("quicksight_dataset", "failure")) < order.index(("digest_email", "start"))
     assert ("digest_email", "success") in order
     assert platform.outbox.records.mailed(LAST).state == "sent"
+    assert platform.outbox.digests.latest(LAST).total == platform.archive.describe(LAST).total > Decimal()
     said = texts(platform, LAST)
     assert len(said) == 4, "the whole and an edition, HTML and text"
     assert all(GONE in text for text in said)
     assert incidents(platform) == ["dashboard_failed"]
-    with dg.DagsterInstance.get() as instance:
-        assert instance.get_run_by_id(outcome.run_id).status == dg.DagsterRunStatus.FAILURE
-        event = instance.get_latest_materialization_event(dg.AssetKey("digest_email"))
+    assert instance.get_run_by_id(outcome.run_id).status == dg.DagsterRunStatus.FAILURE
+    event = instance.get_latest_materialization_event(dg.AssetKey("digest_email"))
     assert GONE in event.asset_materialization.metadata["dashboard"].value
 
     page.rmdir()
@@ -159,15 +167,6 @@ def test_the_digest_goes_out_and_says_of_which_day_the_dashboard_is(after_before
     assert sorted(platform.settings.outbox_folder.glob("*.eml")) == mails
     assert platform.outbox.digests.latest(LAST).revision == 1
     assert incidents(platform) == []
-
-
-def test_the_order_holds_where_nothing_else_is_run(platform: Platform) -> None:
-    """Both steps are ready at once then: the tag alone decides which is first."""
-    assert run_days(platform, BEFORE, BEFORE, clock=at(BEFORE), assets=WITHOUT_BOTH).errors == ()
-    outcome = run_days(platform, BEFORE, BEFORE, clock=at(BEFORE), assets=("digest_email", "quicksight_dataset"))
-    assert outcome.errors == ()
-    order = steps(outcome.run_id)
-    assert order.index(("quicksight_dataset", "success")) < order.index(("digest_email", "start"))
 
 
 def test_a_range_says_so_too(platform: Platform) -> None:
@@ -198,26 +197,35 @@ def test_a_launched_run_makes_the_digest_last(
             dg.reconstructable(job_of_the_environment), instance, tags={"dagster/partition": str(LAST)}
         )
         assert not result.success
-        order = steps(result.run_id)
+        order = steps(instance, result.run_id)
     assert order.index(("quicksight_dataset", "failure")) < order.index(("digest_email", "start"))
     assert ("digest_email", "success") in order
     assert all(GONE in text for text in texts(platform, LAST))
 
 
-def test_a_dashboard_that_is_older_is_said_to_be(after_before: Platform) -> None:
-    """The page itself is looked at: it shows the day before."""
+def test_a_dashboard_that_is_older_is_said_to_be(after_before: Platform, records_in_memory: Records) -> None:
+    """The page itself is looked at: it shows the day before.
+
+    The order holds where nothing but both is run: they are ready at once then, and the tag alone decides.
+    """
     platform = after_before
     assert run_days(platform, LAST, LAST, clock=at(LAST), assets=WITHOUT_BOTH).errors == ()
     assert run_days(platform, LAST, LAST, clock=at(LAST), assets=("digest_email",)).errors == ()
     assert all(OF_BEFORE in text for text in texts(platform, LAST))
+    outcome = run_days(platform, LAST, LAST, clock=at(LAST), assets=("digest_email", "quicksight_dataset"))
+    assert outcome.errors == ()
+    order = steps(records_in_memory[platform.settings.dagster_home], outcome.run_id)
+    assert order.index(("quicksight_dataset", "success")) < order.index(("digest_email", "start"))
 
 
-def test_a_digest_beside_a_dashboard_that_works_says_nothing_of_it(after_before: Platform) -> None:
+def test_a_digest_beside_a_dashboard_that_works_says_nothing_of_it(
+    after_before: Platform, records_in_memory: Records
+) -> None:
     """It was rendered while the dashboard was refreshed, before anybody could know: it is right all the same."""
     platform = after_before
     outcome = run(platform, LAST)
     assert outcome.errors == ()
-    order = steps(outcome.run_id)
+    order = steps(records_in_memory[platform.settings.dagster_home], outcome.run_id)
     assert order.index(("quicksight_dataset", "success")) < order.index(("digest_email", "start"))
     assert not any("has not succeeded yet" in text for text in texts(platform, LAST))
     assert state_notes(platform.inspector, MORNING).dashboard == ""
@@ -256,27 +264,28 @@ def fails(aws: StandIn) -> None:
     aws.quicksight.fail_next("PERMISSION_DENIED")
 
 
-@pytest.mark.parametrize(
-    ("breaks", "says"),
-    [(hangs, "after 1 seconds and was cancelled"), (is_refused, "permission denied"), (fails, "PERMISSION_DENIED")],
-)
-def test_quicksight_holds_up_no_digest(
-    aws: StandIn, on_the_stand_in: Platform, breaks: Callable[[StandIn], None], says: str
-) -> None:
+def test_quicksight_holds_up_no_digest(aws: StandIn, on_the_stand_in: Platform) -> None:
     """Whatever is wrong with it: everybody is mailed once, and the next run refreshes without another mail."""
-    breaks(aws)
-    # A refresh that works must not be given up on a busy machine.
-    (error,) = run(refreshed_within(1 if breaks is hangs else 60, on_the_stand_in, aws), LAST).errors
-    assert error.startswith("quicksight_dataset: ")
-    assert says in error
-    assert sorted(mail.recipients[0] for mail in aws.mail.sent) == sorted(RECIPIENTS)
-    note = UNKNOWN_DASHBOARD if breaks is is_refused else GONE
-    assert all(note in text for text in texts(on_the_stand_in, LAST))
+    broken = (
+        (hangs, "after 1 seconds and was cancelled", GONE),
+        (is_refused, "permission denied", UNKNOWN_DASHBOARD),
+        (fails, "PERMISSION_DENIED", GONE),
+    )
+    for number, (breaks, says, note) in enumerate(broken):
+        day = LAST - timedelta(days=len(broken) - 1 - number)
+        breaks(aws)
+        # A refresh that works must not be given up on a busy machine.
+        (error,) = run(refreshed_within(1 if breaks is hangs else 60, on_the_stand_in, aws), day).errors
+        assert error.startswith("quicksight_dataset: ")
+        assert says in error
+        assert sorted(mail.recipients[0] for mail in aws.mail.sent) == sorted(RECIPIENTS)
+        assert all(note in text for text in texts(on_the_stand_in, day))
+        aws.mail.sent.clear()
+        aws.quicksight.hold_running(False)
+        aws.faults.reset()
 
-    aws.quicksight.hold_running(False)
-    aws.faults.reset()
     assert run(refreshed_within(60, on_the_stand_in, aws), LAST).errors == ()
-    assert len(aws.mail.sent) == len(RECIPIENTS)
+    assert aws.mail.sent == []
     assert aws.quicksight.ingestions[-1].status == "COMPLETED"
     assert state_notes(on_the_stand_in.inspector, MORNING).dashboard == ""
 
@@ -302,23 +311,12 @@ def test_the_sentence_names_the_days(shown: date | None, changed: list[date], sa
     assert bool(said) == bool(says)
 
 
-def test_a_dashboard_that_cannot_be_looked_at_is_said_to_be_unknown(platform: Platform) -> None:
+def test_a_dashboard_that_cannot_be_looked_at_is_said_to_be_unknown(after_before: Platform) -> None:
     """An error of the service says nothing of the dashboard: neither that it is current, nor that it is not."""
 
     def refused() -> None:
         raise FinopsError("quicksight:ListIngestions was refused")
 
-    run(platform, LAST)
-    assert state_notes(platform.inspector, MORNING).dashboard == ""
-    preflight = SimpleNamespace(shown=refused)
-    assert (
-        state_notes(dataclasses.replace(platform, preflight=preflight).inspector, MORNING).dashboard
-        == UNKNOWN_DASHBOARD
-    )
-
-
-def test_nothing_else_of_the_mail_changes(platform: Platform) -> None:
-    """The amount in the mail is the archive's, with and without a dashboard."""
-    stand_in_its_way(platform)
-    run(platform, LAST)
-    assert platform.outbox.digests.latest(LAST).total == platform.archive.describe(LAST).total > Decimal()
+    assert state_notes(after_before.inspector, MORNING).dashboard == ""
+    unseen = dataclasses.replace(after_before, preflight=SimpleNamespace(shown=refused))
+    assert state_notes(unseen.inspector, MORNING).dashboard == UNKNOWN_DASHBOARD

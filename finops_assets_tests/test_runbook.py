@@ -34,11 +34,9 @@ from click.testing import CliRunner
 from on_aws import DATA_SET, RECIPIENTS, make_ready, on_aws, platform_on
 
 from finops_assets.adapters.aws.athena import Athena
-from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.cli import common
 from finops_assets.cli import main as cli
 from finops_assets.cli.dev import Holder, lock_home
-from finops_assets.composition import channels
 from finops_assets.core.archive.causes import CAUSES
 from finops_assets.core.operations.alerting import FRESHNESS
 from finops_assets.core.operations.incidents import KINDS
@@ -54,6 +52,8 @@ from finops_assets.stories import sample_bill
 from finops_assets.stories.scenarios import bounce_report
 from finops_assets.stories.simulation import Simulation, crashing
 from standin.server import StandIn
+
+pytestmark = pytest.mark.usefixtures("records_in_memory")
 
 RUNBOOK = (Path(__file__).parents[1] / "docs" / "runbook.md").read_text(encoding="utf-8")
 
@@ -290,6 +290,9 @@ class Home(Desk):
 PEOPLE = {"mail.recipients": f"{FINANCE},{CTO}"}
 
 
+Records = dict[Path, dg.DagsterInstance | None]
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A folder with the homes: `empty`, `evening` before DAY's bill, `whole` with all days; and their sample bill."""
@@ -324,15 +327,23 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 @pytest.fixture
 def begin(
-    prepared: Prepared, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: Prepared,
+    records_in_memory: Records,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Home]]:
-    """Begins a story: `begin("whole", "07:05")` is the morning after DAY, in a copy of a home; `""` the one before."""
+    """Begins a story: `begin("whole", "07:05")` is the morning after DAY, in a copy of a home; `""` the one before.
+
+    Dagster's records, which the copy has too, are in memory from here on, but for stories that are about their files.
+    """
     begun: list[Simulation] = []
 
-    def home(kind: str = "whole", clock: str = "07:05", page: str = "", **how: Any) -> Home:
+    def home(kind: str = "whole", clock: str = "07:05", page: str = "", on_disk: bool = False, **how: Any) -> Home:
         folder = tmp_path / "home"
         shutil.copytree(prepared.folder / kind, folder)
-        sim = prepared.simulation(folder, **how)
+        sim = prepared.simulation(folder, in_memory=not on_disk, **how)
+        records_in_memory[sim.platform.settings.dagster_home] = None if on_disk else sim.instance
         begun.append(sim)
         sim.at(*((MORNING, clock) if clock else (DAY, "02:00")))
         tell_time(monkeypatch, lambda: sim.now)
@@ -508,33 +519,60 @@ def test_a_mail_bounced(begin: Callable[..., Home]) -> None:
     desk.hears(desk.alert, clear=True)
 
 
-def home_with_history(page: Page, day: date, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Home, Path]:
-    """A home with the six weeks before a day, in the morning after it, and its events.csv, which plans nothing."""
-    home, first = folder / "home", day - timedelta(days=42)
-    events = folder / "events.csv"
-    events.write_text("first,last,ou,service,what\n", encoding="utf-8")
-    sim = Simulation(home, first, day, {**PEOPLE, "anomalies.events": str(events)}, draw=lambda _: b"")
+ODD, HISTORY = date(2025, 9, 17), 42
+"""A day that will be odd, and how many days before it are archived: it is judged by them."""
+
+
+def with_history(home: Path) -> Simulation:
+    """A home whose calendar, beside it, plans nothing."""
+    events = home.with_name("events.csv")
+    if not events.exists():
+        home.parent.mkdir(parents=True, exist_ok=True)
+        events.write_text("first,last,ou,service,what\n", encoding="utf-8")
+    first, settings = ODD - timedelta(days=HISTORY), {**PEOPLE, "anomalies.events": str(events)}
+    return Simulation(home, first, ODD, settings, draw=lambda _: b"", in_memory=True)
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the six weeks before a day."""
+    sim = with_history(tmp_path_factory.mktemp("history") / "home")
+    sim.at(ODD, "02:00")
+    sim.deliver(ODD - timedelta(days=1))
+    sim.launch("a backfill", [sim.request(ODD - timedelta(days=HISTORY), ODD - timedelta(days=1))])
+    sim.close()
+    return sim.home
+
+
+@pytest.fixture
+def before_the_odd_day(
+    page: Page, history: Path, records_in_memory: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Home, Path]]:
+    """A desk before a copy of that home, in the morning after the day, and its events.csv."""
+    shutil.copytree(history, tmp_path / "home")
+    sim = with_history(tmp_path / "home")
+    records_in_memory[sim.platform.settings.dagster_home] = sim.instance
     tell_time(monkeypatch, lambda: sim.now)
-    environ = {"HOME": home, "BILL__PATH": sim.bill, "BILL__FIRST_DAY": first, "ACCOUNTS__PATH": sim.accounts}
+    events, first = tmp_path / "events.csv", ODD - timedelta(days=HISTORY)
+    environ = {"HOME": sim.home, "BILL__PATH": sim.bill, "BILL__FIRST_DAY": first, "ACCOUNTS__PATH": sim.accounts}
     environ |= {"MAIL__RECIPIENTS": PEOPLE["mail.recipients"], "ANOMALIES__EVENTS": events}
-    desk = Home(
-        page=page,
-        environ={f"FINOPS_{name}": str(value) for name, value in environ.items()},
-        values={"DAY": day, "FIRST": day, "LAST": day},
-        sim=sim,
+    sim.at(ODD + timedelta(days=1), "02:00")
+    yield (
+        Home(
+            page=page,
+            environ={f"FINOPS_{name}": str(value) for name, value in environ.items()},
+            values={"DAY": ODD, "FIRST": ODD, "LAST": ODD},
+            sim=sim,
+        ),
+        events,
     )
-    sim.at(day, "02:00")
-    sim.deliver(day - timedelta(days=1))
-    sim.launch("a backfill", [sim.request(first, day - timedelta(days=1))])
-    sim.at(day + timedelta(days=1), "02:00")
-    return desk, events
+    sim.close()
 
 
-def test_a_cost_that_nobody_expected(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cost_that_nobody_expected(before_the_odd_day: tuple[Home, Path]) -> None:
     """It is told with its id; AWS's correction takes it back with a word; what is planned is told no more."""
-    day = date(2025, 9, 17)
-    first, morning = day - timedelta(days=42), day + timedelta(days=1)
-    desk, events = home_with_history(page, day, tmp_path, monkeypatch)
+    desk, events = before_the_odd_day
+    day, first, morning = ODD, ODD - timedelta(days=HISTORY), ODD + timedelta(days=1)
     sim, known = desk.sim, len(desk.alerts)
     sim.deliver(day, {day: 1.5})
     sim.sensors()
@@ -543,7 +581,7 @@ def test_a_cost_that_nobody_expected(page: Page, tmp_path: Path, monkeypatch: py
     found = desk.types("finops anomalies", code=1)
     (told,) = {line.split(":")[0] for line in text.splitlines() if "The whole organization" in line}
     assert told in found
-    sql = next(command for command in commands_of(page.text) if "LIMIT 20" in command)
+    sql = next(command for command in commands_of(desk.page.text) if "LIMIT 20" in command)
     assert len(desk.types(sql).splitlines()) == 21
 
     sim.at(morning, "09:00")
@@ -556,13 +594,11 @@ def test_a_cost_that_nobody_expected(page: Page, tmp_path: Path, monkeypatch: py
     events.write_text(f"first,last,ou,service,what\n{first},{morning},All,,a rebuild\n", encoding="utf-8")
     desk.types("finops run --date $DAY")
     desk.sees("No anomaly goes on", desk.types("finops anomalies"))
-    sim.close()
 
 
-def test_the_bill_has_doubled_everywhere(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bill_has_doubled_everywhere(before_the_odd_day: tuple[Home, Path]) -> None:
     """It is asked once, by alert and digest; the bill mended and run by hand ends it, and so does the line it names."""
-    day = date(2025, 9, 17)
-    desk, events = home_with_history(page, day, tmp_path, monkeypatch)
+    day, (desk, events) = ODD, before_the_odd_day
 
     def answered() -> list[tuple[str, str]]:
         return [each for each in desk.alerts if "the doubled bill is mended or answered" in each[0]]
@@ -588,7 +624,6 @@ def test_the_bill_has_doubled_everywhere(page: Page, tmp_path: Path, monkeypatch
         calendar.write(f"{line}\n")
     desk.types("finops run --date $DAY")
     assert len(answered()) == 2
-    sim.close()
 
 
 def test_too_much_cost_is_unassigned(begin: Callable[..., Home]) -> None:
@@ -783,7 +818,7 @@ def test_a_wrong_version_of_a_day_must_be_undone(begin: Callable[..., Home]) -> 
 
 def test_dagsters_records_are_lost(begin: Callable[..., Home]) -> None:
     """Without DAGSTER_HOME the UI knows every day again, and nothing was run for it."""
-    desk = begin()
+    desk = begin(on_disk=True)
     desk.sim.close()
     shutil.rmtree(desk.sim.platform.settings.dagster_home)
     days = len(desk.sim.platform.archive.days())
@@ -797,7 +832,7 @@ def test_dagsters_records_are_lost(begin: Callable[..., Home]) -> None:
 
 def test_dagsters_records_are_damaged(begin: Callable[..., Home]) -> None:
     """The commands end with the file, the run is told; the file removed, the UI and the day are whole again."""
-    desk = begin(clock="08:00")
+    desk = begin(clock="08:00", on_disk=True)
     desk.sim.close()
     file = desk.sim.platform.settings.dagster_home / "history" / "runs.db"
     file.write_bytes(b"what somebody else has written here")
@@ -911,7 +946,7 @@ run_days(build_platform(load_settings()), *map(date.fromisoformat, sys.argv[1:])
 
 def test_a_killed_backfill(begin: Callable[..., Home], tmp_path: Path) -> None:
     """SIGKILL in the middle: whole days only; it is told; what is left is run, and the last day mailed, once."""
-    desk = begin("empty")
+    desk = begin("empty", on_disk=True)
     desk.sim.deliver(DAY)
     child = [sys.executable, "-c", KILLED, str(FIRST), str(DAY)]
     assert subprocess.run(child, env=desk.environ, cwd=tmp_path, check=False).returncode == -signal.SIGKILL
@@ -1030,7 +1065,6 @@ class Account(Desk):
 @pytest.fixture
 def account(
     aws: StandIn,
-    session: AwsSession,
     prepared: Prepared,
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -1050,7 +1084,6 @@ def account(
         }
         now = datetime.combine(MORNING, datetime.min.time(), UTC) + timedelta(hours=7, minutes=5)
         tell_time(monkeypatch, lambda: now)
-        monkeypatch.setattr(channels, "aws_session", lambda _: session)  # making clients takes half of a run's time
         return Account(
             page=Page.of(page) if page else request.getfixturevalue("page"),
             environ=on_aws(aws, tmp_path, **settings),

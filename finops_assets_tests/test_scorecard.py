@@ -29,7 +29,7 @@ from finops_assets.defs.keys import NOT_DOUBLED, PLAN_IS_USED
 from finops_assets.stories.simulation import Simulation
 
 LAST = date(2025, 9, 17)
-FIRST = LAST - timedelta(days=69)
+FIRST = LAST - timedelta(days=48)
 BEFORE = LAST - timedelta(days=1)
 CFO, TEAM, LEAD = "cfo@example.com", "team@example.com", "lead@example.com"
 PLAN = "ou,month,amount,currency\nAll,default,88000,USD\nWorkloads/Prod,default,99000,USD\nSandbox,default,10,USD\n"
@@ -143,21 +143,21 @@ def test_a_day_is_scored_as_of_itself(sim: Simulation) -> None:
     assert replace(alone, notes=()) == replace(scorecard.from_parquet(in_range, ""), notes=())
 
 
-def test_scoring_again_writes_nothing_and_tells_nobody(sim: Simulation) -> None:
-    """The same day twice: the same objects, one alert for each episode."""
-    sim.deliver(LAST, {LAST: 1.5})
-    run(sim)
-    before = {path: sim.platform.archive.get(path) for path in sim.platform.archive.list("ou-scorecards/")}
-    ledger, told = sim.platform.archive.get(LEDGER), len(alerts(sim))
-    assert told == 1, "one message for all that is new"
-    run(sim)
-    assert {path: sim.platform.archive.get(path) for path in before} == before
-    assert (sim.platform.archive.get(LEDGER), len(alerts(sim))) == (ledger, told)
+def test_a_damaged_ledger_holds_up_no_bill_and_the_newest_day_knows_what_earlier_days_cost_now(
+    sim: Simulation,
+) -> None:
+    """Anomalies are still shown and told; the ledger is kept as a copy and made anew.
 
-
-def test_the_newest_day_knows_what_earlier_days_cost_now(sim: Simulation) -> None:
-    """A day that is restated alone renews the newest scorecard too: its month is the archive's."""
+    A day that is restated alone renews the newest scorecard too: its month is the archive's.
+    """
+    archive = sim.platform.archive
+    archive.put(LEDGER, b"{")
     run(sim)
+    assert checks(sim)[PLAN_IS_USED] is True
+    assert read_ledger(archive.get(LEDGER)).rises == LAST
+    (copy,) = archive.list(f"damaged/{LEDGER.partition('/')[0]}/")
+    assert archive.get(copy) == b"{"
+
     before = card_of(sim).whole.month_to_date
     sim.deliver(LAST, {BEFORE: 1.1})
     run(sim, BEFORE)
@@ -166,24 +166,6 @@ def test_the_newest_day_knows_what_earlier_days_cost_now(sim: Simulation) -> Non
     assert before < card_of(sim).whole.month_to_date
     assert abs(card_of(sim).whole.month_to_date - to_date) < Decimal("1e-6")
     assert card_of(sim).drivers, "why it moved is kept"
-
-
-def test_an_alert_that_could_not_be_noted_is_told_by_the_next_run(
-    sim: Simulation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the archive fails between finding and telling, the ledger does not say that it was told."""
-    sim.deliver(LAST, {LAST: 1.5})
-    ledger = sim.platform.archive.get(LEDGER)
-    with monkeypatch.context() as broken:
-
-        def fail(*_: object) -> None:
-            raise ArchiveError("cannot be written", where="incidents/")
-
-        broken.setattr(sim.watch.incidents, "break_all", fail)
-        run(sim)
-    assert (alerts(sim), sim.platform.archive.get(LEDGER)) == ([], ledger)
-    run(sim)
-    assert len(alerts(sim)) == 1
 
 
 def test_lights_follow_the_plan(scored: Simulation) -> None:
@@ -196,20 +178,29 @@ def test_lights_follow_the_plan(scored: Simulation) -> None:
     assert scores["Security"].light == "no budget"
 
 
+NO_CURRENCY = "ou,month,amount\nAll,default,1\n"
+NO_SUCH_OU = "ou,month,amount,currency\nWorkloads/Prud,default,1,USD\n"
+NO_DAY = "first,last,ou,service,what\nsoon,later,All,,x\n"
+
+
 @pytest.mark.parametrize(
-    ("file", "text", "said"),
+    ("files", "said"),
     [
-        ("budgets.csv", "ou,month,amount\nAll,default,1\n", "No budgets are shown: "),
-        ("budgets.csv", "ou,month,amount,currency\nWorkloads/Prud,default,1,USD\n", "there is no OU Workloads/Prud"),
-        ("events.csv", "first,last,ou,service,what\nsoon,later,All,,x\n", "Planned events are not known: "),
+        ({"budgets.csv": NO_CURRENCY}, ["No budgets are shown: "]),
+        (
+            {"budgets.csv": NO_SUCH_OU, "events.csv": NO_DAY},
+            ["there is no OU Workloads/Prud", "Planned events are not known: "],
+        ),
     ],
 )
-def test_a_plan_that_cannot_be_used_holds_up_no_bill(sim: Simulation, file: str, text: str, said: str) -> None:
+def test_a_plan_that_cannot_be_used_holds_up_no_bill(sim: Simulation, files: dict[str, str], said: list[str]) -> None:
     """The run succeeds without it; the check warns, and the digest says why nothing of it is shown."""
-    (sim.home / file).write_text(text, encoding="utf-8")
+    for file, text in files.items():
+        (sim.home / file).write_text(text, encoding="utf-8")
     run(sim)
     assert checks(sim)[PLAN_IS_USED] is False
-    assert said in " ".join(sim.mails()[-1].get_body(("plain",)).get_content().split())
+    digest = " ".join(sim.mails()[-1].get_body(("plain",)).get_content().split())
+    assert [each for each in said if each not in digest] == []
     assert card_of(sim).whole.cost
 
 
@@ -235,31 +226,42 @@ def test_the_check_up_looks_at_plan_calendar_and_editions(sim: Simulation) -> No
     assert "there is no OU Elsewhere" in found[3].detail
 
 
-def test_a_damaged_ledger_holds_up_no_bill(sim: Simulation) -> None:
-    """Anomalies are still shown and told; the ledger is kept as a copy and made anew."""
+def test_an_anomaly_is_told_once_and_withdrawn_when_a_restatement_undoes_it(
+    sim: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day that is half again as dear is told in one message; the corrected bill takes it back, with a word.
+
+    Where the archive fails between finding and telling, the ledger does not say that it was told: the next run tells
+    it. The same day once more writes the same objects, and tells nobody.
+    """
     archive = sim.platform.archive
-    archive.put(LEDGER, b"{")
-    run(sim)
-    assert checks(sim)[PLAN_IS_USED] is True
-    assert read_ledger(archive.get(LEDGER)).rises == LAST
-    (copy,) = archive.list(f"damaged/{LEDGER.partition('/')[0]}/")
-    assert archive.get(copy) == b"{"
-
-
-def test_an_anomaly_that_a_restatement_undoes_is_withdrawn(sim: Simulation) -> None:
-    """A day that is half again as dear is told in one message; the corrected bill takes it back, with a word."""
     sim.deliver(LAST, {LAST: 1.5})
+    before = archive.get(LEDGER)
+    with monkeypatch.context() as broken:
+
+        def fail(*_: object) -> None:
+            raise ArchiveError("cannot be written", where="incidents/")
+
+        broken.setattr(sim.watch.incidents, "break_all", fail)
+        run(sim)
+    assert (alerts(sim), archive.get(LEDGER)) == ([], before)
+
     run(sim)
-    ledger = read_ledger(sim.platform.archive.get(LEDGER))
+    ledger = read_ledger(archive.get(LEDGER))
     found = {told.episode.id for told in ledger.notifications if told.times and told.episode.first == LAST}
     assert found
     (alert,) = alerts(sim)
     assert all(name in alert.get_content() for name in found)
 
+    stored = {path: archive.get(path) for path in (LEDGER, *archive.list("ou-scorecards/"))}
+    run(sim)
+    assert {path: archive.get(path) for path in stored} == stored
+    assert len(alerts(sim)) == 1
+
     sim.at(LAST + timedelta(days=1), "11:00")
     sim.deliver(LAST)
     run(sim)
-    after = {told.episode.id: told.episode for told in read_ledger(sim.platform.archive.get(LEDGER)).notifications}
+    after = {told.episode.id: told.episode for told in read_ledger(archive.get(LEDGER)).notifications}
     assert {after[gone].state for gone in found} == {"withdrawn"}
     assert [mail["Subject"][:43] for mail in alerts(sim)[1:]] == ["FinOps: all clear, an anomaly was withdrawn"]
     assert {episode.state for episode in card_of(sim).episodes if episode.id in found} == {"withdrawn"}

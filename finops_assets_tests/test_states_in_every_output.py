@@ -31,6 +31,8 @@ from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
 
+pytestmark = pytest.mark.usefixtures("records_in_memory")
+
 LAST = date(2025, 9, 12)
 DAYS = [LAST - timedelta(days=5 - n) for n in range(6)]
 MIDDLE = DAYS[2]
@@ -70,7 +72,6 @@ def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of a home in which all is well; the command takes it for the morning after its last day."""
     folder = tmp_path / "own"
     shutil.copytree(made, folder)
-    shutil.rmtree(folder / "home" / "dagster")
     for name, value in settings_of(folder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(folder)

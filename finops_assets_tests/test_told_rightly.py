@@ -16,7 +16,9 @@ from finops_assets.core.archive.restatements import Restatement
 from finops_assets.stories.simulation import Simulation
 
 LAST = date(2025, 9, 17)
-FIRST = LAST - timedelta(days=69)
+FIRST = LAST - timedelta(days=55)
+"""Four weeks before the oldest day that is doubled or archived late: each day is judged by as many."""
+
 TEAM, LEAD = "team@example.com", "lead@example.com"
 DOUBLED = "FinOps: the bill has doubled everywhere: "
 
@@ -63,15 +65,30 @@ def with_a_hole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def copied(prepared: Path, home: Path) -> Iterator[Simulation]:
     shutil.copytree(prepared, home)
-    (home / "alerts-before").write_text("\n".join(file.name for file in (home / "alerts").glob("*.eml")))
+    if not (home / "alerts-before").exists():
+        (home / "alerts-before").write_text("\n".join(file.name for file in (home / "alerts").glob("*.eml")))
     sim = begin(home)
     yield sim
     sim.close()
 
 
+@pytest.fixture(scope="module")
+def doubled_once(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home on the first morning on which the bill has doubled."""
+    home = tmp_path_factory.mktemp("doubled") / "home"
+    for sim in copied(whole, home):
+        morning(sim, day(2), {day(2): 2.0})
+    return home
+
+
 @pytest.fixture
 def sim(whole: Path, tmp_path: Path) -> Iterator[Simulation]:
     yield from copied(whole, tmp_path / "home")
+
+
+@pytest.fixture
+def doubled(doubled_once: Path, tmp_path: Path) -> Iterator[Simulation]:
+    yield from copied(doubled_once, tmp_path / "home")
 
 
 @pytest.fixture
@@ -115,39 +132,37 @@ def html_to(sim: Simulation, address: str = TEAM) -> str:
     return mail.get_body(("html",)).get_content()
 
 
-def test_a_bill_that_has_doubled_is_asked_about_on_its_first_day_wherever_the_day_is_shown(sim: Simulation) -> None:
+def test_a_bill_that_has_doubled_is_asked_about_on_its_first_day_wherever_the_day_is_shown(doubled: Simulation) -> None:
     """One alert, and the question with its answer on top of the mail and of the dashboard; no OU is blamed."""
-    morning(sim, day(2), {day(2): 2.0})
-    (alert,) = alerts(sim, DOUBLED)
+    (alert,) = alerts(doubled, DOUBLED)
     line = f"{day(2)},{day(2) + timedelta(days=28)},All,,the cost is real"
     assert alert["Subject"] == f"{DOUBLED}{day(2)}"
     assert line in alert.get_content()
     assert f"finops run --date {day(2)}" in alert.get_content()
-    assert text_to(sim).startswith("PLEASE ANSWER. Nearly every account costs about 2.")
-    assert line in text_to(sim).splitlines()
-    page, mail = sim.platform.settings.dashboard_file.read_text(encoding="utf-8"), html_to(sim)
+    assert text_to(doubled).startswith("PLEASE ANSWER. Nearly every account costs about 2.")
+    assert line in text_to(doubled).splitlines()
+    page, mail = doubled.platform.settings.dashboard_file.read_text(encoding="utf-8"), html_to(doubled)
     assert mail.index(line) < mail.index("AWS cost by organizational unit &middot;")
     assert page.index(line) < page.index('<ul class="tiles"')
-    assert not alerts(sim, "FinOps: a cost that nobody expected")
+    assert not alerts(doubled, "FinOps: a cost that nobody expected")
 
 
-def test_an_edition_asks_without_amounts_of_the_whole(sim: Simulation) -> None:
+def test_an_edition_asks_without_amounts_of_the_whole(doubled: Simulation) -> None:
     """Readers of one OU learn that the bill is in doubt, and nothing of what the others cost."""
-    morning(sim, day(2), {day(2): 2.0})
-    question = text_to(sim, LEAD).partition("AWS cost by")[0]
+    question = text_to(doubled, LEAD).partition("AWS cost by")[0]
     assert question.startswith("PLEASE ANSWER. Nearly every account costs about 2.")
     assert "USD" not in question
 
 
-def test_days_that_stay_doubled_are_one_question(sim: Simulation) -> None:
+def test_days_that_stay_doubled_are_one_question(doubled: Simulation) -> None:
     """Three mornings of a doubled bill: one alert, one open incident, and a digest that counts the days."""
-    amounts = {}
-    for of in (day(2), day(1), LAST):
+    amounts = {day(2): 2.0}
+    for of in (day(1), LAST):
         amounts[of] = 2.0
-        morning(sim, of, amounts)
-    assert len(alerts(sim, DOUBLED)) == 1
-    assert open_incidents(sim, "doubled") == [str(day(2))]
-    assert f"on 3 days from {day(2)} to {LAST}" in " ".join(text_to(sim).split())
+        morning(doubled, of, amounts)
+    assert len(alerts(doubled, DOUBLED)) == 1
+    assert open_incidents(doubled, "doubled") == [str(day(2))]
+    assert f"on 3 days from {day(2)} to {LAST}" in " ".join(text_to(doubled).split())
 
 
 def test_a_bill_of_weeks_that_is_there_twice_is_one_question(sim: Simulation) -> None:
@@ -169,19 +184,18 @@ def test_a_bill_of_weeks_that_is_there_twice_is_one_question(sim: Simulation) ->
     assert not text_to(sim).startswith("PLEASE ANSWER")
 
 
-def test_the_line_that_the_question_names_answers_it(sim: Simulation) -> None:
+def test_the_line_that_the_question_names_answers_it(doubled: Simulation) -> None:
     """Written as it stands into events.csv: all clear, planned episodes, and no question about the days that follow."""
-    morning(sim, day(2), {day(2): 2.0})
-    line = next(each for each in text_to(sim).splitlines() if each.endswith(",All,,the cost is real"))
-    with (sim.home / "events.csv").open("a", encoding="utf-8") as events:
+    line = next(each for each in text_to(doubled).splitlines() if each.endswith(",All,,the cost is real"))
+    with (doubled.home / "events.csv").open("a", encoding="utf-8") as events:
         events.write(f"{line}\n")
-    morning(sim, day(1), {day(2): 2.0, day(1): 2.0})
-    assert open_incidents(sim, "doubled") == []
-    assert len(alerts(sim, "FinOps: all clear, the doubled bill is mended")) == 1
-    assert not text_to(sim).startswith("PLEASE ANSWER")
-    morning(sim, LAST, {day(2): 2.0, day(1): 2.0, LAST: 2.0})
-    assert len(alerts(sim, DOUBLED)) == 1
-    told = read_ledger(sim.platform.archive.get(LEDGER)).notifications
+    morning(doubled, day(1), {day(2): 2.0, day(1): 2.0})
+    assert open_incidents(doubled, "doubled") == []
+    assert len(alerts(doubled, "FinOps: all clear, the doubled bill is mended")) == 1
+    assert not text_to(doubled).startswith("PLEASE ANSWER")
+    morning(doubled, LAST, {day(2): 2.0, day(1): 2.0, LAST: 2.0})
+    assert len(alerts(doubled, DOUBLED)) == 1
+    told = read_ledger(doubled.platform.archive.get(LEDGER)).notifications
     assert {entry.episode.state for entry in told if entry.episode.first >= day(2)} == {PLANNED}
 
 
