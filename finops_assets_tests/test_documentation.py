@@ -15,6 +15,11 @@ from finops_assets.settings.model import Settings
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+READMES = (ROOT / "standin" / "README.md", ROOT / "terraform" / "README.md")
+OF_NOW = [*(d for d in DOCUMENTS if d.name != "CHANGELOG.md" and d.parent.name != "decisions"), *READMES]
+"""Documents of what is there now; the others name modules as they were."""
+
+PACKAGES = (ROOT / "finops_assets", ROOT / "finops_assets_tests", ROOT / "standin")
 
 
 def test_configuration_md_is_made_from_the_settings(capsys: pytest.CaptureFixture) -> None:
@@ -26,12 +31,29 @@ def test_configuration_md_is_made_from_the_settings(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
+def anchors_of(document: Path) -> set[str]:
+    """The headings of a document, as GitHub makes links to them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *READMES], ids=lambda d: str(d.relative_to(ROOT)))
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
-    """Every relative link in a document names a file that is there."""
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+    """Every relative link in a document names a file that exists and, where it names a heading, one of that file."""
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", document.read_text(encoding="utf-8")):
         if "://" not in target and not target.startswith("mailto:"):
-            assert (document.parent / target).exists(), target
+            file = document.parent / target if target else document
+            assert file.exists(), target
+            assert not anchor or file.suffix != ".md" or anchor in anchors_of(file), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("document", OF_NOW, ids=lambda d: str(d.relative_to(ROOT)))
+def test_every_module_named_in_a_document_exists(document: Path) -> None:
+    """A path begins at the repository or in finops_assets/, such as `core/archive/states.py`, or is a name."""
+    modules = {path.name for package in PACKAGES for path in package.rglob("*.py")}
+    for name in re.findall(r"`([\w/]+\.(?:py|j2|yaml))`", document.read_text(encoding="utf-8")):
+        paths = (ROOT / name, ROOT / "finops_assets" / name)
+        assert name in modules or any(path.exists() for path in paths), name
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
