@@ -40,8 +40,8 @@ from finops_assets.cli import main as cli
 from finops_assets.cli.dev import Holder, lock_home
 from finops_assets.composition import channels
 from finops_assets.core.archive.causes import CAUSES
+from finops_assets.core.operations.alert_messages import KINDS
 from finops_assets.core.operations.alerting import FRESHNESS
-from finops_assets.core.operations.incidents import KINDS
 from finops_assets.core.operations.watch import Attempts
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import day_path

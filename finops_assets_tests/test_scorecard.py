@@ -179,7 +179,7 @@ def test_an_alert_that_could_not_be_noted_is_told_by_the_next_run(
         def fail(*_: object) -> None:
             raise ArchiveError("cannot be written", where="incidents/")
 
-        broken.setattr(sim.watch.incidents, "break_all", fail)
+        broken.setattr(sim.watch.incidents, "open_incidents", fail)
         run(sim)
     assert (alerts(sim), sim.platform.archive.get(LEDGER)) == ([], ledger)
     run(sim)

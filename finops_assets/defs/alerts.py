@@ -201,11 +201,11 @@ def give_sign_of_life(
 def heal_jobs(incidents: Incidents, instance: dg.DagsterInstance, now: datetime) -> None:
     """Close the incidents of jobs that have run through since, and those that nobody has run again in a week."""
     for incident in incidents.open("job_failed"):
-        failed = instance.get_run_record_by_id(incident.trouble.run_id)
+        failed = instance.get_run_record_by_id(incident.problem.run_id)
         if failed and any(map(incident.subject.__eq__, _successes_since(instance, failed))):
-            incidents.heal("job_failed", [incident.subject])
+            incidents.close("job_failed", [incident.subject])
         elif now - incident.opened > FORGOTTEN_AFTER:
-            incidents.heal("job_failed", [incident.subject], quietly=True)
+            incidents.close("job_failed", [incident.subject], quietly=True)
 
 
 def _successes_since(instance: dg.DagsterInstance, failed: Any) -> Sequence[str]:

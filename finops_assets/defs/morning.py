@@ -65,7 +65,7 @@ def _checks_of(asset: str) -> dg.AssetChecksDefinition:
             yield metadata.check_result(name, faults[name], severity, metadata=facts)
         if context.run.job_name == keys.CHECKS_JOB and asset == keys.MAILED:
             watch.alerting.not_fresh(faults, now)
-            watch.incidents.heal("job_failed", [keys.CHECKS_JOB])
+            watch.incidents.close("job_failed", [keys.CHECKS_JOB])
         if context.run.job_name == keys.CHECKS_JOB and broken:
             said = tidy_lines("; ".join(f"{name}: {fault}" for name, fault in broken.items()))
             raise dg.Failure(said, metadata={NOTIFIED: "not_fresh, or what explains it"}, allow_retries=False)

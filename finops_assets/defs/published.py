@@ -87,7 +87,7 @@ def build_published_assets(forms: AssetForms) -> list[Any]:
             yield metadata.failed(keys.IS_CURRENT, {days[-1]: fault})
             raise refusal(FinopsError(f"the dashboard is not the archive: {fault}", fix="Materialize it again."))
         with alerts_may_fail(context):
-            watch.incidents.heal("dashboard_failed", [THE_DASHBOARD])
+            watch.incidents.close("dashboard_failed", [THE_DASHBOARD])
         facts = metadata.refresh(refresh) | metadata.age(digests.age(clock()))
         yield dg.MaterializeResult(metadata=facts, check_results=[metadata.passed(keys.IS_CURRENT, days)])
 

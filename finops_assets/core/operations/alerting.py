@@ -17,7 +17,8 @@ from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import change, money
 from finops_assets.core.operations import losses, verification
-from finops_assets.core.operations.incidents import Incidents, Problem
+from finops_assets.core.operations.incident_records import Problem
+from finops_assets.core.operations.incidents import Incidents
 
 if TYPE_CHECKING:
     from finops_assets.core.analytics.anomalies import Episode
@@ -112,17 +113,17 @@ class Alerting:
             problem = Problem(
                 f"{step} failed: {cause}", "", f"mend that, then launch {subject} again in the Dagster UI"
             )
-            self.incidents.break_("job_failed", subject, replace(problem, run_id=run_id), failed_at=failed_at)
+            self.incidents.open_incident("job_failed", subject, replace(problem, run_id=run_id), failed_at=failed_at)
         elif late and days == (now.date() - timedelta(days=1),):
             if failed_at is None:  # else the look at all days tells of it, for as long as it is so
                 self.source_late(days[0], cause, now, run_id)
         elif step == "quicksight_dataset":
             tried = "the day is archived and queryable; the dashboard shows the old data, and the digest says so"
             problem = Problem(f"{subject}: {cause}", tried, again, run_id=run_id, about=subject)
-            self.incidents.break_("dashboard_failed", THE_DASHBOARD, problem, failed_at=failed_at)
+            self.incidents.open_incident("dashboard_failed", THE_DASHBOARD, problem, failed_at=failed_at)
         else:
             problem = Problem(f"{step} failed: {cause}", kept, again, run_id=run_id)
-            self.incidents.break_("run_failed", subject, problem, failed_at=failed_at)
+            self.incidents.open_incident("run_failed", subject, problem, failed_at=failed_at)
 
     def evidence_failed(
         self, months: tuple[str, ...], cause: str, run_id: str, *, failed_at: datetime | None = None
@@ -130,12 +131,12 @@ class Alerting:
         """A run of the evidence has failed: of one month, or from the first to the last; `failed_at` as in `failed`."""
         mend = " and ".join(f"finops evidence make {month}" for month in months)
         problem = Problem(cause, "nothing: what was bundled before stays as it was", mend, run_id=run_id)
-        self.incidents.break_("evidence_failed", " to ".join(months), problem, failed_at=failed_at)
+        self.incidents.open_incident("evidence_failed", " to ".join(months), problem, failed_at=failed_at)
 
     def evidence_made(self, months: Collection[str]) -> None:
         """These months have their evidence; of a run of many, it is the last that is waited for."""
         there = [incident.subject for incident in self.incidents.open("evidence_failed")]
-        self.incidents.heal("evidence_failed", [subject for subject in there if subject.split(" to ")[-1] in months])
+        self.incidents.close("evidence_failed", [subject for subject in there if subject.split(" to ")[-1] in months])
 
     def source_late(self, day: date, cause: str, now: datetime, run_id: str = "") -> None:
         """The bill does not have the day: from its deadline on, tell the readers by a digest, the team by an alert."""
@@ -149,7 +150,7 @@ class Alerting:
         mend = f"see why the export is late (`finops doctor`); a run by hand: finops run --date {day}"
         old = f" {age.sentence}" if age else ""
         problem = Problem(f"{day}: {cause.rstrip('.')}.{old}", tried, mend, run_id, str(day))
-        self.incidents.break_("source_late", THE_BILL, problem)
+        self.incidents.open_incident("source_late", THE_BILL, problem)
         self.incidents.revise("source_late", THE_BILL, problem)
 
     def done(self, days: Collection[date], now: datetime | None = None, *, shown: bool = True) -> None:
@@ -162,11 +163,11 @@ class Alerting:
         """
         for incident in self.incidents.open("run_failed"):
             if set(days_of_subject(incident.subject)) <= set(days):
-                self.incidents.heal("run_failed", [incident.subject])
+                self.incidents.close("run_failed", [incident.subject])
         if shown:
-            self.incidents.heal("missing_day", [str(day) for day in days])
+            self.incidents.close("missing_day", [str(day) for day in days])
         if now and now.date() - timedelta(days=1) in days:
-            self.incidents.heal("source_late", [THE_BILL])
+            self.incidents.close("source_late", [THE_BILL])
 
     def archived(
         self,
@@ -205,7 +206,7 @@ class Alerting:
             tried = "the day is archived anew; the digest that told it is sent as a revision"
             problems[str(move.day)] = Problem(cause, tried, mend)
         if problems:
-            self.incidents.break_all("restated", problems)
+            self.incidents.open_incidents("restated", problems)
 
     def unassigned(self, day: date, percent: float, limit: float) -> None:
         """The newest day's share without an OU."""
@@ -215,7 +216,7 @@ class Alerting:
             "give the accounts an OU: the digest and the day's metadata in Dagster list them",
             about=str(day),
         )
-        self.incidents.settle("unassigned", {THE_NEWEST_DAY: problem} if percent > limit else {})
+        self.incidents.update("unassigned", {THE_NEWEST_DAY: problem} if percent > limit else {})
 
     def anomalies(self, found: Reconciled) -> None:
         """Tell of costs that nobody expected: once each, once more whenever one has doubled, and if it was none."""
@@ -230,14 +231,14 @@ class Alerting:
                 problem = Problem(episode.reason + again, "", mend, about=_name(episode))
                 problems[_subject(episode, told.times)] = problem
         if problems:
-            self.incidents.break_all("anomaly", problems)
+            self.incidents.open_incidents("anomaly", problems)
         open_now = self.incidents.open("anomaly")
         # One that is over when it is first told is put away once it was; what could not be told stays until it is.
         over = {told.episode.id for told in found.ledger.notifications if told.episode.state in (CLOSED, PLANNED)}
-        put_away = [i.subject for i in open_now if i.told and _episode_of(i.subject) in over]
-        self.incidents.heal("anomaly", put_away, quietly=True)
+        put_away = [i.subject for i in open_now if i.notified and _episode_of(i.subject) in over]
+        self.incidents.close("anomaly", put_away, quietly=True)
         withdrawn = {episode.id for episode in found.withdrawn}
-        self.incidents.heal("anomaly", [i.subject for i in open_now if _episode_of(i.subject) in withdrawn])
+        self.incidents.close("anomaly", [i.subject for i in open_now if _episode_of(i.subject) in withdrawn])
 
     def doubled(self, asked: Collection[Question], currency: str) -> None:
         """Ask once about each stretch on which the bill has doubled everywhere, until it is mended or answered.
@@ -259,15 +260,15 @@ class Alerting:
             if question.is_asked and not subjects
         }
         if new:
-            self.incidents.break_all("doubled", new)
+            self.incidents.open_incidents("doubled", new)
         old = [subject for question, subjects in known.items() if not question.is_asked for subject in subjects]
-        self.incidents.heal("doubled", old, quietly=True)
+        self.incidents.close("doubled", old, quietly=True)
         there = {subject for subjects in known.values() for subject in subjects}
-        self.incidents.heal("doubled", [subject for subject in open_now if subject not in there])
+        self.incidents.close("doubled", [subject for subject in open_now if subject not in there])
 
     def recipients(self) -> None:
         """Who does not get the mail, as far as the mailer can tell."""
-        self.incidents.settle(
+        self.incidents.update(
             "refused",
             {
                 address: Problem(f"{found.kind}: {found.reason}", "the other recipients have the digest", found.fix)
@@ -289,15 +290,15 @@ class Alerting:
             now: the time (aware, UTC).
         """
         if error is None:
-            self.incidents.heal("cannot_look", [what])
+            self.incidents.close("cannot_look", [what])
         elif since and now - since >= BLIND_FOR:
             tried = f"it is looked at every minute since {since:%Y-%m-%d %H:%M} UTC; nothing is noticed meanwhile"
-            self.incidents.break_("cannot_look", what, Problem(str(error), tried, "finops doctor"))
+            self.incidents.open_incident("cannot_look", what, Problem(str(error), tried, "finops doctor"))
 
     def tell_restated(self, now: datetime) -> None:
         """Close what the readers have been told of."""
         moved = {str(move.day) for move in self.digests.changes.to_correct(now)}
-        self.incidents.heal("restated", [i.subject for i in self.incidents.open("restated") if i.subject not in moved])
+        self.incidents.close("restated", [i.subject for i in self.incidents.open("restated") if i.subject not in moved])
 
     def not_fresh(self, faults: Mapping[str, str], now: datetime) -> None:
         """Tell of promises that are broken at the deadline, unless what breaks them was told already."""
@@ -314,8 +315,8 @@ class Alerting:
             for name, fault in faults.items()
             if fault and name != TOLD and not explained
         }
-        known = {i.subject: i.trouble for i in self.incidents.open("not_fresh") if faults.get(i.subject)}
-        self.incidents.settle("not_fresh", known | broken)
+        known = {i.subject: i.problem for i in self.incidents.open("not_fresh") if faults.get(i.subject)}
+        self.incidents.update("not_fresh", known | broken)
 
 
 def _subject(episode: Episode, times: int) -> str:

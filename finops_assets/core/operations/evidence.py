@@ -29,7 +29,7 @@ from finops_assets.core.delivery.mail_states import COVERED
 from finops_assets.core.delivery.stored_digests import PREFIX as DIGESTS
 from finops_assets.core.errors import ArchiveError, ColdObjectError, DamagedError, FinopsError
 from finops_assets.core.money import plain
-from finops_assets.core.operations import incidents
+from finops_assets.core.operations import incident_records
 from finops_assets.core.records import RecordType
 from finops_assets.core.reports.digest import csv_text
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path
@@ -334,7 +334,7 @@ def _sources(archive: Archive, days: Sequence[date]) -> list[str]:
         *(path for day in days for path in archive.list(f"{DIGESTS}{day}/")),
         *(path for path, span in spans if span[:10] <= last and span[11:21] >= first),  # named <first>_<last>_by_...
         *(path for path in archive.list(ledger) if path.startswith(f"{ledger}{first[:8]}")),
-        *archive.list(f"{incidents.CLOSED}{first[:7]}/"),
+        *archive.list(f"{incident_records.CLOSED}{first[:7]}/"),
         ACCOUNT_MAP_PATH,
     ]
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from finops_assets.core.notes import DAMAGED
-from finops_assets.core.operations.incidents import Incidents, Problem
+from finops_assets.core.operations.incident_records import Problem
+from finops_assets.core.operations.incidents import Incidents
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive
@@ -76,7 +77,7 @@ def tell(archive: Archive, incidents: Incidents) -> None:
         archive: keeps the copies.
         incidents: where they are told.
     """
-    incidents.settle(KIND, {_subject(copy): _trouble(archive, copy) for copy in archive.list(DAMAGED)})
+    incidents.update(KIND, {_subject(copy): _trouble(archive, copy) for copy in archive.list(DAMAGED)})
 
 
 def _trouble(archive: Archive, copy: str) -> Problem:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import proof
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.operations.incidents import Incidents, Problem
+from finops_assets.core.operations.incident_records import Problem
+from finops_assets.core.operations.incidents import Incidents
 from finops_assets.core.schemas import day_path
 
 if TYPE_CHECKING:
@@ -122,14 +123,14 @@ def tell(incidents: Incidents, verdicts: Sequence[Verdict]) -> None:
     """
     tried = "the day is run by itself, which writes it anew from the bill; what it was stays as a version"
     damaged = [verdict for verdict in verdicts if verdict.fault]
-    incidents.settle(
+    incidents.update(
         KIND, {str(v.day): Problem(f"{v.path} {v.fault}", tried, v.mend, about=str(v.day)) for v in damaged}
     )
 
 
 def known_damaged(incidents: Incidents) -> dict[date, str]:
     """The days that were found damaged and are not mended yet, and how."""
-    found = {date.fromisoformat(incident.subject): incident.trouble.cause for incident in incidents.open(KIND)}
+    found = {date.fromisoformat(incident.subject): incident.problem.cause for incident in incidents.open(KIND)}
     return {day: cause.removeprefix(f"{day_path(day)} ") for day, cause in found.items()}
 
 
@@ -137,4 +138,4 @@ def mended(archive: Archive, incidents: Incidents, days: Iterable[date]) -> None
     """Close the incidents of those of these days whose object proves now."""
     wanted = set(map(str, days))
     told = [incident.subject for incident in incidents.open(KIND) if incident.subject in wanted]
-    incidents.heal(KIND, [day for day in told if not archive.prove(date.fromisoformat(day))])
+    incidents.close(KIND, [day for day in told if not archive.prove(date.fromisoformat(day))])

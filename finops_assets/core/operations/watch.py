@@ -33,7 +33,7 @@ from finops_assets.core.operations.alerting import (
     Alerting,
     days_of_subject,
 )
-from finops_assets.core.operations.incidents import Incident, Problem
+from finops_assets.core.operations.incident_records import Incident, Problem
 
 if TYPE_CHECKING:
     from finops_assets.core.delivery.digest_service import DigestService
@@ -195,14 +195,14 @@ class Watch:
             for gap, days in older.items()
             if days and gap.cause not in (causes.LATE, causes.NO_SUCH_DAY)
         ]
-        untold = [f"{incident.key}: {incident.untold}" for incident in self.incidents.open() if incident.untold]
+        not_notified = [f"{each.key}: {each.not_notified}" for each in self.incidents.open() if each.not_notified]
         return {
             PUBLISHED: "" if state.reaches(causes.READ_BACK) else fault,
             MAILED: "" if mailed.state == "sent" else f"{day}: {mailed}",
             SHOWN: inspection.dashboard_fault if inspection.archived else "there is nothing to show",
             WHOLE: "; ".join([*others, *([inspection.facts.unreadable] if inspection.facts.unreadable else [])]),
             COVERED: inspection.coverage.fault if inspection.coverage else "",
-            TOLD: "; ".join(untold),
+            TOLD: "; ".join(not_notified),
         }
 
     def faults_of_the_morning(self, now: datetime) -> dict[str, str]:
@@ -215,7 +215,7 @@ class Watch:
         """A run that failed just now was an attempt, whoever asked for it."""
         for incident in self.incidents.open():
             if incident.kind in ("run_failed", "dashboard_failed"):
-                for day in days_of_subject(incident.trouble.about or incident.subject):
+                for day in days_of_subject(incident.problem.about or incident.subject):
                     attempts.made.setdefault(day, (1, incident.opened))
 
     def update_incidents(
@@ -238,15 +238,15 @@ class Watch:
         self._update_missing(inspection, attempts, busy, open_now, healed)
         kinds = {incident.kind for incident in open_now}
         if "dashboard_failed" in kinds and not inspection.dashboard_fault:
-            self.incidents.heal("dashboard_failed", [THE_DASHBOARD])
+            self.incidents.close("dashboard_failed", [THE_DASHBOARD])
         if "not_fresh" in kinds:
-            self.incidents.heal("not_fresh", [name for name, fault in self.freshness(now).items() if not fault])
+            self.incidents.close("not_fresh", [name for name, fault in self.freshness(now).items() if not fault])
         if "restated" in kinds:
             self.alerting.tell_restated(now)
-        if any(incident.untold for incident in open_now):
+        if any(incident.not_notified for incident in open_now):
             for incident in self.incidents.open():
-                if incident.untold:
-                    self.incidents.break_(incident.kind, incident.subject, incident.trouble)
+                if incident.not_notified:
+                    self.incidents.open_incident(incident.kind, incident.subject, incident.problem)
 
     def _as_in_bill(self, days: Collection[date], inspection: Inspection, now: datetime) -> set[date]:
         """Those of the days that are as the bill has them now, or that it does not have any more; none if it is unread.
@@ -280,7 +280,7 @@ class Watch:
         if late and now >= self.alerting.deadline(inspection.yesterday):
             self.alerting.source_late(inspection.yesterday, late[-1].detail, now)
         elif inspection.yesterday in inspection.archived or inspection.yesterday in inspection.in_bill:
-            self.incidents.heal("source_late", [THE_BILL])
+            self.incidents.close("source_late", [THE_BILL])
 
     def _update_missing(
         self,
@@ -295,7 +295,7 @@ class Watch:
             day
             for i in open_now
             if i.kind in ("run_failed", "dashboard_failed")
-            for day in days_of_subject(i.trouble.about or i.subject)
+            for day in days_of_subject(i.problem.about or i.subject)
         }
         missing = {}
         for gap in inspection.gaps:
@@ -309,4 +309,4 @@ class Watch:
                     missing[str(day)] = Problem(f"{gap.cause}: {gap.detail}", words, gap.mend)
         not_healed = {str(day) for day in inspection.states if day not in healed}
         still = {i.subject for i in open_now if i.kind == "missing_day"} & not_healed
-        self.incidents.settle("missing_day", {i.subject: i.trouble for i in open_now if i.subject in still} | missing)
+        self.incidents.update("missing_day", {i.subject: i.problem for i in open_now if i.subject in still} | missing)
