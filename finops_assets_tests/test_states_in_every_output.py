@@ -199,7 +199,7 @@ def causes_of(found: list[dict[str, str]]) -> dict[str, tuple[str, str]]:
 def test_a_whole_home_is_whole_in_every_output(home: Path) -> None:
     """Nothing is said where nothing is wrong."""
     assert json.loads(said("gaps", "--json")) == []
-    assert causes(json.loads(said("status", "--json"))["days"]) == {}
+    assert causes_of(json.loads(said("status", "--json"))["days"]) == {}
     assert plan(platform_of(home).inspector.thorough(NOW)) == []
     watch = platform_of(home).with_clock(lambda: NOW).watch
     assert set(watch.freshness(NOW).values()) == {""}

@@ -9,7 +9,7 @@ from finops_assets.core.errors import FinopsError
 from finops_assets.core.reports.digest.notes import StateNotes
 
 if TYPE_CHECKING:
-    from finops_assets.core.operations.inspection import Inspector
+    from finops_assets.core.operations.inspector import Inspector
 
 
 def state_notes(inspector: Inspector, now: datetime) -> StateNotes:

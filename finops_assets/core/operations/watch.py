@@ -38,7 +38,8 @@ from finops_assets.core.operations.incident_records import Incident, Problem
 if TYPE_CHECKING:
     from finops_assets.core.delivery.digest_service import DigestService
     from finops_assets.core.delivery.outbox import Outbox
-    from finops_assets.core.operations.inspection import Inspection, Inspector
+    from finops_assets.core.operations.inspection import Inspection
+    from finops_assets.core.operations.inspector import Inspector
     from finops_assets.core.ports import Archive, Warehouse
 
 LONGEST_WAIT = timedelta(days=1)
@@ -97,9 +98,6 @@ class Watch:
     Args:
         inspector: tells the state of the days.
         warehouse, archive, outbox, digests, journal, alerting: the parts that are looked at.
-        first_day: bill.first_day.
-        complete_after: bill.complete_after_hours.
-        change_closed: bill.change_closed_days.
     """
 
     def __init__(
@@ -112,15 +110,11 @@ class Watch:
         digests: DigestService,
         journal: Journal,
         alerting: Alerting,
-        first_day: date,
-        complete_after: float,
-        change_closed: bool = True,
     ) -> None:
         self.inspector, self._warehouse, self._archive, self._outbox = inspector, warehouse, archive, outbox
         self.digests, self.journal, self.alerting = digests, journal, alerting
         self.incidents = alerting.incidents
-        self._first_day, self._complete_after = first_day, complete_after
-        self._change_closed = change_closed
+        self._rules = inspector.rules
 
     # --- the bill -------------------------------------------------------------------------------------------------
 
@@ -142,11 +136,10 @@ class Watch:
         if is_being_written(export_version, now):
             raise BeingWrittenError("the bill is being written: it is read once it is left alone for a minute")
         today = now.date()
-        until = min(
-            filter(None, (today - timedelta(days=1), delivered_until(export_version.updated, self._complete_after)))
-        )
+        delivered = delivered_until(export_version.updated, self._rules.complete_after)
+        until = min(filter(None, (today - timedelta(days=1), delivered)))
         there = [day for day in self._archive.days() if day <= until]
-        start = max(min(there, default=first_open_day(today)), self._first_day)
+        start = max(min(there, default=first_open_day(today)), self._rules.first_day)
         if until < start:
             return News(state, (), (), ())
         compared = self.inspector.bill.compare(now, days_between(start, until))
@@ -159,7 +152,7 @@ class Watch:
         if not compared.comparable:  # without an account map; the next run publishes it, which is news again
             return News(state, new, (), ())
         # A day that is there and could not be described is damaged: a run of it writes it anew.
-        kept = () if self._change_closed else [day for day in prints if day < first_open_day(today)]
+        kept = () if self._rules.change_closed else [day for day in prints if day < first_open_day(today)]
         restated = tuple(
             day
             for day in prints
@@ -181,7 +174,7 @@ class Watch:
 
     def age(self, now: datetime) -> Age | None:
         """How old the archive's data are; None where nothing is archived."""
-        return age_of(self._archive.days(), first_day=self._first_day, now=now, deadline=self.alerting.deadline)
+        return age_of(self._archive.days(), first_day=self._rules.first_day, now=now, deadline=self.alerting.deadline)
 
     def freshness(self, now: datetime) -> dict[str, str]:
         """Each promise of FRESHNESS with how it is broken, empty where it is kept."""

@@ -11,7 +11,7 @@ from finops_assets.core.errors import FinopsError
 from finops_assets.core.operations.evidence.index import days_of
 
 if TYPE_CHECKING:
-    from finops_assets.core.operations.inspection import Inspector
+    from finops_assets.core.operations.inspector import Inspector
     from finops_assets.core.values import DayPrint
 
 
