@@ -53,8 +53,8 @@ def test_every_record_is_read(platform: Platform) -> None:
     state = records.mailed(NEWEST)
     assert (state.state, state.recipients) == ("sent", ("ann@example.com", "ben@example.com", "lead@example.com"))
     assert records.mailed(date(2025, 9, 1)).covered_by == NEWEST
-    assert receipts.told(platform.archive)[RESTATED] == Decimal("92.75")
-    assert receipts.told_by_ou(platform.archive)["Engineering/Web"][RESTATED] == Decimal("90")
+    assert receipts.mailed_totals(platform.archive)[RESTATED] == Decimal("92.75")
+    assert receipts.mailed_totals_by_ou(platform.archive)["Engineering/Web"][RESTATED] == Decimal("90")
     (told,) = episodes.read(platform.archive).notifications
     assert (told.episode.id, told.episode.actual, told.peak) == ("A-3f9c21", Decimal("55.5"), Decimal("20.25"))
     assert Journal(platform.archive, 1).settled()(date(2025, 9, 8)) == "stable"
@@ -117,5 +117,5 @@ def test_a_record_says_its_version_first() -> None:
     data = record.encode(receipt)
     assert next(iter(json.loads(data).items())) == (KEY, 1)
     assert record.decode(data, "r") == receipt
-    totals = receipts.Told({NEWEST: Decimal("0.100000000001")})
-    assert receipts.TOLD_RECORD.decode(receipts.TOLD_RECORD.encode(totals), "t") == totals
+    totals = receipts.MailedTotals({NEWEST: Decimal("0.100000000001")})
+    assert receipts.TOTALS_RECORD.decode(receipts.TOTALS_RECORD.encode(totals), "t") == totals

@@ -165,7 +165,7 @@ class DigestInputs:
 
 
 def _news(card: Scorecard | None, before: Scorecard | None, known: Mapping[str, str] | None) -> list[Episode]:
-    """The anomalies of a day that its readers have not heard of yet, as they stand: new ones, and changed ones.
+    """The anomalies of a day that its readers do not know of: new ones, and ones that stand otherwise than when they were mailed.
 
     Args:
         card: of the day.
@@ -174,9 +174,9 @@ def _news(card: Scorecard | None, before: Scorecard | None, known: Mapping[str, 
     """
     if card is None:
         return []
-    if before is None and known is None:
-        return [episode for episode in card.episodes if episode.first <= card.day <= episode.last]
     if known is None:
+        if before is None:
+            return [episode for episode in card.episodes if episode.first <= card.day <= episode.last]
         known = {episode.id: standing(episode) for episode in before.episodes}
     return [episode for episode in card.episodes if known.get(episode.id) != standing(episode)]
 

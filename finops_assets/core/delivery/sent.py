@@ -22,11 +22,11 @@ class Sent:
 
     Attributes:
         day: the run's last day.
-        stored: the digest that was looked after: the day's own, or that of an earlier day that was corrected; None
+        stored: the digest that was delivered: the day's own, or that of an earlier day that was corrected; None
             where no mail goes out for the day.
         deliveries: the messages that this run sent.
         outdated: somebody has the digest, and its day has changed since.
-        told: the changed days that the digest tells.
+        changed_days: the other days whose totals the digest tells.
         spoken_for_by: the day whose mail speaks for this one; None where the day's own mail does.
         newer_is_mailed: that mail was out before it could name this day: the next digest does, if it is of these weeks.
         mailed: who has the digest since when, where this run sent none of it.
@@ -36,7 +36,7 @@ class Sent:
     stored: Stored | None
     deliveries: tuple[Delivery, ...]
     outdated: bool
-    told: tuple[date, ...] = ()
+    changed_days: tuple[date, ...] = ()
     spoken_for_by: date | None = None
     newer_is_mailed: bool = False
     mailed: MailState | None = None
