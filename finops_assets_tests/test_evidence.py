@@ -488,7 +488,7 @@ def test_a_failed_run_is_told_until_it_is_made(filled: Platform) -> None:
     november = datetime(2025, 12, 16, 9, tzinfo=UTC)
     assert make_evidence(filled, "2025-11", clock=lambda: november).errors
     watch = filled.watch
-    watch.alerting.done(DAYS)
+    watch.alerting.days_done(DAYS)
     (incident,) = [one for one in watch.incidents.open("evidence_failed") if one.subject == "2025-11"]
     assert "no day of it is archived" in incident.problem.cause
     assert incident.problem.mend == "finops evidence make 2025-11"

@@ -201,14 +201,14 @@ def test_each_damage_is_told_once_until_somebody_has_looked() -> None:
         archive.put(path, b"")
         notes.put_aside(archive, path, b"", "is empty")
     for _ in range(3):
-        losses.tell(archive, told)
+        losses.report(archive, told)
     ((subject, text, _),) = channel.sent
     copies = archive.list("damaged/")
     assert subject.startswith("FinOps: a note was damaged: ")
     for part in (JOURNAL_PATH, long, "was empty", "days are provisional until that is counted again", *copies):
         assert part in text, part
     archive.delete(copies)
-    losses.tell(archive, told)
+    losses.report(archive, told)
     assert [subject.split(":")[1].strip() for subject, *_ in channel.sent[1:]] == ["all clear, the note is put away"]
 
 

@@ -1024,7 +1024,7 @@ class Account(Desk):
         now = datetime.combine(MORNING, datetime.min.time(), UTC) + timedelta(hours=8)
         found = self.platform.with_clock(lambda: now).watch
         found.update_incidents(found.inspect(now), Attempts(15), (), now)
-        found.alerting.recipients()
+        found.alerting.report_refused_recipients()
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def look_at_everything(
     """`finops doctor` as a run."""
     findings = [*preflight.check(), *scoring.check()]
     failed = [finding for finding in findings if finding.state == "fail"]
-    watch.alerting.tell_damaged_notes()
+    watch.alerting.report_damaged_notes()
     watch.incidents.update(
         "doctor", {f.name: Problem(f.detail, "nothing is mended by itself here", f.fix) for f in failed}
     )
@@ -104,7 +104,7 @@ def verify_every_day(
     """`finops verify` as a run: damaged days are told once each, and once when they prove again."""
     verdicts = list(verification.verify(archive, archive.days()))
     found = verification.summary(verdicts)
-    verification.tell(watch.incidents, verdicts)
+    verification.report(watch.incidents, verdicts)
     context.log.info(str(found))
     context.add_output_metadata(
         {

@@ -15,6 +15,7 @@ import dagster as dg
 from finops_assets.composition.channels import alerts_of
 from finops_assets.core.delivery.sent import record_after_failure
 from finops_assets.core.errors import FinopsError, RecordsError
+from finops_assets.core.operations.alerting import FailedRun
 from finops_assets.core.operations.incident_records import Problem
 from finops_assets.core.operations.incidents import Incidents
 from finops_assets.core.operations.watch import Watch
@@ -91,7 +92,7 @@ def run_days(
         days = (first,) if first == last else (first, last)
 
         def failed(cause: str, run_id: str = "") -> None:
-            watch.alerting.failed("the run", days, cause, run_id, late=False, now=clock())
+            watch.alerting.run_failed(FailedRun("the run", days, cause, run_id), clock())
 
         beside.enter_context(_told_without_records(failed, tell))
         instance = beside.enter_context(_instance(platform))

@@ -165,7 +165,7 @@ class DigestInputs:
 
 
 def _news(card: Scorecard | None, before: Scorecard | None, known: Mapping[str, str] | None) -> list[Episode]:
-    """The anomalies of a day that its readers do not know of: new ones, and ones that stand otherwise than when they were mailed.
+    """The anomalies of a day that its readers do not know of as they stand: new ones, and changed ones.
 
     Args:
         card: of the day.
