@@ -14,7 +14,7 @@ What was done is in the archive, as small objects under `digests/`; the archive 
     digests/_told.json                                           each day's total as recipients last got it, of days
                                                                  that a mail covers too: as it was when it was made
     digests/_told_by_ou.json                                     the same for the readers of each edition
-    digests/_covered/<first>_<last>_by_<day>_r1.json             days that another day's mail speaks for
+    digests/_covered/<first>_<last>_by_<day>_r1.json             days that another day's mail covers
 
 A receipt of an edition is named <address hash>.<OU hash>. A `.sending.json` without its receipt means that a message
 may have been accepted or not: its run was killed, or the connection was cut. Nothing can tell which, so it is not sent
@@ -341,7 +341,7 @@ class Outbox:
         return self._mailer.refused(list(dict.fromkeys(post.address for post in self.recipients.posts())))
 
     def cover(self, days: Iterable[date], by: date, revision: int) -> None:
-        """Note that the mail of `by` speaks for these days: one small object for each contiguous stretch of them."""
+        """Note that the mail of `by` covers these days: one small object for each contiguous stretch of them."""
         for stretch in contiguous(sorted(set(days) - {by})):
             path = f"{COVERED}{stretch[0]}_{stretch[-1]}_by_{by}_r{revision}.json"
             COVERED_RECORD.write(self._archive, path, Covered(stretch[0], stretch[-1], by, revision))

@@ -80,7 +80,7 @@ class SentToAll:
 
 @dataclass(frozen=True)
 class Covered:
-    """That the mail of a day speaks for the days from first to last."""
+    """That the mail of a day covers the days from first to last."""
 
     first: date
     last: date
@@ -105,7 +105,7 @@ class MailedTotalsByOu:
 RECEIPT_RECORD = RecordType[Receipt](Receipt, "a receipt")
 BEGUN_RECORD = RecordType[Begun](Begun, "a note of a message")
 SENT_RECORD = RecordType[SentToAll](SentToAll, "a list of who has it")
-COVERED_RECORD = RecordType[Covered](Covered, "days that a mail speaks for")
+COVERED_RECORD = RecordType[Covered](Covered, "days that a mail covers")
 
 
 def _totals_of(totals: dict[str, Any]) -> dict[str, Any]:
