@@ -24,9 +24,10 @@ from finops_assets.core.delivery.digest_service import DigestForm, DigestService
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.recipients import Recipients
 from finops_assets.core.operations.alerting import Alerting
+from finops_assets.core.operations.bill_inspection import InspectionRules
 from finops_assets.core.operations.heartbeat import Heartbeat
 from finops_assets.core.operations.incidents import Incidents
-from finops_assets.core.operations.inspection import Inspector
+from finops_assets.core.operations.inspector import Inspector
 from finops_assets.core.operations.state_notes import state_notes
 from finops_assets.core.operations.verification import known_damaged
 from finops_assets.core.operations.watch import Watch
@@ -94,11 +95,13 @@ class Platform(Adapters):
             outbox=self.outbox,
             shown=lambda: self.preflight.shown(),
             known_damaged=lambda: known_damaged(self.incidents),
-            first_day=bill.first_day,
-            complete_after=bill.complete_after_hours,
-            cost_basis=bill.cost_basis,
-            change_closed=bill.change_closed_days,
-            rules=repr(bill_rules(self.settings)),
+            rules=InspectionRules(
+                first_day=bill.first_day,
+                complete_after=bill.complete_after_hours,
+                cost_basis=bill.cost_basis,
+                change_closed=bill.change_closed_days,
+                bill_rules=repr(bill_rules(self.settings)),
+            ),
         )
 
     @cached_property
@@ -153,7 +156,6 @@ class Platform(Adapters):
     @cached_property
     def watch(self) -> Watch:
         """What looks after the days: news, states, incidents."""
-        bill = self.settings.bill
         return Watch(
             inspector=self.inspector,
             warehouse=self.warehouse,
@@ -162,9 +164,6 @@ class Platform(Adapters):
             digests=self.digests,
             journal=self.journal,
             alerting=self.alerting,
-            first_day=bill.first_day,
-            complete_after=bill.complete_after_hours,
-            change_closed=bill.change_closed_days,
         )
 
     @cached_property

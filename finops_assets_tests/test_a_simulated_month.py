@@ -296,7 +296,7 @@ def test_every_incident_has_exactly_one_alert_and_one_all_clear(month: Month) ->
     alone = len(incidents) - 2 * (len(DOUBLED_MONTH) - 1)  # what happens to many days at once is one alert
     assert told == {"broken": alone, "all clear": alone}
     for incident in incidents:
-        assert incident.told
+        assert incident.notified
         assert incident.all_clear
         assert sum(f"\nSince: {incident.opened:%Y-%m-%d %H:%M} UTC" in text for _, text in sent) >= 1
     for _, _, asset in CRASHES.values():

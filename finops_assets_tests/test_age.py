@@ -334,7 +334,7 @@ def test_what_an_open_incident_says_is_of_today(old: Home) -> None:
     before = alert(old)
     watch.update_incidents(watch.inspect(tomorrow), Attempts(15), (), tomorrow)
     (incident,) = watch.incidents.open("source_late")
-    assert "791 days are missing up to 30 Nov 2026" in incident.trouble.cause
+    assert "791 days are missing up to 30 Nov 2026" in incident.problem.cause
     assert alert(old) == before
     assert incident.opened == NOW
 
@@ -358,4 +358,4 @@ def test_the_same_is_said_on_aws(aws: StandIn, tmp_path: Path, monkeypatch: pyte
     assert any(each.startswith("[FinOps] 30 Sep 2024, 26 months old: ") for each in subjects)
     assert "[FinOps] 29 Nov 2026: no bill yet, 25 months late; data through 30 Sep 2024" in subjects
     assert all(SENTENCE in " ".join(text_of(mail.message).split()) for mail in aws.mail.sent)
-    assert [SENTENCE in incident.trouble.cause for incident in watch.incidents.open("source_late")] == [True]
+    assert [SENTENCE in incident.problem.cause for incident in watch.incidents.open("source_late")] == [True]

@@ -121,7 +121,7 @@ def test_recipients_cost_a_call_each(aws: StandIn, tmp_path: Path) -> None:
     aws.client("sesv2").put_suppressed_destination(EmailAddress=RECIPIENTS[1], Reason="BOUNCE")
     aws.calls.reset()
     for _ in range(2):
-        watch.alerting.recipients()
+        watch.alerting.report_refused_recipients()
     assert aws.calls.count("sesv2") == 2 * len(RECIPIENTS)
     (incident,) = watch.incidents.open()
     assert incident.key == f"refused/{RECIPIENTS[1]}"

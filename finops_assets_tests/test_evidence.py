@@ -488,10 +488,10 @@ def test_a_failed_run_is_told_until_it_is_made(filled: Platform) -> None:
     november = datetime(2025, 12, 16, 9, tzinfo=UTC)
     assert make_evidence(filled, "2025-11", clock=lambda: november).errors
     watch = filled.watch
-    watch.alerting.done(DAYS)
+    watch.alerting.days_done(DAYS)
     (incident,) = [one for one in watch.incidents.open("evidence_failed") if one.subject == "2025-11"]
-    assert "no day of it is archived" in incident.trouble.cause
-    assert incident.trouble.mend == "finops evidence make 2025-11"
+    assert "no day of it is archived" in incident.problem.cause
+    assert incident.problem.mend == "finops evidence make 2025-11"
     publish(filled.archive, date(2025, 11, 1), "3")
     assert make_evidence(filled, "2025-11", clock=lambda: november).errors == ()
     assert "2025-11" not in [one.subject for one in watch.incidents.open("evidence_failed")]

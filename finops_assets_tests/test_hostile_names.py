@@ -22,7 +22,8 @@ import finops_assets
 from finops_assets.adapters.local.alerts import FileAlerts
 from finops_assets.cli import terminal
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.operations.incidents import Incidents, Problem
+from finops_assets.core.operations.incident_records import Problem
+from finops_assets.core.operations.incidents import Incidents
 from finops_assets.core.reports.digest import csv_text
 from finops_assets.core.text import distinct, distinct_paths, markdown, tidy, tidy_lines, visible
 from finops_assets.defs import metadata as show
@@ -296,8 +297,8 @@ def test_an_alert_is_readable_whatever_it_is_about(name: str, tmp_path: Path) ->
     now = datetime(2025, 9, 11, 7, tzinfo=UTC)
     archive = new_archive(tmp_path / "home")
     incidents = Incidents(archive, FileAlerts(tmp_path / "alerts", lambda: now), clock=lambda: now)
-    incidents.break_("run_failed", "2025-09-10", Problem(f"the OU {name} is wrong", name, name, about=name))
-    incidents.heal("run_failed", ["2025-09-10"])
+    incidents.open_incident("run_failed", "2025-09-10", Problem(f"the OU {name} is wrong", name, name, about=name))
+    incidents.close("run_failed", ["2025-09-10"])
     for file in (tmp_path / "alerts").iterdir():
         mail = message_from_bytes(file.read_bytes(), policy=policy.default)
         text = mail.get_content()

@@ -28,7 +28,8 @@ from finops_assets.core.archive.journal import JOURNAL_PATH, Journal
 from finops_assets.core.delivery import own_cost, receipts
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.operations import losses
-from finops_assets.core.operations.incidents import Incidents, Problem
+from finops_assets.core.operations.incident_records import Problem
+from finops_assets.core.operations.incidents import Incidents
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, day_path, scorecard_path
 from finops_assets.stories import sample_bill
 from finops_assets.stories.simulation import Simulation
@@ -78,8 +79,8 @@ NOTES = [
     Note(OPEN, lambda archive: incidents(archive).open(), []),
     Note(CLOSED, lambda archive: incidents(archive).closed("2025-09"), []),
     Note(JOURNAL_PATH, settlement_of, "provisional"),
-    Note(TOLD, receipts.told, {}, ("{}",)),
-    Note(TOLD_BY_OU, receipts.told_by_ou, {}, ("{}",)),
+    Note(TOLD, receipts.mailed_totals, {}, ("{}",)),
+    Note(TOLD_BY_OU, receipts.mailed_totals_by_ou, {}, ("{}",)),
     Note(COMPARED_PATH, lambda archive: BillComparison(None, archive).last(), None),
     Note(episodes.LEDGER, episodes.read, episodes.Ledger()),
     Note(ACCOUNT_MAP_PATH, published_map, None),
@@ -101,9 +102,9 @@ def good(whole: Path) -> dict[str, bytes]:
     found = {note.path: file.read_bytes() for note in NOTES if (file := folder / note.path).is_file()}
     archive = ObjectArchive(MemoryStore())
     there = incidents(archive)
-    there.break_("doctor", "bucket", Problem("it is gone"))
-    there.break_("doctor", "disk", Problem("it is full"))
-    there.heal("doctor", ["disk"])
+    there.open_incident("doctor", "bucket", Problem("it is gone"))
+    there.open_incident("doctor", "disk", Problem("it is full"))
+    there.close("doctor", ["disk"])
     found |= {path: archive.get(path) for path in archive.list("incidents/")}
     found[JOURNAL_PATH] = json.dumps({"refreshes": [], "unchanged": {str(BEFORE): 5}}).encode()
     found[COMPARED_PATH] = json.dumps({"state": "a bill", "at": NOW.isoformat()}).encode()
@@ -200,14 +201,14 @@ def test_each_damage_is_told_once_until_somebody_has_looked() -> None:
         archive.put(path, b"")
         notes.put_aside(archive, path, b"", "is empty")
     for _ in range(3):
-        losses.tell(archive, told)
+        losses.report(archive, told)
     ((subject, text, _),) = channel.sent
     copies = archive.list("damaged/")
     assert subject.startswith("FinOps: a note was damaged: ")
     for part in (JOURNAL_PATH, long, "was empty", "days are provisional until that is counted again", *copies):
         assert part in text, part
     archive.delete(copies)
-    losses.tell(archive, told)
+    losses.report(archive, told)
     assert [subject.split(":")[1].strip() for subject, *_ in channel.sent[1:]] == ["all clear, the note is put away"]
 
 
@@ -234,8 +235,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory, bill: Any) -> Path:
     sim.launch("a backfill", [sim.request(FIRST, BEFORE)])
     sim.sensors()
     for subject in ("bucket", "disk"):
-        sim.watch.incidents.break_("doctor", subject, Problem("it is gone"))
-    sim.watch.incidents.heal("doctor", ["disk"])
+        sim.watch.incidents.open_incident("doctor", subject, Problem("it is gone"))
+    sim.watch.incidents.close("doctor", ["disk"])
     assert [ran.success for ran in sim.ran] == [True]
     sim.close()
     return sim.home
@@ -318,7 +319,7 @@ def test_a_home_of_damaged_notes_goes_on(sim: Simulation, damage: str) -> None:
     assert set(told.values()) <= {0, 1}, "each is told once, or counted beyond the tenth of one message"
     opened = sim.watch.incidents.open(losses.KIND)
     assert len(opened) == len(told)
-    assert all(incident.told for incident in opened)
+    assert all(incident.notified for incident in opened)
     paths = {copy.removeprefix("damaged/").rpartition(".")[0] for copy in told}
     assert {JOURNAL_PATH, episodes.LEDGER, ACCOUNT_MAP_PATH} <= paths
     assert {path for path in damaged if path.startswith("incidents/open/")} <= paths

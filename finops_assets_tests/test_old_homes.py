@@ -53,13 +53,13 @@ def test_every_record_is_read(platform: Platform) -> None:
     state = records.mailed(NEWEST)
     assert (state.state, state.recipients) == ("sent", ("ann@example.com", "ben@example.com", "lead@example.com"))
     assert records.mailed(date(2025, 9, 1)).covered_by == NEWEST
-    assert receipts.told(platform.archive)[RESTATED] == Decimal("92.75")
-    assert receipts.told_by_ou(platform.archive)["Engineering/Web"][RESTATED] == Decimal("90")
+    assert receipts.mailed_totals(platform.archive)[RESTATED] == Decimal("92.75")
+    assert receipts.mailed_totals_by_ou(platform.archive)["Engineering/Web"][RESTATED] == Decimal("90")
     (told,) = episodes.read(platform.archive).notifications
     assert (told.episode.id, told.episode.actual, told.peak) == ("A-3f9c21", Decimal("55.5"), Decimal("20.25"))
     assert Journal(platform.archive, 1).settled()(date(2025, 9, 8)) == "stable"
     incidents = Incidents(platform.archive, platform.alerts, clock=lambda: NOON).open()
-    assert [(each.kind, each.subject, bool(each.told)) for each in incidents] == [
+    assert [(each.kind, each.subject, bool(each.notified)) for each in incidents] == [
         ("run_failed", "2025-09-08", True),
         ("run_failed", "2025-09-07", True),
     ]
@@ -101,7 +101,7 @@ def test_an_earlier_version_of_a_day_is_put_back(folder: Path) -> None:
 def test_a_record_of_a_newer_release_is_refused_and_left_alone(platform: Platform) -> None:
     """It says which release is needed; it is no damage, and not put aside."""
     path = next(iter(platform.archive.list("incidents/open/")))
-    facts = json.loads(platform.archive.get(path)) | {KEY: 2}
+    facts = json.loads(platform.archive.get(path)) | {KEY: 99}
     platform.archive.put(path, json.dumps(facts).encode())
     with pytest.raises(NewerRecordError, match="newer release") as caught:
         Incidents(platform.archive, platform.alerts, clock=lambda: NOON).open()
@@ -117,5 +117,5 @@ def test_a_record_says_its_version_first() -> None:
     data = record.encode(receipt)
     assert next(iter(json.loads(data).items())) == (KEY, 1)
     assert record.decode(data, "r") == receipt
-    totals = receipts.Told({NEWEST: Decimal("0.100000000001")})
-    assert receipts.TOLD_RECORD.decode(receipts.TOLD_RECORD.encode(totals), "t") == totals
+    totals = receipts.MailedTotals({NEWEST: Decimal("0.100000000001")})
+    assert receipts.TOTALS_RECORD.decode(receipts.TOTALS_RECORD.encode(totals), "t") == totals

@@ -598,12 +598,12 @@ def test_what_readers_were_told_begins_anew_where_it_is_damaged(archive: Archive
     box = outbox(archive, mailer)
     for path in ("digests/_told.json", "digests/_told_by_ou.json"):
         archive.objects[path] = b"{"
-    assert (box.told(), box.told("Prod")) == ({}, {})
+    assert (box.mailed_totals(), box.mailed_totals("Prod")) == ({}, {})
     assert len(archive.list("damaged/digests/")) == 2
     archive.objects["digests/_told.json"] = b'{"2025-09-10": "much"}'
     box.digests.store(digest(), "f1", AT)
     box.deliver(DAY)
-    assert box.told() == {DAY: Decimal("3412.77")}
+    assert box.mailed_totals() == {DAY: Decimal("3412.77")}
 
 
 def test_resend_sends_the_same_bytes_again(archive: Archive, mailer: Mailer) -> None:
@@ -982,20 +982,20 @@ def test_no_crash_sends_an_edition_twice_or_forgets_one(step: int, archive: Arch
             box.settle(DAY, box.records.mailed(DAY).unknown)
     assert sorted(received(mailer)) == [("ann@example.com", *WHOLE), (EXECUTIVE, *WITH_PDF), (LEAD, *OF_PROD)]
     assert box.records.mailed(DAY).state == "sent"
-    assert (box.told(), box.told(PROD)) == ({DAY: Decimal("3412.77")}, {DAY: Decimal("12.34")})
+    assert (box.mailed_totals(), box.mailed_totals(PROD)) == ({DAY: Decimal("3412.77")}, {DAY: Decimal("12.34")})
 
 
 def test_what_an_editions_readers_were_told_is_remembered_apart(archive: Archive, mailer: Mailer) -> None:
     """Their subtotals, those of restated days too; of an OU without readers nothing; a late one tells no subtotal."""
     box = shared(archive, mailer)
-    assert box.told(PROD) == {}
+    assert box.mailed_totals(PROD) == {}
     box.deliver(DAY)
-    assert (box.told(PROD), box.told(PLATFORM)) == ({DAY: Decimal("12.34")}, {})
+    assert (box.mailed_totals(PROD), box.mailed_totals(PLATFORM)) == ({DAY: Decimal("12.34")}, {})
     says = {PROD: {DAY: Decimal("13"), DAY - timedelta(1): Decimal("9")}}
     second = {PROD: edition(PROD, "13", revision=2)}
     box.digests.store(digest(revision=2), "f2", AT, editions=second, statements=Statements(of_editions=says))
     box.deliver(DAY)
-    assert box.told(PROD) == {DAY: Decimal("13"), DAY - timedelta(1): Decimal("9")}
+    assert box.mailed_totals(PROD) == {DAY: Decimal("13"), DAY - timedelta(1): Decimal("9")}
     late = DAY + timedelta(1)
     box.digests.store(
         digest(day=late),
@@ -1005,7 +1005,7 @@ def test_what_an_editions_readers_were_told_is_remembered_apart(archive: Archive
         editions={PROD: dataclasses.replace(edition(PROD), day=late)},
     )
     box.deliver(late)
-    assert late not in box.told(PROD)
+    assert late not in box.mailed_totals(PROD)
 
 
 def test_addresses_of_all_lists_are_looked_at_first(archive: Archive, mailer: Mailer) -> None:

@@ -38,8 +38,8 @@ from finops_assets.cli import common
 from finops_assets.cli import main as cli
 from finops_assets.cli.dev import Holder, lock_home
 from finops_assets.core.archive.causes import CAUSES
+from finops_assets.core.operations.alert_messages import KINDS
 from finops_assets.core.operations.alerting import FRESHNESS
-from finops_assets.core.operations.incidents import KINDS
 from finops_assets.core.operations.watch import Attempts
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import day_path
@@ -1059,7 +1059,7 @@ class Account(Desk):
         now = datetime.combine(MORNING, datetime.min.time(), UTC) + timedelta(hours=8)
         found = self.platform.with_clock(lambda: now).watch
         found.update_incidents(found.inspect(now), Attempts(15), (), now)
-        found.alerting.recipients()
+        found.alerting.report_refused_recipients()
 
 
 @pytest.fixture

@@ -55,9 +55,9 @@ class SomeWatch:
 
     def count_failures(self, attempts: Attempts) -> None: ...
 
-    def tell_damaged_notes(self) -> None: ...
+    def report_damaged_notes(self) -> None: ...
 
-    def cannot_look(self, what: str, error: Any, since: Any, now: datetime) -> None:
+    def report_inspection(self, what: str, error: Any, since: Any, now: datetime) -> None:
         self.told.append((what, error, now - since))
 
     def update_incidents(self, inspection: Inspection, *_: Any) -> None:

@@ -22,7 +22,7 @@ from finops_assets.cli import common
 from finops_assets.cli.main import main
 from finops_assets.core.archive import causes
 from finops_assets.core.operations import verification
-from finops_assets.core.operations.alerting import FRESHNESS
+from finops_assets.core.operations.alerting import FRESHNESS, FailedRun
 from finops_assets.core.operations.repair import REFRESH, plan, work_of
 from finops_assets.core.operations.watch import Attempts
 from finops_assets.core.schemas import day_path, scorecard_path
@@ -200,7 +200,7 @@ def causes_of(found: list[dict[str, str]]) -> dict[str, tuple[str, str]]:
 def test_a_whole_home_is_whole_in_every_output(home: Path) -> None:
     """Nothing is said where nothing is wrong."""
     assert json.loads(said("gaps", "--json")) == []
-    assert causes(json.loads(said("status", "--json"))["days"]) == {}
+    assert causes_of(json.loads(said("status", "--json"))["days"]) == {}
     assert plan(platform_of(home).inspector.thorough(NOW)) == []
     watch = platform_of(home).with_clock(lambda: NOW).watch
     assert set(watch.freshness(NOW).values()) == {""}
@@ -278,7 +278,7 @@ def test_a_day_that_the_nightly_proof_found_damaged_is_known_to_all(home: Path) 
     alter_the_rows(home)
     platform = platform_of(home)
     watch = platform.with_clock(lambda: NOW).watch
-    verification.tell(watch.incidents, list(verification.verify(platform.archive, DAYS)))
+    verification.report(watch.incidents, list(verification.verify(platform.archive, DAYS)))
     (gap,) = json.loads(said("gaps", "--json"))
     assert [(g.first, g.cause, g.detail) for g in watch.inspect(NOW).gaps] == [
         (MIDDLE, "damaged object", gap["detail"])
@@ -296,7 +296,7 @@ def test_an_incident_heals_when_the_day_equals_the_bill_not_when_the_old_object_
     files = {file: file.read_bytes() for file in (home / "bill").rglob("*.*")}
     for file in files:
         file.write_bytes(b"\x00half a bill")
-    watch.alerting.failed("finops_daily_summary", (MIDDLE,), "the bill is cut", "run", late=False, now=NOW)
+    watch.alerting.run_failed(FailedRun("finops_daily_summary", (MIDDLE,), "the bill is cut", "run"), NOW)
     for minutes in (1, 2, 60):
         now = NOW + timedelta(minutes=minutes)
         watch = platform_of(home).with_clock(lambda now=now: now).watch

@@ -30,7 +30,7 @@ def status(every: bool, as_json: bool) -> None:
     inspection = platform.inspector.cheap(common.now())
     rows = status_rows(platform, inspection=inspection)
     if as_json:
-        open_now = [{"kind": i.kind, "subject": i.subject, **vars(i.trouble)} for i in platform.incidents.open()]
+        open_now = [{"kind": i.kind, "subject": i.subject, **vars(i.problem)} for i in platform.incidents.open()]
         age = platform.age(common.now())
         facts: dict[str, Any] = {
             "platform": settings.platform,
@@ -64,9 +64,9 @@ def status(every: bool, as_json: bool) -> None:
     if inspection.gaps:
         say("`finops gaps` names the command that mends each.")
     for incident in platform.incidents.open():
-        alerted = f"NOBODY WAS TOLD: {incident.untold}" if incident.untold else "told"
+        told = f"NOBODY WAS TOLD: {incident.not_notified}" if incident.not_notified else "told"
         since = f"{incident.opened:%Y-%m-%d %H:%M} UTC"
-        say(f"open since {since}: {incident.kind}, {incident.subject}: {incident.trouble.cause} ({alerted})")
+        say(f"open since {since}: {incident.kind}, {incident.subject}: {incident.problem.cause} ({told})")
 
 
 @click.command()

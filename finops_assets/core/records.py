@@ -43,7 +43,7 @@ class RecordType(Generic[T]):
         record: the class, a dataclass; or a union of dataclasses that have different fields.
         name: what one is called in errors, such as `an incident`.
         version: of the fields as they are written now; counted up when an older reader would misread them.
-        upgrade: makes the fields of version 0 into those of version 1.
+        upgrade: makes the fields of an earlier version, 0 included, into those of `version`.
     """
 
     record: Any
@@ -85,7 +85,7 @@ class RecordType(Generic[T]):
                 fix="Update finops_assets here to the release that wrote it.",
             )
         try:
-            upgraded = self.upgrade(facts) if version == 0 else facts
+            upgraded = self.upgrade(facts) if version < self.version else facts
         except MALFORMED as error:
             raise self._damaged(f"{type(error).__name__}: {error}", path) from None
         try:

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from finops_assets.core.errors import FinopsError, MissingDaysError, UnknownDeliveryError
+from finops_assets.core.operations.alerting import FailedRun
 from finops_assets.core.operations.heartbeat import Heartbeat
 from finops_assets.core.operations.incidents import Incidents
 from finops_assets.core.operations.watch import Watch
@@ -85,7 +86,7 @@ def _failed(
     *,
     late: bool = False,
     failed_at: datetime | None = None,
-    **how: bool,
+    in_doubt: bool = False,
 ) -> None:
     """Tell of a failed run of days, of months, which are those of the evidence, or of neither."""
     days, keys = days_of(run.tags), _keys_of(run.tags)
@@ -93,7 +94,8 @@ def _failed(
         watch.alerting.evidence_failed(keys, cause, run.run_id, failed_at=failed_at)
     else:
         job = "" if days else what_it_runs(run)
-        watch.alerting.failed(step, days, cause, run.run_id, late=late, now=now, job=job, failed_at=failed_at, **how)
+        failure = FailedRun(step, days, cause, run.run_id, late=late, in_doubt=in_doubt, job=job, failed_at=failed_at)
+        watch.alerting.run_failed(failure, now)
 
 
 def what_it_runs(run: dg.DagsterRun) -> str:
@@ -203,11 +205,11 @@ def give_sign_of_life(
 def heal_jobs(incidents: Incidents, instance: dg.DagsterInstance, now: datetime) -> None:
     """Close the incidents of jobs that have run through since, and those that nobody has run again in a week."""
     for incident in incidents.open("job_failed"):
-        failed = instance.get_run_record_by_id(incident.trouble.run_id)
+        failed = instance.get_run_record_by_id(incident.problem.run_id)
         if failed and any(map(incident.subject.__eq__, _successes_since(instance, failed))):
-            incidents.heal("job_failed", [incident.subject])
+            incidents.close("job_failed", [incident.subject])
         elif now - incident.opened > FORGOTTEN_AFTER:
-            incidents.heal("job_failed", [incident.subject], quietly=True)
+            incidents.close("job_failed", [incident.subject], quietly=True)
 
 
 def _successes_since(instance: dg.DagsterInstance, failed: Any) -> Sequence[str]:

@@ -77,7 +77,7 @@ def build_archive_assets(forms: AssetForms) -> list[Any]:
         add_metadata(context, {day: metadata.archived_day(done, day) for day in days})
         with alerts_may_fail(context):
             limit = settings.accounts.unassigned_limit_percent
-            watch.alerting.archived(done.published, done.restated, now, unassigned_limit=limit)
+            watch.alerting.days_archived(done.published, done.restated, now, unassigned_limit=limit)
         yield dg.MaterializeResult(metadata=metadata.queries(receipts()), check_results=_proved(done, days, settings))
 
     @dg.asset(

@@ -13,7 +13,7 @@ from finops_assets.core.errors import FinopsError
 from finops_assets.core.findings import as_line, verdict
 from finops_assets.core.operations import verification
 from finops_assets.core.operations.doctor import Preflight
-from finops_assets.core.operations.incidents import Problem
+from finops_assets.core.operations.incident_records import Problem
 from finops_assets.core.operations.watch import Watch
 from finops_assets.core.ports import Archive
 from finops_assets.core.text import tidy_lines
@@ -50,11 +50,11 @@ def look_at_everything(
     """`finops doctor` as a run."""
     findings = [*preflight.check(), *scoring.check()]
     failed = [finding for finding in findings if finding.state == "fail"]
-    watch.alerting.tell_damaged_notes()
-    watch.incidents.settle(
+    watch.alerting.report_damaged_notes()
+    watch.incidents.update(
         "doctor", {f.name: Problem(f.detail, "nothing is mended by itself here", f.fix) for f in failed}
     )
-    watch.incidents.heal("job_failed", [keys.DOCTOR_JOB])  # it has looked: that it failed before is over
+    watch.incidents.close("job_failed", [keys.DOCTOR_JOB])  # it has looked: that it failed before is over
     context.log.info("\n".join(map(as_line, findings)))
     context.add_output_metadata({"verdict": verdict(findings), "failed": ", ".join(f.name for f in failed) or "none"})
     if failed:
@@ -104,7 +104,7 @@ def verify_every_day(
     """`finops verify` as a run: damaged days are told once each, and once when they prove again."""
     verdicts = list(verification.verify(archive, archive.days()))
     summary = verification.summary(verdicts)
-    verification.tell(watch.incidents, verdicts)
+    verification.report(watch.incidents, verdicts)
     context.log.info(str(summary))
     context.add_output_metadata(
         {

@@ -325,8 +325,8 @@ def sent(done: Sent) -> dict[str, Any]:
     }
     if done.deliveries:
         facts["messages"] = "\n".join(d.location for d in done.deliveries)
-    if done.told:
-        facts["changed days told"] = in_words(sorted(done.told))
+    if done.changed_days:
+        facts["changed days told"] = in_words(sorted(done.changed_days))
     if done.outdated:
         facts["outdated"] = (
             "the day changed after this digest was mailed, by too little for a revision: the next digest tells it "

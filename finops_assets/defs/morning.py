@@ -28,7 +28,7 @@ PROMISES = {
     keys.SHOWN: {promises.SHOWN: "The dashboard was refreshed after the newest archived day was written."},
     keys.MAILED: {
         promises.MAILED: "Every recipient has the digest of the newest day that is due.",
-        promises.TOLD: "Every open incident has reached the alert channel.",
+        promises.NOTIFIED: "Every open incident has reached the alert channel.",
     },
 }
 """Asset -> check -> what it promises."""
@@ -64,8 +64,8 @@ def _checks_of(asset: str) -> dg.AssetChecksDefinition:
         for name in faults.keys() & selected:
             yield metadata.check_result(name, faults[name], severity, metadata=facts)
         if context.run.job_name == keys.CHECKS_JOB and asset == keys.MAILED:
-            watch.alerting.not_fresh(faults, now)
-            watch.incidents.heal("job_failed", [keys.CHECKS_JOB])
+            watch.alerting.report_broken_promises(faults, now)
+            watch.incidents.close("job_failed", [keys.CHECKS_JOB])
         if context.run.job_name == keys.CHECKS_JOB and broken:
             text = tidy_lines("; ".join(f"{name}: {fault}" for name, fault in broken.items()))
             raise dg.Failure(text, metadata={NOTIFIED: "not_fresh, or what explains it"}, allow_retries=False)

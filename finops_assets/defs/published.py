@@ -87,7 +87,7 @@ def build_published_assets(forms: AssetForms) -> list[Any]:
             yield metadata.failed(keys.IS_CURRENT, {days[-1]: fault})
             raise refusal(FinopsError(f"the dashboard is not the archive: {fault}", fix="Materialize it again."))
         with alerts_may_fail(context):
-            watch.incidents.heal("dashboard_failed", [THE_DASHBOARD])
+            watch.incidents.close("dashboard_failed", [THE_DASHBOARD])
         facts = metadata.refresh(refresh) | metadata.age(digests.age(clock()))
         yield dg.MaterializeResult(metadata=facts, check_results=[metadata.passed(keys.IS_CURRENT, days)])
 
@@ -122,9 +122,9 @@ def build_published_assets(forms: AssetForms) -> list[Any]:
         measure(context, metrics, _numbers(sent, digests, now) | run_seconds(context))
         with alerts_may_fail(context):
             if makes(context, keys.ARCHIVED):  # else this run has not held the days against the bill
-                watch.alerting.done(days, now, shown=not notes.dashboard)
-            watch.alerting.tell_restated(now)
-            watch.alerting.tell_damaged_notes()
+                watch.alerting.days_done(days, now, shown=not notes.dashboard)
+            watch.alerting.close_restated(now)
+            watch.alerting.report_damaged_notes()
         with explained(context, retry):
             add_metadata(context, {days[-1]: _shown(sent, digests, notes, now)})
         give_sign_of_life(heartbeat, now, context.log.warning)

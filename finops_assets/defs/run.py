@@ -15,7 +15,9 @@ import dagster as dg
 from finops_assets.composition.channels import alerts_of
 from finops_assets.core.delivery.sent import record_after_failure
 from finops_assets.core.errors import FinopsError, RecordsError
-from finops_assets.core.operations.incidents import Incidents, Problem
+from finops_assets.core.operations.alerting import FailedRun
+from finops_assets.core.operations.incident_records import Problem
+from finops_assets.core.operations.incidents import Incidents
 from finops_assets.core.reports.drawing import Drawing, drawing_beside
 from finops_assets.defs import keys
 from finops_assets.defs.alerts import recorded_cause
@@ -88,7 +90,7 @@ def run_days(
         days = (first,) if first == last else (first, last)
 
         def failed(cause: str, run_id: str = "") -> None:
-            platform.alerting.failed("the run", days, cause, run_id, late=False, now=clock())
+            platform.alerting.run_failed(FailedRun("the run", days, cause, run_id), clock())
 
         beside.enter_context(_told_without_records(failed, tell))
         instance = beside.enter_context(_instance(platform))
@@ -158,7 +160,7 @@ def tell_of_home(settings: Settings, days: Sequence[date], error: FinopsError, t
     """
     incidents = Incidents(_NoArchive(error), alerts_of(settings), clock=utc_now, runbook=settings.alerts.runbook_url)
     subject = " to ".join(map(str, days)) or "every day of the bill"
-    _tried(lambda: incidents.break_("run_failed", subject, Problem(str(error), "nothing was run")), tell)
+    _tried(lambda: incidents.open_incident("run_failed", subject, Problem(str(error), "nothing was run")), tell)
 
 
 class _NoArchive:

@@ -60,8 +60,8 @@ def build_score_assets(forms: AssetForms) -> list[Any]:
 def _tell(watch: Watch, scoring: Scoring, scored: Scored) -> None:
     """Alert what is new; it is remembered once it was told: what could not be noted is told by the next run."""
     if scored.reconciled:
-        watch.alerting.anomalies(scored.reconciled)
-        watch.alerting.doubled(scored.questions, scored.currency)
+        watch.alerting.report_anomalies(scored.reconciled)
+        watch.alerting.report_doubling(scored.questions, scored.currency)
         scoring.remember(scored)
 
 

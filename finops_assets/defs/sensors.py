@@ -121,7 +121,7 @@ def build_sensors(settings: Settings, clock: Callable[[], datetime]) -> list[dg.
             attempts.keep(inspection.not_whole)
             watch.count_failures(attempts)
             watch.update_incidents(inspection, attempts, busy, now)
-            watch.alerting.tell_damaged_notes()
+            watch.alerting.report_damaged_notes()
         except FinopsError as error:
             return blind(context, cursor, watch, THE_DAYS, error, now)
         sighted(context, cursor, watch, THE_DAYS, now)
@@ -130,7 +130,7 @@ def build_sensors(settings: Settings, clock: Callable[[], datetime]) -> list[dg.
         due = [day for day in wanted if day not in busy and attempts.due(day, now)]
         # The newest first where there are more than the cap: people wait for those.
         due = sorted(due)[-cap:]
-        attempts.make(due, now)
+        attempts.count(due, now)
         record = {
             "asked": inspection.asked,
             "in_bill": sorted(map(str, inspection.in_bill)),
@@ -167,7 +167,7 @@ def build_sensors(settings: Settings, clock: Callable[[], datetime]) -> list[dg.
         give_sign_of_life(heartbeat, clock(), context.log.warning, only_again=True)
         try:
             heal_jobs(watch.incidents, context.instance, clock())
-            watch.alerting.recipients()
+            watch.alerting.report_refused_recipients()
         except FinopsError as error:
             return dg.SkipReason(f"the mailer cannot tell: {error}")
         return dg.SkipReason(f"{len(watch.incidents.open('refused'))} recipient(s) cannot be reached")
@@ -243,7 +243,7 @@ def blind(
     context.update_cursor(json.dumps(cursor))
     reason = f"{what} cannot be looked at: {error}"
     try:
-        watch.alerting.cannot_look(what, error, datetime.fromisoformat(since), now)
+        watch.alerting.report_inspection(what, error, datetime.fromisoformat(since), now)
     except FinopsError as untold:
         reason += f"; and nobody was told: {untold}"
     return dg.SkipReason(reason)
@@ -255,4 +255,4 @@ def sighted(
     """It can look again: all clear, if anybody was told that it could not."""
     if cursor.pop("blind since", None):
         context.update_cursor(json.dumps(cursor))
-        watch.alerting.cannot_look(what, None, None, now)
+        watch.alerting.report_inspection(what, None, None, now)

@@ -2,7 +2,7 @@
 
 The one place that decides whether a day is whole, by the causes of `core.archive.causes`. `status`, `gaps`, `doctor`,
 `--resume`, `--repair`, the sensors, the checks, the digest and Dagster's metadata use it. Nothing is read here:
-`core.operations.inspection` collects the facts, in two depths.
+`core.operations.inspector` collects the facts, in two depths.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Days that have changed since they were mailed: which of them are told, and from which move on one is corrected."""
+"""Days that have changed since they were mailed: which the next digest tells, and which are corrected at once."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Thresholds:
 
 
 class Changes:
-    """Compares what is archived with what readers were told.
+    """Compares what is archived with what was mailed.
 
     Args:
         archive: has the days.
-        outbox: has what readers were told.
+        outbox: has the totals that were mailed.
         thresholds: which changes count.
     """
 
@@ -44,36 +44,37 @@ class Changes:
     def since_mailed(
         self, now: datetime, days: Iterable[date] | None = None, archived: Mapping[date, PublishedDay] | None = None
     ) -> list[Restatement]:
-        """Days whose total is another than their readers last heard, ascending: of open months, or in the ledger.
+        """Days whose total is another than their readers last got, ascending: of open months, or in the ledger.
 
         Args:
             now: the time (aware, UTC).
             days: of which days; of all by default.
             archived: what the archive says of open days; one in another currency or cost basis is none of them.
         """
-        in_unit = next((there for there in (archived or {}).values() if there.rows), None)
-        told, oldest, changed = self._outbox.told(), first_open_day(now.date()), restatements.days(self._archive)
-        found = []
-        for day in sorted(told.keys() if days is None else told.keys() & set(days)):
-            there = None
+        in_unit = next((published for published in (archived or {}).values() if published.rows), None)
+        mailed, oldest = self._outbox.mailed_totals(), first_open_day(now.date())
+        restated = restatements.days(self._archive)
+        changes = []
+        for day in sorted(mailed.keys() if days is None else mailed.keys() & set(days)):
+            published = None
             if day >= oldest and archived is not None:
-                there = archived.get(day)
-            elif day >= oldest or day in changed:
-                there = self._archive.describe(day)
-            if there and in_unit and not comparable(there, in_unit):
-                there = None
-            if there and there.total != told[day]:
-                found.append(Restatement(day, told[day], there.total))
-        return found
+                published = archived.get(day)
+            elif day >= oldest or day in restated:
+                published = self._archive.describe(day)
+            if published and in_unit and not comparable(published, in_unit):
+                published = None
+            if published and published.total != mailed[day]:
+                changes.append(Restatement(day, mailed[day], published.total))
+        return changes
 
     def since_mailed_to(self, ou: str, rows: pa.Table, shown: Sequence[date], now: datetime) -> list[Restatement]:
-        """Days whose subtotal is another than the readers of an OU's edition last heard, of those that are shown."""
-        told, oldest = self._outbox.told(ou), first_open_day(now.date())
+        """Days whose subtotal is another than the readers of an OU's edition last got, of those that are shown."""
+        mailed, oldest = self._outbox.mailed_totals(ou), first_open_day(now.date())
         sums = subtotals(rows, ou, shown)
         return [
-            Restatement(day, told[day], sums[day])
-            for day in sorted(told.keys() & sums.keys())
-            if day >= oldest and told[day] != sums[day]
+            Restatement(day, mailed[day], sums[day])
+            for day in sorted(mailed.keys() & sums.keys())
+            if day >= oldest and mailed[day] != sums[day]
         ]
 
     def to_tell(self, changes: Iterable[Restatement]) -> list[Restatement]:

@@ -73,9 +73,9 @@ class DigestInputs:
         return published
 
     def never_mailed(self, days: Sequence[date]) -> list[date]:
-        """The other days that the last one's mail speaks for: of these, and of the weeks before, those without a mail.
+        """The other days that the last one's mail covers: of these, and of the weeks before, those without a mail.
 
-        The readers of the others are told of a change by `restated`.
+        The readers of the others learn of a change by `restated`.
         """
         states, _ = self._mailed(days[-1], days)
         return [day for day in sorted(states) if day != days[-1] and states[day] in UNMAILED]
@@ -137,14 +137,14 @@ class DigestInputs:
             own_cost=own_cost(self._archive, today - timedelta(days=1)),
         )
 
-        def of(ou: str) -> DigestFigures:
+        def figures_of(ou: str) -> DigestFigures:
             if ou:
                 changed = self._changes.since_mailed_to(ou, rows, shown, now)
             else:
                 changed = self._changes.since_mailed(now, archived=facts)
             return digest.digest_figures(inputs, ou=ou, restated=self._changes.to_tell(changed))
 
-        return of
+        return figures_of
 
     def _last_mailed(self, published: PublishedDay) -> tuple[Scorecard | None, Mapping[str, str] | None]:
         """Of the last day before this one whose digest went out: its scorecard, and what its readers know of anomalies.
@@ -165,7 +165,7 @@ class DigestInputs:
 
 
 def _news(card: Scorecard | None, before: Scorecard | None, known: Mapping[str, str] | None) -> list[Episode]:
-    """The anomalies of a day that its readers have not heard of yet, as they stand: new ones, and changed ones.
+    """The anomalies of a day that its readers do not know of as they stand: new ones, and changed ones.
 
     Args:
         card: of the day.
@@ -174,9 +174,9 @@ def _news(card: Scorecard | None, before: Scorecard | None, known: Mapping[str, 
     """
     if card is None:
         return []
-    if before is None and known is None:
-        return [episode for episode in card.episodes if episode.first <= card.day <= episode.last]
     if known is None:
+        if before is None:
+            return [episode for episode in card.episodes if episode.first <= card.day <= episode.last]
         known = {episode.id: standing(episode) for episode in before.episodes}
     return [episode for episode in card.episodes if known.get(episode.id) != standing(episode)]
 

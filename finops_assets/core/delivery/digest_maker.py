@@ -38,7 +38,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class _Rendered:
-    """A digest with its editions and the executives' PDF, and the earlier days that it speaks for.
+    """A digest with its editions and the executives' PDF, and the earlier days that it covers.
 
     `says` is each day's total that the readers learn from it, by the OU of their edition; the whole's by an empty name.
     `totals` are those of the days that it covers, in the same way. `notes` is what it says of the platform's state.
@@ -99,7 +99,7 @@ class DigestMaker:
     def make(
         self, days: Sequence[date], published: PublishedDay, revision: int, now: datetime, *, alone: bool = False
     ) -> Stored:
-        """Render and store the digest of the last of these days; `alone`, it speaks for no other day."""
+        """Render and store the digest of the last of these days; `alone`, it covers no other day."""
         ahead, self._ahead = self._ahead, None
         notes = self._inspect(now)
         self._noted = now, notes
@@ -136,7 +136,9 @@ class DigestMaker:
         """
         rendered = self._render([published.day], published, revision=1, now=now, late=late, notes=self.notes(now))
         through = published.day
-        says = {ou: {day: total for day, total in of.items() if day != through} for ou, of in rendered.says.items()}
+        says = {
+            ou: {day: total for day, total in totals.items() if day != through} for ou, totals in rendered.says.items()
+        }
         return self._stored(replace(rendered, says=says), f"late, {published.fingerprint}", now, late=True)
 
     def _stored(self, rendered: _Rendered, fingerprint: str, now: datetime, *, late: bool = False) -> Stored:
@@ -186,7 +188,7 @@ class DigestMaker:
         late: Late | None = None,
         alone: bool = False,
     ) -> _Rendered:
-        # One that says that a bill is late speaks for no other day: its own digest, which follows, does.
+        # One that says that a bill is late covers no other day: its own digest, which follows, does.
         covers = [] if late or alone else self._inputs.never_mailed(days)
         figures_of = self._inputs.figures(published, now, covers=covers, late=late)
 
@@ -202,14 +204,17 @@ class DigestMaker:
                 coverage="" if figures.ou else notes.coverage,
             )
 
-        figures = {ou: figures_of(ou) for ou in ("", *self._editions)}
-        rendered_digests = {ou: render(of) for ou, of in figures.items()}
-        says = {ou: {move.day: move.new for move in of.restated} | {of.day: of.total} for ou, of in figures.items()}
-        pdf = b"" if late else self._pdf(figures[""], revision)
-        card = figures[""].card
+        figures_by_ou = {ou: figures_of(ou) for ou in ("", *self._editions)}
+        digests = {ou: render(figures) for ou, figures in figures_by_ou.items()}
+        says = {
+            ou: {change.day: change.new for change in figures.restated} | {figures.day: figures.total}
+            for ou, figures in figures_by_ou.items()
+        }
+        pdf = b"" if late else self._pdf(figures_by_ou[""], revision)
+        card = figures_by_ou[""].card
         return _Rendered(
-            digest=rendered_digests.pop(""),
-            editions=rendered_digests,
+            digest=digests.pop(""),
+            editions=digests,
             pdf=pdf,
             says=says,
             covers=covers,

@@ -1,9 +1,9 @@
-"""What goes out each morning: the digest of the newest day, made once, delivered to whoever has not got it yet.
+"""The digest of the newest day: made once, delivered once to each recipient.
 
-Days that were asked for together get one mail, that of the newest of them, which speaks for the others. A day that
-another mail has spoken for gets one of its own only if somebody asks for it. A day that changes after it was mailed is
-told in the next digest, or, if it moved far, in a revision of its own. A day without a bill at its deadline has its
-digest too: it says so, and shows the newest day there is.
+Days that were asked for together get one mail, that of the newest of them, which covers the others. A day that
+another mail covers gets one of its own only on request. The next digest says which mailed days have changed; one that
+changed far gets a revision of its own at once. A day without a bill at its deadline has a digest, too, which says so
+and shows the newest archived day.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class DigestForm:
         subject_prefix: mail.subject_prefix.
         links: label -> path or URL shown at the digest's end.
         editions: OU paths that somebody gets an edition of.
-        thresholds: when a changed day is told.
+        thresholds: which changes of mailed days are mailed.
     """
 
     subject_prefix: str = "[FinOps]"
@@ -104,28 +104,28 @@ class DigestService:
         """
         day = days[-1]
         published, latest = self._archive.describe(day), self._outbox.digests.latest(day)
-        if published is None or (latest and not latest.late) or self._spoken_for_by(day, asked, on_request=on_request):
+        if published is None or (latest and not latest.late) or self._covering_day(day, asked, on_request=on_request):
             return
         self.maker.prepare(sorted({*days, *asked}), published, now)
 
     def send(
         self, days: Sequence[date], now: datetime, *, asked: Collection[date] = (), on_request: bool = False
     ) -> Sent:
-        """Send the digest of the last of these days, unless the mail of another day speaks for it.
+        """Send the digest of the last of these days, unless the mail of another day covers it.
 
-        It speaks for the days of `asked` that have no mail, and for those of the weeks before. Where another mail
-        speaks for the day, nothing is made or sent but the correction that the settings call for.
+        It covers the days of `asked` that have no mail, and for those of the weeks before. Where another mail
+        covers the day, nothing is made or sent but the correction that the settings call for.
 
         A digest that somebody already has is sent again by itself only if one of the days has moved by more than
-        `correct_percent` since its readers last heard of it: then as a new revision that says so. One that nobody has
-        yet, or that only said that the bill was late, is made anew if its day has changed.
+        `correct_percent` since it was last mailed: then as a new revision that says so. One that nobody has yet, or
+        that only said that the bill was late, is made anew if its day has changed.
 
         Args:
             days: of this run, ascending.
             now: the time (aware, UTC).
             asked: the days that were asked for together, where other runs make some of them: all get one mail, that of
                 the newest day.
-            on_request: somebody asked for this day's own mail, although another one may speak for it.
+            on_request: somebody asked for this day's own mail, although another one may cover it.
 
         Raises:
             ArchiveError: the day is not archived.
@@ -133,12 +133,12 @@ class DigestService:
         """
         day = days[-1]
         published = self._inputs.published(day)
-        if speaker := self._spoken_for_by(day, asked, on_request=on_request):
+        if covering := self._covering_day(day, asked, on_request=on_request):
             if corrected := self._corrected(days, now):
                 return corrected
             covered = self._outbox.records.mailed(day).covered_by is not None
-            out = not covered and self._outbox.records.mailed(speaker).state == "sent"
-            return Sent(day, None, (), outdated=False, spoken_for_by=speaker, newer_is_mailed=out)
+            out = not covered and self._outbox.records.mailed(covering).state == "sent"
+            return Sent(day, None, (), outdated=False, covered_by=covering, newer_is_mailed=out)
         stored, mailed = self._outbox.digests.latest(day), self._outbox.records.mailed(day)
         outdated = stored is not None and stored.fingerprint != published.fingerprint
         # Its manifest was damaged: it cannot be sent again, and it is not made anew for somebody who may have it.
@@ -156,38 +156,38 @@ class DigestService:
             return corrected
         return self._delivered(day, stored, outdated=stored.fingerprint != published.fingerprint)
 
-    def _spoken_for_by(self, day: date, asked: Collection[date], *, on_request: bool) -> date | None:
-        """The day whose mail speaks for this one; None where its own is to be sent."""
+    def _covering_day(self, day: date, asked: Collection[date], *, on_request: bool) -> date | None:
+        """The day whose mail covers this one; None where its own is to be sent."""
         newest = max((day, *asked))
         if newest > day:
             return newest
         return None if on_request else self._outbox.records.mailed(day).covered_by
 
     def _delivered(self, day: date, stored: Stored, *, outdated: bool = False) -> Sent:
-        """Deliver a stored digest to whoever has not got it yet; `day` is what the run was about."""
+        """Deliver a stored digest to each recipient without a receipt; `day` is the last day of the run."""
         deliveries = tuple(self._outbox.deliver(stored.day))
         mailed = None if deliveries else self._outbox.records.mailed(stored.day)
-        return Sent(day, stored, deliveries, outdated, _others(stored), mailed=mailed)
+        return Sent(day, stored, deliveries, outdated, _other_days(stored), mailed=mailed)
 
     def newest_day(self) -> date | None:
         """The newest archived day: the one whose digest people wait for."""
         return max(self._archive.days(), default=None)
 
     def _corrected(self, days: Sequence[date], now: datetime) -> Sent | None:
-        """A revision for the newest of these days that has moved far since its readers heard of it, if one has."""
-        moved = [change.day for change in self.changes.to_correct(now, days)]
-        if not moved:
+        """Send a revision for the newest of these days that has changed far since it was mailed, if one has."""
+        changed = [change.day for change in self.changes.to_correct(now, days)]
+        if not changed:
             return None
-        day = moved[-1]
+        day = changed[-1]
         published, revision = self._inputs.published(day), self._outbox.digests.newest_revision(day)
-        told = published.total
+        total = published.total
         if not revision:  # its readers know it from the mail that covers it
             covered_by = self._outbox.records.mailed(day).covered_by
             if covered_by is None or not (revision := self._outbox.digests.newest_revision(covered_by)):
                 return None
             published = self._inputs.published(covered_by)
         stored = self._outbox.digests.latest(published.day)
-        if stored is None or stored.fingerprint != published.fingerprint or _known_from(stored).get(day) != told:
+        if stored is None or stored.fingerprint != published.fingerprint or _known_from(stored).get(day) != total:
             stored = self.maker.make([published.day], published, revision + 1, now)
         return self._delivered(days[-1], stored)
 
@@ -228,7 +228,7 @@ class DigestService:
         return self._outbox.resend(day, to or None)
 
     def send_late(self, day: date, now: datetime, written: datetime | None) -> Sent | None:
-        """Tell the recipients that the day's bill is late, with the newest archived day; None without one.
+        """Mail that the day's bill is late, with the newest archived day; None without one.
 
         A day that has a digest already is left as it is.
 
@@ -259,10 +259,10 @@ class DigestService:
 
 
 def _known_from(stored: Stored) -> Mapping[date, Decimal]:
-    """Each day's total that the readers know from a digest."""
+    """Each day's total that readers know from a digest."""
     return {**stored.covers, **stored.says}
 
 
-def _others(stored: Stored) -> tuple[date, ...]:
-    """The days beside its own that a digest tells the totals of."""
+def _other_days(stored: Stored) -> tuple[date, ...]:
+    """The days beside its own whose totals a digest has."""
     return tuple(day for day in stored.says if day != stored.day)

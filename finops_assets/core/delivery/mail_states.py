@@ -1,4 +1,4 @@
-"""Whether a day was mailed: told from the records of its digest, or of the mail that speaks for it."""
+"""Whether a day was mailed, by the records of its digest or of the mail that covers it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class MailState:
 
     Attributes:
         state: `none`, `partial` (some recipients have it), `unknown` (a message may have gone out or not), `late` (they
-            were told that its bill is late) or `sent`.
+            know that its bill is late) or `sent`.
         revision: of the digest that the state is about; None where nothing is stored.
         when: when the last message went out (UTC).
         recipients: who has it.
-        covered_by: the day whose mail speaks for this one, where it has none of its own.
+        covered_by: the day whose mail covers this one, where it has none of its own.
         unknown: who may have it or not.
     """
 
@@ -99,27 +99,26 @@ class MailRecords:
 
         Args:
             days: which.
-            own: of their own digests alone; by default that of the mail that speaks for a day without one.
+            own: of their own digests alone; by default that of the mail that covers a day without one.
         """
         paths = self._archive.list(PREFIX)
         newest, covering = newest_revisions(paths), _covering(paths)
-        there = set(paths)
-        unknown, partial = (
-            {path.split(RECEIPTS)[0] for path in found}
-            for found in (receipts.unsettled(paths), receipts.receipts_of(paths))
-        )
+        existing = set(paths)
+        unknown = {path.split(RECEIPTS)[0] for path in receipts.unsettled(paths)}
+        partial = {path.split(RECEIPTS)[0] for path in receipts.receipts_of(paths)}
 
-        def of(day: date, revision: int) -> str:
+        def state_of(day: date, revision: int) -> str:
             folder = digest_folder(day, revision)
-            if folder + SENT in there:
-                return "late" if folder + LATE in there else "sent"
+            if folder + SENT in existing:
+                return "late" if folder + LATE in existing else "sent"
             return "unknown" if folder in unknown else "partial" if folder in partial else "none"
 
-        states = {day: of(day, newest[day]) if day in newest else "none" for day in days}
+        states = {day: state_of(day, newest[day]) if day in newest else "none" for day in days}
         if own:
             return states
         return {
-            day: of(*covering[day]) if state in UNMAILED and day in covering else state for day, state in states.items()
+            day: state_of(*covering[day]) if state in UNMAILED and day in covering else state
+            for day, state in states.items()
         }
 
     def _own_state(self, day: date, revision: int | None) -> MailState:
@@ -129,29 +128,31 @@ class MailRecords:
             return MailState("none")
         folder = digest_folder(day, revision)
         within = [path for path in paths if path.startswith(folder)]
-        found = [self.receipt(path) for path in receipts.receipts_of(within)]
-        sent_ones = [each for each in found if isinstance(each, Receipt)]
-        open_notes = [each for each in found if isinstance(each, Begun)]
-        open_notes += [note for path in receipts.unsettled(within) if (note := self.begun(path))]
+        records = [self.receipt(path) for path in receipts.receipts_of(within)]
+        sent = [record for record in records if isinstance(record, Receipt)]
+        in_doubt = [record for record in records if isinstance(record, Begun)]
+        in_doubt += [note for path in receipts.unsettled(within) if (note := self.begun(path))]
         everybody: tuple[str, ...] = ()
-        if open_notes and folder + SENT in within:  # what it says is known, whatever became of a receipt
+        if in_doubt and folder + SENT in within:  # what it says is known, whatever became of a receipt
             everybody = receipts.sent_to_all(self._archive, folder + SENT)
-        doubted = {note.recipient for note in open_notes}
-        sent = "late" if folder + LATE in within else "sent"
-        state = sent if folder + SENT in within else "unknown" if open_notes else "partial" if sent_ones else "none"
+        doubted = {note.recipient for note in in_doubt}
+        if folder + SENT in within:
+            state = "late" if folder + LATE in within else "sent"
+        else:
+            state = "unknown" if in_doubt else "partial" if sent else "none"
         return MailState(
             state=state,
             revision=revision,
-            when=max((receipt.at for receipt in sent_ones), default=None),
-            recipients=tuple(sorted({receipt.recipient for receipt in sent_ones} | doubted & set(everybody))),
+            when=max((receipt.at for receipt in sent), default=None),
+            recipients=tuple(sorted({receipt.recipient for receipt in sent} | doubted & set(everybody))),
             unknown=tuple(sorted(doubted - set(everybody))),
         )
 
     def of(self, stored: Stored) -> frozenset[str]:
-        """The paths of a digest's receipts and notes, each receipt looked into: a damaged one counts as a note."""
-        there = frozenset(self._archive.list(stored.path + RECEIPTS))
-        damaged = {path for path in receipts.receipts_of(there) if isinstance(self.receipt(path), Begun)}
-        return there - damaged | {path.removesuffix(RECEIPT) + SENDING for path in damaged}
+        """The paths of a digest's receipts and notes, each receipt read: a damaged one counts as a note."""
+        paths = frozenset(self._archive.list(stored.path + RECEIPTS))
+        damaged = {path for path in receipts.receipts_of(paths) if isinstance(self.receipt(path), Begun)}
+        return paths - damaged | {path.removesuffix(RECEIPT) + SENDING for path in damaged}
 
     def receipt(self, path: str) -> Receipt | Begun:
         return receipts.receipt(self._archive, path, self._who, self._clock())
@@ -173,9 +174,9 @@ class MailRecords:
 def _covering(paths: Iterable[str]) -> dict[date, tuple[date, int]]:
     """Day -> (the day whose mail covers it, its revision); the latest mail where there are several."""
     covered: dict[date, tuple[date, int]] = {}
-    for found in filter(None, map(_COVERED_PATH.fullmatch, paths)):
-        first, last, by = map(date.fromisoformat, found.groups()[:3])
+    for match in filter(None, map(_COVERED_PATH.fullmatch, paths)):
+        first, last, by = map(date.fromisoformat, match.groups()[:3])
         for n in range((last - first).days + 1):
             day = first + timedelta(n)
-            covered[day] = max((by, int(found[4])), covered.get(day, (date.min, 0)))
+            covered[day] = max((by, int(match[4])), covered.get(day, (date.min, 0)))
     return covered

@@ -1,6 +1,6 @@
 """The outbox: digests stored once, mailed once to each recipient, and sent again only when somebody asks.
 
-What was done is in the archive, as small objects under `digests/`; nothing is remembered elsewhere:
+What was done is in the archive, as small objects under `digests/`; the archive holds all state:
 
     digests/2025-09-10/r1/digest.html, digest.txt, the CSV, chart.png, month.png
     digests/2025-09-10/r1/executive_snapshot.pdf                 what executives get beside it
@@ -11,10 +11,10 @@ What was done is in the archive, as small objects under `digests/`; nothing is r
     digests/2025-09-10/r1/sent.json                              written when all recipients have theirs
     digests/2025-09-10/r1/resends/<address hash>-<n>.json        sent again on request
     digests/2025-09-10/r1/late                                   there if it went out in place of a day without a bill
-    digests/_told.json                                           each day's total as recipients last heard it, of days
+    digests/_told.json                                           each day's total as recipients last got it, of days
                                                                  that a mail covers too: as it was when it was made
     digests/_told_by_ou.json                                     the same for the readers of each edition
-    digests/_covered/<first>_<last>_by_<day>_r1.json             days that another day's mail speaks for
+    digests/_covered/<first>_<last>_by_<day>_r1.json             days that another day's mail covers
 
 A receipt of an edition is named <address hash>.<OU hash>. A `.sending.json` without its receipt means that a message
 may have been accepted or not: its run was killed, or the connection was cut. Nothing can tell which, so it is not sent
@@ -27,15 +27,15 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from finops_assets.core.addresses import mail_address
 from finops_assets.core.calendar import contiguous
 from finops_assets.core.delivery import receipts
 from finops_assets.core.delivery.mail_states import COVERED, MailRecords
+from finops_assets.core.delivery.messages import Messages
 from finops_assets.core.delivery.receipts import (
     BEGUN_RECORD,
     COVERED_RECORD,
@@ -51,31 +51,23 @@ from finops_assets.core.delivery.receipts import (
     SentToAll,
 )
 from finops_assets.core.delivery.recipients import Post, Recipients, address_hash
-from finops_assets.core.delivery.stored_digests import PDF, Stored, StoredDigests, edition_folder, sha256_of
+from finops_assets.core.delivery.stored_digests import Stored, StoredDigests, sha256_of
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
-from finops_assets.core.reports.digest import Digest, Envelope, Link, message, ou_hash
+from finops_assets.core.values import Delivery
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from finops_assets.core.ports import Archive, Mailer
-    from finops_assets.core.values import Delivery, Refused
+    from finops_assets.core.values import Refused
 
 MEGABYTE = 1_000_000
 
-LOOKS, PAUSE = 6, 0.4
+ATTEMPTS, PAUSE = 6, 0.4
 """How often, and how many seconds apart, the receipt of a message is looked for that another run is sending."""
 
 STILL_SENDING = timedelta(minutes=10)
 """A message that was begun longer ago was interrupted: SES and mail servers answer in seconds, at worst in minutes."""
-
-
-@dataclass(frozen=True)
-class _Contents:
-    """What messages are made of: digests by OU, the whole's by an empty name, and the PDF."""
-
-    digests: Mapping[str, Digest]
-    pdf: bytes
 
 
 class Outbox:
@@ -106,12 +98,18 @@ class Outbox:
     ) -> None:
         self._archive = archive
         self._mailer = mailer
-        self._max_bytes = max_megabytes * MEGABYTE
-        self._link_valid = timedelta(days=link_days)
         self._clock = clock
         self.recipients = recipients
         self.digests = StoredDigests(archive, recipients)
         self.records = MailRecords(archive, recipients, clock)
+        self._messages = Messages(
+            archive,
+            self.digests,
+            recipients.sender,
+            max_bytes=max_megabytes * MEGABYTE,
+            link_valid=timedelta(days=link_days),
+            clock=clock,
+        )
 
     # --- sending --------------------------------------------------------------------------------------------------
 
@@ -132,17 +130,17 @@ class Outbox:
         if self._archive.get(stored.path + SENT) is not None:
             return []
         posts = self.recipients.posts()
-        there = self.records.of(stored)
-        todo = [post for post in posts if _receipt(stored, post) not in there]
-        contents, problems = self._contents(stored, todo)
+        notes = self.records.of(stored)
+        todo = [post for post in posts if _receipt(stored, post) not in notes]
+        contents, problems = self._messages.contents(stored, todo)
         deliveries: list[Delivery] = []
         begun: list[Post] = []
         for post in todo:
             if post.ou and post.ou not in stored.editions:
                 continue
             sending = _sending(stored, post)
-            mail, delivery_id = self._message(stored, contents, post)
-            if sending in there or not self._begin(stored, post, delivery_id):
+            mail, delivery_id = self._messages.message(stored, contents, post)
+            if sending in notes or not self._begin(stored, post, delivery_id):
                 begun.append(post)
                 continue
             try:
@@ -156,46 +154,29 @@ class Outbox:
             else:
                 deliveries.append(self._record(_receipt(stored, post), sent, mail, delivery_id, post))
                 self._archive.delete([sending])
-        problems += self._open(stored, begun)
+        problems += self._unknown_deliveries(stored, begun)
         if problems:
             raise _together(problems)
         self._finish(stored, posts)
         return deliveries
 
-    def _contents(self, stored: Stored, posts: Sequence[Post]) -> tuple[_Contents, list[FinopsError]]:
-        """What these messages are made of, every part of it looked at before the first goes out; what was not made."""
-        digests: dict[str, Digest] = {}
-        missing: dict[str, FinopsError] = {}
-        for ou in dict.fromkeys(post.ou for post in posts):
-            if ou and ou not in stored.editions:
-                who = ", ".join(post.address for post in posts if post.ou == ou)
-                missing[ou] = FinopsError(
-                    f"has no edition of {ou} for {who}",
-                    where=f"the digest of {stored.day}",
-                    fix=f"`finops resend {stored.day} --refresh` makes a revision that has it.",
-                )
-            else:
-                digests[ou] = self.digests.load(stored, ou)
-        pdf = self.digests.pdf(stored) if any(post.pdf for post in posts) else b""
-        return _Contents(digests, pdf), list(missing.values())
-
     def _finish(self, stored: Stored, posts: Sequence[Post]) -> None:
         """Everybody has it: remember what they know from it, then that it is done."""
         editions = {post.ou: stored.editions[post.ou] for post in posts if post.ou in stored.editions}
         of_editions = {ou: {**edition.covers, **edition.says} for ou, edition in editions.items()}
-        receipts.note_told(self._archive, {**stored.covers, **stored.says}, of_editions)
+        receipts.note_mailed_totals(self._archive, {**stored.covers, **stored.says}, of_editions)
         addresses = list(dict.fromkeys(post.address for post in posts))
         SENT_RECORD.write(self._archive, stored.path + SENT, SentToAll(tuple(addresses), self._clock()))
 
-    def told(self, ou: str = "") -> Mapping[date, Decimal]:
-        """Each day's total as all recipients last heard it, by the day's own digest or a later one.
+    def mailed_totals(self, ou: str = "") -> Mapping[date, Decimal]:
+        """Each day's total as all recipients last got it, by the day's own digest or a later one.
 
         Args:
             ou: the readers of this edition instead, and their subtotals.
         """
         if ou:
-            return receipts.told_by_ou(self._archive).get(ou, {})
-        return receipts.told(self._archive)
+            return receipts.mailed_totals_by_ou(self._archive).get(ou, {})
+        return receipts.mailed_totals(self._archive)
 
     def resend(self, day: date, to: Sequence[str] | None = None) -> list[Delivery]:
         """Send the newest stored digest again: the same stored bytes, under a Message-ID of its own.
@@ -216,7 +197,7 @@ class Outbox:
             self.recipients.check_allowed(to)
         stored = self.digests.require(day)
         posts = self.recipients.posts(to)
-        contents, problems = self._contents(stored, posts)
+        contents, problems = self._messages.contents(stored, posts)
         if problems:
             raise _together(problems)
         earlier = self._archive.list(f"{stored.path}resends/")
@@ -225,7 +206,7 @@ class Outbox:
         for post in posts:
             name = f"{stored.path}resends/{post.name}-"
             number = 1 + sum(path.startswith(name) for path in earlier)
-            mail, delivery_id = self._message(stored, contents, post, f"-resend-{number}")
+            mail, delivery_id = self._messages.message(stored, contents, post, f"-resend-{number}")
             sent = self._mailer.send(mail, post.address, delivery_id)
             deliveries.append(self._record(f"{name}{number}.json", sent, mail, delivery_id, post))
             if _sending(stored, post) in unsettled:
@@ -244,19 +225,17 @@ class Outbox:
             SettingsError: an address is malformed; nothing was recorded.
             FinopsError: no message to one of them was ever begun; nothing was recorded.
         """
-        from finops_assets.core.values import Delivery
-
         stored = self.digests.require(day)
         recipients = self.recipients.checked(to, "to")
-        there = self.records.of(stored)
-        never = [r for r in recipients if not _notes_of(there, r)]
+        notes = self.records.of(stored)
+        never = [r for r in recipients if not _notes_of(notes, r)]
         if never:
             raise FinopsError(
                 f"no message to {', '.join(never)} was begun",
                 where=f"the digest of {day}",
                 fix=f"`finops resend {day} --to {never[0]}` sends it.",
             )
-        unsettled = [(r, note) for r in recipients for note in sorted(_notes_of(receipts.unsettled(there), r))]
+        unsettled = [(r, note) for r in recipients for note in sorted(_notes_of(receipts.unsettled(notes), r))]
         return [
             self._settle(
                 stored,
@@ -271,9 +250,9 @@ class Outbox:
         record = Receipt(delivery.recipient, self._clock(), delivery.message_id, delivery.location, ou)
         RECEIPT_RECORD.write(self._archive, receipt, record)
         self._archive.delete([receipt.removesuffix(RECEIPT) + SENDING])
-        there = self.records.of(stored)
+        notes = self.records.of(stored)
         posts = self.recipients.posts()
-        if all(_receipt(stored, post) in there for post in posts):
+        if all(_receipt(stored, post) in notes for post in posts):
             self._finish(stored, posts)
         return delivery
 
@@ -294,12 +273,15 @@ class Outbox:
         by = f"{socket.gethostname()}, process {os.getpid()}"
         return Begun(post.address, self._clock(), by, post.ou, delivery_id=delivery_id)
 
-    def _open(self, stored: Stored, posts: Sequence[Post]) -> list[FinopsError]:
-        """What is to be said of messages that were begun: nothing, where they have their receipts by now."""
-        found = [(post.address, doubt) for post in posts if (doubt := self._awaited_doubt(stored, post))]
-        if not found:
+    def _unknown_deliveries(self, stored: Stored, posts: Sequence[Post]) -> list[FinopsError]:
+        """An error that names the messages that were begun and have no receipt by now; none where all have one."""
+        reasons: dict[str, list[str]] = {}
+        for post in posts:
+            if doubt := self._awaited_doubt(stored, post):
+                reasons.setdefault(post.address, []).append(doubt)
+        if not reasons:
             return []
-        doubts = {who: "; ".join(dict.fromkeys(why for each, why in found if each == who)) for who, _ in found}
+        doubts = {address: "; ".join(dict.fromkeys(why)) for address, why in reasons.items()}
         address = next(iter(doubts)) if len(doubts) == 1 else "ADDRESS"
         command = f"finops resend {stored.day} --to {address}"
         return [
@@ -315,17 +297,19 @@ class Outbox:
 
         A run that is sending at this moment is given a few seconds to write it.
         """
-        for _ in range(LOOKS):
+        doubt = ""
+        for _ in range(ATTEMPTS):
             note = self.records.begun(_sending(stored, post))
             # In this order: the run that sends writes the receipt before it removes its note.
             if self._archive.get(_receipt(stored, post)) is not None:
                 return ""
             if note is None:
                 return "another run gave it up just now"
+            doubt = self._doubt(note)
             if note.unknown or self._clock() - note.at >= STILL_SENDING:
                 break
             time.sleep(PAUSE)
-        return self._doubt(note)
+        return doubt
 
     def _doubt(self, note: Begun) -> str:
         if note.unknown:
@@ -333,26 +317,6 @@ class Outbox:
         if self._clock() - note.at < STILL_SENDING:
             return f"another run is sending it since {note.at:%H:%M:%S} UTC, or was killed: {note.by}"
         return f"a run was interrupted while it sent it at {note.at:%Y-%m-%d %H:%M:%S} UTC: {note.by}"
-
-    def _message(self, stored: Stored, contents: _Contents, post: Post, suffix: str = "") -> tuple[EmailMessage, str]:
-        """The message and its delivery id, the same whenever they are made: a repetition is recognised as one."""
-        edition = f"-{ou_hash(post.ou)[:8]}" if post.ou else ""
-        delivery_id = f"{stored.day}-r{stored.revision}-{address_hash(post.address)[:16]}{edition}{suffix}"
-        domain = mail_address(self.recipients.sender, "mail.sender").domain
-        digest = contents.digests[post.ou]
-        folder = stored.path + (edition_folder(post.ou) if post.ou else "")
-        mail = message(
-            digest,
-            Envelope(self.recipients.sender, post.address, f"<{delivery_id}@{domain}>", stored.rendered_at),
-            max_bytes=self._max_bytes,
-            link=lambda: self._link(folder + digest.csv_name),
-            pdf=contents.pdf if post.pdf else b"",
-            pdf_link=lambda: self._link(stored.path + PDF),
-        )
-        return mail, delivery_id
-
-    def _link(self, path: str) -> Link:
-        return Link(self._archive.link(path, valid=self._link_valid), path, self._clock() + self._link_valid)
 
     def _record(self, path: str, sent: Delivery, mail: EmailMessage, delivery_id: str, post: Post) -> Delivery:
         record = Receipt(
@@ -377,7 +341,7 @@ class Outbox:
         return self._mailer.refused(list(dict.fromkeys(post.address for post in self.recipients.posts())))
 
     def cover(self, days: Iterable[date], by: date, revision: int) -> None:
-        """Note that the mail of `by` speaks for these days: one small object for each contiguous stretch of them."""
+        """Note that the mail of `by` covers these days: one small object for each contiguous stretch of them."""
         for stretch in contiguous(sorted(set(days) - {by})):
             path = f"{COVERED}{stretch[0]}_{stretch[-1]}_by_{by}_r{revision}.json"
             COVERED_RECORD.write(self._archive, path, Covered(stretch[0], stretch[-1], by, revision))

@@ -14,10 +14,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.records import RecordType
+from finops_assets.core.reports.digest import OwnCost
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive
-    from finops_assets.core.reports.digest import OwnCost
     from finops_assets.core.values import Delivery, QueryReceipt
 
 PREFIX = "own-cost/"
@@ -72,8 +72,6 @@ def own_cost(archive: Archive, day: date) -> OwnCost | None:
         archive: has the notes, and is what is kept.
         day: on which it ran (UTC), not the day of the bill.
     """
-    from finops_assets.core.reports.digest import OwnCost
-
     notes = [RECORD.read(archive, path) for path in archive.list(f"{PREFIX}{day}/")]
     asked = [note for note in notes if isinstance(note, _Queries)]
     queries, scanned = sum(note.queries for note in asked), sum(note.scanned_bytes for note in asked)

@@ -1,4 +1,4 @@
-"""The records of a digest's mails: receipts, notes of messages that were begun, what readers were told.
+"""The records of a digest's mails: receipts, notes of messages that were begun, the totals that readers got.
 
 Each of these objects may be damaged, and none stops the others. A receipt that cannot be read is no proof that its
 recipient has the digest, and no proof that they do not: the message is in doubt, as one whose run was killed, and is
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from finops_assets.core.delivery.stored_digests import PREFIX
 from finops_assets.core.errors import DamagedError, FinopsError
@@ -25,10 +25,10 @@ T = TypeVar("T")
 
 RECEIPT, SENDING = ".json", ".sending.json"
 RECEIPTS, SENT = "receipts/", "sent.json"
-TOLD, TOLD_BY_OU = PREFIX + "_told.json", PREFIX + "_told_by_ou.json"
+TOTALS, TOTALS_BY_OU = PREFIX + "_told.json", PREFIX + "_told_by_ou.json"
 
 REMEMBERED = 100
-"""Days whose told total is kept: those that AWS may still change are 45 at most."""
+"""Days whose mailed total is kept: those that AWS may still change are 45 at most."""
 
 Who = Callable[[str], tuple[str, str]]
 """Gives, for the name of a receipt, its recipient and the OU of their edition (empty for the whole)."""
@@ -80,7 +80,7 @@ class SentToAll:
 
 @dataclass(frozen=True)
 class Covered:
-    """That the mail of a day speaks for the days from first to last."""
+    """That the mail of a day covers the days from first to last."""
 
     first: date
     last: date
@@ -89,14 +89,14 @@ class Covered:
 
 
 @dataclass(frozen=True)
-class Told:
-    """Each day's total as readers were last told it."""
+class MailedTotals:
+    """Each day's total as readers last got it."""
 
     totals: Mapping[date, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class ToldByOu:
+class MailedTotalsByOu:
     """The same by OU, for the readers of each edition."""
 
     totals: Mapping[str, Mapping[date, Decimal]] = field(default_factory=dict)
@@ -105,26 +105,32 @@ class ToldByOu:
 RECEIPT_RECORD = RecordType[Receipt](Receipt, "a receipt")
 BEGUN_RECORD = RecordType[Begun](Begun, "a note of a message")
 SENT_RECORD = RecordType[SentToAll](SentToAll, "a list of who has it")
-COVERED_RECORD = RecordType[Covered](Covered, "days that a mail speaks for")
-# Before there were versions, the totals were the whole object.
-TOLD_RECORD = RecordType[Told](Told, "totals by day", upgrade=lambda totals: {"totals": totals})
-TOLD_BY_OU_RECORD = RecordType[ToldByOu](ToldByOu, "totals by OU and day", upgrade=lambda totals: {"totals": totals})
+COVERED_RECORD = RecordType[Covered](Covered, "days that a mail covers")
 
 
-def told(archive: Archive) -> Mapping[date, Decimal]:
-    """Each day's total as readers were last told it; nothing where that is lost."""
-    return (TOLD_RECORD.read(archive, TOLD) or Told()).totals
+def _totals_of(totals: dict[str, Any]) -> dict[str, Any]:
+    """Version 0 had no other field: the totals were the whole object."""
+    return {"totals": totals}
 
 
-def told_by_ou(archive: Archive) -> Mapping[str, Mapping[date, Decimal]]:
+TOTALS_RECORD = RecordType[MailedTotals](MailedTotals, "totals by day", upgrade=_totals_of)
+TOTALS_BY_OU_RECORD = RecordType[MailedTotalsByOu](MailedTotalsByOu, "totals by OU and day", upgrade=_totals_of)
+
+
+def mailed_totals(archive: Archive) -> Mapping[date, Decimal]:
+    """Each day's total as readers last got it; nothing where that is lost."""
+    return (TOTALS_RECORD.read(archive, TOTALS) or MailedTotals()).totals
+
+
+def mailed_totals_by_ou(archive: Archive) -> Mapping[str, Mapping[date, Decimal]]:
     """The same by OU, for the readers of each edition."""
-    return (TOLD_BY_OU_RECORD.read(archive, TOLD_BY_OU) or ToldByOu()).totals
+    return (TOTALS_BY_OU_RECORD.read(archive, TOTALS_BY_OU) or MailedTotalsByOu()).totals
 
 
-def note_told(
+def note_mailed_totals(
     archive: Archive, totals: Mapping[date, Decimal], of_editions: Mapping[str, Mapping[date, Decimal]]
 ) -> None:
-    """Note what readers were told now; of what they were told before, the newest days are kept.
+    """Note the totals that readers have got now; of earlier ones, those of the newest days are kept.
 
     Args:
         archive: keeps it.
@@ -132,11 +138,11 @@ def note_told(
         of_editions: subtotals by OU and day.
     """
     if totals:
-        TOLD_RECORD.write(archive, TOLD, Told(_newest({**told(archive), **totals})))
+        TOTALS_RECORD.write(archive, TOTALS, MailedTotals(_newest({**mailed_totals(archive), **totals})))
     if any(of_editions.values()):
-        before = told_by_ou(archive)
+        before = mailed_totals_by_ou(archive)
         after = {ou: _newest({**before.get(ou, {}), **totals}) for ou, totals in of_editions.items()}
-        TOLD_BY_OU_RECORD.write(archive, TOLD_BY_OU, ToldByOu({**before, **after}))
+        TOTALS_BY_OU_RECORD.write(archive, TOTALS_BY_OU, MailedTotalsByOu({**before, **after}))
 
 
 def _newest(totals: Mapping[date, Decimal]) -> dict[date, Decimal]:

@@ -69,18 +69,18 @@ class Recipients:
             SettingsError: an address is malformed, or nobody is named.
         """
 
-        def of(addresses: Sequence[str], setting: str) -> list[str]:
+        def checked(addresses: Sequence[str], setting: str) -> list[str]:
             return self.checked(addresses, setting) if addresses else []
 
         if not any((self._recipients, self._executives, *self._by_ou.values())):
             self.checked((), "mail.recipients")
-        executives = of(self._executives, "mail.executives")
+        executives = checked(self._executives, "mail.executives")
         with_pdf = {address.lower() for address in executives}
         plan: dict[str, list[Post]] = {}
-        for address in (*of(self._recipients, "mail.recipients"), *executives):
+        for address in (*checked(self._recipients, "mail.recipients"), *executives):
             plan.setdefault(address.lower(), [Post(address, pdf=address.lower() in with_pdf)])
         for ou, addresses in self._by_ou.items():
-            for address in of(addresses, f"mail.by_ou ({ou})"):
+            for address in checked(addresses, f"mail.by_ou ({ou})"):
                 plan.setdefault(address.lower(), []).append(Post(address, ou))
         if to is None:
             return [post for posts in plan.values() for post in _outermost(posts)]
@@ -91,7 +91,15 @@ class Recipients:
         ]
 
     def checked(self, recipients: Sequence[str], setting: str) -> list[str]:
-        """Every address is looked at before any message goes out; one that is there twice counts once."""
+        """The addresses, each checked and named once.
+
+        Args:
+            recipients: as the setting has them; upper and lower case are the same.
+            setting: where they stand, for errors.
+
+        Raises:
+            SettingsError: an address is malformed, or there is none.
+        """
         if not recipients:
             raise SettingsError("names nobody", where=setting, fix="Write at least one address.")
         mail_address(self.sender, "mail.sender")

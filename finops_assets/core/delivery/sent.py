@@ -22,12 +22,12 @@ class Sent:
 
     Attributes:
         day: the run's last day.
-        stored: the digest that was looked after: the day's own, or that of an earlier day that was corrected; None
+        stored: the digest that was delivered: the day's own, or that of an earlier day that was corrected; None
             where no mail goes out for the day.
         deliveries: the messages that this run sent.
         outdated: somebody has the digest, and its day has changed since.
-        told: the changed days that the digest tells.
-        spoken_for_by: the day whose mail speaks for this one; None where the day's own mail does.
+        changed_days: the other days whose totals the digest tells.
+        covered_by: the day whose mail covers this one; None where the day's own mail does.
         newer_is_mailed: that mail was out before it could name this day: the next digest does, if it is of these weeks.
         mailed: who has the digest since when, where this run sent none of it.
     """
@@ -36,8 +36,8 @@ class Sent:
     stored: Stored | None
     deliveries: tuple[Delivery, ...]
     outdated: bool
-    told: tuple[date, ...] = ()
-    spoken_for_by: date | None = None
+    changed_days: tuple[date, ...] = ()
+    covered_by: date | None = None
     newer_is_mailed: bool = False
     mailed: MailState | None = None
 
@@ -55,9 +55,9 @@ class Sent:
 
     def __str__(self) -> str:
         if self.stored is None and self.mailed is None:
-            why = f"the mail of {self.spoken_for_by} speaks for it"
+            why = f"the mail of {self.covered_by} speaks for it"
             if self.newer_is_mailed:
-                why = f"the newer day {self.spoken_for_by} is mailed already"
+                why = f"the newer day {self.covered_by} is mailed already"
             return f"{NOT_SENT}: {why} (finops resend {self.day} sends its own)"
         if self.deliveries and self.stored:
             what = f" of {self.stored.day}" if self.stored.day != self.day else ""
@@ -78,7 +78,7 @@ class Sent:
             "revision": self.stored.revision if self.stored else None,
             "messages": len(self.deliveries),
             "recipients": list(self.recipients),
-            "spoken_for_by": self.spoken_for_by.isoformat() if self.spoken_for_by else None,
+            "spoken_for_by": self.covered_by.isoformat() if self.covered_by else None,
         }
 
 

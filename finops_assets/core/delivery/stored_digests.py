@@ -43,7 +43,7 @@ class Edition:
     """One OU's part of a digest; its parts are below the digest's `editions/<OU hash>/`.
 
     `total` is the exact subtotal, `says` every day's subtotal that its readers know from it, `covers` those of the days
-    that it speaks for.
+    that it covers.
     """
 
     subject: str
@@ -58,7 +58,7 @@ class Stored:
     """A digest in the archive, as its manifest describes it; `total` is exact, `fingerprint` is the day's data.
 
     `says` is every day's total that its readers know from it; `covers` is the total, as it was then, of each day that
-    it speaks for; `late` that the day's bill was not there; `parts` has the editions' too, by their paths below the
+    it covers; `late` that the day's bill was late; `parts` has the editions' too, by their paths below the
     digest's; `editions` are by OU. `anomalies` are the ids of those that its readers know of, and how each stood; None
     where that was not kept.
     """
@@ -103,7 +103,7 @@ class Statements:
         totals: each day's total; by default that of the digest's day.
         of_editions: OU path -> the subtotals that the readers of its edition learn; by default that of the day, or none
             if the bill is late.
-        covers: the totals of the days that it speaks for, by the OU of an edition; the whole's by an empty name.
+        covers: the totals of the days that it covers, by the OU of an edition; the whole's by an empty name.
         anomalies: the ids of those that it names, and how each stands; None where that is not kept.
         late: it goes out in place of a day without a bill.
     """
@@ -237,19 +237,19 @@ class StoredDigests:
             for name in stored.parts
             if (name.startswith(folder) if ou else not name.startswith(EDITIONS) and name != PDF)
         ]
-        found = {name.removeprefix(folder): self._part(stored, name) for name in names}
-        of: Stored | Edition = stored.editions[ou] if ou else stored
+        parts = {name.removeprefix(folder): self._part(stored, name) for name in names}
+        described: Stored | Edition = stored.editions[ou] if ou else stored
         return Digest(
             day=stored.day,
-            subject=of.subject,
-            html=found[HTML].decode(),
-            text=found[TEXT].decode(),
-            csv=found[of.csv_name],
-            csv_name=of.csv_name,
+            subject=described.subject,
+            html=parts[HTML].decode(),
+            text=parts[TEXT].decode(),
+            csv=parts[described.csv_name],
+            csv_name=described.csv_name,
             revision=stored.revision,
-            total=of.total,
+            total=described.total,
             currency=stored.currency,
-            pictures={name.removesuffix(PNG): data for name, data in found.items() if name.endswith(PNG)},
+            pictures={name.removesuffix(PNG): data for name, data in parts.items() if name.endswith(PNG)},
             ou=ou,
         )
 
@@ -305,11 +305,11 @@ class StoredDigests:
         if data is None:
             return None
         try:
-            found = RECORD.decode(data, path)
+            manifest = RECORD.decode(data, path)
         except DamagedError as error:
             put_aside(self._archive, path, data, error.what, instead=RECORD.encode(_Lost(error.what)))
             return None
-        return found if isinstance(found, Stored) else None
+        return manifest if isinstance(manifest, Stored) else None
 
 
 def digest_folder(day: date, revision: int | None = None) -> str:

@@ -1,12 +1,12 @@
-"""What is told to whom is responsible: each kind of problem in the words of its incident, opened and closed.
+"""Opens and closes the incidents of each kind, in its words.
 
-The sensors, the steps of a run and the command say what has happened; `incidents.py` sees to it that it is told once.
+The sensors, the steps of a run and the command say what has happened; `incidents.py` sends one alert of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import change, money
 from finops_assets.core.operations import losses, verification
-from finops_assets.core.operations.incidents import Incidents, Problem
+from finops_assets.core.operations.incident_records import Problem
+from finops_assets.core.operations.incidents import Incidents
 
 if TYPE_CHECKING:
     from finops_assets.core.analytics.anomalies import Episode
@@ -33,9 +34,9 @@ THE_BILL, THE_DAYS, THE_DASHBOARD, THE_NEWEST_DAY = "the bill", "the days", "the
 """What incidents are about that are not about a day."""
 
 BLIND_FOR = timedelta(minutes=10)
-"""How long something cannot be looked at before it is told: a bill that is being copied is unreadable for a minute."""
+"""How long an inspection fails before an incident is opened: a bill that is being copied is unreadable for a minute."""
 
-PUBLISHED, MAILED, SHOWN, WHOLE, COVERED, TOLD = FRESHNESS = (
+PUBLISHED, MAILED, SHOWN, WHOLE, COVERED, NOTIFIED = FRESHNESS = (
     "yesterday_is_published",
     "yesterday_is_mailed",
     "dashboard_is_current",
@@ -46,6 +47,39 @@ PUBLISHED, MAILED, SHOWN, WHOLE, COVERED, TOLD = FRESHNESS = (
 """What is true each morning from the deadline on, whatever was backfilled in between; names of the asset checks."""
 
 
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that has failed.
+
+    Attributes:
+        step: the asset that failed.
+        days: the first and the last day of the run, or its one day; none of a run without days.
+        cause: in words.
+        run_id: the Dagster run.
+        late: the bill does not have the day, or not whole.
+        in_doubt: a message may have been accepted or not: a run does not settle that.
+        job: what a run without days is a run of.
+        failed_at: when the run failed, where another process reports it, afterwards: what the run has reported itself
+            is not reported again.
+    """
+
+    step: str
+    days: tuple[date, ...]
+    cause: str
+    run_id: str
+    late: bool = False
+    in_doubt: bool = False
+    job: str = ""
+    failed_at: datetime | None = None
+
+    @property
+    def mend(self) -> str:
+        """The command that makes up for a run of days."""
+        if self.in_doubt:
+            return f"finops resend {self.days[-1]} --to ADDRESS, with --received if it has arrived"
+        return f"finops {'run --date' if len(self.days) == 1 else 'backfill'} {' '.join(map(str, self.days))}"
+
+
 class Alerting:
     """Opens and closes incidents.
 
@@ -53,8 +87,8 @@ class Alerting:
         archive: has the days, and copies of damaged notes.
         warehouse: tells when the bill was written.
         outbox: tells who cannot be reached.
-        digests: tells which mailed days have moved; sends the digest that says that a bill is late.
-        incidents: what was told.
+        digests: tells which mailed days have changed; sends the digest that says that a bill is late.
+        incidents: keeps the incidents and sends the alerts.
         deadline: the time (UTC) at which a day's digest is due.
     """
 
@@ -76,69 +110,51 @@ class Alerting:
         yesterday = now.date() - timedelta(days=1)
         return yesterday if now >= self.deadline(yesterday) else yesterday - timedelta(days=1)
 
-    def failed(
-        self,
-        step: str,
-        days: tuple[date, ...],
-        cause: str,
-        run_id: str,
-        *,
-        late: bool,
-        now: datetime,
-        in_doubt: bool = False,
-        job: str = "",
-        failed_at: datetime | None = None,
-    ) -> None:
-        """A run has failed: tell of it as what it is. A bill that may still come in time is no failure.
+    def run_failed(self, failure: FailedRun, now: datetime) -> None:
+        """Open the incident of a failed run, of the kind that fits; a bill that may still come in time opens none.
 
         Args:
-            step: the asset that failed.
-            days: the first and the last day of the run, or its one day; none of a run without days.
-            cause: in words.
-            run_id: the Dagster run.
-            late: the bill does not have the day, or not whole.
+            failure: what failed.
             now: the time (aware, UTC).
-            in_doubt: a message may have been accepted or not: a run does not settle that.
-            job: what a run without days is a run of.
-            failed_at: when the run failed, where another process tells of it, afterwards: what the run has told itself
-                is not told again.
         """
-        subject = " to ".join(map(str, days)) or job or "a run without a day"
-        again = f"finops run --date {days[0]}" if len(days) == 1 else f"finops backfill {' '.join(map(str, days))}"
-        if in_doubt and days:
-            again = f"finops resend {days[-1]} --to ADDRESS, with --received if it has arrived"
-        kept = "nothing was published in part, what is archived already stays as it was"
+        step, days, cause, failed_at = failure.step, failure.days, failure.cause, failure.failed_at
+        subject = " to ".join(map(str, days)) or failure.job or "a run without a day"
         if not days:
-            problem = Problem(
-                f"{step} failed: {cause}", "", f"mend that, then launch {subject} again in the Dagster UI"
-            )
-            self.incidents.break_("job_failed", subject, replace(problem, run_id=run_id), failed_at=failed_at)
-        elif late and days == (now.date() - timedelta(days=1),):
-            if failed_at is None:  # else the look at all days tells of it, for as long as it is so
-                self.source_late(days[0], cause, now, run_id)
+            mend = f"mend that, then launch {subject} again in the Dagster UI"
+            problem = Problem(f"{step} failed: {cause}", "", mend, run_id=failure.run_id)
+            self.incidents.open_incident("job_failed", subject, problem, failed_at=failed_at)
+        elif failure.late and days == (now.date() - timedelta(days=1),):
+            if failed_at is None:  # else the inspection of all days reports it, for as long as it is so
+                self.source_late(days[0], cause, now, failure.run_id)
         elif step == "quicksight_dataset":
             tried = "the day is archived and queryable; the dashboard shows the old data, and the digest says so"
-            problem = Problem(f"{subject}: {cause}", tried, again, run_id=run_id, about=subject)
-            self.incidents.break_("dashboard_failed", THE_DASHBOARD, problem, failed_at=failed_at)
+            problem = Problem(f"{subject}: {cause}", tried, failure.mend, run_id=failure.run_id, about=subject)
+            self.incidents.open_incident("dashboard_failed", THE_DASHBOARD, problem, failed_at=failed_at)
         else:
-            problem = Problem(f"{step} failed: {cause}", kept, again, run_id=run_id)
-            self.incidents.break_("run_failed", subject, problem, failed_at=failed_at)
+            tried = "nothing was published in part, what is archived already stays as it was"
+            problem = Problem(f"{step} failed: {cause}", tried, failure.mend, run_id=failure.run_id)
+            self.incidents.open_incident("run_failed", subject, problem, failed_at=failed_at)
 
     def evidence_failed(
         self, months: tuple[str, ...], cause: str, run_id: str, *, failed_at: datetime | None = None
     ) -> None:
-        """A run of the evidence has failed: of one month, or from the first to the last; `failed_at` as in `failed`."""
+        """Open the incident of a failed run of the evidence.
+
+        Args:
+            months: the month, or the first and the last.
+            cause, run_id, failed_at: as in `FailedRun`.
+        """
         mend = " and ".join(f"finops evidence make {month}" for month in months)
         problem = Problem(cause, "nothing: what was bundled before stays as it was", mend, run_id=run_id)
-        self.incidents.break_("evidence_failed", " to ".join(months), problem, failed_at=failed_at)
+        self.incidents.open_incident("evidence_failed", " to ".join(months), problem, failed_at=failed_at)
 
     def evidence_made(self, months: Collection[str]) -> None:
-        """These months have their evidence; of a run of many, it is the last that is waited for."""
-        there = [incident.subject for incident in self.incidents.open("evidence_failed")]
-        self.incidents.heal("evidence_failed", [subject for subject in there if subject.split(" to ")[-1] in months])
+        """Close the incidents of these months, which have their evidence; one of a run of many with its last month."""
+        subjects = [incident.subject for incident in self.incidents.open("evidence_failed")]
+        self.incidents.close("evidence_failed", [each for each in subjects if each.split(" to ")[-1] in months])
 
     def source_late(self, day: date, cause: str, now: datetime, run_id: str = "") -> None:
-        """The bill does not have the day: from its deadline on, tell the readers by a digest, the team by an alert."""
+        """The bill does not have the day: from its deadline on, a digest says so to readers, an alert to the team."""
         if now < self.deadline(day):
             return
         tried = "the bill is looked at every minute, and the day is run when it is there"
@@ -149,11 +165,11 @@ class Alerting:
         mend = f"see why the export is late (`finops doctor`); a run by hand: finops run --date {day}"
         old = f" {age.sentence}" if age else ""
         problem = Problem(f"{day}: {cause.rstrip('.')}.{old}", tried, mend, run_id, str(day))
-        self.incidents.break_("source_late", THE_BILL, problem)
+        self.incidents.open_incident("source_late", THE_BILL, problem)
         self.incidents.revise("source_late", THE_BILL, problem)
 
-    def done(self, days: Collection[date], now: datetime | None = None, *, shown: bool = True) -> None:
-        """These days went through the chain, mail included: what was said of them is no longer so.
+    def days_done(self, days: Collection[date], now: datetime | None = None, *, shown: bool = True) -> None:
+        """Close the incidents of these days, which went through the chain, mail included.
 
         Args:
             days: the days.
@@ -162,13 +178,13 @@ class Alerting:
         """
         for incident in self.incidents.open("run_failed"):
             if set(days_of_subject(incident.subject)) <= set(days):
-                self.incidents.heal("run_failed", [incident.subject])
+                self.incidents.close("run_failed", [incident.subject])
         if shown:
-            self.incidents.heal("missing_day", [str(day) for day in days])
+            self.incidents.close("missing_day", [str(day) for day in days])
         if now and now.date() - timedelta(days=1) in days:
-            self.incidents.heal("source_late", [THE_BILL])
+            self.incidents.close("source_late", [THE_BILL])
 
-    def archived(
+    def days_archived(
         self,
         published: Mapping[date, PublishedDay],
         restated: Collection[date],
@@ -176,7 +192,7 @@ class Alerting:
         *,
         unassigned_limit: float,
     ) -> None:
-        """These days were archived: what that heals, and what is to be told of them.
+        """Close and open what follows from the archiving of these days.
 
         Args:
             published: the days of a run, ascending.
@@ -184,15 +200,15 @@ class Alerting:
             now: the time (aware, UTC).
             unassigned_limit: accounts.unassigned_limit_percent.
         """
-        verification.mended(self._archive, self.incidents, list(published))
+        verification.close_mended(self._archive, self.incidents, list(published))
         newest = max(published)
         if restated:
-            self.restated(self.digests.changes.to_correct(now), published[newest].currency)
+            self.report_restated(self.digests.changes.to_correct(now), published[newest].currency)
         if newest == self._archive.days()[-1]:
-            self.unassigned(newest, unassigned_percent(published[newest]), unassigned_limit)
+            self.report_unassigned(newest, unassigned_percent(published[newest]), unassigned_limit)
 
-    def restated(self, moves: Iterable[Restatement], currency: str) -> None:
-        """Mailed days have moved far: say so until their readers have been told."""
+    def report_restated(self, moves: Iterable[Restatement], currency: str) -> None:
+        """Open an incident of each mailed day that has changed far, until its readers have the correction."""
         problems = {}
         for move in moves:
             cause = (
@@ -205,41 +221,42 @@ class Alerting:
             tried = "the day is archived anew; the digest that told it is sent as a revision"
             problems[str(move.day)] = Problem(cause, tried, mend)
         if problems:
-            self.incidents.break_all("restated", problems)
+            self.incidents.open_incidents("restated", problems)
 
-    def unassigned(self, day: date, percent: float, limit: float) -> None:
-        """The newest day's share without an OU."""
+    def report_unassigned(self, day: date, percent: float, limit: float) -> None:
+        """Open an incident where more of the newest day's cost than the limit has no OU; close it where not."""
         problem = Problem(
             f"{day}: {percent:.1f} % of the cost is Unassigned, the limit is {limit:g} %",
             "the money is counted, in the OU Unassigned",
             "give the accounts an OU: the digest and the day's metadata in Dagster list them",
             about=str(day),
         )
-        self.incidents.settle("unassigned", {THE_NEWEST_DAY: problem} if percent > limit else {})
+        self.incidents.update("unassigned", {THE_NEWEST_DAY: problem} if percent > limit else {})
 
-    def anomalies(self, found: Reconciled) -> None:
-        """Tell of costs that nobody expected: once each, once more whenever one has doubled, and if it was none."""
+    def report_anomalies(self, reconciled: Reconciled) -> None:
+        """Alert of unexpected costs: once each, again whenever one has doubled, and if one is withdrawn."""
         mend = "finops anomalies lists it; a line in events.csv (anomalies.events) says that it is planned"
         problems = {}
-        for told in found.ledger.notifications:
-            episode = told.episode
-            if episode in found.alerts:
-                again = "; it was told before, and has doubled since" if told.times > 1 else ""
-                if again and told.late and episode.state == CLOSED:
+        for notification in reconciled.ledger.notifications:
+            episode = notification.episode
+            if episode in reconciled.alerts:
+                again = "; it was told before, and has doubled since" if notification.times > 1 else ""
+                if again and notification.late and episode.state == CLOSED:
                     again = "; it was told before, and went on for longer"
                 problem = Problem(episode.reason + again, "", mend, about=_name(episode))
-                problems[_subject(episode, told.times)] = problem
+                problems[_subject(episode, notification.times)] = problem
         if problems:
-            self.incidents.break_all("anomaly", problems)
+            self.incidents.open_incidents("anomaly", problems)
         open_now = self.incidents.open("anomaly")
-        # One that is over when it is first told is put away once it was; what could not be told stays until it is.
-        over = {told.episode.id for told in found.ledger.notifications if told.episode.state in (CLOSED, PLANNED)}
-        put_away = [i.subject for i in open_now if i.told and _episode_of(i.subject) in over]
-        self.incidents.heal("anomaly", put_away, quietly=True)
-        withdrawn = {episode.id for episode in found.withdrawn}
-        self.incidents.heal("anomaly", [i.subject for i in open_now if _episode_of(i.subject) in withdrawn])
+        # One that is over when its alert is sent is closed then; while the alert cannot be sent, it stays open.
+        episodes = (notification.episode for notification in reconciled.ledger.notifications)
+        over = {episode.id for episode in episodes if episode.state in (CLOSED, PLANNED)}
+        ended = [i.subject for i in open_now if i.notified and _episode_of(i.subject) in over]
+        self.incidents.close("anomaly", ended, quietly=True)
+        withdrawn = {episode.id for episode in reconciled.withdrawn}
+        self.incidents.close("anomaly", [i.subject for i in open_now if _episode_of(i.subject) in withdrawn])
 
-    def doubled(self, asked: Collection[Question], currency: str) -> None:
+    def report_doubling(self, asked: Collection[Question], currency: str) -> None:
         """Ask once about each stretch on which the bill has doubled everywhere, until it is mended or answered.
 
         Args:
@@ -259,48 +276,50 @@ class Alerting:
             if question.is_asked and not subjects
         }
         if new:
-            self.incidents.break_all("doubled", new)
+            self.incidents.open_incidents("doubled", new)
         old = [subject for question, subjects in known.items() if not question.is_asked for subject in subjects]
-        self.incidents.heal("doubled", old, quietly=True)
-        there = {subject for subjects in known.values() for subject in subjects}
-        self.incidents.heal("doubled", [subject for subject in open_now if subject not in there])
+        self.incidents.close("doubled", old, quietly=True)
+        still_known = {subject for subjects in known.values() for subject in subjects}
+        self.incidents.close("doubled", [subject for subject in open_now if subject not in still_known])
 
-    def recipients(self) -> None:
-        """Who does not get the mail, as far as the mailer can tell."""
-        self.incidents.settle(
+    def report_refused_recipients(self) -> None:
+        """Open an incident of each recipient that does not get the mail, as far as the mailer can tell."""
+        self.incidents.update(
             "refused",
             {
-                address: Problem(f"{found.kind}: {found.reason}", "the other recipients have the digest", found.fix)
-                for address, found in self._outbox.refused().items()
+                address: Problem(
+                    f"{refused.kind}: {refused.reason}", "the other recipients have the digest", refused.fix
+                )
+                for address, refused in self._outbox.refused().items()
             },
         )
 
-    def tell_damaged_notes(self) -> None:
-        """Tell of notes of the archive that were damaged and put aside, and close what a person has looked at."""
-        losses.tell(self._archive, self.incidents)
+    def report_damaged_notes(self) -> None:
+        """Open an incident of each damaged note that was put aside, and close those whose copy a person has removed."""
+        losses.report(self._archive, self.incidents)
 
-    def cannot_look(self, what: str, error: FinopsError | None, since: datetime | None, now: datetime) -> None:
-        """A sensor could not look at something: tell of it once that lasts; all clear once it can.
+    def report_inspection(self, what: str, error: FinopsError | None, since: datetime | None, now: datetime) -> None:
+        """Open an incident where a sensor's inspection fails for a while, and close it where it does not fail.
 
         Args:
             what: THE_BILL or THE_DAYS.
-            error: why not; None where it could.
-            since: when it first could not (aware).
+            error: why it fails; None where it does not.
+            since: when it first failed (aware).
             now: the time (aware, UTC).
         """
         if error is None:
-            self.incidents.heal("cannot_look", [what])
+            self.incidents.close("cannot_look", [what])
         elif since and now - since >= BLIND_FOR:
             tried = f"it is looked at every minute since {since:%Y-%m-%d %H:%M} UTC; nothing is noticed meanwhile"
-            self.incidents.break_("cannot_look", what, Problem(str(error), tried, "finops doctor"))
+            self.incidents.open_incident("cannot_look", what, Problem(str(error), tried, "finops doctor"))
 
-    def tell_restated(self, now: datetime) -> None:
-        """Close what the readers have been told of."""
+    def close_restated(self, now: datetime) -> None:
+        """Close the incidents of restated days whose readers have the correction."""
         moved = {str(move.day) for move in self.digests.changes.to_correct(now)}
-        self.incidents.heal("restated", [i.subject for i in self.incidents.open("restated") if i.subject not in moved])
+        self.incidents.close("restated", [i.subject for i in self.incidents.open("restated") if i.subject not in moved])
 
-    def not_fresh(self, faults: Mapping[str, str], now: datetime) -> None:
-        """Tell of promises that are broken at the deadline, unless what breaks them was told already."""
+    def report_broken_promises(self, faults: Mapping[str, str], now: datetime) -> None:
+        """Open an incident of each promise that is broken at the deadline, unless an open incident explains it."""
         explained = {i.kind for i in self.incidents.open()} & {
             "run_failed",
             "source_late",
@@ -312,14 +331,14 @@ class Alerting:
         broken = {
             name: Problem(fault, "", f"finops doctor --date {day}, then finops run --date {day}", about=str(day))
             for name, fault in faults.items()
-            if fault and name != TOLD and not explained
+            if fault and name != NOTIFIED and not explained
         }
-        known = {i.subject: i.trouble for i in self.incidents.open("not_fresh") if faults.get(i.subject)}
-        self.incidents.settle("not_fresh", known | broken)
+        known = {i.subject: i.problem for i in self.incidents.open("not_fresh") if faults.get(i.subject)}
+        self.incidents.update("not_fresh", known | broken)
 
 
 def _subject(episode: Episode, times: int) -> str:
-    """What an incident of an episode is called: each time that it is told is one."""
+    """The subject of an incident of an episode, which has one for each alert."""
     return episode.id if times < 2 else f"{episode.id}, doubled {times - 1}"
 
 

@@ -1,6 +1,6 @@
 """What `finops doctor` finds: one finding a check, and the walk of one day through the chain, by the roles alone.
 
-Nothing is mended or refreshed here, only looked at. What a platform needs of its surroundings is its own Preflight's.
+Nothing is mended or refreshed here, only inspected. What a platform needs around it, its Preflight checks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Preflight(Protocol):
-    """Looks at what a platform needs, and changes nothing but a probe object of its own."""
+    """Checks what a platform needs, and changes nothing but a probe object of its own."""
 
     def check(self) -> Iterator[Finding]:
         """Everything that the settings use, each tried; findings come as they are made."""
@@ -42,7 +42,7 @@ def files_passed_over(passed_over: Sequence[PassedOver]) -> Iterator[Finding]:
     """One finding of all files beside the bill that are not read; none where there are none."""
     if not passed_over:
         return
-    said = "; ".join(
+    kinds = "; ".join(
         f"{of.files} file(s), {of.size_bytes / 1_000_000:,.1f} MB: {of.reason}, such as {of.example}"
         for of in passed_over
     )
@@ -50,7 +50,7 @@ def files_passed_over(passed_over: Sequence[PassedOver]) -> Iterator[Finding]:
     yield Finding(
         "files passed over",
         "warn" if may_be_missed else "ok",
-        f"beside the bill, not read: {said}",
+        f"beside the bill, not read: {kinds}",
         "Unpack or convert what is part of the bill, with files in place of links; move the rest elsewhere."
         if may_be_missed
         else "",
@@ -72,9 +72,9 @@ def how_old(age: Age | None) -> Iterator[Finding]:
         yield Finding("age", "ok", f"data through {age.through}")
 
 
-def bare(given: Iterable[str], setting: str) -> list[str]:
+def bare(entries: Iterable[str], setting: str) -> list[str]:
     """The addresses without their names."""
-    return [mail_address(one, setting).addr_spec for one in given]
+    return [mail_address(one, setting).addr_spec for one in entries]
 
 
 def undelivered(name: str, refused: Iterable[tuple[str, Refused]], otherwise: str) -> Iterator[Finding]:
@@ -93,8 +93,8 @@ def walk(
 ) -> Iterator[Finding]:
     """One day, link by link: bill, archive, catalog, what a reader gets, scorecard, dashboard, mail.
 
-    The first link that does not hold fails in the words of the day's state (core.states); those behind it are skipped,
-    but for the mail.
+    The first link that does not hold fails in the words of the day's state (core.archive.states); those behind it are
+    skipped, but for the mail.
 
     Args:
         day: one of the inspection's days.
@@ -104,40 +104,30 @@ def walk(
         settled: tells how final the day is.
     """
     state, facts = inspection.states[day], inspection.facts
-    there = state.archived
     yield _of_the_bill(state, facts)
-    good = {
-        causes.ARCHIVE: lambda: _archived(there, settled(day)),
-        causes.CATALOG: lambda: f"{day} is registered at {state.location}",
-        causes.READ_BACK: lambda: (
-            f"a reader gets {state.read.rows:,} rows, {money(state.read.total, there.currency)}, as archived"
-        ),
-        causes.SCORECARD: lambda: f"{day} is scored as it is archived",
-        causes.DASHBOARD: lambda: _shown(facts.shown, there),
-    }
-    for link, detail in good.items():
+    for link in (causes.ARCHIVE, causes.CATALOG, causes.READ_BACK, causes.SCORECARD, causes.DASHBOARD):
         if link in inspection.unknown:
-            yield Finding(link, "fail", f"it cannot be looked at: {inspection.unknown[link]}")
+            yield Finding(link, "fail", f"it cannot be inspected: {inspection.unknown[link]}")
         elif link == causes.DASHBOARD and facts.behind and state.reaches(causes.SCORECARD):
             fix = _imperative(causes.mend(causes.OUTDATED, day, facts.newest))
             yield Finding(link, "fail", f"{facts.newest}: {causes.OUTDATED}: {facts.behind}", fix)
         elif state.reaches(link):
-            yield Finding(link, "ok", detail())
+            yield Finding(link, "ok", _detail(link, state, facts, settled))
         elif state.link == link:
             yield Finding(link, "fail", f"{day}: {state.cause}: {state.detail}", _imperative(state.mend))
         else:
             yield Finding(link, "skip", f"{day} stops before it: {state.cause}")
-    yield from findings_of("mail", _mailed(outbox, day, there, recipients))
+    yield from findings_of("mail", _mailed(outbox, day, state.archived, recipients))
 
 
 def covered(inspection: Inspection) -> Iterator[Finding]:
     """Whether every line of the bill is in an archived day, or there is a reason why it is in none."""
-    found = inspection.coverage
-    if found is None:
+    coverage = inspection.coverage
+    if coverage is None:
         yield Finding("every line", "skip", inspection.coverage_words)
     else:
-        fix = "`finops doctor --repair` says what would mend it." if found.fault else ""
-        yield Finding("every line", "warn" if found.fault else "ok", found.words, fix)
+        fix = "`finops doctor --repair` says what would mend it." if coverage.fault else ""
+        yield Finding("every line", "warn" if coverage.fault else "ok", coverage.words, fix)
 
 
 def _again(day: date) -> str:
@@ -163,50 +153,68 @@ def _of_the_bill(state: DayState, facts: Facts) -> Finding:
     return Finding("bill", "skip", f"it does not have {day} any more: what is archived stays")
 
 
-def _archived(there: PublishedDay, now: str) -> str:
-    then = there.metadata.get("settlement", "")
-    final = now if then in ("", now) else f"archived while {then}, {now} since"
-    amount = f"{money(there.total, there.currency)} ({there.cost_basis})"
-    held = ", held: an earlier version was restored" if bill_difference.is_held(there) else ""
-    return f"{there.day}: {there.rows:,} rows, {amount}, {final}, version {there.version}{held}"
+def _detail(link: str, state: DayState, facts: Facts, settled: Callable[[date], str]) -> str:
+    """What a link has of the day, where all links up to it hold."""
+    published = state.archived
+    assert published, "a thorough inspection describes every day whose object is proved"
+    if link == causes.ARCHIVE:
+        return _archived(published, settled(state.day))
+    if link == causes.CATALOG:
+        return f"{state.day} is registered at {state.location}"
+    if link == causes.READ_BACK:
+        assert state.read, "a day that is read back was read"
+        return f"a reader gets {state.read.rows:,} rows, {money(state.read.total, published.currency)}, as archived"
+    if link == causes.SCORECARD:
+        return f"{state.day} is scored as it is archived"
+    assert facts.shown, "a dashboard that shows the day was inspected"
+    return _shown(facts.shown, published)
 
 
-def _shown(shown: DashboardContent, there: PublishedDay) -> str:
-    held = []
+def _archived(published: PublishedDay, settlement: str) -> str:
+    then = published.metadata.get("settlement", "")
+    final = settlement if then in ("", settlement) else f"archived while {then}, {settlement} since"
+    amount = f"{money(published.total, published.currency)} ({published.cost_basis})"
+    held = ", held: an earlier version was restored" if bill_difference.is_held(published) else ""
+    return f"{published.day}: {published.rows:,} rows, {amount}, {final}, version {published.version}{held}"
+
+
+def _shown(shown: DashboardContent, published: PublishedDay) -> str:
+    parts = []
     if shown.rows is not None:
-        held.append(f"{shown.rows:,} rows")
+        parts.append(f"{shown.rows:,} rows")
     if shown.newest_day:
-        held.append(f"up to {shown.newest_day}")
-    if there.day in shown.totals:
-        held.append(f"{there.day} with {money(there.total, there.currency)}")
-    return f"{', '.join(held)} ({shown.location}, refreshed {shown.refreshed:%Y-%m-%d %H:%M} UTC)"
+        parts.append(f"up to {shown.newest_day}")
+    if published.day in shown.totals:
+        parts.append(f"{published.day} with {money(published.total, published.currency)}")
+    return f"{', '.join(parts)} ({shown.location}, refreshed {shown.refreshed:%Y-%m-%d %H:%M} UTC)"
 
 
-def _mailed(outbox: Outbox, day: date, there: PublishedDay | None, recipients: Sequence[str]) -> Iterator[Finding]:
+def _mailed(outbox: Outbox, day: date, published: PublishedDay | None, recipients: Sequence[str]) -> Iterator[Finding]:
     mail = outbox.records.mailed(day)
     of = mail.covered_by or day
     settled = {address.lower() for address in (*mail.recipients, *mail.unknown)}
     wanted = [mail_address(one, "mail.recipients").addr_spec for one in recipients]
     missing = [one for one in wanted if one.lower() not in settled]
-    said = f"{day}: {mail}" + (f"; not to {', '.join(missing)}" if missing else "")
+    detail = f"{day}: {mail}" + (f"; not to {', '.join(missing)}" if missing else "")
     if mail.unknown:
         resend = _resend(of, mail.unknown)
         yield Finding(
-            "mail", "fail", said, f"{resend} sends it, {resend[:-1]} --received` records that it has arrived."
+            "mail", "fail", detail, f"{resend} sends it, {resend[:-1]} --received` records that it has arrived."
         )
     elif mail.state != "sent":
-        yield Finding("mail", "fail", said, f"{_again(of)} sends it to whoever does not have it.")
+        yield Finding("mail", "fail", detail, f"{_again(of)} sends it to whoever does not have it.")
     elif missing:
-        yield Finding("mail", "warn", f"{said}, in mail.recipients now", f"{_resend(of, missing)} sends it.")
+        yield Finding("mail", "warn", f"{detail}, in mail.recipients now", f"{_resend(of, missing)} sends it.")
     else:
-        yield Finding("mail", "ok", said)
+        yield Finding("mail", "ok", detail)
     stored = outbox.digests.latest(day)
-    if there and stored and mail.state != "none" and not mail.covered_by and stored.fingerprint != there.fingerprint:
+    was_mailed = mail.state != "none" and not mail.covered_by
+    if published and stored and was_mailed and stored.fingerprint != published.fingerprint:
         yield Finding(
             "mail",
             "warn",
             f"{day} has changed since: the digest says {money(stored.total, stored.currency)}, the archive "
-            f"{money(there.total, there.currency)}",
+            f"{money(published.total, published.currency)}",
             "Tell the recipients: a digest that somebody has is not sent again by itself.",
         )
 

@@ -1,7 +1,7 @@
-"""Tells of damaged notes: what was lost with each, where its copy is, what follows, and what to do.
+"""Reports damaged notes: what was lost with each, where its copy is, what follows, and what to do.
 
-An incident is open for each copy below `damaged/`, and is told once. It is closed when somebody has removed the copy:
-that is how a person says that it was looked at.
+An incident is open for each copy below `damaged/`. It is closed when somebody has removed the copy: that is how a
+person says that they have seen it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from finops_assets.core.notes import DAMAGED
-from finops_assets.core.operations.incidents import Incidents, Problem
+from finops_assets.core.operations.incident_records import Problem
+from finops_assets.core.operations.incidents import Incidents
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive
@@ -69,17 +70,17 @@ LOSSES = {
 """By the beginning of a note's path; of several that fit, the first holds."""
 
 
-def tell(archive: Archive, incidents: Incidents) -> None:
+def report(archive: Archive, incidents: Incidents) -> None:
     """Open an incident for each damaged note that was put aside, and close those whose copy somebody has removed.
 
     Args:
         archive: keeps the copies.
-        incidents: where they are told.
+        incidents: keeps them and sends the alerts.
     """
-    incidents.settle(KIND, {_subject(copy): _trouble(archive, copy) for copy in archive.list(DAMAGED)})
+    incidents.update(KIND, {_subject(copy): _problem(archive, copy) for copy in archive.list(DAMAGED)})
 
 
-def _trouble(archive: Archive, copy: str) -> Problem:
+def _problem(archive: Archive, copy: str) -> Problem:
     path = copy.removeprefix(DAMAGED).rpartition(".")[0]
     loss = loss_of(path)
     size = len(archive.get(copy) or b"")

@@ -61,13 +61,13 @@ def plan(inspection: Inspection) -> list[Step]:
 
     A day that was restored by hand stays as it is.
     """
-    found = {day: (work_of(state.cause), _words(state)) for day, state in inspection.states.items() if not state.whole}
-    steps = [step for work in (ARCHIVE, REGISTER, SCORE) for step in _steps(work, found)]
+    work = {day: (work_of(state.cause), _words(state)) for day, state in inspection.states.items() if not state.whole}
+    steps = [step for kind in (ARCHIVE, REGISTER, SCORE) for step in _steps(kind, work)]
     newest = max([*inspection.archived, *(step.last for step in steps)], default=None)
-    if newest and (steps or any(work == REFRESH for work, _ in found.values())):
-        reason = "its days change above" if steps else next(why for work, why in found.values() if work == REFRESH)
+    if newest and (steps or any(kind == REFRESH for kind, _ in work.values())):
+        reason = "its days change above" if steps else next(why for kind, why in work.values() if kind == REFRESH)
         steps.append(Step(newest, newest, REFRESH, reason))
-    return [*steps, *_steps(MAIL, found), *_steps(NOTHING, found)]
+    return [*steps, *_steps(MAIL, work), *_steps(NOTHING, work)]
 
 
 def work_of(cause: str) -> str:
@@ -82,7 +82,7 @@ def left_to_run(inspection: Inspection, days: Sequence[date], *, last_is_mailed:
 
     Args:
         inspection: of these days.
-        days: which, ascending. Whether the last one's mail went out matters; of the others, it speaks for them.
+        days: which, ascending. Whether the last one's mail went out matters; of the others, it covers them.
         last_is_mailed: whether a run has nothing to mail of the last day.
     """
     left = {
@@ -110,12 +110,12 @@ def other_days(inspection: Inspection, changed: Collection[date], day: date) -> 
     return sorted({*changed, *broken} - {day})
 
 
-def _steps(work: str, found: Mapping[date, tuple[str, str]]) -> list[Step]:
+def _steps(work: str, by_day: Mapping[date, tuple[str, str]]) -> list[Step]:
     """The days of one kind of work, a step for each contiguous stretch of one reason."""
     steps: list[Step] = []
-    for stretch in contiguous(sorted(day for day, (wanted, _) in found.items() if wanted == work)):
+    for stretch in contiguous(sorted(day for day, (wanted, _) in by_day.items() if wanted == work)):
         for day in stretch:
-            why = found[day][1]
+            why = by_day[day][1]
             if steps and steps[-1].why == why and (day - steps[-1].last).days == 1:
                 steps[-1] = Step(steps[-1].first, day, work, why)
             else:

@@ -6,16 +6,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import FinopsError
+from finops_assets.core.reports.digest import UNKNOWN_DASHBOARD, dashboard_words
 from finops_assets.core.reports.digest.notes import StateNotes
 
 if TYPE_CHECKING:
-    from finops_assets.core.operations.inspection import Inspector
+    from finops_assets.core.operations.inspector import Inspector
 
 
 def state_notes(inspector: Inspector, now: datetime) -> StateNotes:
-    """The notes as of now (aware, UTC); what cannot be looked at is said, and does not hold up the digest."""
-    from finops_assets.core.reports.digest import UNKNOWN_DASHBOARD, dashboard_words
-
+    """The notes as of now (aware, UTC); what cannot be inspected is said, and does not hold up the digest."""
     try:
         inspection = inspector.cheap(now)
     except FinopsError as error:

@@ -1,7 +1,8 @@
-"""Proving the whole archive, day by day: what `finops verify` prints and the job `nightly_verification` tells of.
+"""Proving the whole archive, day by day: what `finops verify` prints, and what the job `nightly_verification` reports.
 
-Each object is read once, and its rows are held against what was written (`core.proof`). Whether a day is registered,
-shown or mailed is another question: `finops gaps` answers it. A month's evidence is verified by `core.evidence`.
+Each object is read once, and its rows are held against what was written (`core.archive.proof`). Whether a day is
+registered, shown or mailed is another question: `finops gaps` answers it. `evidence.verification` verifies a month's
+evidence.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import proof
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.operations.incidents import Incidents, Problem
+from finops_assets.core.operations.incident_records import Problem
+from finops_assets.core.operations.incidents import Incidents
 from finops_assets.core.schemas import day_path
 
 if TYPE_CHECKING:
@@ -113,28 +115,28 @@ def summary(verdicts: Sequence[Verdict]) -> Summary:
     )
 
 
-def tell(incidents: Incidents, verdicts: Sequence[Verdict]) -> None:
+def report(incidents: Incidents, verdicts: Sequence[Verdict]) -> None:
     """Open an incident for each damaged day, in one message, and close those of days that prove again.
 
     Args:
-        incidents: where they are kept and told.
+        incidents: keeps them and sends the alerts.
         verdicts: on every day of the archive.
     """
     tried = "the day is run by itself, which writes it anew from the bill; what it was stays as a version"
     damaged = [verdict for verdict in verdicts if verdict.fault]
-    incidents.settle(
+    incidents.update(
         KIND, {str(v.day): Problem(f"{v.path} {v.fault}", tried, v.mend, about=str(v.day)) for v in damaged}
     )
 
 
 def known_damaged(incidents: Incidents) -> dict[date, str]:
-    """The days that were found damaged and are not mended yet, and how."""
-    found = {date.fromisoformat(incident.subject): incident.trouble.cause for incident in incidents.open(KIND)}
-    return {day: cause.removeprefix(f"{day_path(day)} ") for day, cause in found.items()}
+    """The days that were found damaged and are not mended yet: day -> fault."""
+    causes = {date.fromisoformat(incident.subject): incident.problem.cause for incident in incidents.open(KIND)}
+    return {day: cause.removeprefix(f"{day_path(day)} ") for day, cause in causes.items()}
 
 
-def mended(archive: Archive, incidents: Incidents, days: Iterable[date]) -> None:
+def close_mended(archive: Archive, incidents: Incidents, days: Iterable[date]) -> None:
     """Close the incidents of those of these days whose object proves now."""
     wanted = set(map(str, days))
-    told = [incident.subject for incident in incidents.open(KIND) if incident.subject in wanted]
-    incidents.heal(KIND, [day for day in told if not archive.prove(date.fromisoformat(day))])
+    known = [incident.subject for incident in incidents.open(KIND) if incident.subject in wanted]
+    incidents.close(KIND, [day for day in known if not archive.prove(date.fromisoformat(day))])
