@@ -242,7 +242,7 @@ def test_an_anomaly_is_told_once_and_withdrawn_when_a_restatement_undoes_it(
         def fail(*_: object) -> None:
             raise ArchiveError("cannot be written", where="incidents/")
 
-        broken.setattr(sim.watch.incidents, "break_all", fail)
+        broken.setattr(sim.watch.incidents, "open_incidents", fail)
         run(sim)
     assert (alerts(sim), archive.get(LEDGER)) == ([], before)
 
