@@ -137,7 +137,7 @@ def test_what_heals_before_anybody_was_told_is_not_announced(desk: Desk) -> None
     desk.open().update("missing_day", {})
     assert desk.subjects == []
     (closed,) = desk.open().closed()
-    assert closed.all_clear == "nobody was told that it broke"
+    assert closed.all_clear == "no alert was sent, so no all-clear is"
 
 
 @pytest.mark.parametrize("problems", [MISSING, {}], ids=["while it breaks", "while it heals"])

@@ -1,24 +1,24 @@
 """The outbox: digests stored once, mailed once to each recipient, and sent again only when somebody asks.
 
-What was done is in the archive, as small objects under `digests/`; the archive holds all state:
+The archive holds all state, as small objects under `digests/`:
 
     digests/2025-09-10/r1/digest.html, digest.txt, the CSV, chart.png, month.png
     digests/2025-09-10/r1/executive_snapshot.pdf                 what executives get beside it
     digests/2025-09-10/r1/editions/<OU hash>/                    the same parts of one OU's edition
     digests/2025-09-10/r1/manifest.json                          written last: with it the digest exists
-    digests/2025-09-10/r1/receipts/<address hash>.sending.json   there while a message is handed over
+    digests/2025-09-10/r1/receipts/<address hash>.sending.json   while a message is handed over
     digests/2025-09-10/r1/receipts/<address hash>.json           written after each message
     digests/2025-09-10/r1/sent.json                              written when all recipients have theirs
     digests/2025-09-10/r1/resends/<address hash>-<n>.json        sent again on request
-    digests/2025-09-10/r1/late                                   there if it went out in place of a day without a bill
+    digests/2025-09-10/r1/late                                   if it went out in place of a day without a bill
     digests/_told.json                                           each day's total as recipients last got it, of days
                                                                  that a mail covers too: as it was when it was made
     digests/_told_by_ou.json                                     the same for the readers of each edition
     digests/_covered/<first>_<last>_by_<day>_r1.json             days that another day's mail covers
 
 A receipt of an edition is named <address hash>.<OU hash>. A `.sending.json` without its receipt means that a message
-may have been accepted or not: its run was killed, or the connection was cut. Nothing can tell which, so it is not sent
-again by itself, and not forgotten: a person settles it.
+may have been accepted or not: its run was killed, or the connection was cut. That cannot be known, so it is not sent
+again by itself, and stays in doubt until a person settles it.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Outbox:
         return deliveries
 
     def _finish(self, stored: Stored, posts: Sequence[Post]) -> None:
-        """Everybody has it: remember what they know from it, then that it is done."""
+        """Note the totals that all recipients have now, then that all of them have the digest."""
         editions = {post.ou: stored.editions[post.ou] for post in posts if post.ou in stored.editions}
         of_editions = {ou: {**edition.covers, **edition.says} for ou, edition in editions.items()}
         receipts.note_mailed_totals(self._archive, {**stored.covers, **stored.says}, of_editions)

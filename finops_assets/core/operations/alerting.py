@@ -44,7 +44,7 @@ PUBLISHED, MAILED, SHOWN, WHOLE, COVERED, NOTIFIED = FRESHNESS = (
     "every_line_is_in_a_day",
     "alerts_are_told",
 )
-"""What is true each morning from the deadline on, whatever was backfilled in between; names of the asset checks."""
+"""Promises: what is true each morning from the deadline on, whatever was backfilled; names of the asset checks."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Alerting:
         """The bill does not have the day: from its deadline on, a digest says so to readers, an alert to the team."""
         if now < self.deadline(day):
             return
-        tried = "the bill is looked at every minute, and the day is run when it is there"
+        tried = "the bill is checked every minute, and the day is run once the bill has it"
         written = self._warehouse.export_version().updated
         sent, age = self.digests.send_late(day, now, written), self.digests.age(now)
         if sent and age:
@@ -218,7 +218,7 @@ class Alerting:
             mend = (
                 f"finops query \"SELECT * FROM restatements WHERE billingdate = DATE '{move.day}'\" shows each change"
             )
-            tried = "the day is archived anew; the digest that told it is sent as a revision"
+            tried = "the day is archived anew; its digest is sent again as a revision"
             problems[str(move.day)] = Problem(cause, tried, mend)
         if problems:
             self.incidents.open_incidents("restated", problems)
@@ -240,9 +240,9 @@ class Alerting:
         for notification in reconciled.ledger.notifications:
             episode = notification.episode
             if episode in reconciled.alerts:
-                again = "; it was told before, and has doubled since" if notification.times > 1 else ""
+                again = "; an earlier alert named it, and it has doubled since" if notification.times > 1 else ""
                 if again and notification.late and episode.state == CLOSED:
-                    again = "; it was told before, and went on for longer"
+                    again = "; an earlier alert named it, and it went on for longer"
                 problem = Problem(episode.reason + again, "", mend, about=_name(episode))
                 problems[_subject(episode, notification.times)] = problem
         if problems:
@@ -310,7 +310,7 @@ class Alerting:
         if error is None:
             self.incidents.close("cannot_look", [what])
         elif since and now - since >= BLIND_FOR:
-            tried = f"it is looked at every minute since {since:%Y-%m-%d %H:%M} UTC; nothing is noticed meanwhile"
+            tried = f"it is tried every minute since {since:%Y-%m-%d %H:%M} UTC; nothing is noticed meanwhile"
             self.incidents.open_incident("cannot_look", what, Problem(str(error), tried, "finops doctor"))
 
     def close_restated(self, now: datetime) -> None:

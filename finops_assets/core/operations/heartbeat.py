@@ -1,7 +1,7 @@
-"""A sign of life for an alarm that is not ours: once a day, when the morning is done.
+"""The heartbeat: a sign of life once a day, when yesterday is done, for an alarm outside this platform.
 
-An alert needs a machine that works. Where it does not (no power, no daemon, no disk, no mail), nothing is sent, and
-somebody else's alarm notices the silence. What was sent is noted, so that no process sends it again:
+An alert needs a machine that works. Where it does not (no power, no daemon, no disk, no mail), no heartbeat is sent,
+and the alarm notices that. What was sent is noted, so that no process sends it again:
 
     heartbeats/2025-09-10.json      when that day's was tried, where it was sent, and why a channel could not send it
 """
@@ -59,14 +59,16 @@ class Heartbeat:
         self._archive, self._channels, self._faults, self._deadline = archive, channels, faults, deadline
 
     def beat(self, now: datetime, *, only_again: bool = False) -> tuple[str, ...]:
-        """Send what is left to send of yesterday's heartbeat, if yesterday is done; safe to ask at any time.
+        """Send yesterday's heartbeat by the channels that have not sent it, if yesterday is done.
+
+        It is safe to call at any time.
 
         Args:
             now: the time (aware, UTC).
-            only_again: send only what was tried before, which costs one small object to find out.
+            only_again: send only what was tried before; finding that out costs one small object.
 
         Returns:
-            Why a channel could not send it: the next call tries it again.
+            Why each channel that failed could not send it: the next call tries it again.
 
         Raises:
             FinopsError: the archive cannot be read or written; nothing was sent.
@@ -81,7 +83,7 @@ class Heartbeat:
             return ()
         begun = Note(now, note.sent if note else {})
         if note is None and not RECORD.create(self._archive, path, begun):
-            return ()  # another process is at it
+            return ()  # another process sends it
         if note is not None:
             RECORD.write(self._archive, path, begun)
         sent, failed = dict(begun.sent), {}
@@ -96,7 +98,7 @@ class Heartbeat:
     def _read(self, path: str) -> Note | None:
         if self._archive.get(path) is None:
             return None
-        # Of a damaged one, rather twice than not at all.
+        # One whose note is damaged is sent again: twice is better than not at all.
         return RECORD.read(self._archive, path, Note(datetime.min.replace(tzinfo=UTC)))
 
 

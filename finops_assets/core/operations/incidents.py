@@ -224,9 +224,9 @@ class Incidents:
         if not incidents:
             return
         sent = not_notified = ""
-        silent = "it is over, which nobody need be told" if quietly else ""
+        silent = "closed without an all-clear" if quietly else ""
         if all(incident.closed and not incident.notified for incident in incidents):
-            silent = "nobody was told that it broke"
+            silent = "no alert was sent, so no all-clear is"
         try:
             sent = silent or self._send(self._message(incidents))
         except FinopsError as error:
@@ -244,7 +244,7 @@ class Incidents:
         message = self._message(incidents)
         text = message.text + (
             f"\nThis alert could not be noted in the archive ({sentence(str(reason))}). Until it can be, no "
-            "all-clear comes, and the same may be told again.\n"
+            "all-clear comes, and the same alert may come again.\n"
         )
         try:
             sent = self._send(replace(message, text=text))

@@ -24,7 +24,7 @@ class DashboardState:
     Attributes:
         newest: the newest day that it shows; None where it shows none.
         outdated: archived days that it does not show, or not as they are archived, ascending.
-        unknown: why it could not be looked at.
+        unknown: why it could not be inspected.
     """
 
     newest: date | None
@@ -43,7 +43,7 @@ class Inspection:
         asked, in_bill: what the bill said of days that the archive does not have; the next cheap one is given them, so
             that the bill is asked again only when it has changed.
         since_refresh: archived days that were written since the dashboard's last refresh.
-        unknown: links that could not be looked at, and why.
+        unknown: links that could not be inspected, and why.
         coverage: where every line of the bill is; None where the bill was not compared since it was refreshed, or
             cannot be read.
     """
@@ -98,7 +98,7 @@ class Inspection:
     @property
     def summary(self) -> str:
         """Whether all days are whole, in one line."""
-        unknown = [f" The {link} could not be looked at: {why}" for link, why in self.unknown.items()]
+        unknown = [f" The {link} could not be inspected: {why}" for link, why in self.unknown.items()]
         return gaps.summary(self.states.values()) + self._of_the_bill + "".join(unknown)
 
     @property

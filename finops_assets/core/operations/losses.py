@@ -35,20 +35,22 @@ class Loss(NamedTuple):
 
 
 LOSSES = {
-    "incidents/open/": Loss("an incident that was open", "what is still wrong is found and told again"),
+    "incidents/open/": Loss("an incident that was open", "what is still wrong is noticed again, with another alert"),
     "incidents/closed/": Loss("an incident that was over", "the evidence of its month does not hold it"),
     "refreshes/compared": Loss("what the bill said when it was last compared", "it is compared again"),
     "refreshes/": Loss("how often each day was left as it is", "days are provisional until that is counted again"),
     "digests/_told": Loss(
-        "what readers were last told of each day",
-        "a change of a day that was mailed before now is not told; digests from now on are remembered again",
+        "the total of each day that was last mailed",
+        "no digest names a change of a day that was mailed before now; totals of digests from now on are kept again",
     ),
     "digests/": Loss(
         "a part of the records of a digest",
         "a manifest: that revision cannot be sent again; a receipt: it is not known whether its recipient has it, "
         "and it is not mailed again by itself. `finops status` and `finops gaps` name the day",
     ),
-    "anomalies/": Loss("which anomalies were told", "those of the newest days may be told again; none of the past is"),
+    "anomalies/": Loss(
+        "which anomalies had an alert", "those of the newest days may have another; none of the past has"
+    ),
     "account-ou-map/": Loss(
         "the published account map", "the next run publishes it from accounts.csv or Organizations"
     ),
