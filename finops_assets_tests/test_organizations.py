@@ -424,6 +424,17 @@ DAMAGES = {
 }
 
 
+def test_a_snapshot_of_a_release_before_versions_is_read(load: Load, archive: RecordingArchive) -> None:
+    """A day that stands in it is known: the clock cannot have gone back behind it."""
+    load(TUESDAY)
+    facts = {"accounts in the organization": "1", "OUs": "2", "accounts not active": "0"}
+    archive.put(SNAPSHOT_PATH, json.dumps({"day": str(WEDNESDAY), **facts}).encode())
+    map_of_today = load(TUESDAY)
+    assert f"a snapshot of {TUESDAY} cannot follow one of {WEDNESDAY}" in map_of_today.outdated
+    assert {name: map_of_today.facts[name] for name in facts} == facts
+    assert archive.list("damaged/") == []
+
+
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_history_is_made_anew_from_the_published_map(
     aws: StandIn, load: Load, archive: RecordingArchive, damage: Callable[[bytes], bytes]

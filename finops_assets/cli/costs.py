@@ -5,16 +5,12 @@ from __future__ import annotations
 import sys
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import click
 
 from finops_assets.cli import common
 from finops_assets.cli.errors import FAILED
 from finops_assets.cli.terminal import print_json, print_json_rows, print_rows, print_table, say
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()

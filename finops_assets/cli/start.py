@@ -7,7 +7,6 @@ import shutil
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,9 +15,6 @@ from finops_assets.cli.days import status_rows
 from finops_assets.cli.errors import FAILED
 from finops_assets.cli.running import execute
 from finops_assets.cli.terminal import say, tell
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -25,8 +24,9 @@ from finops_assets.core.accounts.account_map import (
 )
 from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.errors import AccountsError, DamagedError, FinopsError
-from finops_assets.core.notes import json_note, parsing, put_aside, read_note
+from finops_assets.core.notes import put_aside
 from finops_assets.core.ports import Archive
+from finops_assets.core.records import RecordType
 from finops_assets.core.values import AccountMap
 
 HISTORY_PATH = "organization/accounts.csv"
@@ -57,6 +57,45 @@ class Snapshot:
     memberships: tuple[Membership, ...]
     units: int
     states: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class SnapshotFacts:
+    """What the archive keeps of the newest snapshot.
+
+    Attributes:
+        day: of the snapshot, in UTC.
+        accounts, units: number of accounts and of OUs.
+        inactive: accounts that are not active, by state, in words; `0` where there are none.
+    """
+
+    day: date
+    accounts: int
+    units: int
+    inactive: str
+
+    def shown(self) -> dict[str, str]:
+        """The facts by what they are called to a reader."""
+        return {
+            "day": self.day.isoformat(),
+            "accounts in the organization": str(self.accounts),
+            "OUs": str(self.units),
+            "accounts not active": self.inactive,
+        }
+
+
+def _named_fields(facts: dict[str, Any]) -> dict[str, Any]:
+    """Version 0 had the words that a reader sees for its fields."""
+    words = {
+        "day": "day",
+        "accounts": "accounts in the organization",
+        "units": "OUs",
+        "inactive": "accounts not active",
+    }
+    return {name: facts[word] for name, word in words.items()}
+
+
+SNAPSHOT: RecordType[SnapshotFacts] = RecordType(SnapshotFacts, "the facts of a snapshot", upgrade=_named_fields)
 
 
 class OrganizationsAccounts:
@@ -96,21 +135,23 @@ class OrganizationsAccounts:
             ArchiveError: the archive cannot be read or written.
         """
         memberships = self._memberships()
-        no_facts: dict[str, str] = {}
-        known = read_note(self._archive, SNAPSHOT_PATH, _snapshot_facts, no_facts)
-        facts = known
+        known = SNAPSHOT.read(self._archive, SNAPSHOT_PATH)
+        facts = known.shown() if known else {}
         client, day = self._session.client("organizations", self._role_arn), self._today()
         try:
             snapshot = _snapshot(client)
-            merged = merge_snapshot(memberships, snapshot.memberships, day, last=_day(facts))
+            last = known.day if known else ALWAYS
+            merged = merge_snapshot(memberships, snapshot.memberships, day, last=last)
         except FinopsError as error:
             if not memberships:
                 raise
             outdated = f"the organization is shown as of {facts.get('day', 'an unknown day')}. {error}"
         else:
-            outdated, facts = "", _facts(snapshot, day)
+            newest = _facts(snapshot, day)
+            outdated, facts = "", newest.shown()
             self._keep(HISTORY_PATH, write_accounts_csv(merged), memberships and write_accounts_csv(memberships))
-            self._keep(SNAPSHOT_PATH, json.dumps(facts).encode(), known and json.dumps(known).encode())
+            if newest != known:
+                SNAPSHOT.write(self._archive, SNAPSHOT_PATH, newest)
             memberships = merged
         table = account_map(memberships, ou_level=self._ou_level, history=self._history)
         return AccountMap(table, {**facts, "history": HISTORY_PATH}, outdated)
@@ -155,18 +196,6 @@ def _history(data: bytes) -> list[Membership]:
         raise DamagedError(error.what, where=HISTORY_PATH, fix="Put an earlier version of it back.") from None
 
 
-def _snapshot_facts(data: bytes) -> dict[str, str]:
-    """The facts of the newest snapshot.
-
-    Raises:
-        DamagedError: they are none.
-    """
-    facts = json_note(dict[str, str], "a snapshot's facts", SNAPSHOT_PATH)(data)
-    with parsing("a snapshot's facts", SNAPSHOT_PATH):
-        _day(facts)
-    return facts
-
-
 def _snapshot(client: Any) -> Snapshot:
     """Every account and its OU, by a walk from the root.
 
@@ -205,18 +234,10 @@ def _level(unit: Mapping[str, Any]) -> str:
     return CONTROL.sub(" ", unit.get("Name", "")).replace("/", "\N{DIVISION SLASH}").strip() or unit["Id"]
 
 
-def _facts(snapshot: Snapshot, day: date) -> dict[str, str]:
-    inactive = {state: count for state, count in sorted(snapshot.states.items()) if state != "ACTIVE"}
-    return {
-        "day": day.isoformat(),
-        "accounts in the organization": str(len(snapshot.memberships)),
-        "OUs": str(snapshot.units),
-        "accounts not active": ", ".join(
-            f"{count} {state.replace('_', ' ').lower()}" for state, count in inactive.items()
-        )
-        or "0",
-    }
-
-
-def _day(facts: Mapping[str, str]) -> date:
-    return date.fromisoformat(facts["day"]) if "day" in facts else ALWAYS
+def _facts(snapshot: Snapshot, day: date) -> SnapshotFacts:
+    inactive = [
+        f"{count} {state.replace('_', ' ').lower()}"
+        for state, count in sorted(snapshot.states.items())
+        if state != "ACTIVE"
+    ]
+    return SnapshotFacts(day, len(snapshot.memberships), snapshot.units, ", ".join(inactive) or "0")

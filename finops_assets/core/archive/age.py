@@ -1,8 +1,8 @@
 """How old the archive's data are, in one sentence that mail, dashboard, PDF, command, checks and alerts repeat.
 
 Here are the newest archived day, when the day after it was due, and how many expected days are missing. Why a day is
-missing is said by `core.states`. Nothing is read here, and no clock is asked. The dashboard's script says the same of
-the moment at which a page is opened: templates/dashboard/age.js, held to these words by a test.
+missing is said by `core.archive.states`. Nothing is read here, and no clock is asked. The dashboard's script says the
+same of the moment at which a page is opened: templates/dashboard/age.js, held to these words by a test.
 """
 
 from __future__ import annotations

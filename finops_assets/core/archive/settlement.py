@@ -9,10 +9,6 @@ left it as it is, by `core.archive.journal`.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 PROVISIONAL, STABLE, CLOSED = "provisional", "stable", "closed"
 DAYS_AFTER_MONTH_END = 14
