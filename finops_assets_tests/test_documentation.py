@@ -56,6 +56,16 @@ def test_every_module_named_in_a_document_exists(document: Path) -> None:
         assert name in modules or any(path.exists() for path in paths), name
 
 
+def test_what_the_architecture_names_in_a_module_is_there() -> None:
+    """Each "`KINDS` in `core/.../alert_messages.py`" of docs/architecture.md is a name of that module."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    pairs = re.findall(r"`(\w+)`[^`|.]{0,30}? (?:in|of) `([\w/]+\.py)`", text)
+    assert len(pairs) > 5
+    for name, module in pairs:
+        code = (ROOT / "finops_assets" / module).read_text(encoding="utf-8")
+        assert re.search(rf"^(?:class |def )?{name}\b", code, re.MULTILINE), f"{name} in {module}"
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
 def test_every_command_and_setting_named_in_a_document_is_there(document: Path) -> None:
     """No document speaks of a `finops` command, a make target or a FINOPS_ variable that does not exist."""
