@@ -81,52 +81,50 @@ class DigestMaker:
         notes: Callable[[datetime], StateNotes],
     ) -> None:
         self._archive, self._outbox, self._inputs, self._prefix = archive, outbox, inputs, subject_prefix
-        self._drawing, self._editions, self._inspect = drawing, tuple(editions), notes
-        self._noted: tuple[datetime, StateNotes] | None = None
-        self._ahead: tuple[tuple, Future[_Rendered]] | None = None
+        self._drawing, self._editions, self._notes_now = drawing, tuple(editions), notes
+        self._last_notes: tuple[datetime, StateNotes] | None = None
+        self._prepared: tuple[tuple[object, ...], Future[_Rendered]] | None = None
 
     def prepare(self, days: Sequence[date], published: PublishedDay, now: datetime) -> None:
-        """Begin to render the digest that `make` with these arguments will ask for, while the dashboard is refreshed.
+        """Begin to render the digest that `make` will need with these arguments, while the dashboard is refreshed.
 
-        Where it would say something else of dashboard and days afterwards, it is rendered again. Nothing is stored.
+        `make` renders it again where dashboard or days have another state by then. Nothing is stored.
         """
         revision = self._outbox.digests.newest_revision(published.day) + 1
-        beside = ThreadPoolExecutor(1)
-        ahead = beside.submit(self._ahead_of_the_dashboard, days, published, revision, now)
-        self._ahead = self._work(days, published, revision, now), ahead
-        beside.shutdown(wait=False)
+        executor = ThreadPoolExecutor(1)
+        rendering = executor.submit(self._render_ahead, days, published, revision, now)
+        self._prepared = self._key(days, published, revision, now), rendering
+        executor.shutdown(wait=False)
 
     def make(
         self, days: Sequence[date], published: PublishedDay, revision: int, now: datetime, *, alone: bool = False
     ) -> Stored:
         """Render and store the digest of the last of these days; `alone`, it covers no other day."""
-        ahead, self._ahead = self._ahead, None
-        notes = self._inspect(now)
-        self._noted = now, notes
+        prepared, self._prepared = self._prepared, None
+        notes = self._notes_now(now)
+        self._last_notes = now, notes
         rendered = None
-        if ahead and not alone and ahead[0] == self._work(days, published, revision, now):
-            rendered = ahead[1].result()
+        if prepared and not alone and prepared[0] == self._key(days, published, revision, now):
+            rendered = prepared[1].result()
         if rendered is None or rendered.notes != notes:
             rendered = self._render(days, published, revision=revision, now=now, notes=notes, alone=alone)
         # Before the digest is stored: a crash between the two would lose the note, as the retry finds the digest.
         self._outbox.cover(rendered.covers, by=published.day, revision=rendered.digest.revision)
         return self._stored(rendered, published.fingerprint, now)
 
-    def _work(self, days: Sequence[date], published: PublishedDay, revision: int, now: datetime) -> tuple:
-        """What a digest is made of: of the time, only the day counts, and how old the data are by then."""
+    def _key(self, days: Sequence[date], published: PublishedDay, revision: int, now: datetime) -> tuple[object, ...]:
+        """What a digest depends on: of the time, only the day counts, and how old the data are by then."""
         return tuple(days), published.fingerprint, revision, now.date(), self._inputs.age(now)
 
     def notes(self, now: datetime) -> StateNotes:
         """What the digest says of the platform's state; of one that was made at this time, what it says."""
-        if self._noted is None or self._noted[0] != now:
-            self._noted = now, self._inspect(now)
-        return self._noted[1]
+        if self._last_notes is None or self._last_notes[0] != now:
+            self._last_notes = now, self._notes_now(now)
+        return self._last_notes[1]
 
-    def _ahead_of_the_dashboard(
-        self, days: Sequence[date], published: PublishedDay, revision: int, now: datetime
-    ) -> _Rendered:
+    def _render_ahead(self, days: Sequence[date], published: PublishedDay, revision: int, now: datetime) -> _Rendered:
         """The digest as it will be if the refresh that is under way succeeds."""
-        notes = replace(self._inspect(now), dashboard="")
+        notes = replace(self._notes_now(now), dashboard="")
         return self._render(days, published, revision=revision, now=now, notes=notes)
 
     def make_late(self, published: PublishedDay, late: Late, now: datetime) -> Stored:

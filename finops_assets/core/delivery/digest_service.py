@@ -97,10 +97,10 @@ class DigestService:
     def prepare(
         self, days: Sequence[date], now: datetime, *, asked: Collection[date] = (), on_request: bool = False
     ) -> None:
-        """Begin to render the digest that `send` with these arguments will ask for, while the dashboard is refreshed.
+        """Begin to render the digest that `send` will need with these arguments, while the dashboard is refreshed.
 
-        Where it would say something else of dashboard and days afterwards, it is rendered again. Nothing is stored or
-        sent; what goes wrong here is said by `send`.
+        `send` renders it again where dashboard or days have another state by then. Nothing is stored or sent; `send`
+        raises the errors.
         """
         day = days[-1]
         published, latest = self._archive.describe(day), self._outbox.digests.latest(day)

@@ -1,4 +1,4 @@
-"""Looking after it all: inspections, incidents, the doctor, repair, verification, heartbeat, evidence.
+"""Operating the platform: inspections, incidents and alerts, the doctor, repair, verification, heartbeat, evidence.
 
 It may use every other room of core/.
 """
