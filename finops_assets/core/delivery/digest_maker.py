@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
-from finops_assets.core.delivery.digest_inputs import DigestInputs, standing
+from finops_assets.core.delivery.digest_collector import DigestCollector, standing
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.stored_digests import Statements, Stored
 from finops_assets.core.notes import put_if_other
@@ -73,7 +73,7 @@ class DigestMaker:
         self,
         archive: Archive,
         outbox: Outbox,
-        inputs: DigestInputs,
+        inputs: DigestCollector,
         *,
         subject_prefix: str,
         drawing: Drawing,

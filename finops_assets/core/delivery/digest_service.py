@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.delivery.changes import Changes, Thresholds
-from finops_assets.core.delivery.digest_inputs import DigestInputs
+from finops_assets.core.delivery.digest_collector import DigestCollector
 from finops_assets.core.delivery.digest_maker import DigestMaker
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.sent import Sent
@@ -81,7 +81,7 @@ class DigestService:
     ) -> None:
         self._archive, self._outbox, self.age = archive, outbox, age
         self.changes = Changes(archive, outbox, form.thresholds)
-        self._inputs = DigestInputs(
+        self._inputs = DigestCollector(
             archive, outbox, self.changes, journal=journal or Journal(archive), links=form.links, age=age
         )
         self.maker = DigestMaker(

@@ -36,7 +36,7 @@ LOOK_BACK = 31
 """Days before a digest's own among which it looks for ones that were never mailed."""
 
 
-class DigestInputs:
+class DigestCollector:
     """Collects the figures of digests.
 
     Args:
