@@ -342,6 +342,7 @@ def test_what_the_image_copies_is_there_and_nothing_else_is_sent() -> None:
 
 SENT = {
     ".py",
+    ".typed",
     ".js",
     ".css",
     ".yaml",

@@ -84,15 +84,15 @@ def alert_channel(settings: Settings, session: AwsSession | None) -> Alerts:
 
 def heartbeat_channels(settings: Settings, session: AwsSession | None) -> dict[str, HeartbeatChannel]:
     """Where the sign of life goes, by name; none where nothing is set."""
-    wanted, found = settings.alerts, dict[str, HeartbeatChannel]()
+    wanted, channels = settings.alerts, dict[str, HeartbeatChannel]()
     if url := wanted.heartbeat_url.get_secret_value():
-        found["url"] = UrlHeartbeat(url)
+        channels["url"] = UrlHeartbeat(url)
     if to := wanted.heartbeat_recipients:
         mails = MailAlerts(
             mailer_of(settings, session), settings.mail.sender, to, setting="alerts.heartbeat_recipients"
         )
-        found["mail"] = MailHeartbeat(mails, wanted.runbook_url)
-    return found
+        channels["mail"] = MailHeartbeat(mails, wanted.runbook_url)
+    return channels
 
 
 def look_at_mail(settings: Settings) -> Iterable[Finding]:

@@ -145,25 +145,27 @@ def _is_of_dagster(error: BaseException) -> bool:
 
 
 def _of_database(home: Path, error: BaseException) -> RecordsError:
-    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     if not isinstance(error, sqlite3.Error):
         return RecordsError(
-            f"does not answer: {said}",
+            f"does not answer: {reason}",
             where="Dagster's database",
             fix="Start it, or mend `storage` in dagster.yaml and the variables that it names.",
         )
     kind = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte; the others say more of the same
     if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return _damaged(dagster_records.damaged_files(home) or {home / "history": said})
+        return _damaged(dagster_records.damaged_files(home) or {home / "history": reason})
     # Where a file of SQLite's own cannot grow, it speaks of an I/O error.
     if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and _free(home) < SPACE_OF_A_RUN / 100):
         return _full(home)
     if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return RecordsError(
-            f"is held by another process ({said})", where=str(home), fix="Wait for its run, or end it; then try again."
+            f"is held by another process ({reason})",
+            where=str(home),
+            fix="Wait for its run, or end it; then try again.",
         )
     damaged = dagster_records.damaged_files(home)
-    return _damaged(damaged) if damaged else _unusable(home, said)
+    return _damaged(damaged) if damaged else _unusable(home, reason)
 
 
 def _damaged(damaged: dict[Path, str]) -> RecordsError:

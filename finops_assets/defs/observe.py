@@ -129,10 +129,14 @@ def _daily(
 
     days_shown = platform.settings.dashboard.days
     facts_of = {
-        keys.SUMMARY: {there.day: show.source_day(source_day(there), there.cost_basis) for there in of(keys.SUMMARY)},
-        keys.ARCHIVED: {there.day: show.stored_day(there) for there in of(keys.ARCHIVED)},
+        keys.SUMMARY: {
+            published.day: show.source_day(source_day(published), published.cost_basis)
+            for published in of(keys.SUMMARY)
+        },
+        keys.ARCHIVED: {published.day: show.stored_day(published) for published in of(keys.ARCHIVED)},
         keys.REGISTERED: {
-            there.day: {**_figures(there), "location": registered[there.day]} for there in of(keys.REGISTERED)
+            published.day: {**_figures(published), "location": registered[published.day]}
+            for published in of(keys.REGISTERED)
         },
         keys.SCORED: _objects(platform.archive, f"{SCORECARD_PREFIX}/", scorecard_path, unknown[keys.SCORED]),
         # A range has the pages of its last day alone, as it has one mail.
@@ -162,17 +166,17 @@ def _objects(
 
 
 def _described(archive: Archive, days: Sequence[date]) -> tuple[dict[date, PublishedDay], dict[date, str]]:
-    def look(day: date) -> PublishedDay | str | None:
+    def describe(day: date) -> PublishedDay | str | None:
         try:
             return archive.describe(day)
         except ArchiveError as error:  # one damaged day does not keep the others from being seen
             return str(error)
 
     with ThreadPoolExecutor(READERS) as readers:
-        looks = dict(zip(days, readers.map(look, days), strict=True))
+        described = dict(zip(days, readers.map(describe, days), strict=True))
     return (
-        {day: published for day, published in looks.items() if isinstance(published, PublishedDay)},
-        {day: published for day, published in looks.items() if isinstance(published, str)},
+        {day: published for day, published in described.items() if isinstance(published, PublishedDay)},
+        {day: published for day, published in described.items() if isinstance(published, str)},
     )
 
 

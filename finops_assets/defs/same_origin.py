@@ -69,10 +69,10 @@ class Origin:
     @classmethod
     def parse(cls, text: str) -> Origin | None:
         """The origin that is written so (`https://name:8443`); None for anything else, as `null` is."""
-        found = _ORIGIN.fullmatch(text.lower())
-        if found is None:
+        match = _ORIGIN.fullmatch(text.lower())
+        if match is None:
             return None
-        scheme, name, port = found["scheme"], found["name"], found["port"] or ""
+        scheme, name, port = match["scheme"], match["name"], match["port"] or ""
         return cls(scheme, name, "" if port == _DEFAULT_PORTS[scheme] else port)
 
 

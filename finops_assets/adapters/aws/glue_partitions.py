@@ -107,7 +107,7 @@ class GlueCatalog:
     def contents(self) -> tuple[int | None, date | None, str]:
         """Rows of the whole table (None where a partition does not say), its newest day, and an id of its content.
 
-        After `register` the first answer needs no call: it is what was just read and registered.
+        After `register` or `registered` the first answer needs no call: it is what was just read and registered.
         """
         known = self._read()[0] if self._known is None else self._known
         self._known = None

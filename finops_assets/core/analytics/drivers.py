@@ -230,14 +230,14 @@ def to_parquet(drivers: Drivers) -> bytes:
     }
     columns |= {name: pa.array([getattr(row, name) for row in rows], MONEY) for name in ("before", "now")}
     columns |= {name: pa.array([row.effects.get(name, Decimal()) for row in rows], MONEY) for name in EFFECTS}
-    said = {
+    facts = {
         "day": drivers.day.isoformat(),
         "against": drivers.against.isoformat(),
         "currency": drivers.currency,
         "cost_basis": drivers.cost_basis,
     }
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns).replace_schema_metadata(said), sink, compression="snappy")
+    pq.write_table(pa.table(columns).replace_schema_metadata(facts), sink, compression="snappy")
     return sink.getvalue().to_pybytes()
 
 
@@ -252,7 +252,7 @@ def read(data: bytes) -> Drivers:
 
     with parsing("a day's drivers", f"{PREFIX}/", pa.ArrowException, OSError):
         table = pq.ParquetFile(pa.BufferReader(data)).read()
-        said = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+        facts = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         rows = tuple(
             Driver(
                 row["ou"],
@@ -264,18 +264,18 @@ def read(data: bytes) -> Drivers:
             )
             for row in table.to_pylist()
         )
-        found = Drivers(
-            date.fromisoformat(said["day"]),
-            date.fromisoformat(said["against"]),
-            said["currency"],
-            said["cost_basis"],
+        drivers = Drivers(
+            date.fromisoformat(facts["day"]),
+            date.fromisoformat(facts["against"]),
+            facts["currency"],
+            facts["cost_basis"],
             rows,
         )
     wrong = next((row for row in rows if sum(row.effects.values(), Decimal()) != row.delta), None)
     if wrong:
         raise DamagedError(
             f"the effects on {wrong.service} in {wrong.account} do not sum to {wrong.delta}",
-            where=drivers_path(found.day),
+            where=drivers_path(drivers.day),
             fix="Have that day's scorecard made again.",
         )
-    return found
+    return drivers

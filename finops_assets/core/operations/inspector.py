@@ -87,6 +87,7 @@ class Inspector:
         bill = self._of_bill.known(now, written, absent, asked, in_bill)
         if not written:  # an empty archive is not filled by itself: only the bill's newest day is expected
             days = absent = days_between(max(bill.covered, default=yesterday), yesterday)
+        registered = self._catalog.registered()  # first: its answer serves the dashboard, too
         dashboard = self._dashboard(written)
         shown = dashboard.content
         since_refresh = states.written_since(shown, written) if shown else []
@@ -106,7 +107,7 @@ class Inspector:
             archived=dict.fromkeys(written) | described,
             damaged=damaged,
             known_as=known,
-            registered=self._catalog.registered(),
+            registered=registered,
             read=None,
             scored=self._scored(written),
             shown=shown,
