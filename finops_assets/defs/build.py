@@ -19,7 +19,7 @@ from finops_assets.defs.evidence import build_evidence
 from finops_assets.defs.forms import AssetForms
 from finops_assets.defs.jobs import check_up, daily_bill, morning_checks, nightly_verification, resend_digest
 from finops_assets.defs.launcher import locked_in_process_executor
-from finops_assets.defs.morning import build_morning_checks
+from finops_assets.defs.morning import checks_of_the_morning
 from finops_assets.defs.published import build_published_assets
 from finops_assets.defs.schedules import build_schedules
 from finops_assets.defs.scores import build_score_assets
@@ -60,7 +60,7 @@ def build_definitions(
             *build_published_assets(forms),
             evidence,
         ],
-        asset_checks=[*build_morning_checks(), month_is_whole],
+        asset_checks=[checks_of_the_morning, month_is_whole],
         jobs=[daily_bill, morning_checks, check_up, resend_digest, nightly_verification, monthly_bundle],
         schedules=[*build_schedules(settings), every_month],
         sensors=[*build_sensors(settings, platform.clock), *build_failure_sensors(platform.clock)],

@@ -19,12 +19,10 @@ from finops_assets.core.ports import Archive
 from finops_assets.core.text import tidy_lines
 from finops_assets.defs import keys
 from finops_assets.defs.alerts import NOTIFIED, tell_of_failure
-from finops_assets.defs.morning import PROMISES
+from finops_assets.defs.morning import checks_of_the_morning
 from finops_assets.defs.steps import Clock
 
-_MORNING = dg.AssetSelection.checks(
-    *(dg.AssetCheckKey(dg.AssetKey(asset), name) for asset, names in PROMISES.items() for name in names)
-)
+_MORNING = dg.AssetSelection.checks(checks_of_the_morning)
 
 daily_bill = dg.define_asset_job(
     keys.DAILY_JOB,

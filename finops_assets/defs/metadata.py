@@ -52,10 +52,15 @@ def check_result(
     fault: str,
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
     metadata: Mapping[str, Any] | None = None,
+    asset: dg.AssetKey | None = None,
 ) -> dg.AssetCheckResult:
-    """A check that is green without a fault; names in it are escaped, as Dagster shows descriptions as Markdown."""
+    """A check that is green without a fault; names in it are escaped, as Dagster shows descriptions as Markdown.
+
+    `asset` is whose check it is, where the step has checks of several.
+    """
     return dg.AssetCheckResult(
         passed=not fault,
+        asset_key=asset,
         check_name=name,
         severity=severity,
         description=markdown(fault) or None,

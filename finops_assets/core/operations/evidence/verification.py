@@ -79,16 +79,17 @@ def _damage(evidence: Evidence, data: bytes | None) -> list[str]:
     damage = [] if sha256 == evidence.sha256 else [f"its SHA-256 is {sha256}, the index says {evidence.sha256}"]
     known = {member.name: member.sha256 for member in evidence.members}
     contents: dict[str, bytes] = {}
+    # What a damaged zip raises is not agreed, so each `try` holds one call of the library and nothing of ours.
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as bundle:
-            damage += [f"{name} is not in the index" for name in sorted(set(bundle.namelist()) - known.keys())]
-            for name in known:
-                try:
-                    contents[name] = bundle.read(name)
-                except Exception as error:  # noqa: BLE001  (what a damaged zip raises is not agreed)
-                    damage.append(f"{name} cannot be read ({error})")
+        bundle = zipfile.ZipFile(io.BytesIO(data))
     except Exception as error:  # noqa: BLE001
         return [*damage, f"it cannot be opened ({error})"]
+    damage += [f"{name} is not in the index" for name in sorted(set(bundle.namelist()) - known.keys())]
+    for name in known:
+        try:
+            contents[name] = bundle.read(name)
+        except Exception as error:  # noqa: BLE001
+            damage.append(f"{name} cannot be read ({error})")
     damage += [f"{name} is not what the index says" for name in contents if sha256_of(contents[name]) != known[name]]
     if contents.get(SUMS) not in (None, sums(evidence.members).encode()):
         damage.append(f"{SUMS} does not say what the index says")
