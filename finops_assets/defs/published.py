@@ -2,11 +2,11 @@
 
 # Without `from __future__ import annotations`: Dagster reads the assets' annotations as they are.
 
-from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
+from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.registering import dashboard_fault
 from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.delivery.own_cost import note_mails
@@ -117,33 +117,32 @@ def build_published_assets(forms: AssetForms) -> list[Any]:
         with explained(context, retry):
             sent = digests.send(days, now, **mail_request(context))
             note_mails(archive, sent.deliveries, now.date())
-            notes = digests.maker.notes(now)
+            notes, age = digests.maker.notes(now), digests.age(now)
         context.log.info("digest: %s", sent)
-        measure(context, metrics, _numbers(sent, digests, now) | run_seconds(context))
+        measure(context, metrics, _numbers(sent, age) | run_seconds(context))
         with alerts_may_fail(context):
             if makes(context, keys.ARCHIVED):  # else this run has not held the days against the bill
                 watch.alerting.days_done(days, now, shown=not notes.dashboard)
             watch.alerting.close_restated(now)
             watch.alerting.report_damaged_notes()
         with explained(context, retry):
-            add_metadata(context, {days[-1]: _shown(sent, digests, notes, now)})
+            add_metadata(context, {days[-1]: _shown(sent, digests, notes, age)})
         give_sign_of_life(heartbeat, now, context.log.warning)
         return dg.MaterializeResult(metadata=metadata.sent(sent))
 
     return [executive_snapshot, quicksight_dataset, digest_email]
 
 
-def _numbers(sent: Sent, digests: DigestService, now: datetime) -> dict[str, float]:
+def _numbers(sent: Sent, age: Age | None) -> dict[str, float]:
     """The metrics of a mail."""
-    age = digests.age(now)
     numbers: dict[str, float] = {"DaysMissing": len(age.missing)} if age else {}
     numbers |= {"DayCost": float(sent.stored.total)} if sent.stored else {}
     return numbers | ({"DigestSent": 1} if sent.deliveries else {})
 
 
-def _shown(sent: Sent, digests: DigestService, notes: StateNotes, now: datetime) -> dict[str, Any]:
+def _shown(sent: Sent, digests: DigestService, notes: StateNotes, age: Age | None) -> dict[str, Any]:
     """What the UI shows of the run's last day: the pictures of its digest, and the platform's state."""
     pictures = digests.pictures(sent.stored) if sent.stored else {}
     facts: dict[str, Any] = {name: metadata.image(png) for name, png in pictures.items()}
-    facts |= {"days": notes.days, "every line of the bill": notes.coverage, **metadata.age(digests.age(now))}
+    facts |= {"days": notes.days, "every line of the bill": notes.coverage, **metadata.age(age)}
     return metadata.shown(facts | ({"dashboard": notes.dashboard} if notes.dashboard else {}))

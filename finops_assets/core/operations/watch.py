@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.archive import causes, states
-from finops_assets.core.archive.age import Age, age_of
+from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.available_days import delivered_until
 from finops_assets.core.archive.bill_comparison import is_being_written
 from finops_assets.core.archive.bill_difference import difference
@@ -180,7 +180,7 @@ class Watch:
 
     def age(self, now: datetime) -> Age | None:
         """How old the archive's data are; None where nothing is archived."""
-        return age_of(self._archive.days(), first_day=self._rules.first_day, now=now, deadline=self.alerting.deadline)
+        return self.digests.age(now)
 
     def freshness(self, now: datetime) -> dict[str, str]:
         """Each promise of FRESHNESS with how it is broken, empty where it is kept."""
