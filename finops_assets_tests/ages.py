@@ -1,4 +1,4 @@
-"""How old data are at a moment, in words written by hand: what `core.age` and the dashboard's own script both say."""
+"""How old data are at a moment, in words written by hand: `core.archive.age` and the dashboard's script say them."""
 
 from __future__ import annotations
 

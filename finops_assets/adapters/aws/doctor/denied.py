@@ -10,7 +10,7 @@ from finops_assets.core.findings import Finding, error_finding
 
 
 def unless_denied(name: str, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """As `told`, for calls that only doctor makes: the platform works without a permission to them."""
+    """As `findings_of`, for calls that only doctor makes: the platform works without a permission to them."""
     try:
         yield from findings
     except AwsError as error:
