@@ -27,7 +27,7 @@ import boto3
 
 from finops_assets.platform import build_platform
 from finops_assets.settings.load import load_settings
-from finops_assets_tests import on_aws
+from finops_assets_tests.support import on_aws
 from standin.server import StandIn
 
 LAST, YEAR = date(2025, 9, 30), 365

@@ -83,8 +83,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     asked = {(session.startpath / name).resolve() for name in session.config.args}
     if sys.dont_write_bytecode or workers == 1 or asked != set(folders):
         return
-    ours, standins = (sorted(folder.glob("test_*.py")) for folder in folders)
-    modules = [*(file.stem for file in ours), *(f"standin.tests.{file.stem}" for file in standins)]
+    root = Path(__file__).parents[1]
+    files = [file for folder in folders for file in sorted(folder.rglob("test_*.py"))]
+    modules = [".".join(file.relative_to(root).with_suffix("").parts) for file in files]
     first = len(modules) * int(worker.removeprefix("gw")) // workers
     with suppress(ImportError, SyntaxError):  # which the collection tells
         for module in (*modules[first:], *modules[:first]):
@@ -109,7 +110,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def read_once() -> None:
-    from finops_assets_tests import once  # noqa: F401
+    from finops_assets_tests.support import once  # noqa: F401
 
 
 @pytest.fixture(autouse=True, scope="session")
