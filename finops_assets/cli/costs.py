@@ -45,7 +45,7 @@ def budgets(day: date | None, as_json: bool) -> None:
     from finops_assets.core.accounts.published_map import read_account_map
     from finops_assets.core.analytics.budgets import RED, SHAPES, budget_lines, read_budgets
     from finops_assets.core.analytics.forecast import HISTORY
-    from finops_assets.core.archive.comparable_days import comparable_rows, costs_by_ou
+    from finops_assets.core.archive.comparable_days import comparable_costs
     from finops_assets.core.errors import SettingsError
 
     settings = common.load()
@@ -56,10 +56,10 @@ def budgets(day: date | None, as_json: bool) -> None:
             "is not set", where="budgets.path (FINOPS_BUDGETS__PATH)", fix="Set it to a CSV: ou,month,amount,currency."
         )
     plan = read_budgets(data, settings.budgets.path)
-    rows, span, published = comparable_rows(platform.archive, day, HISTORY)
+    history, span, published = comparable_costs(platform.archive, day, HISTORY)
     lines = budget_lines(
         plan,
-        costs_by_ou(rows, span),
+        history.ou_costs(span),
         published.day,
         currency=published.currency,
         amber=settings.budgets.amber_percent / 100,

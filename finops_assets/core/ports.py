@@ -114,6 +114,9 @@ class Archive(Protocol):
             ArchiveError: a day is not archived.
         """
 
+    def stream(self, days: Sequence[date]) -> Iterator[tuple[PublishedDay, pa.Table]]:
+        """The same day by day, in the order given, each with what its object says; a few are in memory at a time."""
+
     def versions(self, day: date) -> list[DayVersion]:
         """The kept versions of the day, the newest first; none where it was never published."""
 

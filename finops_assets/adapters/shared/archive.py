@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -22,7 +23,7 @@ from finops_assets.adapters.shared.versions import KeptVersions, Versions, conte
 from finops_assets.core.archive import proof
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
 from finops_assets.core.money import plain
-from finops_assets.core.schemas import BREAKDOWN_PREFIX, MONEY_SQL, OU_BREAKDOWN, RESTORED_FROM, day_path
+from finops_assets.core.schemas import BREAKDOWN_PREFIX, MONEY, MONEY_SQL, OU_BREAKDOWN, RESTORED_FROM, day_path
 from finops_assets.core.values import DayRows, DayVersion, PublishedDay
 
 if TYPE_CHECKING:
@@ -159,20 +160,31 @@ class ObjectArchive:
     def read(self, days: Sequence[date]) -> pa.Table:
         import pyarrow as pa
 
-        with ThreadPoolExecutor(READERS) as readers:
-            tables = list(readers.map(self._rows, days))
-        rows = pa.concat_tables(tables) if tables else OU_BREAKDOWN.empty_table()
+        tables = [rows for _, rows in self.stream(days)]
+        if tables:
+            return pa.concat_tables(tables)
+        return OU_BREAKDOWN.empty_table().append_column("cost", pa.array([], MONEY))
+
+    def stream(self, days: Sequence[date]) -> Iterator[tuple[PublishedDay, pa.Table]]:
         # Arrow rounds some doubles to decimals one unit off in the twelfth place; DuckDB does not. In a connection of
         # its own: the one that DuckDB shares within a process refuses a second reader beside the first.
-        with closing(session()) as con:
-            con.register("day", rows)
-            return con.sql(f"SELECT *, CAST(dailycost AS {MONEY_SQL}) AS cost FROM day").to_arrow_table()
+        with ThreadPoolExecutor(READERS) as readers, closing(session()) as con:
+            waiting = deque(readers.submit(self._proved, day) for day in days[:READERS])
+            for later in [*days[READERS:], *[None] * len(waiting)]:
+                published, rows = waiting.popleft().result()
+                if later:
+                    waiting.append(readers.submit(self._proved, later))
+                con.register("day", rows)
+                yield published, con.sql(f"SELECT *, CAST(dailycost AS {MONEY_SQL}) AS cost FROM day").to_arrow_table()
 
-    def _rows(self, day: date) -> pa.Table:
-        data = self.get(day_path(day))
-        if data is None:
-            raise ArchiveError("is not in the archive", where=day_path(day), fix=f"Run `finops run --date {day}`.")
-        return proof.prove(data, day).rows
+    def _proved(self, day: date) -> tuple[PublishedDay, pa.Table]:
+        path = day_path(day)
+        stored = self._get(path)
+        if stored is None:
+            raise ArchiveError("is not in the archive", where=path, fix=f"Run `finops run --date {day}`.")
+        data, version = stored
+        proved = proof.prove(data, day)
+        return self._published(day, path, data, proved.footer, version), proved.rows
 
     def prove(self, day: date) -> str:
         data = self.get(day_path(day))

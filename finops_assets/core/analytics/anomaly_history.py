@@ -155,16 +155,9 @@ class AnomalyHistory:
 
     def cost(self, key: Key, first: date, last: date) -> Decimal:
         """What something costs on these days together, exactly."""
-        return sum(
-            (
-                cost
-                for part, by_day in self.table.costs.items()
-                if contains(key, part)
-                for day, cost in by_day.items()
-                if first <= day <= last
-            ),
-            Decimal(),
-        )
+        history = self.table.history
+        rows = [row for row, part in enumerate(history.keys) if contains(key, part)]
+        return sum((history.exact(rows, day) for day in history.days if first <= day <= last), Decimal())
 
     def _episode(self, run: Run, hits: list[int], as_of: date) -> Episode:
         sums = self._sums(run, hits)

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.accounts.ous import ALL
 from finops_assets.core.analytics.anomalies import WHOLE, Key, contains
+from finops_assets.core.archive.cost_history import CostHistory
 
 if TYPE_CHECKING:
     import numpy as np
 
 LARGEST = 50
 """Services of accounts that are judged however little they cost: doubled days are recognised by them."""
-
-Costs = Mapping[Key, Mapping[date, Decimal]]
-"""(OU path, service, account) -> day -> cost, exact."""
 
 Span = tuple[int, int, int]
 """First column, the column after the last, and the row that counts there."""
@@ -36,17 +34,17 @@ class SeriesTable:
         calendar: the day of each column.
         values: cost by row and column.
         keys: what each row is of.
-        members: the keys of `costs` that each row sums.
+        members: the rows of `history` that each row sums.
         spans: for each key, which row counts in which columns.
-        costs: the exact costs that the rows are made of.
+        history: the costs that the rows are made of.
     """
 
     calendar: Sequence[date]
     values: np.ndarray
     keys: list[Key]
-    members: list[list[Key]]
+    members: list[list[int]]
     spans: dict[Key, list[Span]]
-    costs: Costs
+    history: CostHistory
     _parts: dict[Key, list[Key]] = field(default_factory=dict)
     _exact: dict[tuple[int, int], Decimal] = field(default_factory=dict)
 
@@ -76,38 +74,37 @@ class SeriesTable:
     def exact(self, row: int, column: int) -> Decimal:
         """The cost of a row on a day, as an exact decimal."""
         if (row, column) not in self._exact:
-            day, members = self.calendar[column], self.members[row]
-            self._exact[row, column] = sum((self.costs[key].get(day, Decimal()) for key in members), Decimal())
+            self._exact[row, column] = self.history.exact(self.members[row], self.calendar[column])
         return self._exact[row, column]
 
 
-def series_table(costs: Costs, archived: Collection[date], calendar: Sequence[date], floor: float) -> SeriesTable:
+def series_table(history: CostHistory, calendar: Sequence[date], floor: float) -> SeriesTable:
     """The table of these costs.
 
     Args:
-        costs: what is judged.
-        archived: the days that have data; what has no cost on one of them cost nothing.
+        history: what is judged; what has no cost on one of its days cost nothing.
         calendar: consecutive days.
         floor: what never costs so much on a day gets no row, except OUs.
     """
     import numpy as np
 
-    if not costs or not calendar:
-        return SeriesTable(calendar, np.empty((0, len(calendar))), [], [], {}, costs)
+    if not history.keys or not calendar:
+        return SeriesTable(calendar, np.empty((0, len(calendar))), [], [], {}, history)
     column = {day: n for n, day in enumerate(calendar)}
-    leaves = _leaves(costs, column)
-    leaves[:, [day not in archived for day in calendar]] = np.nan
-    enough = min(floor, float(np.sort(np.nanmax(np.abs(leaves), axis=1))[-LARGEST:][0]))
+    columns = np.array([column[day] for day in history.days])
+    leaves = np.full((len(history.keys), len(calendar)), np.nan)
+    leaves[:, columns] = np.nan_to_num(history.costs)
+    largest = np.nanmax(np.abs(leaves), axis=1)
+    enough = min(floor, float(np.sort(largest)[-LARGEST:][0]))
     values: list[np.ndarray] = []
     names: list[Key] = []
-    members: list[list[Key]] = []
+    members: list[list[int]] = []
     spans: dict[Key, list[Span]] = defaultdict(list)
-    keys = list(costs)
-    for start, owners, touched in _move_epochs(_account_moves(costs, column)):
+    for start, owners, touched in _move_epochs(_account_moves(history, columns)):
         for key in [key for key in spans if touched is not None and _is_touched(key, touched)]:
             first, end, row = spans[key][-1]
             spans[key][-1] = (first, min(start, end), row)
-        for key, rows in _grouped(keys, owners, touched).items():
+        for key, rows in _grouped(history.keys, owners, touched).items():
             if bool(key[1]) != bool(key[2]) and len(rows) == 1:
                 continue  # an account's only service, or a service's only account: the same as the two together
             cost = leaves[rows].sum(axis=0) if len(rows) > 1 else leaves[rows[0]]
@@ -116,20 +113,8 @@ def series_table(costs: Costs, archived: Collection[date], calendar: Sequence[da
             spans[key].append((start, len(calendar), len(values)))
             values.append(cost)
             names.append(key)
-            members.append([keys[row] for row in rows])
-    return SeriesTable(calendar, np.array(values), names, members, dict(spans), costs)
-
-
-def _leaves(costs: Costs, column: Mapping[date, int]) -> np.ndarray:
-    """A row for each service of each account, 0 where it has no cost."""
-    import numpy as np
-
-    leaves = np.zeros((len(costs), len(column)))
-    for row, by_day in enumerate(costs.values()):
-        for day, cost in by_day.items():
-            if day in column:
-                leaves[row, column[day]] = float(cost)
-    return leaves
+            members.append(rows)
+    return SeriesTable(calendar, np.array(values), names, members, dict(spans), history)
 
 
 def _grouped(keys: Sequence[Key], owners: Mapping[str, str], touched: Collection[str] | None) -> dict[Key, list[int]]:
@@ -152,18 +137,20 @@ def _containing_keys(ou: str, service: str, account: str) -> Iterator[Key]:
     yield from ((ou[:at], "", "") for at, character in enumerate(ou) if character == "/")
 
 
-def _account_moves(costs: Costs, column: Mapping[date, int]) -> dict[str, list[tuple[int, str]]]:
+def _account_moves(history: CostHistory, columns: np.ndarray) -> dict[str, list[tuple[int, str]]]:
     """The accounts that moved: where each was from which column on. One that is in two OUs at once did not move."""
+    import numpy as np
+
     ous: dict[str, set[str]] = defaultdict(set)
-    for ou, _, account in costs:
+    for ou, _, account in history.keys:
         ous[account].add(ou)
     places: dict[str, dict[int, str]] = {account: {} for account, of in ous.items() if len(of) > 1 and account}
     in_two_at_once = set()
-    for (ou, _, account), by_day in costs.items():
+    for row, (ou, _, account) in enumerate(history.keys):
         place = places.get(account)
         if place is not None:
-            for day in by_day:
-                if day in column and place.setdefault(column[day], ou) != ou:
+            for at in columns[np.isfinite(history.costs[row])].tolist():
+                if place.setdefault(at, ou) != ou:
                     in_two_at_once.add(account)
     moves = {}
     for account, place in places.items():

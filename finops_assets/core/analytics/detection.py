@@ -9,7 +9,7 @@ explains most of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 from finops_assets.core.accounts.ous import ALL
 from finops_assets.core.analytics.anomalies import NEARLY_ALL, Doubled, Key, to_estimate
 from finops_assets.core.analytics.anomaly_history import AnomalyHistory
-from finops_assets.core.analytics.cost_series import Costs, SeriesTable, series_table
+from finops_assets.core.analytics.cost_series import SeriesTable, series_table
 from finops_assets.core.analytics.deviations import SHARE, Deviations, deviations
 from finops_assets.core.analytics.episode_builder import EpisodeBuilder
 from finops_assets.core.analytics.events import Event, planned
+from finops_assets.core.archive.cost_history import CostHistory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,8 +59,7 @@ class Threshold:
 
 
 def detect(
-    costs: Costs,
-    days: Collection[date],
+    costs: CostHistory,
     threshold: Threshold,
     *,
     unsettled: Collection[date] = (),
@@ -70,9 +70,8 @@ def detect(
     """Judge every day, as of that day.
 
     Args:
-        costs: of every service of every account, best `HISTORY` days before the first day of interest.
-        days: the days that are archived. One between them that is not is a hole and is not judged; what has no cost
-            on an archived day cost nothing.
+        costs: of every service of every account, best `HISTORY` days before the first day of interest. A day between
+            its days is a hole and is not judged; what has no cost on one of them cost nothing.
         threshold: what a day must be off at least.
         unsettled: days that may still be incomplete; a drop on them is not reported.
         restated: days that are odd by a restatement alone are not reported.
@@ -80,11 +79,13 @@ def detect(
         names: account id -> name.
     """
     floor, share = float(threshold.floor), threshold.share
-    archived = sorted(days)
-    calendar = [archived[0] + timedelta(days=n) for n in range((archived[-1] - archived[0]).days + 1)] if days else []
+    archived = costs.days
+    calendar = (
+        [archived[0] + timedelta(days=n) for n in range((archived[-1] - archived[0]).days + 1)] if archived else []
+    )
     settled = sorted(set(archived) - set(unsettled))
     known = set(archived)
-    table = series_table(costs, known, calendar, floor)
+    table = series_table(costs, calendar, floor)
 
     def judge(values: np.ndarray) -> Deviations:
         return deviations(values, calendar, share=share, floor=floor)
@@ -109,9 +110,10 @@ def detect(
     )
 
 
-def _changed_by(deltas: Mapping[Key, Decimal], members: Iterable[Key]) -> Decimal:
-    """By how much a restatement has changed these costs together."""
-    return sum((deltas[key] for key in members if key in deltas), Decimal())
+def _changed_by(table: SeriesTable, row: int, deltas: Mapping[Key, Decimal]) -> Decimal:
+    """By how much a restatement has changed the costs of a row together."""
+    keys = table.history.keys
+    return sum((deltas[keys[member]] for member in table.members[row] if keys[member] in deltas), Decimal())
 
 
 class _DoubledDays:
@@ -161,7 +163,7 @@ class _DoubledDays:
         table, before = self._table, {}
         for day, deltas in restated.items():
             column = table.column(day)
-            off = [float(_changed_by(deltas, members)) for members in table.members]
+            off = [float(_changed_by(table, row, deltas)) for row in range(len(table.members))]
             whole = table.exact(table.whole_row(column), column) - sum(deltas.values(), Decimal())
             before[column] = table.values[:, column] - np.array(off), whole
         return before
@@ -202,7 +204,7 @@ def _drop_explained(table: SeriesTable, judged: Deviations, settled: Collection[
     for day, deltas in restated.items():
         column = table.column(day)
         for row in np.flatnonzero(judged.rise[:, column] | judged.drop[:, column]).tolist():
-            delta = float(_changed_by(deltas, table.members[row]))
+            delta = float(_changed_by(table, row, deltas))
             off = table.values[row, column] - judged.expected[row, column]
             if delta * off > 0 and abs(delta) >= RESTATED * abs(off):
                 judged.rise[row, column] = judged.drop[row, column] = False

@@ -150,7 +150,7 @@ def _judge(values: np.ndarray, first: np.ndarray, month: np.ndarray, share: floa
             )
             * 1.4826
         )
-        spread = np.where(np.isnan(spread), 1.4826 * factor * _median_before(flat, LEVEL, LEVEL // 2, level), spread)
+        spread = np.where(np.isnan(spread), 1.4826 * factor * _spread_around(flat, level, np.isnan(spread)), spread)
         fees = _fees(values - usual, first)
         expected = usual + fees
         deviation = np.fmax(spread, LEAST_DEVIATION * np.abs(usual)) + FIRST_DEVIATION * fees
@@ -285,31 +285,32 @@ def _before(values: np.ndarray, days: int) -> np.ndarray:
     return _shift(_last(values, days), 1)
 
 
-def _median_before(values: np.ndarray, days: int, least: int, around: np.ndarray | None = None) -> np.ndarray:
-    """Medians over so many days before each, or of how far those are off; NaN with fewer than `least` known."""
+def _median_before(values: np.ndarray, days: int, least: int) -> np.ndarray:
+    """Medians over so many days before each; NaN with fewer than `least` known."""
     import numpy as np
 
     if not values.shape[1]:  # a history without a first of a month
         return values
-    padded = np.pad(values, ((0, 0), (days, 0)), constant_values=np.nan)[:, :-1]
-    return _medians(padded, days, least, around)
+    return _median_last(np.pad(values, ((0, 0), (1, 0)), constant_values=np.nan)[:, :-1], days, least)
 
 
 def _median_last(values: np.ndarray, days: int, least: int) -> np.ndarray:
-    """Medians over so many days up to each."""
+    """Medians over so many days up to each; NaN with fewer than `least` known."""
+    import bottleneck
     import numpy as np
 
-    return _medians(np.pad(values, ((0, 0), (days - 1, 0)), constant_values=np.nan), days, least)
+    padded = np.pad(values, ((0, 0), (days - 1, 0)), constant_values=np.nan)
+    return bottleneck.move_median(padded, days, min_count=least, axis=1)[:, days - 1 :]
 
 
-def _medians(padded: np.ndarray, days: int, least: int, around: np.ndarray | None = None) -> np.ndarray:
+def _spread_around(values: np.ndarray, level: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Where wanted, the median of how far the LEVEL days before are off the level; NaN with too few, and elsewhere."""
     import numpy as np
 
-    windows = np.lib.stride_tricks.sliding_window_view(padded, days, axis=1)
-    if around is not None:
-        windows = np.abs(windows - around[:, :, None])
-    windows = np.sort(windows, axis=2)  # NaN last
-    number = np.isfinite(windows).sum(axis=2)
-    low, high = np.maximum(number - 1, 0) // 2, np.minimum(number // 2, days - 1)
-    middle = [np.take_along_axis(windows, at[:, :, None], axis=2)[:, :, 0] for at in (low, high)]
-    return np.where(number >= least, (middle[0] + middle[1]) / 2, np.nan)
+    rows, days = np.nonzero(wanted & np.isfinite(level))
+    padded = np.pad(values, ((0, 0), (LEVEL, 0)), constant_values=np.nan)
+    off = np.abs(padded[rows[:, None], days[:, None] + np.arange(LEVEL)] - level[rows, days][:, None])
+    enough = np.isfinite(off).sum(axis=1) >= LEVEL // 2
+    spread = np.full(values.shape, np.nan)
+    spread[rows[enough], days[enough]] = np.nanmedian(off[enough], axis=1)
+    return spread

@@ -61,6 +61,7 @@ class EpisodeBuilder:
         whole = table.spans.get(WHOLE)
         self._known = np.cumsum(np.isfinite(table.values[whole[-1][2]])) if whole else np.empty(0)
         self._explained: dict[tuple[Key, int], tuple[int, float]] = {}
+        self._below_the_root = [key for key in table.spans if not any(key[1:]) and "/" not in key[0] and key[0] != ALL]
 
     def runs(self) -> list[Run]:
         import numpy as np
@@ -165,8 +166,8 @@ class EpisodeBuilder:
     def _is_everywhere(self, column: int, odd: Mapping[Key, int]) -> bool:
         """Whether the OUs below the root that are odd have nearly all of the expected cost."""
         expected = {}
-        for key in self._table.spans:
-            row = None if any(key[1:]) or "/" in key[0] or key[0] == ALL else self._table.row(key, column)
+        for key in self._below_the_root:
+            row = self._table.row(key, column)
             usual = math.nan if row is None else abs(float(self._judged.expected[row, column]))
             if not math.isnan(usual):
                 expected[key] = usual

@@ -26,17 +26,16 @@ from finops_assets.core.analytics.forecast import forecasts_by_day
 from finops_assets.core.analytics.plan import Plan, PlanFiles
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive import restatements
-from finops_assets.core.archive.comparable_days import WRITERS, comparable_rows, costs_by_ou
+from finops_assets.core.archive.comparable_days import WRITERS, comparable_costs
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import money
 from finops_assets.core.notes import put_if_other, read_note
 from finops_assets.core.schemas import scorecard_path
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from finops_assets.core.analytics.drivers import Drivers
     from finops_assets.core.analytics.episodes import Reconciled
+    from finops_assets.core.archive.cost_history import CostHistory
     from finops_assets.core.archive.journal import Journal
     from finops_assets.core.findings import Finding
     from finops_assets.core.ports import Archive, Warehouse
@@ -95,14 +94,14 @@ class _Basis:
     """What days of one currency and cost basis are scored by.
 
     Attributes:
-        rows: of the archived days, with those before that the rules need.
+        costs: of the archived days, with those before that the rules need.
         archived: the days.
         newest: the last of them.
         plan: budgets and events.
         history: the anomalies.
     """
 
-    rows: pa.Table
+    costs: CostHistory
     archived: Mapping[date, PublishedDay]
     newest: PublishedDay
     plan: Plan
@@ -174,7 +173,7 @@ class Scoring:
             scored.cards |= self._cards([day for day in left if day in basis.archived], basis)
             left = [day for day in left if day not in basis.archived]
             if basis.newest.day == days[-1]:
-                scored.whole = _by_day(basis.rows)
+                scored.whole = basis.costs.totals()
             if basis.newest.day == self._archive.days()[-1]:
                 scored.reconciled = episodes.reconcile(episodes.read(self._archive), basis.history, basis.newest.day)
                 scored.questions = questions(doubled, basis.newest.day)
@@ -186,22 +185,21 @@ class Scoring:
 
     def _basis(self, days: Sequence[date], now: datetime) -> _Basis:
         back = (days[-1] - days[0]).days + max(HISTORY, FORECAST_HISTORY)
-        rows, archived, newest = comparable_rows(self._archive, days[-1], back)
-        plan = self._plan.read(self._archive, newest.currency, rows["ou"].unique().to_pylist())
+        costs, archived, newest = comparable_costs(self._archive, days[-1], back)
+        plan = self._plan.read(self._archive, newest.currency, list(costs.by_ou))
         settlement = self._journal.settled()
         unsettled = [
             day for day in archived if (now.date() - day).days <= UNSETTLED and settlement(day) == "provisional"
         ]
         history = detect(
-            _by_key(rows),
-            archived.keys(),
+            costs,
             Threshold(newest.currency, self._rules.least_amount, self._rules.least_share),
             unsettled=unsettled,
             restated=self._restated(archived),
             events=plan.events,
             names=account_names(self._archive),
         )
-        return _Basis(rows, archived, newest, plan, history)
+        return _Basis(costs, archived, newest, plan, history)
 
     def _restated(self, days: Iterable[date]) -> dict[date, dict[Key, Decimal]]:
         """By how much each cost was changed after its day was complete."""
@@ -215,11 +213,11 @@ class Scoring:
 
     def _cards(self, days: Sequence[date], basis: _Basis) -> dict[date, Scorecard]:
         newest, plan = basis.newest, basis.plan
-        direct = costs_by_ou(basis.rows, basis.archived)
+        direct = basis.costs.ou_costs(basis.archived)
         # The whole exists on every day: on days without any row, it cost nothing.
         rolled = {ALL: dict.fromkeys(basis.archived, Decimal()), **rolled_up(direct)}
         settlement = self._journal.settled()
-        since = _first_days(basis.rows)
+        since = _first_days(basis.costs)
         expected = forecasts_by_day(rolled, days)
         cards = {}
         for day in days:
@@ -296,27 +294,13 @@ def read(archive: Archive, published: PublishedDay) -> Scorecard | None:
     return replace(card, drivers=read_note(archive, drivers.drivers_path(published.day), drivers.read, None))
 
 
-def _by_key(rows: pa.Table) -> dict[Key, dict[date, Decimal]]:
-    columns = [rows[name].to_pylist() for name in ("ou", "service", "linkedaccount", "billingdate", "cost")]
-    costs: dict[Key, dict[date, Decimal]] = {}
-    for ou, service, account, day, cost in zip(*columns, strict=True):
-        of_key = costs.setdefault((ou or "", service or "", account or ""), {})
-        of_key[day] = of_key.get(day, Decimal()) + cost
-    return costs
-
-
-def _first_days(rows: pa.Table) -> dict[str, date]:
+def _first_days(costs: CostHistory) -> dict[str, date]:
     """The first day on which each OU, or one below it, has a row, whatever the row costs."""
     since: dict[str, date] = {}
-    for row in rows.group_by("ou").aggregate([("billingdate", "min")]).to_pylist():
-        for ou in lineage(row["ou"]):
-            since[ou] = min(row["billingdate_min"], since.get(ou, date.max))
+    for own, first in costs.first_days().items():
+        for ou in lineage(own):
+            since[ou] = min(first, since.get(ou, date.max))
     return since
-
-
-def _by_day(rows: pa.Table) -> dict[date, Decimal]:
-    sums = rows.group_by("billingdate").aggregate([("cost", "sum")]).to_pylist()
-    return {row["billingdate"]: row["cost_sum"] for row in sums}
 
 
 def _doubled_words(doubled: Doubled, currency: str) -> str:

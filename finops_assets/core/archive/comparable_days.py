@@ -1,14 +1,13 @@
-"""Archived rows that can be compared: in one currency and on one cost basis."""
+"""Archived costs that can be compared: in one currency and on one cost basis."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from finops_assets.core.archive.cost_history import CostHistory, cost_history
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import day_path
@@ -22,13 +21,13 @@ WRITERS = 4
 """Days that are written or described at once: more than the cores, as a request waits for the store."""
 
 
-def comparable_rows(
+def comparable_costs(
     archive: Archive, day: date | None, days: int
-) -> tuple[pa.Table, dict[date, PublishedDay], PublishedDay]:
-    """The archived rows up to a day (the newest by default), at most so many days; the days; and that day.
+) -> tuple[CostHistory, dict[date, PublishedDay], PublishedDay]:
+    """The archived costs up to a day (the newest by default), at most so many days; the days; and that day.
 
     Days in another currency or on another cost basis than the newest are left out. A day without rows has no amount in
-    any currency: it is kept, at 0, whatever its object says of it.
+    any currency: it is kept, at 0, whatever its object says of it. Each day's object is read once.
 
     Raises:
         ArchiveError: nothing is archived up to that day.
@@ -38,11 +37,16 @@ def comparable_rows(
     if newest is None:
         raise ArchiveError("nothing is archived", where=day_path(day) if day else "", fix="Run a day: `finops run`.")
     span = [other for other in archived if (newest.day - other).days < days]
-    with ThreadPoolExecutor(WRITERS) as readers:
-        described = [other for other in readers.map(archive.describe, span) if other]
-    newest = in_unit_of_costs(newest, described)
-    same = {other.day: other for other in described if comparable(other, newest)}
-    return archive.read(list(same)), same, newest
+    newest = in_unit_of_costs(newest, (each for other in span if (each := archive.describe(other))))
+    same: dict[date, PublishedDay] = {}
+
+    def comparable_tables() -> Iterator[tuple[date, pa.Table]]:
+        for other, rows in archive.stream(span):
+            if comparable(other, newest):
+                same[other.day] = other
+                yield other.day, rows
+
+    return cost_history(comparable_tables()), same, newest
 
 
 def in_unit_of_costs(day: PublishedDay, days: Iterable[PublishedDay]) -> PublishedDay:
@@ -64,15 +68,6 @@ def comparable(day: PublishedDay, other: PublishedDay) -> bool:
 
 def _unit(day: PublishedDay) -> tuple[str, str]:
     return day.currency, day.cost_basis
-
-
-def costs_by_ou(rows: pa.Table, days: Iterable[date]) -> dict[str, dict[date, Decimal]]:
-    """Each OU's cost on every one of these days; 0 on a day without rows of it."""
-    sums = rows.group_by(["billingdate", "ou"]).aggregate([("cost", "sum")]).to_pylist()
-    costs: dict[str, dict[date, Decimal]] = {row["ou"]: dict.fromkeys(days, Decimal()) for row in sums}
-    for row in sums:
-        costs[row["ou"]][row["billingdate"]] = row["cost_sum"]
-    return costs
 
 
 def unassigned_percent(day: PublishedDay) -> float:

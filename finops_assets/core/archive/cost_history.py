@@ -1,0 +1,167 @@
+"""Archived costs as numbers: a row for each service of an account in an OU, a column for each archived day.
+
+History is read day by day and kept as one double a cost, never as Python objects: 60,000 rows a day of 200 days take
+96 MB. An archived cost is a double that stands for a decimal (`core.money.from_double`), so that sums stay exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from finops_assets.core.money import PLACES, from_double
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+Key = tuple[str, str, str]
+"""OU path, service, account."""
+
+SMALL = 1000.0
+"""Below it, a double times 10^12 rounds to the decimal that its shortest text has; above, the text is asked."""
+
+KEY_COLUMNS = ("ou", "service", "linkedaccount")
+
+
+@dataclass(frozen=True)
+class CostHistory:
+    """Costs of archived days.
+
+    Attributes:
+        days: the archived days, ascending.
+        keys: what each row is of.
+        costs: by row and day, in the billing currency; NaN where the day has no such row.
+        by_ou: each OU's own exact cost, on the days on which it has rows.
+    """
+
+    days: tuple[date, ...]
+    keys: tuple[Key, ...]
+    costs: np.ndarray
+    by_ou: Mapping[str, Mapping[date, Decimal]]
+
+    @classmethod
+    def of(cls, costs: Mapping[Key, Mapping[date, Decimal]], days: Iterable[date]) -> CostHistory:
+        """The history of costs that are given one by one."""
+        import numpy as np
+
+        known = tuple(sorted(days))
+        column = {day: n for n, day in enumerate(known)}
+        values = np.full((len(costs), len(known)), np.nan)
+        by_ou: dict[str, dict[date, Decimal]] = {}
+        for row, ((ou, _, _), by_day) in enumerate(costs.items()):
+            of_ou = by_ou.setdefault(ou, {})
+            for day, cost in by_day.items():
+                if day in column:
+                    values[row, column[day]] = float(cost)
+                    of_ou[day] = of_ou.get(day, Decimal()) + cost
+        return cls(known, tuple(costs), values, by_ou)
+
+    def exact(self, rows: Sequence[int] | np.ndarray, day: date) -> Decimal:
+        """The exact cost of these rows together on a day; 0 where they have none."""
+        at = self._column(day)
+        return Decimal() if at is None else exact_sum(self.costs[rows, at])
+
+    def ou_costs(self, days: Iterable[date]) -> dict[str, dict[date, Decimal]]:
+        """Each OU's own exact cost on every one of these days; 0 on a day without rows of it."""
+        empty = dict.fromkeys(days, Decimal())
+        return {ou: empty | dict(of_ou) for ou, of_ou in self.by_ou.items()}
+
+    def totals(self) -> dict[date, Decimal]:
+        """The exact cost of each day that has rows."""
+        totals: dict[date, Decimal] = {}
+        for of_ou in self.by_ou.values():
+            for day, cost in of_ou.items():
+                totals[day] = totals.get(day, Decimal()) + cost
+        return dict(sorted(totals.items()))
+
+    def first_days(self) -> dict[str, date]:
+        """The first day on which each OU has a row of its own, whatever the row costs."""
+        return {ou: min(of_ou) for ou, of_ou in self.by_ou.items() if of_ou}
+
+    def _column(self, day: date) -> int | None:
+        from bisect import bisect_left
+
+        at = bisect_left(self.days, day)
+        return at if at < len(self.days) and self.days[at] == day else None
+
+
+def cost_history(tables: Iterable[tuple[date, pa.Table]]) -> CostHistory:
+    """The history of archived days.
+
+    Args:
+        tables: the days, ascending, each with its rows in the OU_BREAKDOWN schema and their exact `cost`.
+    """
+    days: list[date] = []
+    by_ou: dict[str, dict[date, Decimal]] = {}
+    index, costs = _KeyIndex(), _GrowingTable()
+    for day, table in tables:
+        costs.add(len(days), index.rows_of(table), table.column("dailycost").to_numpy())
+        days.append(day)
+        sums = table.group_by("ou").aggregate([("cost", "sum")])
+        for ou, cost in zip(sums["ou"].to_pylist(), sums["cost_sum"].to_pylist(), strict=True):
+            by_ou.setdefault(ou or "", {})[day] = cost
+    return CostHistory(tuple(days), tuple(index.keys), costs.values[: len(index.keys), : len(days)], by_ou)
+
+
+class _GrowingTable:
+    """Costs by row and day while days are added; NaN where none was."""
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        self.values = np.empty((0, 0))
+
+    def add(self, column: int, rows: np.ndarray, costs: np.ndarray) -> None:
+        import numpy as np
+
+        height, width = self.values.shape
+        needed = int(rows.max(initial=-1)) + 1
+        if needed > height or column >= width:
+            grown = np.full((max(needed, height), max(column + 64, width)), np.nan)
+            grown[:height, :width] = self.values
+            self.values = grown
+        self.values[rows, column] = costs
+
+
+class _KeyIndex:
+    """Numbers the keys of many days; most days have the keys of the day before, in the same order."""
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+        self._known: dict[Key, int] = {}
+        self._last: tuple[list[pa.ChunkedArray], np.ndarray] | None = None
+
+    def rows_of(self, table: pa.Table) -> np.ndarray:
+        """The number of each row's key."""
+        import numpy as np
+
+        columns = [table.column(name) for name in KEY_COLUMNS]
+        if self._last and all(new.equals(old) for new, old in zip(columns, self._last[0], strict=True)):
+            return self._last[1]
+        names = ([name or "" for name in column.to_pylist()] for column in columns)
+        rows = np.array([self._number(key) for key in zip(*names, strict=True)], dtype=np.int32)
+        self._last = columns, rows
+        return rows
+
+    def _number(self, key: Key) -> int:
+        number = self._known.get(key)
+        if number is None:
+            number = self._known[key] = len(self.keys)
+            self.keys.append(key)
+        return number
+
+
+def exact_sum(costs: np.ndarray) -> Decimal:
+    """The sum of the decimals that these doubles stand for; NaN counts nothing."""
+    import numpy as np
+
+    known = costs[np.isfinite(costs)]
+    small = known[np.abs(known) < SMALL]
+    units = np.trunc(small)
+    parts = np.rint((small - units) * 10.0**PLACES)
+    total = Decimal(int(units.sum())) + Decimal(int(parts.astype(np.int64).sum())).scaleb(-PLACES)
+    return total + sum((from_double(cost) for cost in known[np.abs(known) >= SMALL].tolist()), Decimal())
