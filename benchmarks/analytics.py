@@ -27,6 +27,7 @@ from finops_assets.core.analytics.anomaly_history import AnomalyHistory
 from finops_assets.core.analytics.detection import HISTORY, Threshold, detect
 from finops_assets.core.analytics.deviations import LEVEL, SHARE, deviations
 from finops_assets.core.analytics.forecast import Forecast, forecasts, month_end
+from finops_assets.core.archive.cost_history import CostHistory
 
 Series = Mapping[str, Mapping[date, Decimal]]
 MONTHS = [date(2018, month, 1) for month in range(3, 13)]
@@ -285,7 +286,7 @@ def _score_sample_bill() -> list[bool]:
     last = days[-1]
 
     def found(costs: Costs, days: list[date] = days, **more: object) -> AnomalyHistory:
-        return detect(costs, days, Threshold("USD", FLOOR), **more)
+        return detect(CostHistory.of(costs, days), Threshold("USD", FLOOR), **more)
 
     quiet = found(costs)
     false = len(quiet.episodes(last, recent=len(days)))
@@ -426,7 +427,7 @@ def _score_speed(series: Series) -> list[bool]:
     days = [date(2018, 12, 31) - timedelta(days=n) for n in range(400)]
     costs = {(f"Unit {n % 50}", f"Service {n % 40}", str(n)): of for n, of in enumerate(many.values())}
     started = time.process_time()
-    findings = detect(costs, days, Threshold("USD", Decimal(1)))
+    findings = detect(CostHistory.of(costs, days), Threshold("USD", Decimal(1)))
     for day in days:
         findings.episodes(day)
         for unit in range(50):

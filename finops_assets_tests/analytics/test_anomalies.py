@@ -33,6 +33,7 @@ from finops_assets.core.analytics.deviations import SHARE
 from finops_assets.core.analytics.doubling import questions
 from finops_assets.core.analytics.episodes import FOUND_LATE, Ledger, Reconciled, read_ledger, reconcile, write_ledger
 from finops_assets.core.analytics.events import Event, read_events
+from finops_assets.core.archive.cost_history import CostHistory
 from finops_assets.core.errors import DamagedError
 
 LAST = date(2025, 9, 25)
@@ -90,7 +91,7 @@ def judged(costs: Mapping[Key, Mapping[date, Decimal]], until: date = LAST, **mo
     days = [day for day in more.pop("days", DAYS) if day <= until]
     known = {key: {day: cost for day, cost in of.items() if day <= until} for key, of in costs.items()}
     threshold = Threshold("USD", more.pop("floor", Decimal(20)), more.pop("share", SHARE))
-    return detect(known, days, threshold, **more)
+    return detect(CostHistory.of(known, days), threshold, **more)
 
 
 def episodes(costs: Mapping[Key, Mapping[date, Decimal]], until: date = LAST, **more: object) -> list[Episode]:
@@ -295,13 +296,13 @@ def test_a_short_history_that_a_restatement_doubles_is_found_by_what_it_cost_bef
     twice = {key: {of: 2 * cost for of, cost in costs.items()} for key, costs in once.items()}
     changed = {day(n): {key: costs[day(n)] for key, costs in once.items()} for n in range(10)}
     days = sorted({of for costs in once.values() for of in costs})
-    findings = detect(twice, days, Threshold("USD", Decimal(20)), restated=changed)
+    findings = detect(CostHistory.of(twice, days), Threshold("USD", Decimal(20)), restated=changed)
     assert [found.day for found in findings.doubled] == days
     assert {found.actual / found.expected for found in findings.doubled} == {Decimal(2)}
-    assert detect(twice, days, Threshold("USD", Decimal(20))).doubled == ()
+    assert detect(CostHistory.of(twice, days), Threshold("USD", Decimal(20))).doubled == ()
     (key, *_) = changed[day(3)]
     alone = {day(3): {key: changed[day(3)][key]}}
-    assert detect(once, days, Threshold("USD", Decimal(20)), restated=alone).doubled == ()
+    assert detect(CostHistory.of(once, days), Threshold("USD", Decimal(20)), restated=alone).doubled == ()
 
 
 def test_a_doubled_day_is_judged_as_of_itself() -> None:
@@ -617,8 +618,10 @@ def test_names_are_kept_as_text_and_the_reason_is_one_line(hostile: str) -> None
 
 def test_an_empty_archive_and_a_short_one_say_nothing() -> None:
     """Without days there is nothing to judge, and a month is too little."""
-    assert detect({}, [], Threshold("USD", Decimal(1))).episodes(LAST) == ()
-    assert reconcile(Ledger(), detect({}, [], Threshold("USD", Decimal(1))), LAST) == Reconciled(Ledger())
+    assert detect(CostHistory.of({}, []), Threshold("USD", Decimal(1))).episodes(LAST) == ()
+    assert reconcile(Ledger(), detect(CostHistory.of({}, []), Threshold("USD", Decimal(1))), LAST) == Reconciled(
+        Ledger()
+    )
     short = DAYS[-25:]
     costs = add(bill(days=short), SHOP_EC2, 900, [day(0)])
     assert episodes(costs, days=short) == []
@@ -630,7 +633,7 @@ def test_the_ledger_forgets_after_a_year_and_keeps_what_is_younger() -> None:
     for after, kept in ((400, 1), (401, 0)):
         days = [of + timedelta(days=after) for of in DAYS]
         costs = {key: {of + timedelta(days=after): cost for of, cost in all_.items()} for key, all_ in bill().items()}
-        later = detect(costs, days, Threshold("USD", Decimal(20)))
+        later = detect(CostHistory.of(costs, days), Threshold("USD", Decimal(20)))
         assert len(reconcile(told.ledger, later, days[-1]).ledger.notifications) == kept
 
 

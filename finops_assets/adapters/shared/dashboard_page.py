@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.accounts.published_map import account_names
 from finops_assets.core.archive.age import Age
+from finops_assets.core.archive.cost_history import cost_history
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.ports import Archive
 from finops_assets.core.reports.dashboard import DashboardInputs, DayNote, Outlook, dashboard_data, render
 from finops_assets.core.schemas import day_path
 from finops_assets.core.values import DashboardContent, PublishedDay, Refresh
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PAGE_DATA = re.compile(rb'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 
@@ -107,23 +111,27 @@ class DashboardPage:
                 what its object says, a scorecard is not in the days' currency and cost basis, or the page cannot be
                 written.
         """
-        import pyarrow.compute as pc
-
         days = self._archive.days()[-self._days :]
         if not days:
             raise ArchiveError(
                 "there is nothing to show, no day is archived", where=self._location, fix="Run a day: `finops run`."
             )
-        archived = {day: self._describe(day) for day in days}
+        archived: dict[date, PublishedDay] = {}
+
+        def tables() -> Iterator[tuple[date, pa.Table]]:
+            for published, rows in self._archive.stream(days):
+                archived[published.day] = published
+                yield published.day, rows
+
+        costs = cost_history(tables())
         # A day without rows adds nothing up: what its object says of currency and cost basis does not matter.
         with_rows = {day: of_day for day, of_day in archived.items() if of_day.rows} or {days[-1]: archived[days[-1]]}
         currency = _common("currency", {day: of_day.currency for day, of_day in with_rows.items()})
         cost_basis = _common("cost basis", {day: of_day.cost_basis for day, of_day in with_rows.items()})
-        rows = self._archive.read(days)
         now = self._clock()
         data = dashboard_data(
             DashboardInputs(
-                rows,
+                costs,
                 self._notes(archived),
                 account_names(self._archive),
                 currency=currency,
@@ -140,9 +148,9 @@ class DashboardPage:
         return Refresh(
             id=refresh_id,
             location=self._location,
-            rows=rows.num_rows,
+            rows=sum(of_day.rows for of_day in archived.values()),
             newest_day=days[-1],
-            total=pc.sum(rows.column("cost")).as_py() or Decimal(),
+            total=sum(costs.totals().values(), Decimal()),
             detail={
                 "days": str(len(days)),
                 "oldest_day": days[0].isoformat(),
@@ -156,16 +164,6 @@ class DashboardPage:
     def _notes(self, archived: Mapping[date, PublishedDay]) -> dict[date, DayNote]:
         settled = self._sources.settled() if self._sources.settled else None
         return {day: _note(published, settled(day) if settled else "") for day, published in archived.items()}
-
-    def _describe(self, day: date) -> PublishedDay:
-        published = self._archive.describe(day)
-        if published is None:
-            raise ArchiveError(
-                "vanished from the archive while the dashboard read it",
-                where=day_path(day),
-                fix=f"Write the day again: `finops run --date {day}`.",
-            )
-        return published
 
 
 def _note(day: PublishedDay, settled: str) -> DayNote:

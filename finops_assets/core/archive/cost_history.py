@@ -6,6 +6,7 @@ History is read day by day and kept as one double a cost, never as Python object
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -78,13 +79,18 @@ class CostHistory:
                 totals[day] = totals.get(day, Decimal()) + cost
         return dict(sorted(totals.items()))
 
+    def sums_by_ou(self, first: date, last: date) -> dict[str, Decimal]:
+        """Each OU's own exact cost from one day to another, both inclusive; of those that have rows."""
+        return {
+            ou: sum((cost for day, cost in of_ou.items() if first <= day <= last), Decimal())
+            for ou, of_ou in self.by_ou.items()
+        }
+
     def first_days(self) -> dict[str, date]:
         """The first day on which each OU has a row of its own, whatever the row costs."""
         return {ou: min(of_ou) for ou, of_ou in self.by_ou.items() if of_ou}
 
     def _column(self, day: date) -> int | None:
-        from bisect import bisect_left
-
         at = bisect_left(self.days, day)
         return at if at < len(self.days) and self.days[at] == day else None
 
@@ -157,11 +163,23 @@ class _KeyIndex:
 
 def exact_sum(costs: np.ndarray) -> Decimal:
     """The sum of the decimals that these doubles stand for; NaN counts nothing."""
+    units, picos = exact_parts(costs)
+    return Decimal(int(units.sum())) + Decimal(int(picos.sum())).scaleb(-PLACES)
+
+
+def exact_parts(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The decimals that these doubles stand for, as whole units and the 1e-12 parts beyond them; NaN is 0.
+
+    Sums of these integers are exact.
+    """
     import numpy as np
 
-    known = costs[np.isfinite(costs)]
-    small = known[np.abs(known) < SMALL]
-    units = np.trunc(small)
-    parts = np.rint((small - units) * 10.0**PLACES)
-    total = Decimal(int(units.sum())) + Decimal(int(parts.astype(np.int64).sum())).scaleb(-PLACES)
-    return total + sum((from_double(cost) for cost in known[np.abs(known) >= SMALL].tolist()), Decimal())
+    known = np.nan_to_num(costs)
+    units = np.trunc(known)
+    picos = np.rint((known - units) * 10.0**PLACES).astype(np.int64)
+    units = units.astype(np.int64)
+    for at in zip(*np.nonzero(np.abs(known) >= SMALL), strict=True):
+        cost = from_double(float(known[at]))
+        units[at] = int(cost)
+        picos[at] = int((cost - int(cost)).scaleb(PLACES))
+    return units, picos

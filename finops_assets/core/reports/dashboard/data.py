@@ -14,24 +14,14 @@ from finops_assets.core.archive.age import missing_words
 from finops_assets.core.archive.expected_days import missing_days
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT, money
-from finops_assets.core.reports.dashboard.amounts import (
-    MICRO,
-    PICO,
-    amounts_of,
-    coded,
-    fold,
-    name_column,
-    occurring_keys,
-    split,
-)
+from finops_assets.core.reports.dashboard.amounts import MICRO, amounts_of, fold
 from finops_assets.core.reports.dashboard.outlook_data import outlook_data
 from finops_assets.core.reports.dashboard.tiles import tiles
 from finops_assets.core.schemas import UNASSIGNED, day_path
 from finops_assets.core.text import LONGEST_MESSAGE, distinct, distinct_paths, tidy
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
+    from finops_assets.core.archive.cost_history import CostHistory
     from finops_assets.core.reports.dashboard.inputs import DashboardInputs, DayNote
     from finops_assets.core.reports.dashboard.outlook import Outlook
 
@@ -57,10 +47,10 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
     """
     if not inputs.day_notes:
         raise ArchiveError("there is nothing to show", fix="Archive a day first: `finops run`.")
-    rows, outlook, age, made_at = inputs.rows, inputs.outlook, inputs.age, inputs.made_at
+    outlook, age, made_at = inputs.outlook, inputs.age, inputs.made_at
     days = sorted(inputs.day_notes)
     last = max(days[-1], inputs.generated_for)
-    totals = _day_totals(rows, inputs.day_notes)
+    totals = _day_totals(inputs.costs, inputs.day_notes)
     embedded: dict[str, Any] = {}
     cells = 0
     if outlook:
@@ -95,21 +85,18 @@ def _figures(
     inputs: DashboardInputs, days: Sequence[date], most_keys: int
 ) -> tuple[dict[str, Any], tuple[list[str], list[str], list[str]]]:
     """The page's numbers, and the OUs, services and accounts that they are of."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    import numpy as np
 
-    rows = inputs.rows
-    day_codes = pc.index_in(rows.column("billingdate"), value_set=pa.array(days, pa.date32())).to_numpy()
-    columns = [coded(name_column(rows.column(name))) for name in ("ou", "service", "linkedaccount")]
-    ous, services, accounts = (names.to_pylist() for names, _ in columns)
-    units, picos = split(rows.column("cost"))
-    sizes = (len(ous), len(services), len(accounts))
-    keys, key_of_row = occurring_keys(tuple(codes for _, codes in columns), sizes)
-    cost = units + picos / PICO
-    keys, key_of_row, folded = fold(keys, key_of_row, cost, other=len(accounts), most_keys=most_keys)
-    amounts, rest = amounts_of(units, picos, key_of_row, day_codes, keys[:, 0], len(days))
+    costs = inputs.costs
+    names = [sorted({key[n] for key in costs.keys}) for n in range(3)]
+    codes = [{name: at for at, name in enumerate(of)} for of in names]
+    keys = np.array([[code[part] for code, part in zip(codes, key, strict=True)] for key in costs.keys]).reshape(-1, 3)
+    weight = np.nansum(np.abs(costs.costs), axis=1)
+    keys, key_of_row, folded = fold(keys, weight, other=len(names[2]), most_keys=most_keys)
+    columns = np.searchsorted(np.array(days, dtype="datetime64[D]"), np.array(costs.days, dtype="datetime64[D]"))
+    amounts, rest = amounts_of(costs.costs, key_of_row, columns, keys[:, 0], len(days))
     figures = {"keys": keys.tolist(), "amounts": amounts.tolist(), "ou_rest": rest.tolist(), "folded": folded}
-    return figures, (ous, services, accounts)
+    return figures, (names[0], names[1], names[2])
 
 
 def _shown_names(
@@ -145,10 +132,9 @@ def _harmless(part: Any) -> Any:
     return part
 
 
-def _day_totals(rows: pa.Table, day_notes: Mapping[date, DayNote]) -> dict[date, Decimal]:
+def _day_totals(costs: CostHistory, day_notes: Mapping[date, DayNote]) -> dict[date, Decimal]:
     """Exact totals of the noted days, proved against what the archive says of them."""
-    summed = rows.group_by("billingdate").aggregate([("cost", "sum")])
-    by_day = dict(zip(summed.column("billingdate").to_pylist(), summed.column("cost_sum").to_pylist(), strict=True))
+    by_day = costs.totals()
     totals = {day: by_day.pop(day, Decimal()) for day in sorted(day_notes)}
     if by_day:
         stray = min(by_day, key=str)

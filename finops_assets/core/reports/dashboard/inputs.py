@@ -9,9 +9,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from finops_assets.core.archive.age import Age
+    from finops_assets.core.archive.cost_history import CostHistory
     from finops_assets.core.reports.dashboard.outlook import Outlook
 
 
@@ -35,7 +34,7 @@ class DashboardInputs:
     """What the page is made of.
 
     Attributes:
-        rows: billingdate, ou, service, linkedaccount and `cost` (decimal); further columns and the order do not matter.
+        costs: of the archived days of the page.
         day_notes: every archived day of the page. Days between the first and the last without a note are missing,
             which is not the same as zero.
         names: account id -> account name, as far as known.
@@ -50,7 +49,7 @@ class DashboardInputs:
         made_at: when the page is made (aware, UTC); with `age`, it is shown, and the page counts on from it.
     """
 
-    rows: pa.Table
+    costs: CostHistory
     day_notes: Mapping[date, DayNote]
     names: Mapping[str, str]
     currency: str

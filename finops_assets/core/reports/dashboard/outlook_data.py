@@ -22,7 +22,7 @@ from finops_assets.core.reports.dashboard.tiles import count
 from finops_assets.core.schemas import UNASSIGNED, scorecard_path
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from finops_assets.core.archive.cost_history import CostHistory
 
 _SEVERITY = (RED, AMBER, GREEN, NONE)
 _SCORE_CELLS = 5
@@ -59,7 +59,7 @@ def outlook_data(
     episodes = episodes[:most_episodes]
     cells += _EPISODE_CELLS * len(episodes)
 
-    notices = _notices(newest, inputs.rows, totals, inputs.this_year)
+    notices = _notices(newest, inputs.costs, totals, inputs.this_year)
     if fewer_months > 0:
         notices.append(f"{count(fewer_months, 'earlier month')} left out to keep this page small.")
     if left_out > 0:
@@ -114,7 +114,7 @@ def _earlier_months(outlook: Outlook, scores: Sequence[Score], first: date) -> l
     return months
 
 
-def _notices(newest: Scorecard, rows: pa.Table, totals: Mapping[date, Decimal], this_year: int | None) -> list[str]:
+def _notices(newest: Scorecard, costs: CostHistory, totals: Mapping[date, Decimal], this_year: int | None) -> list[str]:
     """What a reader has to know before trusting the lights: that they are not of the newest day, or of other costs."""
     last, month = max(totals), newest.day.replace(day=1)
     notices = list(newest.notes)
@@ -124,7 +124,7 @@ def _notices(newest: Scorecard, rows: pa.Table, totals: Mapping[date, Decimal], 
             f"there is no scorecard of {short_day(last, this_year=this_year)} yet."
         )
     if min(totals) <= month:  # else the page does not hold the whole month
-        sums = _month_sums(rows, month, newest.day)
+        sums = _month_sums(costs, month, newest.day)
         moved = [score.ou for score in newest.scores if abs(score.month_to_date - sums.get(score.ou, 0)) >= CENT / 2]
         if moved:
             notices.append(
@@ -135,19 +135,11 @@ def _notices(newest: Scorecard, rows: pa.Table, totals: Mapping[date, Decimal], 
     return notices
 
 
-def _month_sums(rows: pa.Table, first: date, last: date) -> dict[str, Decimal]:
+def _month_sums(costs: CostHistory, first: date, last: date) -> dict[str, Decimal]:
     """Exact cost of these days by OU, with what lies below it, and of the whole."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    day = rows.column("billingdate")
-    inside = pc.and_(
-        pc.greater_equal(day, pa.scalar(first, pa.date32())), pc.less_equal(day, pa.scalar(last, pa.date32()))
-    )
-    of = rows.select(["ou", "cost"]).filter(inside).group_by("ou").aggregate([("cost", "sum")])
     sums: dict[str, Decimal] = {ALL: Decimal()}
-    for ou, cost in zip(of.column("ou").to_pylist(), of.column("cost_sum").to_pylist(), strict=True):
-        parts = (ou or "").split("/")
+    for ou, cost in costs.sums_by_ou(first, last).items():
+        parts = ou.split("/")
         for name in (ALL, *("/".join(parts[: n + 1]) for n in range(len(parts)))):
             sums[name] = sums.get(name, Decimal()) + cost
     return sums
