@@ -115,7 +115,10 @@ class Archive(Protocol):
         """
 
     def stream(self, days: Sequence[date]) -> Iterator[tuple[PublishedDay, pa.Table]]:
-        """The same day by day, in the order given, each with what its object says; a few are in memory at a time."""
+        """These days one by one, in the order given: what the object says, and its rows, without `cost`.
+
+        A few are in memory at a time. Raises as `read` does.
+        """
 
     def versions(self, day: date) -> list[DayVersion]:
         """The kept versions of the day, the newest first; none where it was never published."""

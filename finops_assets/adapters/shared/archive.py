@@ -23,7 +23,7 @@ from finops_assets.adapters.shared.versions import KeptVersions, Versions, conte
 from finops_assets.core.archive import proof
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
 from finops_assets.core.money import plain
-from finops_assets.core.schemas import BREAKDOWN_PREFIX, MONEY, MONEY_SQL, OU_BREAKDOWN, RESTORED_FROM, day_path
+from finops_assets.core.schemas import BREAKDOWN_PREFIX, MONEY_SQL, OU_BREAKDOWN, RESTORED_FROM, day_path
 from finops_assets.core.values import DayRows, DayVersion, PublishedDay
 
 if TYPE_CHECKING:
@@ -161,21 +161,21 @@ class ObjectArchive:
         import pyarrow as pa
 
         tables = [rows for _, rows in self.stream(days)]
-        if tables:
-            return pa.concat_tables(tables)
-        return OU_BREAKDOWN.empty_table().append_column("cost", pa.array([], MONEY))
-
-    def stream(self, days: Sequence[date]) -> Iterator[tuple[PublishedDay, pa.Table]]:
+        rows = pa.concat_tables(tables) if tables else OU_BREAKDOWN.empty_table()
         # Arrow rounds some doubles to decimals one unit off in the twelfth place; DuckDB does not. In a connection of
         # its own: the one that DuckDB shares within a process refuses a second reader beside the first.
-        with ThreadPoolExecutor(READERS) as readers, closing(session()) as con:
+        with closing(session()) as con:
+            con.register("day", rows)
+            return con.sql(f"SELECT *, CAST(dailycost AS {MONEY_SQL}) AS cost FROM day").to_arrow_table()
+
+    def stream(self, days: Sequence[date]) -> Iterator[tuple[PublishedDay, pa.Table]]:
+        with ThreadPoolExecutor(READERS) as readers:
             waiting = deque(readers.submit(self._proved, day) for day in days[:READERS])
             for later in [*days[READERS:], *[None] * len(waiting)]:
-                published, rows = waiting.popleft().result()
+                read = waiting.popleft().result()
                 if later:
                     waiting.append(readers.submit(self._proved, later))
-                con.register("day", rows)
-                yield published, con.sql(f"SELECT *, CAST(dailycost AS {MONEY_SQL}) AS cost FROM day").to_arrow_table()
+                yield read
 
     def _proved(self, day: date) -> tuple[PublishedDay, pa.Table]:
         path = day_path(day)

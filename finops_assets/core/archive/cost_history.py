@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Key = tuple[str, str, str]
 """OU path, service, account."""
 
-SMALL = 1000.0
-"""Below it, a double times 10^12 rounds to the decimal that its shortest text has; above, the text is asked."""
+SMALL = 4096.0
+"""Below it, doubles lie closer together than decimals of twelve places: each rounds to the one that it stands for."""
 
 KEY_COLUMNS = ("ou", "service", "linkedaccount")
 
@@ -99,17 +99,17 @@ def cost_history(tables: Iterable[tuple[date, pa.Table]]) -> CostHistory:
     """The history of archived days.
 
     Args:
-        tables: the days, ascending, each with its rows in the OU_BREAKDOWN schema and their exact `cost`.
+        tables: the days, ascending, each with its rows in the OU_BREAKDOWN schema.
     """
     days: list[date] = []
     by_ou: dict[str, dict[date, Decimal]] = {}
     index, costs = _KeyIndex(), _GrowingTable()
     for day, table in tables:
-        costs.add(len(days), index.rows_of(table), table.column("dailycost").to_numpy())
+        rows, of_day = index.rows_of(table), table.column("dailycost").to_numpy()
+        costs.add(len(days), rows, of_day)
         days.append(day)
-        sums = table.group_by("ou").aggregate([("cost", "sum")])
-        for ou, cost in zip(sums["ou"].to_pylist(), sums["cost_sum"].to_pylist(), strict=True):
-            by_ou.setdefault(ou or "", {})[day] = cost
+        for ou, cost in index.sums_by_ou(rows, of_day).items():
+            by_ou.setdefault(ou, {})[day] = cost
     return CostHistory(tuple(days), tuple(index.keys), costs.values[: len(index.keys), : len(days)], by_ou)
 
 
@@ -139,6 +139,8 @@ class _KeyIndex:
     def __init__(self) -> None:
         self.keys: list[Key] = []
         self._known: dict[Key, int] = {}
+        self._ous: dict[str, int] = {}
+        self._ou_of_key: list[int] = []
         self._last: tuple[list[pa.ChunkedArray], np.ndarray] | None = None
 
     def rows_of(self, table: pa.Table) -> np.ndarray:
@@ -153,11 +155,24 @@ class _KeyIndex:
         self._last = columns, rows
         return rows
 
+    def sums_by_ou(self, rows: np.ndarray, costs: np.ndarray) -> dict[str, Decimal]:
+        """The exact cost of each OU that has rows on a day."""
+        import numpy as np
+
+        ous = np.array(self._ou_of_key, dtype=np.int32)[rows]
+        sums = [np.zeros(len(self._ous), dtype=np.int64) for _ in range(2)]
+        for total, parts in zip(sums, exact_parts(costs), strict=True):
+            np.add.at(total, ous, parts)
+        units, picos = (total.tolist() for total in sums)
+        has_rows = np.bincount(ous, minlength=len(self._ous)).tolist()
+        return {ou: Decimal(units[n]) + Decimal(picos[n]).scaleb(-PLACES) for ou, n in self._ous.items() if has_rows[n]}
+
     def _number(self, key: Key) -> int:
         number = self._known.get(key)
         if number is None:
             number = self._known[key] = len(self.keys)
             self.keys.append(key)
+            self._ou_of_key.append(self._ous.setdefault(key[0], len(self._ous)))
         return number
 
 
