@@ -29,11 +29,13 @@ def tables(*days: Mapping[Key, str]) -> Iterator[tuple[date, pa.Table]]:
                             schema=OU_BREAKDOWN)  # fmt: skip
 
 
+def history_of(*days: Mapping[Key, str]) -> CostHistory:
+    return cost_history(tables(*days), len(days))
+
+
 def test_days_with_other_keys_and_another_order_are_put_together() -> None:
     """A key that a day lacks is NaN there, which is not 0; sums are exact, by OU, by day and by key."""
-    history = cost_history(
-        tables({EC2: "0.1", S3: "0.2"}, {}, {LAMBDA: "0", S3: "12345.67", EC2: "0.000000000001"}, {S3: "-5"})
-    )
+    history = history_of({EC2: "0.1", S3: "0.2"}, {}, {LAMBDA: "0", S3: "12345.67", EC2: "0.000000000001"}, {S3: "-5"})
     days = [DAY + timedelta(days=n) for n in range(4)]
     assert history.days == tuple(days)
     assert history.keys == (EC2, S3, LAMBDA)
@@ -63,8 +65,8 @@ def test_days_with_other_keys_and_another_order_are_put_together() -> None:
 
 def test_no_day_and_days_without_rows_are_no_error() -> None:
     """An archive of days on which the bill has nothing still has its days."""
-    assert cost_history(tables()).days == ()
-    empty = cost_history(tables({}, {}))
+    assert history_of().days == ()
+    empty = history_of({}, {})
     assert (len(empty.days), empty.keys, empty.totals()) == (2, (), {})
 
 
@@ -72,7 +74,7 @@ def test_costs_given_one_by_one_are_the_same_history() -> None:
     """What tests and benchmarks give in a dict is what the archive would have."""
     given_costs = {EC2: {DAY: Decimal("0.1")}, S3: {DAY: Decimal("0.2"), DAY + timedelta(days=1): Decimal(7)}}
     made = CostHistory.of(given_costs, [DAY, DAY + timedelta(days=1)])
-    archived = cost_history(tables({EC2: "0.1", S3: "0.2"}, {S3: "7"}))
+    archived = history_of({EC2: "0.1", S3: "0.2"}, {S3: "7"})
     assert (made.days, made.keys, made.by_ou) == (archived.days, archived.keys, archived.by_ou)
     assert np.array_equal(made.costs, archived.costs, equal_nan=True)
 

@@ -216,7 +216,7 @@ def page_data(rows: Sequence[Row], **changed: object) -> dict:
         "day_notes": notes_for(rows),
     } | changed
     day_notes, names = known.pop("day_notes"), known.pop("names")
-    return dashboard_data(DashboardInputs(cost_history(by_day(rows)), day_notes, names, **known))
+    return dashboard_data(DashboardInputs(cost_history(by_day(rows), len(rows)), day_notes, names, **known))
 
 
 def amounts_of(data: dict, **wanted: str) -> list[int]:

@@ -123,7 +123,7 @@ class DashboardPage:
                 archived[published.day] = published
                 yield published.day, rows
 
-        costs = cost_history(tables())
+        costs = cost_history(tables(), len(days))
         # A day without rows adds nothing up: what its object says of currency and cost basis does not matter.
         with_rows = {day: of_day for day, of_day in archived.items() if of_day.rows} or {days[-1]: archived[days[-1]]}
         currency = _common("currency", {day: of_day.currency for day, of_day in with_rows.items()})

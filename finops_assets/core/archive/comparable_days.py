@@ -46,7 +46,7 @@ def comparable_costs(
                 same[other.day] = other
                 yield other.day, rows
 
-    return cost_history(comparable_tables()), same, newest
+    return cost_history(comparable_tables(), len(span)), same, newest
 
 
 def in_unit_of_costs(day: PublishedDay, days: Iterable[PublishedDay]) -> PublishedDay:

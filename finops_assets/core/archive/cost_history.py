@@ -95,42 +95,50 @@ class CostHistory:
         return at if at < len(self.days) and self.days[at] == day else None
 
 
-def cost_history(tables: Iterable[tuple[date, pa.Table]]) -> CostHistory:
+def cost_history(tables: Iterable[tuple[date, pa.Table]], most_days: int) -> CostHistory:
     """The history of archived days.
 
     Args:
         tables: the days, ascending, each with its rows in the OU_BREAKDOWN schema.
+        most_days: how many they are at most.
     """
     days: list[date] = []
     by_ou: dict[str, dict[date, Decimal]] = {}
-    index, costs = _KeyIndex(), _GrowingTable()
+    index, costs = _KeyIndex(), _GrowingTable(most_days)
     for day, table in tables:
         rows, of_day = index.rows_of(table), table.column("dailycost").to_numpy()
-        costs.add(len(days), rows, of_day)
+        costs.add(len(days), rows, of_day, len(index.keys))
         days.append(day)
         for ou, cost in index.sums_by_ou(rows, of_day).items():
             by_ou.setdefault(ou, {})[day] = cost
-    return CostHistory(tuple(days), tuple(index.keys), costs.values[: len(index.keys), : len(days)], by_ou)
+    return CostHistory(tuple(days), tuple(index.keys), costs.values(len(index.keys), len(days)), by_ou)
 
 
 class _GrowingTable:
-    """Costs by row and day while days are added; NaN where none was."""
+    """Costs by row and day while days are added; NaN where none was.
 
-    def __init__(self) -> None:
+    A day is kept in one piece, as it is written: days of the same keys are then copied at the memory's speed.
+    """
+
+    def __init__(self, most_days: int) -> None:
         import numpy as np
 
-        self.values = np.empty((0, 0))
+        self._days = np.empty((most_days, 0))
 
-    def add(self, column: int, rows: np.ndarray, costs: np.ndarray) -> None:
+    def add(self, column: int, rows: np.ndarray, costs: np.ndarray, keys: int) -> None:
         import numpy as np
 
-        height, width = self.values.shape
-        needed = int(rows.max(initial=-1)) + 1
-        if needed > height or column >= width:
-            grown = np.full((max(needed, height), max(column + 64, width)), np.nan)
-            grown[:height, :width] = self.values
-            self.values = grown
-        self.values[rows, column] = costs
+        most_days, room = self._days.shape
+        if keys > room:
+            grown = np.empty((most_days, max(keys, room + room // 4)))
+            grown[:column, :room] = self._days[:column]
+            grown[:column, room:] = np.nan
+            self._days = grown
+        self._days[column] = np.nan
+        self._days[column, rows] = costs
+
+    def values(self, keys: int, days: int) -> np.ndarray:
+        return self._days[:days, :keys].T
 
 
 class _KeyIndex:
@@ -141,6 +149,7 @@ class _KeyIndex:
         self._known: dict[Key, int] = {}
         self._ous: dict[str, int] = {}
         self._ou_of_key: list[int] = []
+        self._ou_of_row: tuple[np.ndarray, np.ndarray] | None = None
         self._last: tuple[list[pa.ChunkedArray], np.ndarray] | None = None
 
     def rows_of(self, table: pa.Table) -> np.ndarray:
@@ -159,7 +168,9 @@ class _KeyIndex:
         """The exact cost of each OU that has rows on a day."""
         import numpy as np
 
-        ous = np.array(self._ou_of_key, dtype=np.int32)[rows]
+        if self._ou_of_row is None or self._ou_of_row[0] is not rows:
+            self._ou_of_row = rows, np.array(self._ou_of_key, dtype=np.int32)[rows]
+        ous = self._ou_of_row[1]
         sums = [np.zeros(len(self._ous), dtype=np.int64) for _ in range(2)]
         for total, parts in zip(sums, exact_parts(costs), strict=True):
             np.add.at(total, ous, parts)
