@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from finops_assets.core.values import DashboardContent, PublishedDay, Refresh
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PAGE_DATA = re.compile(rb'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+DATA_BEGINS, DATA_ENDS = b'<script type="application/json" id="data">', b"</script>"
 
 
 def page_shown(page: bytes, location: str, refreshed: datetime) -> DashboardContent:
@@ -33,16 +32,22 @@ def page_shown(page: bytes, location: str, refreshed: datetime) -> DashboardCont
     Raises:
         DamagedError: it is no complete page of finops_assets.
     """
-    match = PAGE_DATA.search(page)
+    import numpy as np
+
+    _, _, data_and_more = page.partition(DATA_BEGINS)
+    text, ends, _ = data_and_more.partition(DATA_ENDS)
     try:
-        data: dict[str, Any] = json.loads(match[1] if match else b"")
+        data: dict[str, Any] = json.loads(text if ends else b"")
         days = [date.fromisoformat(day) for day in data["days"]]
+        micros, picos = (
+            np.array(data[name], dtype=np.int64).reshape(-1, len(days)).sum(axis=0).tolist()
+            for name in ("amounts", "ou_rest")
+        )
         totals = {
-            day: Decimal(sum(amounts[i] for amounts in data["amounts"])).scaleb(-6)
-            + Decimal(sum(rest[i] for rest in data["ou_rest"])).scaleb(-12)
-            for i, day in enumerate(days)
+            day: Decimal(micro).scaleb(-6) + Decimal(pico).scaleb(-12)
+            for day, micro, pico in zip(days, micros, picos, strict=True)
         }
-    except (ValueError, KeyError, IndexError, TypeError):
+    except (ValueError, KeyError, IndexError, TypeError, OverflowError):
         raise DamagedError(
             "is no dashboard of ours, or not a whole one", where=location, fix="`finops run` writes it anew."
         ) from None
