@@ -17,12 +17,12 @@ from finops_assets.adapters.local.bill_files import find_bill
 from finops_assets.adapters.local.open_bill import OpenBill
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb
 from finops_assets.core.analytics.drivers import as_sums
+from finops_assets.core.archive.breakdown import split_by_day
 from finops_assets.core.bill.charges import EARLIEST, LATEST
 from finops_assets.core.bill.drivers_sql import drivers_sql
 from finops_assets.core.bill.queries import (
     accounts_sql,
     breakdown_sql,
-    fingerprints_sql,
     source_days_sql,
     summary_sql,
 )
@@ -76,11 +76,9 @@ class DuckDBWarehouse:
         return ExportVersion(files.snapshot, files.updated, files.in_place, files.periods, files.passed_over)
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
-        with self._open() as opened:
-            opened.con.register("account_ou_map", accounts)
-            breakdown = breakdown_sql(summary_sql(opened.charges(start, end)))
-            days = opened.rows(fingerprints_sql(breakdown))
-        return {day: DayPrint(fingerprint, total, rows) for day, fingerprint, total, rows in days}
+        # Not by `fingerprints_sql`: it gathers each day's rows as text in memory, all days at once.
+        days = split_by_day(self.breakdown(start, end, accounts))
+        return {of_day.day: DayPrint(of_day.fingerprint, of_day.total, of_day.rows.num_rows) for of_day in days}
 
     def control_totals(self) -> list[ControlTotal]:
         with self._open() as opened:
