@@ -53,7 +53,8 @@ class DayRows:
 class BillDescription:
     """The bill as it was recognised: format, files, the columns used, and an id that changes when the files do.
 
-    `updated` is when the newest file was written (UTC), where that is known.
+    `updated` is when the newest file was written (UTC), where that is known. `missing_columns` has for each cost basis
+    those that it can read and the bill does not have (`core.bill.rules.missing_columns`).
     """
 
     format: str
@@ -64,6 +65,7 @@ class BillDescription:
     columns: tuple[str, ...]
     cost_bases: tuple[str, ...]
     updated: datetime | None = None
+    missing_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -203,7 +203,7 @@ CASES = [
         "not this cost basis",
         without("EffectiveCost"),
         BillError,
-        ("bill.cost_basis", "no effective cost: it has no column effectivecost", "Set bill.cost_basis to billed"),
+        ("bill.cost_basis", "no effective cost: it has no column effectivecost", "set bill.cost_basis to billed"),
         {"basis": "effective"},
     ),
     Case(
@@ -233,9 +233,9 @@ CASES = [
     ),
     Case(
         "refunds that cannot be told",
-        without("ChargeClass"),
+        without("ChargeCategory"),
         SettingsError,
-        ("bill.include_refunds", "does not tell such charges apart", "column chargeclass"),
+        ("bill.include_refunds", "does not tell such charges apart", "column chargecategory"),
         {"include_refunds": False},
     ),
     # values
@@ -319,11 +319,18 @@ CASES = [
     Case("before the first day", spoilt(ChargePeriodStart="1969-12-31"), BillError, ("2.csv, column", "have no date")),
     Case("a null date in Parquet", parquet(ChargePeriodStart=None), BillError, ("2.parquet, column Charge", "no date")),
     Case(
-        "a cost that the month did not need",
+        "a column that a line needs",
         lambda folder: write_rows(folder / "2.csv", [CUR_ROW, COVERED]),
         BillError,
+        ("(bill.cost_basis)", "no effective cost", "savings_plan_savings_plan_effective_cost", "billed or unblended"),
+        {"basis": "effective"},
+    ),
+    Case(
+        "a cost that the month did not need",
+        lambda folder: write_rows(folder / "2.csv", [{**CUR_ROW, "savingsPlan/SavingsPlanEffectiveCost": ""}, COVERED]),
+        BillError,
         (
-            "2.csv, column savings_plan_savings_plan_effective_cost",
+            "2.csv, column savingsPlan/SavingsPlanEffectiveCost",
             f"1 line(s) of {DAY} have no effective cost, first a SavingsPlanCoveredUsage",
             "bill.cost_basis",
         ),

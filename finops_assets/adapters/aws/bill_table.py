@@ -16,7 +16,7 @@ from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, c
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.bill.recognition import recognise as recognise_format
-from finops_assets.core.bill.rules import Rules, check_columns, cost_bases
+from finops_assets.core.bill.rules import Rules, check_columns, cost_bases, missing_columns
 from finops_assets.core.schemas import MONEY_SQL
 from finops_assets.core.values import BillDescription, PassedOver
 
@@ -117,6 +117,7 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
             snapshot="",
             columns=used,
             cost_bases=cost_bases(fmt, columns),
+            missing_columns=missing_columns(fmt, columns),
         ),
     )
 

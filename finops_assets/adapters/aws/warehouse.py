@@ -28,8 +28,10 @@ from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
 from finops_assets.core.bill.control_totals import control_totals
 from finops_assets.core.bill.drivers_sql import drivers_sql
 from finops_assets.core.bill.queries import accounts_sql, breakdown_sql, fingerprints_sql, one_pass_sql, summary_sql
+from finops_assets.core.bill.refusals import is_monthly, refuse_currencies, refuse_lacking, refuse_monthly
 from finops_assets.core.bill.rules import Rules
-from finops_assets.core.bill.source_days import Fact, refuse_currencies, source_days
+from finops_assets.core.bill.source_days import Fact, source_days
+from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
@@ -143,8 +145,8 @@ class AthenaWarehouse:
         table, fetched = self._sums(start, end)
         with closing(self._connect(fetched)) as con:
             rows = con.execute(
-                "SELECT charge_date, currency, charge_category, scheduled, left_out, lines, without_cost, total "
-                f"FROM {SUMS} WHERE of_source = 1 ORDER BY ALL"
+                "SELECT charge_date, currency, charge_category, scheduled, left_out, lines, without_cost, total, "
+                f"amounts, usage, month_long, lacks FROM {SUMS} WHERE of_source = 1 ORDER BY ALL"
             ).fetchall()
         facts = [Fact(*row) for row in rows]
         self._refuse(table, facts)
@@ -237,7 +239,8 @@ class AthenaWarehouse:
             con.execute(
                 f"CREATE TABLE {SUMS} (charge_date DATE, currency VARCHAR, charge_category VARCHAR, scheduled BOOLEAN, "
                 "left_out VARCHAR, ou VARCHAR, service VARCHAR, linkedaccount VARCHAR, of_source BIGINT, lines BIGINT, "
-                f"without_cost BIGINT, total {MONEY_SQL})"
+                f"without_cost BIGINT, total {MONEY_SQL}, amounts BIGINT, usage BIGINT, month_long BIGINT, "
+                "lacks VARCHAR)"
             )
         return con
 
@@ -248,7 +251,7 @@ class AthenaWarehouse:
         return self._table
 
     def _refuse(self, table: BillTable, facts: list[Fact]) -> None:
-        """Refuse lines without a usable date or currency, and several currencies where no setting chooses one."""
+        """Refuse lines without a date, a column or a currency, several currencies, and a monthly export."""
         undated = sum(f.lines for f in facts if f.day is None)
         if undated:
             raise BillError(
@@ -256,19 +259,20 @@ class AthenaWarehouse:
                 where=f"{self._name}, column {table.format.start}",
                 fix="No line may be lost: export the bill again.",
             )
-        if not self._rules.currency:
-            refuse_currencies((f.currency for f in facts if f.currency), self._name)
-        nameless = sum(f.lines for f in facts if not f.currency)
-        if table.format.currency and nameless:
-            raise BillError(
-                f"{nameless} line(s) have no currency",
-                where=f"{self._name}, column {table.format.currency}",
-                fix="Export the bill again.",
-            )
+        kept = [f for f in facts if f.left_out is None]
+        refuse_lacking(((f.lacks, f.without_cost) for f in kept), table.format, table.columns, self._rules, self._name)
+        if column := table.format.currency:
+            amounts = ((f.currency, f.amounts) for f in facts)
+            refuse_currencies(amounts, self._rules.currency, self._name, f"{self._name}, column {column}")
+        usage, month_long = sum(f.usage for f in facts), sum(f.month_long for f in facts)
+        # One day's usage may last a month in any bill: all of its days are asked.
+        if is_monthly(usage, month_long) and bill_totals(self.control_totals()).on_firsts:
+            refuse_monthly(usage, month_long, self._name)
 
     def _without_cost(self, table: BillTable, day: date, lines: int) -> BillError:
         basis = table.format.bases[self._rules.cost_basis]
-        columns = {basis.column}.union(*basis.by_type.values()) & set(table.columns)
+        rules = basis.rules(table.columns)
+        columns = {basis.column}.union(*(rule.columns for rule in rules)) & set(table.columns)
         return BillError(
             f"{lines} line(s) of {day} have no {self._rules.cost_basis} cost",
             where=f"{self._name}, column {' or '.join(sorted(columns))}",

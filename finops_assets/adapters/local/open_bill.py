@@ -14,14 +14,15 @@ from finops_assets.adapters.local.bill_files import BillFiles
 from finops_assets.adapters.local.bill_source import FILE_COLUMN, BillSource
 from finops_assets.adapters.local.column_types import identifier, type_of, typed_column
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb, connect, in_utc
+from finops_assets.core.bill.bill_format import currency_sql
 from finops_assets.core.bill.charges import charges_sql, undated_condition, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
-from finops_assets.core.bill.queries import survey_sql
+from finops_assets.core.bill.queries import closer_survey_sql, survey_sql
 from finops_assets.core.bill.recognition import recognise
-from finops_assets.core.bill.rules import Rules, check_columns, cost_bases
-from finops_assets.core.bill.source_days import refuse_currencies
+from finops_assets.core.bill.refusals import Surveyed, is_unusual, refuse_currencies, refuse_lacking, refuse_monthly
+from finops_assets.core.bill.rules import Rules, check_columns, cost_bases, missing_columns
 from finops_assets.core.errors import BillError
 from finops_assets.core.values import BillDescription, ControlTotal
 
@@ -68,7 +69,7 @@ class OpenBill:
         self._select = ", ".join(f"{typed_column(self.format, n, *raw[n])} AS {identifier(n)}" for n in read)
         with self.explained():
             self.create_bill_view(self.con)
-        self._refuse_undated_and_mixed()
+        self._refuse_unreadable()
         self.description = BillDescription(
             format=self.format.name,
             path=str(files.root),
@@ -78,6 +79,7 @@ class OpenBill:
             columns=self._used,
             cost_bases=cost_bases(self.format, self.columns),
             updated=files.updated,
+            missing_columns=missing_columns(self.format, self.columns),
         )
 
     def session(self) -> OpenBill:
@@ -115,37 +117,39 @@ class OpenBill:
         with self.explained():
             return self.con.execute(athena_to_duckdb(sql)).fetchall()
 
-    def _refuse_undated_and_mixed(self) -> None:
-        """Refuse a bill with lines that have no date, or with several currencies of which none is chosen."""
-        of_currency = self.rows(survey_sql(self.format))
-        if not all(dated for _, _, dated in of_currency):
-            no_date = undated_condition(self.format.start)
+    def _refuse_unreadable(self) -> None:
+        """Refuse a bill with lines that have no date, lack a column, or are in several currencies; a monthly export."""
+        root, fmt, rules = str(self.files.root), self.format, self._rules
+        surveyed = [Surveyed(*row) for row in self.rows(survey_sql(fmt, self.columns, rules))]
+        if not all(row.dated for row in surveyed):
+            no_date = undated_condition(fmt.start)
             (lines,) = self.rows(f"SELECT COUNT(*) FROM bill WHERE {no_date}")[0]
             raise BillError(
                 f"{lines} line(s) have no date that can be booked",
-                where=self._place(no_date, self.format.start),
+                where=self._place(no_date, fmt.start),
                 fix="No line may be lost: export the bill again.",
             )
-        currencies = [currency for currency, _, _ in of_currency if currency]
-        if not self._rules.currency:
-            refuse_currencies(currencies, str(self.files.root))
-        if self.format.currency and len(currencies) < len(of_currency):
-            raise BillError(
-                f"{sum(lines for currency, lines, _ in of_currency if not currency)} line(s) have no currency",
-                where=self._place(f"NULLIF({self.format.currency}, '') IS NULL", self.format.currency),
-                fix="Export the bill again.",
-            )
+        refuse_lacking(((row.lacks, row.lines) for row in surveyed), fmt, self.columns, rules, root)
+        if not is_unusual(surveyed, rules.currency, bool(fmt.currency)):
+            return
+        closer = self.rows(closer_survey_sql(fmt, self.columns, rules))
+        amounts = [(currency, count) for currency, count, _, _ in closer]
+        if fmt.currency:
+            nameless = any(count for currency, count in amounts if not currency)
+            without = f"{currency_sql(fmt.currency)} IS NULL AND {fmt.bases[rules.cost_basis].sql(self.columns)} <> 0"
+            refuse_currencies(amounts, rules.currency, root, self._place(without, fmt.currency) if nameless else root)
+        refuse_monthly(sum(row[2] for row in closer), sum(row[3] for row in closer), root)
 
     def without_cost(self, day: date, lines: int) -> BillError:
         """The error of lines of a day without a cost: it names the column, by the type of the first of them."""
         cost_basis = self._rules.cost_basis
         basis = self.format.bases[cost_basis]
         condition = f"({basis.sql(self.columns)}) IS NULL AND CAST({self.format.start} AS DATE) = DATE '{day}'"
-        types = self._first(condition, self.format.line_type) if basis.by_type else None
+        types = self._first(condition, self.format.line_type) if basis.rules(self.columns) else None
         line_type = types[1] if types else ""
         return BillError(
             f"{lines} line(s) of {day} have no {cost_basis} cost" + (f", first a {line_type}" if line_type else ""),
-            where=self._place(condition, *basis.by_type.get(line_type, (basis.column,))),
+            where=self._place(condition, *basis.columns_of(line_type, self.columns)),
             fix="Export the bill again with that column filled, or choose another bill.cost_basis.",
         )
 

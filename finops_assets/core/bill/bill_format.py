@@ -21,23 +21,78 @@ INCLUDE_SETTINGS = ("include_tax", "include_credits", "include_refunds")
 """Settings of `[bill]` that leave a charge category out."""
 
 
+NO_MONEY = f"CAST(NULL AS {MONEY_SQL})"
+NO_TEXT = "CAST(NULL AS VARCHAR)"
+
+
+@dataclass(frozen=True)
+class CostRule:
+    """What some lines cost, where that is not the column of the cost basis.
+
+    Attributes:
+        lines: which, as their line-item type is named.
+        condition: SQL that is true of them; it reads columns that the bill has.
+        cost: the SQL of their cost, MONEY.
+        columns: what the cost is read from. Where one of them is absent, these lines have no cost.
+    """
+
+    lines: str
+    condition: str
+    cost: str
+    columns: tuple[str, ...] = ()
+
+    def absent(self, columns: Columns) -> tuple[str, ...]:
+        """Those of its columns that the bill does not have."""
+        return tuple(c for c in self.columns if c not in columns)
+
+
 @dataclass(frozen=True)
 class CostBasis:
     """A cost basis of a format.
 
     Attributes:
-        column: the column of its cost; a bill without it does not have this basis.
-        amortization: gives the SQL of the cost, by the bill's columns, where that is more than the column.
-        by_type: the columns of those line-item types whose cost is not in `column`.
+        column: the column of its cost.
+        or_else: a column that counts on lines where `column` is empty.
+        does_without: whether a bill that lacks `column` has this basis all the same, by `or_else`; None: it never has.
+        rules: gives the lines whose cost is something else, by the bill's columns; the first that fits a line counts.
+        columns: all columns that it reads beyond those that the format requires.
     """
 
     column: str
-    amortization: Callable[[Columns], str] | None = None
-    by_type: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    or_else: str = ""
+    does_without: Callable[[Columns], bool] | None = None
+    rules: Callable[[Columns], tuple[CostRule, ...]] = lambda columns: ()  # noqa: ARG005
+    columns: tuple[str, ...] = ()
+
+    def is_in(self, columns: Columns) -> bool:
+        """Whether a bill with these columns has it; lines of some types may lack a column all the same."""
+        return self.column in columns or (self.does_without is not None and self.does_without(columns))
 
     def sql(self, columns: Columns) -> str:
-        """The cost of a line, as MONEY."""
-        return self.amortization(columns) if self.amortization else money_sql(self.column)
+        """The cost of a line, as MONEY; NULL where a column that it is read from is absent or empty."""
+        present = [c for c in (self.column, self.or_else) if c in columns]
+        cost = money_sql(present[0]) if len(present) == 1 else f"COALESCE({', '.join(map(money_sql, present))})"
+        cases = [
+            f"WHEN {rule.condition} THEN {NO_MONEY if rule.absent(columns) else rule.cost}"
+            for rule in self.rules(columns)
+        ]
+        return "\n        ".join(["CASE", *cases, f"ELSE {cost} END"]) if cases else cost
+
+    def lacks_sql(self, columns: Columns) -> str:
+        """The absent columns that a line's cost is read from, as text; NULL where there is none."""
+        rules = self.rules(columns)
+        if not any(rule.absent(columns) for rule in rules):
+            return NO_TEXT
+        cases = [
+            f"WHEN {rule.condition} THEN {quoted(', '.join(absent)) if (absent := rule.absent(columns)) else NO_TEXT}"
+            for rule in rules
+        ]
+        return f"CASE {' '.join(cases)} END"
+
+    def columns_of(self, line_type: str, columns: Columns) -> tuple[str, ...]:
+        """The columns that the cost of lines of this type is read from."""
+        of_type = (rule.columns for rule in self.rules(columns) if rule.lines == line_type and rule.columns)
+        return next(of_type, (self.column,))
 
 
 @dataclass(frozen=True)
@@ -71,6 +126,9 @@ class BillFormat:
         required: columns without which it cannot be read, beside that of the cost basis.
         one_of: groups of columns of which one is needed.
         start: the column whose UTC day a charge is booked on.
+        end: the column of the end of its charge period, exclusive.
+        metered: gives the condition that a line is usage, which daily and hourly exports give by day or hour; None
+            where the format has no such lines.
         timestamps: columns that hold points in time.
         costs: columns that hold money.
         accounts: columns that hold account ids: a tool that wrote one as a number has lost its leading zeros.
@@ -82,7 +140,7 @@ class BillFormat:
         include_columns: of INCLUDE_SETTINGS those that can leave charges out, each with the column that it needs.
         period: the column that holds the start of the line's billing period, if the format has one.
         quantities: columns that hold how much was used.
-        line_type: the column that `CostBasis.by_type` is about.
+        line_type: the column of the types that `CostRule.lines` names.
         usage: gives the usage behind a charge, by the bill's columns and the cost basis; None where it is not known.
     """
 
@@ -97,6 +155,8 @@ class BillFormat:
     bases: Mapping[str, CostBasis]
     select: Callable[[Columns], Mapping[str, str]]
     one_of: tuple[tuple[str, ...], ...] = ()
+    end: str = ""
+    metered: Callable[[Columns], str] | None = None
     currency: str = ""
     include_columns: Mapping[str, str] = field(default_factory=dict)
     period: str = ""
@@ -125,6 +185,11 @@ def quoted(text: str) -> str:
 def money_sql(column: str) -> str:
     """A column as MONEY."""
     return f"CAST({column} AS {MONEY_SQL})"
+
+
+def currency_sql(column: str) -> str:
+    """A column of currencies in the spelling of ISO 4217, `USD`; NULL where it is empty."""
+    return f"NULLIF(UPPER(TRIM({column})), '')"
 
 
 def longer_than_a_day(columns: Columns, start: str, end: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 Every charge has: charge_date (UTC day of the start of its charge period), linkedaccount, account_name, service, ou
 (where the bill itself has one), charge_category, scheduled, left_out (why a setting leaves the line out, or NULL),
-currency and cost. Nothing else computes a cost anywhere.
+currency and cost; and of a line that cannot count or tells of the export, lacks (the absent columns that its cost is
+read from) and granularity (of usage: 'month' or 'day'). Nothing else computes a cost anywhere.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from finops_assets.core.bill.bill_format import BillFormat, Columns, quoted
+from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns, quoted
 from finops_assets.core.bill.rules import Rules
 
 EARLIEST, LATEST = date(1970, 1, 1), date(9999, 12, 30)
@@ -67,21 +68,39 @@ def charge_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[
     ):
         if not include:
             reasons.append((f"({parts['charge_category']}) = '{category}'", reason))
-    left_out = "CAST(NULL AS VARCHAR)"
+    left_out = NO_TEXT
     if reasons:
         left_out = "CASE " + " ".join(f"WHEN {c} THEN {quoted(r)}" for c, r in reasons) + " END"
+    basis = fmt.bases[rules.cost_basis]
     return {
         "charge_date": f"CAST({fmt.start} AS DATE)",
         "linkedaccount": parts["linkedaccount"],
         "account_name": parts["account_name"],
         "service": parts["service"],
-        "ou": parts.get("ou", "CAST(NULL AS VARCHAR)"),
+        "ou": parts.get("ou", NO_TEXT),
         "charge_category": parts["charge_category"],
         "scheduled": f"COALESCE({parts['scheduled']}, FALSE)",
         "left_out": left_out,
         "currency": parts["currency"] if fmt.currency else quoted(rules.currency),
-        "cost": fmt.bases[rules.cost_basis].sql(columns),
+        "cost": basis.sql(columns),
+        "lacks": basis.lacks_sql(columns),
+        "granularity": granularity_sql(fmt, columns),
     }
+
+
+def granularity_sql(fmt: BillFormat, columns: Columns) -> str:
+    """'month' of usage whose charge period is a whole calendar month, 'day' of other usage, NULL of other lines.
+
+    An end that is written as the last second of the month is an hour short.
+    """
+    if fmt.metered is None:
+        return NO_TEXT
+    month = "FALSE"
+    if fmt.end in columns:
+        hours = f"date_diff('hour', {fmt.start}, {fmt.end})"
+        first = f"EXTRACT(DAY FROM {fmt.start}) = 1 AND EXTRACT(HOUR FROM {fmt.start}) = 0"
+        month = f"{first} AND {hours} BETWEEN {28 * 24 - 1} AND {31 * 24}"
+    return f"CASE WHEN NOT ({fmt.metered(columns)}) THEN {NO_TEXT} WHEN {month} THEN 'month' ELSE 'day' END"
 
 
 def undated_condition(column: str) -> str:
@@ -96,6 +115,6 @@ def used_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, 
 
 
 def named_in(sql: str, columns: Columns) -> tuple[str, ...]:
-    """Those of the columns that an SQL names."""
-    text = sql.lower()
+    """Those of the columns that an SQL names; words within its texts name none."""
+    text = re.sub(r"'(?:[^']|'')*'", "''", sql).lower()
     return tuple(c for c in columns if re.search(rf"\b{re.escape(c)}\b", text))

@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
-from finops_assets.core.bill.bill_format import BillFormat
-from finops_assets.core.bill.charges import EARLIEST, LATEST
+from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns
+from finops_assets.core.bill.charges import EARLIEST, LATEST, charge_expressions
+from finops_assets.core.bill.rules import Rules
 from finops_assets.core.schemas import UNASSIGNED
 
 
-def survey_sql(fmt: BillFormat, table: str = "bill") -> str:
-    """One row for each billing currency of the whole bill: how many lines, and whether all have a date."""
+def survey_sql(fmt: BillFormat, columns: Columns, rules: Rules, table: str = "bill") -> str:
+    """The whole bill by billing currency and absent columns: lines, whether all have a date, usage, of that on a 1st.
+
+    It reads few columns: `closer_survey_sql` is asked only where this one tells of something unusual.
+    """
+    charge = charge_expressions(fmt, columns, rules)
     earliest, latest = (f"TIMESTAMP '{day} 00:00:00'" for day in (EARLIEST, LATEST))
-    return f"""SELECT {fmt.currency or "''"} AS currency, COUNT(*) AS lines,
-    COUNT(*) = COUNT({fmt.start}) AND MIN({fmt.start}) >= {earliest} AND MAX({fmt.start}) < {latest} AS dated
-FROM {table} GROUP BY 1 ORDER BY 1"""
+    lacks = charge["lacks"]
+    if lacks != NO_TEXT:
+        lacks = f"CASE WHEN {charge['left_out']} IS NULL THEN {lacks} END"
+    usage = fmt.metered(columns) if fmt.metered else "FALSE"
+    return f"""SELECT {charge["currency"]} AS currency, {lacks} AS lacks, COUNT(*) AS lines,
+    COUNT(*) = COUNT({fmt.start}) AND MIN({fmt.start}) >= {earliest} AND MAX({fmt.start}) < {latest} AS dated,
+    COUNT(CASE WHEN {usage} THEN 1 END) AS usage,
+    COUNT(CASE WHEN {usage} AND EXTRACT(DAY FROM {fmt.start}) = 1 THEN 1 END) AS usage_on_first
+FROM {table} GROUP BY 1, 2 ORDER BY 1, 2"""
+
+
+AMOUNTS = "COUNT(CASE WHEN cost <> 0 THEN 1 END) AS amounts"
+"""How many lines have a cost that is not zero."""
+
+GRANULARITY = """COUNT(granularity) AS usage, COUNT(CASE WHEN granularity = 'month' THEN 1 END) AS month_long"""
+"""How many lines are usage, and how many of those are of a whole month."""
+
+
+def closer_survey_sql(fmt: BillFormat, columns: Columns, rules: Rules, table: str = "bill") -> str:
+    """The whole bill by billing currency: lines with an amount, usage, and month-long usage."""
+    charge = charge_expressions(fmt, columns, rules)
+    used = ", ".join(f"{charge[name]} AS {name}" for name in ("currency", "cost", "granularity"))
+    return f"""SELECT currency, {AMOUNTS}, {GRANULARITY}
+FROM (SELECT {used} FROM {table}) AS charges
+GROUP BY currency ORDER BY currency"""
 
 
 def source_days_sql(charges: str) -> str:
     """What the bill says of each day, by currency, category and reason for leaving out; no OU is involved."""
     return f"""SELECT charge_date, currency, COALESCE(charge_category, '') AS charge_category, scheduled, left_out,
-    COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total
+    COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total, {AMOUNTS}
 FROM ({charges}) AS charges
 GROUP BY charge_date, currency, COALESCE(charge_category, ''), scheduled, left_out
 ORDER BY 1, 2, 3, 4, 5"""
@@ -32,7 +59,8 @@ def one_pass_sql(charges: str) -> str:
     lines themselves, so that the first proves the second.
     """
     return f"""SELECT charge_date, currency, charge_category, scheduled, left_out, ou, service, linkedaccount,
-    GROUPING(linkedaccount) AS of_source, COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total
+    GROUPING(linkedaccount) AS of_source, COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total,
+    {AMOUNTS}, {GRANULARITY}, MAX(lacks) AS lacks
 FROM ({charges}) AS charges
 GROUP BY GROUPING SETS (
     (charge_date, currency, charge_category, scheduled, left_out),

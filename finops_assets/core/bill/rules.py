@@ -40,10 +40,11 @@ def check_columns(fmt: BillFormat, columns: Columns, rules: Rules, where: str) -
         why = f"it has no column {basis.column}" if basis else f"{fmt.title} has no such cost"
         if not available:
             raise BillError(f"the {fmt.title} bill has no cost column: {why}", where=where, fix="Export it with one.")
+        again = f"Export it with that column, or set bill.cost_basis to {' or '.join(available)}."
         raise BillError(
             f"the bill has no {rules.cost_basis} cost: {why}",
             where=f"{where} (bill.cost_basis)",
-            fix=f"Set bill.cost_basis to {' or '.join(available)}.",
+            fix=again if basis else f"Set bill.cost_basis to {' or '.join(available)}.",
         )
     if not fmt.currency and not rules.currency:
         raise SettingsError(
@@ -66,4 +67,17 @@ def check_columns(fmt: BillFormat, columns: Columns, rules: Rules, where: str) -
 
 def cost_bases(fmt: BillFormat, columns: Columns) -> tuple[str, ...]:
     """The cost bases that a bill with these columns has."""
-    return tuple(name for name, basis in fmt.bases.items() if basis.column in columns)
+    return tuple(name for name, basis in fmt.bases.items() if basis.is_in(columns))
+
+
+def missing_columns(fmt: BillFormat, columns: Columns) -> dict[str, tuple[str, ...]]:
+    """Of each cost basis of the format the columns that it can read and the bill does not have, in their order.
+
+    A basis with missing columns may be whole all the same: a report without reservations needs no column of them, and
+    one without a private discount has no net columns (`CostBasis.is_in`). Lines that need one are refused.
+    """
+    missing = {
+        name: tuple(dict.fromkeys(c for c in (basis.column, *basis.columns) if c not in columns))
+        for name, basis in fmt.bases.items()
+    }
+    return {name: absent for name, absent in missing.items() if absent}

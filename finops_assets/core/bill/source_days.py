@@ -8,13 +8,19 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from finops_assets.core.bill.totals import Amount
+from finops_assets.core.bill.totals import Amount, main_currency
 from finops_assets.core.errors import BillError
 from finops_assets.core.values import LeftOut, SourceDay
 
 
 class Fact(NamedTuple):
-    """The lines of one day that share currency, charge category and reason for leaving out: a row of the SQL."""
+    """The lines of one day that share currency, charge category and reason for leaving out: a row of the SQL.
+
+    Attributes:
+        amounts: how many of them have a cost that is not zero. A line of nothing is in no currency.
+        usage, month_long: how many are usage, and usage of a whole month; 0 where the whole bill was asked before.
+        lacks: absent columns that a cost among them is read from; None likewise.
+    """
 
     day: date
     currency: str | None
@@ -24,6 +30,10 @@ class Fact(NamedTuple):
     lines: int
     without_cost: int
     total: Decimal | None
+    amounts: int
+    usage: int = 0
+    month_long: int = 0
+    lacks: str | None = None
 
     @property
     def amount(self) -> Amount:
@@ -44,18 +54,22 @@ def source_days(
     by_day: dict[date, list[Fact]] = defaultdict(list)
     for fact in facts:
         by_day[fact.day].append(fact)
-    return {day: _source_day(day, of_day, currency, without_cost) for day, of_day in by_day.items()}
+    bills_own = currency or main_currency((f.currency, f.amounts) for of_day in by_day.values() for f in of_day)
+    return {
+        day: _source_day(day, of_day, bills_own if any(f.left_out is None for f in of_day) else currency, without_cost)
+        for day, of_day in by_day.items()
+    }
 
 
 def _source_day(
-    day: date, facts: list[Fact], wanted_currency: str, without_cost: Callable[[date, int], BillError]
+    day: date, facts: list[Fact], otherwise: str, without_cost: Callable[[date, int], BillError]
 ) -> SourceDay:
     kept = [f for f in facts if f.left_out is None]
     lines_without_cost = sum(f.without_cost for f in kept)
     if lines_without_cost:
         raise without_cost(day, lines_without_cost)
-    # One currency at most: the bill's only one, or the one that is set.
-    currency = next((f.currency for f in kept), wanted_currency)
+    # One currency at most has amounts: the bill's only one, or the one that is set.
+    currency = main_currency((f.currency, f.amounts) for f in kept if f.amounts) or otherwise
     categories: dict[str, Decimal] = defaultdict(Decimal)
     left_out: dict[str, Amount] = defaultdict(Amount)
     for fact in facts:
@@ -63,7 +77,7 @@ def _source_day(
             categories[fact.category or "Cost"] += fact.amount.total
             continue
         reason = fact.left_out
-        if currency and fact.currency != currency:  # or dollars would be added to euros
+        if currency and fact.currency and fact.currency != currency:  # or dollars would be added to euros
             reason = f"{reason}, these are {fact.currency}"
         left_out[reason] += fact.amount
     return SourceDay(
@@ -75,19 +89,3 @@ def _source_day(
         by_category=dict(sorted(categories.items())),
         left_out=tuple(LeftOut(reason, out.lines, out.total) for reason, out in sorted(left_out.items())),
     )
-
-
-def refuse_currencies(currencies_of_lines: Iterable[str], where: str) -> None:
-    """Refuse a bill in several currencies of which none is chosen.
-
-    Raises:
-        BillError: it names the currencies, and the setting that chooses.
-    """
-    currencies = sorted(set(currencies_of_lines))
-    if len(currencies) > 1:
-        raise BillError(
-            f"the bill has {len(currencies)} currencies: {', '.join(currencies)}",
-            where=f"{where} (bill.currency)",
-            fix=f"Sums over currencies mean nothing: choose one, e.g. FINOPS_BILL__CURRENCY={currencies[0]}. "
-            "The lines in others are then left out and counted.",
-        )

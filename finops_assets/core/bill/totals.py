@@ -58,6 +58,11 @@ class BillTotals:
         """All lines that count."""
         return sum(self.days.values(), Amount()) + self.undated
 
+    @property
+    def on_firsts(self) -> bool:
+        """Whether most of its lines are on the first day of a month, as in a bill of monthly granularity."""
+        return 2 * sum(of.lines for day, of in self.days.items() if day.day == 1) > self.whole.lines
+
     def newest(self, yesterday: date) -> date | None:
         """The newest day up to yesterday that has lines: charges may be dated in days to come."""
         return max((day for day in self.days if day <= yesterday), default=None)
@@ -77,6 +82,12 @@ class BillTotals:
         return f"{day:%Y-%m}" in self.months
 
 
+def main_currency(amounts: Iterable[tuple[str | None, Decimal | int]]) -> str:
+    """The currency that amounts are in; that of zeros where there is nothing else, and empty where none is named."""
+    named = [(currency, amount) for currency, amount in amounts if currency]
+    return min((c for c, amount in named if amount), default=min((c for c, _ in named), default=""))
+
+
 def bill_totals(controls: Iterable[ControlTotal]) -> BillTotals:
     """The bill's control totals, put together."""
     days: dict[date, Amount] = defaultdict(Amount)
@@ -84,14 +95,14 @@ def bill_totals(controls: Iterable[ControlTotal]) -> BillTotals:
     left_out: dict[str, dict[str, Amount]] = defaultdict(lambda: defaultdict(Amount))
     months: set[str] = set()
     without_cost: dict[date, int] = defaultdict(int)
-    undated, currencies = Amount(), set()
+    undated, currencies = Amount(), []
     for control in controls:
         amount = Amount(control.lines, control.total)
         months.add(control.period or (f"{control.day:%Y-%m}" if control.day else ""))
         if control.left_out:
             left_out[control.left_out][control.currency] += amount
             continue
-        currencies.add(control.currency)
+        currencies.append((control.currency, control.total))
         if control.day is None:
             undated += amount
         else:
@@ -105,5 +116,5 @@ def bill_totals(controls: Iterable[ControlTotal]) -> BillTotals:
         left_out={reason: dict(of) for reason, of in sorted(left_out.items())},
         undated=undated,
         without_cost={day: lines for day, lines in sorted(without_cost.items()) if lines},
-        currency=min(currencies, default=""),
+        currency=main_currency(currencies),
     )

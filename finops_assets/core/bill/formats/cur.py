@@ -1,20 +1,25 @@
 """The legacy Cost and Usage Report (https://docs.aws.amazon.com/cur/latest/userguide/data-dictionary.html).
 
-Amortized cost follows AWS's CUR query library by line-item type.
+Amortized cost follows AWS's own dashboards by line-item type (`_amortized`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
+from functools import partial
 
 from finops_assets.core.bill.bill_format import (
     INCLUDE_SETTINGS,
     NO_ACCOUNT,
+    NO_MONEY,
     NO_SERVICE,
     BillFormat,
     Columns,
     CostBasis,
+    CostRule,
     Usage,
+    currency_sql,
     first_sql,
     longer_than_a_day,
     money_sql,
@@ -24,8 +29,16 @@ from finops_assets.core.bill.bill_format import (
 from finops_assets.core.schemas import MONEY_SQL
 
 TYPE = "line_item_line_item_type"
+USAGE = ("Usage", "DiscountedUsage", "SavingsPlanCoveredUsage")
 PURCHASES = ("Fee", "RIFee", "SavingsPlanUpfrontFee", "SavingsPlanRecurringFee")
 
+ARN = "reservation_reservation_a_r_n"
+DESCRIPTION = "line_item_line_item_description"
+UNBLENDED, NET = "line_item_unblended_cost", "line_item_net_unblended_cost"
+ZERO = f"CAST(0 AS {MONEY_SQL})"
+
+PLAN_FEE_REFUND = "refund for one-time fee for savings plan%"
+"""How AWS describes what it gives back of a Savings Plan's upfront fee, in lower case."""
 
 COMMITMENT_FEES = tuple(
     f"savings_plan_{net}{kind}_commitment_for_billing_period"
@@ -51,59 +64,128 @@ def _commitments(net: str) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _amortized(columns: Columns, net: str) -> str:
-    """The cost of commitments on the day they are used, by line-item type (AWS's CUR query library).
-
-    `net` is '' or 'net_': the reservation_net_* and savings_plan_net_* columns, after private discounts. The unused
-    part of a Savings Plan has no net column of its own: it is scaled as the plan's fee is. A legacy CUR has only the
-    columns that the month needed: a line whose column is absent gets no cost, and a line without a cost is an error.
-    """
-
-    def cost(column: str) -> str:
-        return money_sql(column) if column in columns else f"CAST(NULL AS {MONEY_SQL})"
-
-    column_of = _commitments(net)
-    total, used, *fees = column_of["SavingsPlanRecurringFee"]
-    unused = f"({cost(total)} - {cost(used)})"
-    if net and all(c in columns for c in fees):
-        recurring, net_recurring, upfront, net_upfront = fees
-        unused = f"""CAST({unused} * CASE
+def _unused_commitment(net: str) -> str:
+    """The part of a plan that nobody used. It has no net column of its own: it is scaled as the plan's fee is."""
+    unused = f"({money_sql('savings_plan_total_commitment_to_date')} - {money_sql('savings_plan_used_commitment')})"
+    if not net:
+        return unused
+    recurring, net_recurring, upfront, net_upfront = COMMITMENT_FEES
+    return f"""CAST({unused} * CASE
             WHEN COALESCE({recurring}, 0) <> 0 THEN CAST({net_recurring} AS DOUBLE) / CAST({recurring} AS DOUBLE)
             WHEN COALESCE({upfront}, 0) <> 0 THEN CAST({net_upfront} AS DOUBLE) / CAST({upfront} AS DOUBLE)
             ELSE 1 END AS {MONEY_SQL})"""
-    elif net:
-        unused = f"CAST(NULL AS {MONEY_SQL})"
-    zero = f"CAST(0 AS {MONEY_SQL})"
-    reservation_fee = ""
-    if "reservation_reservation_a_r_n" in columns:
-        reservation_fee = f"WHEN {TYPE} = 'Fee' AND COALESCE(reservation_reservation_a_r_n, '') <> '' THEN {zero}"
-    return f"""CASE
-        WHEN {TYPE} = 'SavingsPlanCoveredUsage' THEN {cost(*column_of["SavingsPlanCoveredUsage"])}
-        WHEN {TYPE} = 'SavingsPlanRecurringFee' THEN {unused}
-        WHEN {TYPE} IN ('SavingsPlanNegation', 'SavingsPlanUpfrontFee') THEN {zero}
-        WHEN {TYPE} = 'DiscountedUsage' THEN {cost(*column_of["DiscountedUsage"])}
-        WHEN {TYPE} = 'RIFee' THEN {" + ".join(map(cost, column_of["RIFee"]))}
-        {reservation_fee}
-        WHEN {TYPE} = 'Refund' AND line_item_product_code = 'ComputeSavingsPlans' THEN {zero}
-        ELSE {cost(f"line_item_{net}unblended_cost")} END"""
 
 
-UNBLENDED = CostBasis("line_item_unblended_cost")
+def _amortized(columns: Columns, net: str, *, selected: bool) -> tuple[CostRule, ...]:
+    """The cost of commitments on the day they are used, by line-item type, after AWS's own dashboards.
 
-BASES = {
-    # What AWS invoices: the negation lines take back what a Savings Plan covers, discounts are lines of their own.
-    "billed": UNBLENDED,
-    "unblended": UNBLENDED,
-    "net_unblended": CostBasis("line_item_net_unblended_cost"),
-    "effective": CostBasis("line_item_unblended_cost", lambda columns: _amortized(columns, ""), _commitments("")),
-    "net_amortized": CostBasis(
-        "line_item_net_unblended_cost", lambda columns: _amortized(columns, "net_"), _commitments("net_")
-    ),
-}
+    Source: summary_view.sql of aws-solutions-library-samples/cloud-intelligence-dashboards-framework, as corrected by
+    its pull request 1515 (issues 1087, 1497): what is given back of a Savings Plan's upfront fee counts 0, as the fee
+    does, and is known by its description; every other refund is money. AWS's rule names Compute plans alone; here it is
+    that of all plans.
+
+    `net` is '' or 'net_': the reservation_net_* and savings_plan_net_* columns, after private discounts.
+    """
+    column_of = _commitments(net)
+    own = money_sql(NET if net else UNBLENDED)
+
+    def rule(line_type: str, cost: str) -> CostRule:
+        return CostRule(line_type, f"{TYPE} = '{line_type}'", cost, column_of.get(line_type, ()))
+
+    [covered], [discounted] = column_of["SavingsPlanCoveredUsage"], column_of["DiscountedUsage"]
+    return (
+        rule("SavingsPlanCoveredUsage", money_sql(covered)),
+        rule("SavingsPlanRecurringFee", _unused_commitment(net)),
+        rule("SavingsPlanNegation", ZERO),
+        rule("SavingsPlanUpfrontFee", ZERO),
+        rule("DiscountedUsage", money_sql(discounted)),
+        rule("RIFee", " + ".join(map(money_sql, column_of["RIFee"]))),
+        *_fee(columns, selected=selected),
+        _refund(columns, own),
+    )
+
+
+def _fee(columns: Columns, *, selected: bool) -> tuple[CostRule, ...]:
+    """A reservation's upfront fee counts 0, as it is counted where the reservation is used; other fees are money.
+
+    Only the reservation's ARN tells them apart. A legacy CUR has the columns that a month needed: one without any
+    reservation column has no reservations. Those of CUR 2.0 are selected: absent, they tell nothing.
+    """
+    if ARN in columns:
+        return (CostRule("Fee", f"{TYPE} = 'Fee' AND {ARN} <> ''", ZERO, (ARN,)),)
+    if not selected and not any(c.startswith("reservation_") for c in columns):
+        return ()
+    may_be = [f"{TYPE} = 'Fee'", "line_item_product_code NOT LIKE '%Support%'"]
+    may_be += [f"{UNBLENDED} <> 0"] if UNBLENDED in columns else []
+    may_be += ["COALESCE(bill_billing_entity, '') <> 'AWS Marketplace'"] if "bill_billing_entity" in columns else []
+    return (CostRule("Fee", " AND ".join(may_be), NO_MONEY, (ARN,)),)
+
+
+def _refund(columns: Columns, own: str) -> CostRule:
+    """What is given back of a plan's upfront fee counts 0; a plan's refund without a description cannot be told."""
+    of_plan = "line_item_product_code LIKE '%SavingsPlan%'"
+    condition = f"{TYPE} = 'Refund'" + ("" if DESCRIPTION in columns else f" AND {of_plan}")
+    cost = (
+        f"CASE WHEN LOWER({DESCRIPTION}) LIKE '{PLAN_FEE_REFUND}' THEN {ZERO} "
+        f"WHEN {of_plan} AND COALESCE({DESCRIPTION}, '') = '' THEN {NO_MONEY} ELSE {own} END"
+    )
+    return CostRule("Refund", condition, cost, (DESCRIPTION,))
+
+
+def _effective(columns: Columns, *, selected: bool) -> tuple[CostRule, ...]:
+    return (*_untold_split(columns), *_amortized(columns, "", selected=selected))
+
+
+def _net_amortized(columns: Columns, *, selected: bool) -> tuple[CostRule, ...]:
+    """By the net columns on lines of a month with a private discount, which have a net cost; else by the others."""
+    rules = _amortized(columns, "", selected=selected)
+    if NET in columns:
+        discounted = tuple(
+            replace(rule, condition=f"{NET} IS NOT NULL AND {rule.condition}")
+            for rule in _amortized(columns, "net_", selected=selected)
+        )
+        others = CostRule("", f"{NET} IS NOT NULL", money_sql(NET))
+        rules = (*discounted, others, *rules)
+    return (*_untold_split(columns), *rules)
+
+
+def _has_no_net(columns: Columns) -> bool:
+    """Whether a bill has no column of costs after private discounts, and has those before."""
+    return UNBLENDED in columns and not any("_net_" in name for name in columns)
+
+
+def cost_bases_of(*, selected: bool) -> dict[str, CostBasis]:
+    """The cost bases of a CUR.
+
+    AWS writes net columns only "when your account has a discount in the applicable billing period" (the dictionaries of
+    both reports): in months without them, net is what is not net.
+
+    Args:
+        selected: whether somebody has selected the columns, as in CUR 2.0: one that is absent then says nothing. A
+            legacy CUR has those that its months needed; without any net column, no month has a discount.
+    """
+    lists = {net: tuple(c for of in _commitments(net).values() for c in of) for net in ("", "net_")}
+    told = (ARN, DESCRIPTION)
+    without = None if selected else _has_no_net
+    return {
+        # What AWS invoices: the negation lines take back what a Savings Plan covers, discounts are lines of their own.
+        "billed": CostBasis(UNBLENDED, rules=_untold_split),
+        "unblended": CostBasis(UNBLENDED, rules=_untold_split),
+        "net_unblended": CostBasis(NET, UNBLENDED, without, _untold_split),
+        "effective": CostBasis(UNBLENDED, rules=partial(_effective, selected=selected), columns=(*lists[""], *told)),
+        "net_amortized": CostBasis(
+            NET,
+            UNBLENDED,
+            without,
+            partial(_net_amortized, selected=selected),
+            columns=(*lists[""], *lists["net_"], *told),
+        ),
+    }
+
 
 COSTS = (
-    "line_item_unblended_cost",
-    "line_item_net_unblended_cost",
+    UNBLENDED,
+    NET,
     "savings_plan_savings_plan_effective_cost",
     "savings_plan_net_savings_plan_effective_cost",
     "savings_plan_total_commitment_to_date",
@@ -143,15 +225,49 @@ def _select(columns: Columns) -> dict[str, str]:
             WHEN {TYPE} LIKE '%Discount' THEN 'Adjustment'
             ELSE COALESCE({text_sql(TYPE)}, '(no type)') END""",
         "scheduled": " OR ".join(scheduled),
-        "currency": text_sql("line_item_currency_code"),
+        "currency": currency_sql("line_item_currency_code"),
     }
-    # Split cost allocation repeats an instance's cost for each pod or task on it: the instance's own line is the money.
-    split = [f"{text_sql(c)} IS NOT NULL" for c in ("split_line_item_parent_resource_id",) if c in columns]
-    if "line_item_operation" in columns:
-        split.append("line_item_operation IN ('EKSPod-EC2', 'ECSTask-EC2')")
-    if split:
-        select["split"] = " OR ".join(split)
+    if split := _split(columns):
+        select["split"] = split
     return select
+
+
+PARENT = "split_line_item_parent_resource_id"
+SPLIT_OPERATIONS = "line_item_operation IN ('EKSPod-EC2', 'ECSTask-EC2')"
+
+
+def _split(columns: Columns) -> str:
+    """The condition that a line is of split cost allocation; empty where no column tells.
+
+    Such a line repeats an instance's cost for each pod or task on it: the instance's own line is the money. Its parent
+    or its operation tells it; where neither was selected, any other column of such lines, or the usage type.
+    """
+    told = [f"{PARENT} <> ''"] if PARENT in columns else []
+    told += [SPLIT_OPERATIONS] if "line_item_operation" in columns else []
+    if PARENT not in columns:
+        # Amounts are written as 0 on other lines by some tools.
+        others = [name for name in columns if name.startswith("split_line_item_")]
+        told += [f"({name} <> '' AND COALESCE(TRY_CAST({name} AS DOUBLE), 1) <> 0)" for name in others]
+    if not told and "line_item_usage_type" in columns:
+        told = ["(line_item_usage_type LIKE '%EKS-EC2-%' OR line_item_usage_type LIKE '%ECS-EC2-%')"]
+    return " OR ".join(told)
+
+
+def _untold_split(columns: Columns) -> tuple[CostRule, ...]:
+    """Lines of pods and tasks of which no column tells whether they repeat an instance's cost, or are of Fargate."""
+    if _split(columns) or "line_item_resource_id" not in columns:
+        return ()
+    condition = (
+        "line_item_product_code IN ('AmazonEKS', 'AmazonECS') AND "
+        "(line_item_resource_id LIKE '%:pod/%' OR line_item_resource_id LIKE '%:task/%')"
+    )
+    return (CostRule("Usage", condition, NO_MONEY, ("line_item_operation",)),)
+
+
+def _metered(columns: Columns) -> str:  # noqa: ARG001
+    """Usage, but for support, which is charged by the month in any report."""
+    types = ", ".join(map(quoted, USAGE))
+    return f"{TYPE} IN ({types}) AND COALESCE(line_item_product_code, '') NOT LIKE '%Support%'"
 
 
 def _usage(columns: Columns, cost_basis: str) -> Usage | None:
@@ -159,7 +275,7 @@ def _usage(columns: Columns, cost_basis: str) -> Usage | None:
         return None
     # What takes a Savings Plan's use off the bill again repeats its amount, which is used once. Where commitments are
     # amortized, the cost of a plan's recurring fee is what nobody used of it.
-    amortized = BASES[cost_basis].amortization is not None
+    amortized = cost_basis in ("effective", "net_amortized")
     return Usage(
         sku=tuple(c for c in ("line_item_usage_type", "line_item_operation") if c in columns),
         quantity=f"CASE WHEN {TYPE} IN ('Usage', 'DiscountedUsage', 'SavingsPlanCoveredUsage') "
@@ -183,13 +299,15 @@ CUR = BillFormat(
     required=("line_item_usage_start_date", TYPE, "line_item_product_code", "line_item_currency_code"),
     one_of=(("line_item_usage_account_id", "bill_payer_account_id"),),
     start="line_item_usage_start_date",
+    end="line_item_usage_end_date",
+    metered=_metered,
     currency="line_item_currency_code",
     include_columns=dict.fromkeys(INCLUDE_SETTINGS, TYPE),
     period="bill_billing_period_start_date",
     timestamps=("line_item_usage_start_date", "line_item_usage_end_date"),
     costs=COSTS,
     accounts=("line_item_usage_account_id", "bill_payer_account_id"),
-    bases=BASES,
+    bases=cost_bases_of(selected=False),
     select=_select,
     quantities=("line_item_usage_amount",),
     line_type=TYPE,

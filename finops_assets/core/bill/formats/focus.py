@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from finops_assets.core.bill.bill_format import (
+    INCLUDE_SETTINGS,
     NO_ACCOUNT,
     NO_SERVICE,
+    NO_TEXT,
     BillFormat,
     Columns,
     CostBasis,
     Usage,
+    currency_sql,
     first_sql,
     longer_than_a_day,
     text_sql,
@@ -17,27 +20,57 @@ from finops_assets.core.bill.bill_format import (
 QUANTITIES = ("pricingquantity", "consumedquantity")
 
 
-def _select(columns: Columns) -> dict[str, str]:
-    category = text_sql("chargecategory") if "chargecategory" in columns else "CAST(NULL AS VARCHAR)"
+CORRECTION = "chargeclass = 'Correction'"
+
+
+def _category(columns: Columns) -> str:
+    """The charge category as it is shown, and as bill.include_* leaves it out.
+
+    Correction, credit and refund are three things (FOCUS_Spec, pull request 673; its glossary): a correction mends what
+    was invoiced, mostly as a pair that takes the old charge back and books the new one, whose halves stay together. A
+    refund returns what was charged: providers write it as a one-time Adjustment (FOCUS_Spec, pull request 402, and its
+    supporting content: AWS's line-item type Refund, Microsoft's charge type Refund). Adjustments that are usage-based
+    are no refunds. Corrections of taxes, credits and adjustments are of these categories: both halves are.
+    """
+    category = text_sql("chargecategory") if "chargecategory" in columns else NO_TEXT
+    cases = []
+    if "chargecategory" in columns:
+        cases.append(f"WHEN {_refund(columns)} THEN 'Refund'")
     if "chargeclass" in columns:
-        # FOCUS has no category "Refund": a refund is a correction that gives money back.
-        cost = next(c for c in ("billedcost", "effectivecost") if c in columns)
-        category = f"CASE WHEN chargeclass = 'Correction' AND {cost} < 0 THEN 'Refund' ELSE {category} END"
+        of_usage = "COALESCE(chargecategory, '') NOT IN ('Tax', 'Credit', 'Adjustment') AND "
+        cases.append(f"WHEN {of_usage if 'chargecategory' in columns else ''}{CORRECTION} THEN 'Correction'")
+    return f"CASE {' '.join(cases)} ELSE {category} END" if cases else category
+
+
+def _refund(columns: Columns) -> str:
+    one_time = " AND COALESCE(LOWER(chargefrequency), '') <> 'usage-based'" if "chargefrequency" in columns else ""
+    return f"chargecategory = 'Adjustment'{one_time}"
+
+
+def _select(columns: Columns) -> dict[str, str]:
     scheduled = longer_than_a_day(columns, "chargeperiodstart", "chargeperiodend")
     if "chargecategory" in columns:
-        scheduled.append("chargecategory IN ('Tax', 'Credit', 'Purchase')")
+        scheduled += ["chargecategory IN ('Tax', 'Credit', 'Purchase')", f"({_refund(columns)})"]
     if "chargeclass" in columns:
-        scheduled.append("chargeclass = 'Correction'")
+        scheduled.append(CORRECTION)
     if "chargefrequency" in columns:
         scheduled.append("chargefrequency IN ('Recurring', 'One-Time')")
     return {
         "linkedaccount": first_sql(columns, ("subaccountid", "billingaccountid"), NO_ACCOUNT),
         "account_name": first_sql(columns, ("subaccountname",), ""),
         "service": first_sql(columns, ("servicename",), NO_SERVICE),
-        "charge_category": category,
+        "charge_category": _category(columns),
         "scheduled": " OR ".join(scheduled) or "FALSE",
-        "currency": text_sql("billingcurrency"),
+        "currency": currency_sql("billingcurrency"),
     }
+
+
+def _metered(columns: Columns) -> str:
+    """Usage, but for support, which is charged by the month, and corrections of earlier months."""
+    metered = ["COALESCE(servicename, '') NOT LIKE '%Support%'"]
+    metered += ["chargecategory = 'Usage'"] if "chargecategory" in columns else []
+    metered += ["COALESCE(chargeclass, '') <> 'Correction'"] if "chargeclass" in columns else []
+    return " AND ".join(metered)
 
 
 def _usage(columns: Columns, cost_basis: str) -> Usage | None:  # noqa: ARG001
@@ -72,12 +105,10 @@ FOCUS = BillFormat(
     required=("chargeperiodstart", "servicename", "billingcurrency"),
     one_of=(("subaccountid", "billingaccountid"),),
     start="chargeperiodstart",
+    end="chargeperiodend",
+    metered=_metered,
     currency="billingcurrency",
-    include_columns={
-        "include_tax": "chargecategory",
-        "include_credits": "chargecategory",
-        "include_refunds": "chargeclass",
-    },
+    include_columns=dict.fromkeys(INCLUDE_SETTINGS, "chargecategory"),
     period="billingperiodstart",
     timestamps=("chargeperiodstart", "chargeperiodend"),
     costs=("billedcost", "effectivecost"),
