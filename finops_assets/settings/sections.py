@@ -70,7 +70,7 @@ class BillSettings(Section):
     cost_basis: CostBasis = Field(
         "billed",
         description="Which cost is shown: `billed`, `effective` (amortized), `unblended`, `net_unblended`, "
-        "`net_amortized`; a bill that does not have it is refused.",
+        "`net_amortized`; a bill that does not have it, or lacks a column that its lines need for it, is refused.",
     )
     currency: str = Field(
         "",
@@ -78,7 +78,7 @@ class BillSettings(Section):
     )
     include_tax: bool = Field(True, description="Count tax.")
     include_credits: bool = Field(True, description="Count credits.")
-    include_refunds: bool = Field(True, description="Count refunds.")
+    include_refunds: bool = Field(True, description="Count refunds: in FOCUS one-time adjustments, no corrections.")
     complete_after_hours: float = Field(
         0.0,
         ge=0,

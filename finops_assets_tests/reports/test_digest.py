@@ -278,14 +278,15 @@ def test_scheduled_charges_explain_the_first_of_the_month() -> None:
                 "Usage": Decimal(104),
                 "Tax": Decimal(450),
                 "Purchase": Decimal(30),
-                "Adjustment": Decimal(20),
+                "Correction": Decimal(-10),
+                "Adjustment": Decimal(30),
             },
         )
     }
     figures = figures_of(rows, first, facts=facts)
     assert headline(figures) == (
-        "500.00 USD of the total are scheduled charges (purchases and fees 30.00, tax 450.00, usage and other charges "
-        "for longer than a day 20.00); usage alone is 104.00 USD, +4.0 % on Mon 25 Aug."
+        "500.00 USD of the total are scheduled charges (purchases and fees 30.00, tax 450.00, corrections -10.00, "
+        "usage and other charges for longer than a day 30.00); usage alone is 104.00 USD, +4.0 % on Mon 25 Aug."
     )
     assert sum(cost for _, cost in scheduled_lines(figures.facts)) == 500
     text = render(figures).text

@@ -150,7 +150,12 @@ class AthenaWarehouse:
             ).fetchall()
         facts = [Fact(*row) for row in rows]
         self._refuse(table, facts)
-        return source_days(facts, self._rules.currency, lambda day, lines: self._without_cost(table, day, lines))
+        return source_days(
+            facts,
+            self._rules.currency,
+            lambda day, lines: self._without_cost(table, day, lines),
+            lambda: bill_totals(self.control_totals()).currency,
+        )
 
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         _, fetched = self._sums(start, end)

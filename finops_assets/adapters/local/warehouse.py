@@ -28,6 +28,7 @@ from finops_assets.core.bill.queries import (
 )
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.source_days import Fact, source_days
+from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.schemas import DATABASE
 from finops_assets.core.values import BillDescription, ControlTotal, DayPrint, ExportVersion, SourceDay
 
@@ -98,7 +99,12 @@ class DuckDBWarehouse:
 
     def _read_source_days(self, opened: OpenBill, start: date, end: date) -> dict[date, SourceDay]:
         facts = opened.rows(source_days_sql(opened.charges(start, end)))
-        return source_days((Fact(*row) for row in facts), self._rules.currency, opened.without_cost)
+        return source_days(
+            (Fact(*row) for row in facts),
+            self._rules.currency,
+            opened.without_cost,
+            lambda: bill_totals(opened.control_totals()).currency,
+        )
 
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         with self._open() as opened:

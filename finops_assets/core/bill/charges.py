@@ -89,9 +89,9 @@ def charge_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[
 
 
 def granularity_sql(fmt: BillFormat, columns: Columns) -> str:
-    """'month' of usage whose charge period is a whole calendar month, 'day' of other usage, NULL of other lines.
+    """'month' of usage from the first of a month for more than a day, 'day' of other usage, NULL of other lines.
 
-    An end that is written as the last second of the month is an hour short.
+    A monthly export has each line from the first of a month, to its end or to the day of the export.
     """
     if fmt.metered is None:
         return NO_TEXT
@@ -99,7 +99,7 @@ def granularity_sql(fmt: BillFormat, columns: Columns) -> str:
     if fmt.end in columns:
         hours = f"date_diff('hour', {fmt.start}, {fmt.end})"
         first = f"EXTRACT(DAY FROM {fmt.start}) = 1 AND EXTRACT(HOUR FROM {fmt.start}) = 0"
-        month = f"{first} AND {hours} BETWEEN {28 * 24 - 1} AND {31 * 24}"
+        month = f"{first} AND {hours} BETWEEN 25 AND {31 * 24}"
     return f"CASE WHEN NOT ({fmt.metered(columns)}) THEN {NO_TEXT} WHEN {month} THEN 'month' ELSE 'day' END"
 
 

@@ -9,20 +9,18 @@ from finops_assets.core.schemas import UNASSIGNED
 
 
 def survey_sql(fmt: BillFormat, columns: Columns, rules: Rules, table: str = "bill") -> str:
-    """The whole bill by billing currency and absent columns: lines, whether all have a date, usage, of that on a 1st.
+    """The whole bill by billing currency as written and absent columns: lines, on a 1st, and whether all have a date.
 
-    It reads few columns: `closer_survey_sql` is asked only where this one tells of something unusual.
+    It reads few columns, as every bill is asked: `closer_survey_sql` is for what is unusual (`refusals.is_unusual`).
     """
     charge = charge_expressions(fmt, columns, rules)
     earliest, latest = (f"TIMESTAMP '{day} 00:00:00'" for day in (EARLIEST, LATEST))
     lacks = charge["lacks"]
     if lacks != NO_TEXT:
         lacks = f"CASE WHEN {charge['left_out']} IS NULL THEN {lacks} END"
-    usage = fmt.metered(columns) if fmt.metered else "FALSE"
-    return f"""SELECT {charge["currency"]} AS currency, {lacks} AS lacks, COUNT(*) AS lines,
-    COUNT(*) = COUNT({fmt.start}) AND MIN({fmt.start}) >= {earliest} AND MAX({fmt.start}) < {latest} AS dated,
-    COUNT(CASE WHEN {usage} THEN 1 END) AS usage,
-    COUNT(CASE WHEN {usage} AND EXTRACT(DAY FROM {fmt.start}) = 1 THEN 1 END) AS usage_on_first
+    return f"""SELECT {fmt.currency or "''"} AS currency, {lacks} AS lacks, COUNT(*) AS lines,
+    COUNT(CASE WHEN EXTRACT(DAY FROM {fmt.start}) = 1 THEN 1 END) AS on_first,
+    COUNT(*) = COUNT({fmt.start}) AND MIN({fmt.start}) >= {earliest} AND MAX({fmt.start}) < {latest} AS dated
 FROM {table} GROUP BY 1, 2 ORDER BY 1, 2"""
 
 

@@ -19,15 +19,14 @@ class Surveyed(NamedTuple):
     currency: str | None
     lacks: str | None
     lines: int
+    on_first: int
     dated: bool
-    usage: int
-    usage_on_first: int
 
 
 def is_unusual(surveyed: Iterable[Surveyed], chosen: str, has_currency: bool) -> bool:
     """Whether a bill must be looked at more closely (`core.bill.queries.closer_survey_sql`).
 
-    Its lines are in several currencies or in none, or nearly all of its usage starts on the first of a month.
+    Its lines are in several currencies or in none, or an eighth of them starts on the first of a month.
 
     Args:
         surveyed: what it has.
@@ -35,9 +34,9 @@ def is_unusual(surveyed: Iterable[Surveyed], chosen: str, has_currency: bool) ->
         has_currency: whether its format names the currency.
     """
     rows = list(surveyed)
-    currencies = {row.currency for row in rows}
-    mixed = has_currency and (None in currencies or (len(currencies) > 1 and not chosen))
-    return mixed or is_monthly(sum(row.usage for row in rows), sum(row.usage_on_first for row in rows))
+    currencies = {(row.currency or "").strip(" ").upper() for row in rows}
+    mixed = has_currency and ("" in currencies or (len(currencies) > 1 and not chosen))
+    return mixed or 8 * sum(row.on_first for row in rows) > sum(row.lines for row in rows)
 
 
 def refuse_currencies(amounts: Iterable[tuple[str | None, int]], chosen: str, where: str, column: str) -> None:
@@ -80,7 +79,7 @@ def refuse_monthly(usage: int, month_long: int, where: str) -> None:
     """
     if is_monthly(usage, month_long):
         raise BillError(
-            f"it is a monthly export: {month_long} of {usage} usage line(s) last a whole month",
+            f"it is a monthly export: {month_long} of {usage} usage line(s) are of a month",
             where=where,
             fix="A month's cost on one day is no daily cost: export with daily or hourly granularity "
             "(TIME_GRANULARITY of the data export, time unit of a legacy CUR).",

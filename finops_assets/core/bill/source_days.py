@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from finops_assets.core.bill.totals import Amount, main_currency
+from finops_assets.core.bill.totals import Amount
 from finops_assets.core.errors import BillError
 from finops_assets.core.values import LeftOut, SourceDay
 
@@ -42,7 +42,7 @@ class Fact(NamedTuple):
 
 
 def source_days(
-    facts: Iterable[Fact], currency: str, without_cost: Callable[[date, int], BillError]
+    facts: Iterable[Fact], currency: str, without_cost: Callable[[date, int], BillError], bills_own: Callable[[], str]
 ) -> dict[date, SourceDay]:
     """Each day's facts as one record.
 
@@ -50,26 +50,30 @@ def source_days(
         facts: as `core.bill.queries.source_days_sql` selects them; all kept ones in one currency.
         currency: the setting bill.currency, for days of which every line is left out.
         without_cost: makes the error for (day, lines that have no cost).
+        bills_own: gives the currency of the whole bill, for days of which no line that counts has an amount.
     """
     by_day: dict[date, list[Fact]] = defaultdict(list)
     for fact in facts:
         by_day[fact.day].append(fact)
-    bills_own = currency or main_currency((f.currency, f.amounts) for of_day in by_day.values() for f in of_day)
-    return {
-        day: _source_day(day, of_day, bills_own if any(f.left_out is None for f in of_day) else currency, without_cost)
-        for day, of_day in by_day.items()
-    }
+    return {day: _source_day(day, of_day, currency, without_cost, bills_own) for day, of_day in by_day.items()}
 
 
 def _source_day(
-    day: date, facts: list[Fact], otherwise: str, without_cost: Callable[[date, int], BillError]
+    day: date,
+    facts: list[Fact],
+    wanted_currency: str,
+    without_cost: Callable[[date, int], BillError],
+    bills_own: Callable[[], str],
 ) -> SourceDay:
     kept = [f for f in facts if f.left_out is None]
     lines_without_cost = sum(f.without_cost for f in kept)
     if lines_without_cost:
         raise without_cost(day, lines_without_cost)
     # One currency at most has amounts: the bill's only one, or the one that is set.
-    currency = main_currency((f.currency, f.amounts) for f in kept if f.amounts) or otherwise
+    named = {f.currency for f in kept if f.amounts} or {f.currency for f in kept}
+    currency = named.pop() if len(named) == 1 else wanted_currency
+    if kept and not currency:  # lines of nothing, in no currency or in several
+        currency = bills_own()
     categories: dict[str, Decimal] = defaultdict(Decimal)
     left_out: dict[str, Amount] = defaultdict(Amount)
     for fact in facts:

@@ -51,7 +51,13 @@ SETTLEMENTS = {
     "closed": "closed: AWS no longer changes it",
 }
 
-SCHEDULED = {"Purchase": "purchases and fees", "Tax": "tax", "Credit": "credits", "Refund": "refunds"}
+SCHEDULED = {
+    "Purchase": "purchases and fees",
+    "Tax": "tax",
+    "Credit": "credits",
+    "Refund": "refunds",
+    "Correction": "corrections",
+}
 """Charge categories that are never usage of the day; `core.bill` marks their lines as scheduled in every format."""
 
 LONG_CHARGES = "usage and other charges for longer than a day"
