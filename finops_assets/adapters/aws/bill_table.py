@@ -15,6 +15,7 @@ from finops_assets.core.bill.charges import EARLIEST, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.queries import half_filled_sql
 from finops_assets.core.bill.recognition import recognise as recognise_format
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases, missing_columns
 from finops_assets.core.schemas import MONEY_SQL
@@ -44,6 +45,7 @@ class BillTable:
         format, columns: the bill's format; its columns with their SQL types.
         select, select_drivers: the columns as the bill's SQL expects them, for a day's charges and for `drivers`.
         totals_sql: the control totals of the whole bill.
+        half_filled_sql: billing periods in which some lines have no cost (`core.bill.queries`); empty: none can have.
         periods: the kind of its partitions, a key of PERIOD_SQL.
         description: of the bill; `with_files` adds what its location holds.
         period_ids, passed_over: the ExportVersion's.
@@ -56,6 +58,7 @@ class BillTable:
     select: str
     select_drivers: str
     totals_sql: str
+    half_filled_sql: str
     periods: str
     description: BillDescription
     period_ids: Mapping[str, str] = field(default_factory=dict)
@@ -100,6 +103,8 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
         f"(SELECT {select(control_columns(fmt, of_totals, rules))}, {PERIOD_SQL[periods]} AS "
         f"period_of_partition FROM {_quoted(name)}) AS bill"
     )
+    # Files are not told apart here: without billing periods, a month without net costs is like a line without them.
+    place = fmt.period if fmt.period in of_totals else "period_of_partition" if periods else ""
     return BillTable(
         name=name,
         location=storage.get("Location", ""),
@@ -108,6 +113,7 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
         select=select(used),
         select_drivers=select(driver_columns(fmt, columns, rules)),
         totals_sql=control_totals_sql(fmt, of_totals, rules, source, "period_of_partition"),
+        half_filled_sql=half_filled_sql(fmt, of_totals, rules, place, source) if place else "",
         periods=periods,
         description=BillDescription(
             format=fmt.name,

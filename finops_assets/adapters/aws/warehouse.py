@@ -28,7 +28,13 @@ from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
 from finops_assets.core.bill.control_totals import control_totals
 from finops_assets.core.bill.drivers_sql import drivers_sql
 from finops_assets.core.bill.queries import accounts_sql, breakdown_sql, fingerprints_sql, one_pass_sql, summary_sql
-from finops_assets.core.bill.refusals import is_monthly, refuse_currencies, refuse_lacking, refuse_monthly
+from finops_assets.core.bill.refusals import (
+    is_monthly,
+    refuse_currencies,
+    refuse_half_filled,
+    refuse_lacking,
+    refuse_monthly,
+)
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.source_days import Fact, source_days
 from finops_assets.core.bill.totals import bill_totals
@@ -104,6 +110,7 @@ class AthenaWarehouse:
         self._fetched: _Fetched | None = None
         self._version: ExportVersion | None = None
         self._totals: tuple[str, float, list[ControlTotal]] | None = None
+        self._whole = ""
 
     def describe(self) -> BillDescription:
         return (self._table or self._current()).description
@@ -264,6 +271,7 @@ class AthenaWarehouse:
                 where=f"{self._name}, column {table.format.start}",
                 fix="No line may be lost: export the bill again.",
             )
+        self._refuse_half_filled(table)
         kept = [f for f in facts if f.left_out is None]
         refuse_lacking(((f.lacks, f.without_cost) for f in kept), table.format, table.columns, self._rules, self._name)
         if column := table.format.currency:
@@ -273,6 +281,16 @@ class AthenaWarehouse:
         # One day's usage may last a month in any bill: all of its days are asked.
         if is_monthly(usage, month_long) and bill_totals(self.control_totals()).on_firsts:
             refuse_monthly(usage, month_long, self._name)
+
+    def _refuse_half_filled(self, table: BillTable) -> None:
+        """Refuse billing periods in which some lines have no cost; asked once of each version of the bill."""
+        if not table.half_filled_sql or self._whole == table.description.snapshot:
+            return
+        basis = self._rules.cost_basis
+        rows = self._athena.rows(table.half_filled_sql, f"which billing periods have no {basis} cost")[1]
+        places = ((period, lines) for period, lines in rows)
+        refuse_half_filled(places, basis, table.format.bases[basis].column, self._name)
+        self._whole = table.description.snapshot
 
     def _without_cost(self, table: BillTable, day: date, lines: int) -> BillError:
         basis = table.format.bases[self._rules.cost_basis]

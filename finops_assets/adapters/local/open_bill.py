@@ -19,9 +19,16 @@ from finops_assets.core.bill.charges import charges_sql, undated_condition, used
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
-from finops_assets.core.bill.queries import closer_survey_sql, survey_sql
+from finops_assets.core.bill.queries import closer_survey_sql, half_filled_sql, survey_sql
 from finops_assets.core.bill.recognition import recognise
-from finops_assets.core.bill.refusals import Surveyed, is_unusual, refuse_currencies, refuse_lacking, refuse_monthly
+from finops_assets.core.bill.refusals import (
+    Surveyed,
+    is_unusual,
+    refuse_currencies,
+    refuse_half_filled,
+    refuse_lacking,
+    refuse_monthly,
+)
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases, missing_columns
 from finops_assets.core.errors import BillError
 from finops_assets.core.values import BillDescription, ControlTotal
@@ -130,6 +137,9 @@ class OpenBill:
                 fix="No line may be lost: export the bill again.",
             )
         refuse_lacking(((row.lacks, row.lines) for row in surveyed), fmt, self.columns, rules, root)
+        if half_filled := half_filled_sql(fmt, self.columns, rules, FILE_COLUMN, WITH_FILES):
+            self._create_view_with_files()
+            refuse_half_filled(self.rows(half_filled), rules.cost_basis, fmt.bases[rules.cost_basis].column, "")
         if not is_unusual(surveyed, rules.currency, bool(fmt.currency)):
             return
         closer = self.rows(closer_survey_sql(fmt, self.columns, rules))

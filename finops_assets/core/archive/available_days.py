@@ -79,7 +79,7 @@ def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complet
     over = [day for day in days if not until or day <= until]
     source = dict(warehouse.source_days(over[0], over[-1])) if over else {}
     left_out = {day: _not_over(updated) for day in days if day not in over}
-    covered = ""
+    covered, fix = "", "Wait for the next export, point bill.path at one that has them, or run other days."
     if bare := [day for day in over if day not in source or not source[day].lines]:
         totals = bill_totals(warehouse.control_totals())
         empty, others = days_to_archive(totals, bare, updated, now, complete_after)
@@ -89,13 +89,15 @@ def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complet
         source = {day: of for day, of in source.items() if day not in others}
         left_out |= others
         has = sorted(totals.days)
+        if len(has) > 1 and all(day.day == 1 for day in has):
+            fix = "Export with daily or hourly granularity: it has first days of months alone, as a monthly export has."
         covered = f"; it has {len(has)} day(s) from {has[0]} to {has[-1]}" if has else "; it has none at all"
     if not source:
         raise MissingDaysError(
             f"{_has_none(left_out, updated)}{covered}",
             days=tuple(days),
             where=warehouse.describe().path,
-            fix="Wait for the next export, point bill.path at one that has them, or run other days.",
+            fix=fix,
         )
     return FoundDays(dict(sorted(source.items())), dict(sorted(left_out.items())), export_version)
 

@@ -40,6 +40,26 @@ FROM (SELECT {used} FROM {table}) AS charges
 GROUP BY currency ORDER BY currency"""
 
 
+def half_filled_sql(fmt: BillFormat, columns: Columns, rules: Rules, place: str, table: str) -> str:
+    """Places where some lines have the cost basis's own column and others count by another (`CostBasis.or_else`).
+
+    A file, or a billing period, has net costs on all of its lines or on none: an empty one beside others is a fault.
+    It selects the place and the number of empty ones with an amount; empty where the basis has no other column.
+
+    Args:
+        fmt, columns, rules: as for the charges.
+        place: the SQL of what a line lies in.
+        table: the bill.
+    """
+    basis = fmt.bases[rules.cost_basis]
+    if basis.column not in columns or basis.or_else not in columns:
+        return ""
+    kept = f"{charge_expressions(fmt, columns, rules)['left_out']} IS NULL"
+    empty = f"COUNT(CASE WHEN {basis.column} IS NULL AND {basis.or_else} <> 0 THEN 1 END)"
+    return f"""SELECT {place} AS place, {empty} AS bare_lines FROM {table} WHERE {kept}
+GROUP BY {place} HAVING COUNT({basis.column}) > 0 AND {empty} > 0 ORDER BY 1"""
+
+
 def source_days_sql(charges: str) -> str:
     """What the bill says of each day, by currency, category and reason for leaving out; no OU is involved."""
     return f"""SELECT charge_date, currency, COALESCE(charge_category, '') AS charge_category, scheduled, left_out,

@@ -86,6 +86,26 @@ def refuse_monthly(usage: int, month_long: int, where: str) -> None:
         )
 
 
+def refuse_half_filled(places: Iterable[tuple[object, int]], cost_basis: str, column: str, where: str) -> None:
+    """Refuse a bill in which some lines have a cost and others beside them do not.
+
+    Args:
+        places: as `core.bill.queries.half_filled_sql` selects them.
+        cost_basis: bill.cost_basis.
+        column: of that cost.
+        where: the bill; empty where the places are files.
+
+    Raises:
+        BillError: it names the first place.
+    """
+    for place, lines in places:
+        raise BillError(
+            f"{lines} line(s) have no {cost_basis} cost, while others beside them do",
+            where=f"{where}, period {place}, column {column}" if where else f"{place}, column {column}",
+            fix="Export the bill again with that column filled, or choose another bill.cost_basis.",
+        )
+
+
 def refuse_lacking(
     lacking: Iterable[tuple[str | None, int]], fmt: BillFormat, columns: Columns, rules: Rules, where: str
 ) -> None:
