@@ -23,6 +23,7 @@ from finops_assets.adapters.aws.bill_table import BillTable, manifests, recognis
 from finops_assets.adapters.aws.glue_tables import MAP_TABLE, SUMMARY_VIEW, GlueTables
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_literal
+from finops_assets.core.accounts.account_ids import impossible_account, refuse_impossible
 from finops_assets.core.analytics.drivers import as_sums
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
 from finops_assets.core.bill.control_totals import control_totals
@@ -151,12 +152,14 @@ class AthenaWarehouse:
         return source_days(facts, self._rules.currency, lambda day, lines: self._without_cost(table, day, lines))
 
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
-        _, fetched = self._sums(start, end)
+        table, fetched = self._sums(start, end)
         sums = f"SELECT *, total AS cost FROM {SUMS} WHERE of_source = 0"
         sql = athena_to_duckdb(breakdown_sql(summary_sql(sums)))
         with closing(self._connect(fetched)) as con:
             con.register("account_ou_map", accounts)
-            yield from con.sql(sql).to_arrow_reader(BATCH_ROWS)
+            for batch in con.sql(sql).to_arrow_reader(BATCH_ROWS):
+                refuse_impossible(batch.column("linkedaccount"), lambda text: self._impossible(table, text))
+                yield batch
 
     def drivers(self, day: date, against: date) -> pa.Table:
         import pyarrow as pa
@@ -265,6 +268,10 @@ class AthenaWarehouse:
                 where=f"{self._name}, column {table.format.currency}",
                 fix="Export the bill again.",
             )
+
+    def _impossible(self, table: BillTable, account: str) -> BillError:
+        columns = [name for name in table.format.accounts if name in table.columns]
+        return impossible_account(account, f"{self._name}, column {' or '.join(columns)}")
 
     def _without_cost(self, table: BillTable, day: date, lines: int) -> BillError:
         basis = table.format.bases[self._rules.cost_basis]

@@ -14,6 +14,8 @@ from finops_assets.adapters.local.bill_files import BillFiles
 from finops_assets.adapters.local.bill_source import FILE_COLUMN, BillSource
 from finops_assets.adapters.local.column_types import identifier, type_of, typed_column
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb, connect, in_utc
+from finops_assets.core.accounts.account_ids import impossible_account
+from finops_assets.core.bill.bill_format import quoted
 from finops_assets.core.bill.charges import charges_sql, undated_condition, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
@@ -148,6 +150,12 @@ class OpenBill:
             where=self._place(condition, *basis.by_type.get(line_type, (basis.column,))),
             fix="Export the bill again with that column filled, or choose another bill.cost_basis.",
         )
+
+    def impossible_account(self, account: str) -> BillError:
+        """The error of an account id that cannot be one; `account` is as the bill has it."""
+        columns = [name for name in self.format.accounts if name in self.columns]
+        written = " OR ".join(f"{name} = {quoted(account)}" for name in columns)
+        return impossible_account(account, self._place(written, *columns))
 
     def _place(self, condition: str, *columns: str) -> str:
         """The first file that has such a line, and the columns as they are named there."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from finops_assets.adapters.local.bill_files import find_bill
 from finops_assets.adapters.local.open_bill import OpenBill
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb
+from finops_assets.core.accounts.account_ids import refuse_impossible
 from finops_assets.core.analytics.drivers import as_sums
 from finops_assets.core.bill.charges import EARLIEST, LATEST
 from finops_assets.core.bill.drivers_sql import drivers_sql
@@ -107,7 +108,9 @@ class DuckDBWarehouse:
             opened.con.register("account_ou_map", accounts)
             sql = breakdown_sql(summary_sql(opened.charges(start, end)))
             with opened.explained():
-                yield from opened.con.sql(athena_to_duckdb(sql)).to_arrow_reader(BATCH_ROWS)
+                for batch in opened.con.sql(athena_to_duckdb(sql)).to_arrow_reader(BATCH_ROWS):
+                    refuse_impossible(batch.column("linkedaccount"), opened.impossible_account)
+                    yield batch
 
     def drivers(self, day: date, against: date) -> pa.Table:
         with self._open() as opened:

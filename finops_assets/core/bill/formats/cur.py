@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from finops_assets.core.accounts.account_ids import account_id_sql
 from finops_assets.core.bill.bill_format import (
     INCLUDE_SETTINGS,
     NO_ACCOUNT,
@@ -24,6 +25,7 @@ from finops_assets.core.bill.bill_format import (
 from finops_assets.core.schemas import MONEY_SQL
 
 TYPE = "line_item_line_item_type"
+ACCOUNTS = ("line_item_usage_account_id", "bill_payer_account_id")
 PURCHASES = ("Fee", "RIFee", "SavingsPlanUpfrontFee", "SavingsPlanRecurringFee")
 
 
@@ -133,7 +135,7 @@ def _select(columns: Columns) -> dict[str, str]:
         *longer_than_a_day(columns, "line_item_usage_start_date", "line_item_usage_end_date"),
     ]
     select = {
-        "linkedaccount": first_sql(columns, ("line_item_usage_account_id", "bill_payer_account_id"), NO_ACCOUNT),
+        "linkedaccount": account_id_sql([c for c in ACCOUNTS if c in columns], "TRUE", quoted(NO_ACCOUNT)),
         "account_name": first_sql(columns, ("line_item_usage_account_name",), ""),
         "service": first_sql(columns, services, NO_SERVICE),
         "charge_category": f"""CASE
@@ -181,14 +183,14 @@ CUR = BillFormat(
     title="legacy CUR",
     recognises=has_line_items,
     required=("line_item_usage_start_date", TYPE, "line_item_product_code", "line_item_currency_code"),
-    one_of=(("line_item_usage_account_id", "bill_payer_account_id"),),
+    one_of=(ACCOUNTS,),
     start="line_item_usage_start_date",
     currency="line_item_currency_code",
     include_columns=dict.fromkeys(INCLUDE_SETTINGS, TYPE),
     period="bill_billing_period_start_date",
     timestamps=("line_item_usage_start_date", "line_item_usage_end_date"),
     costs=COSTS,
-    accounts=("line_item_usage_account_id", "bill_payer_account_id"),
+    accounts=ACCOUNTS,
     bases=BASES,
     select=_select,
     quantities=("line_item_usage_amount",),

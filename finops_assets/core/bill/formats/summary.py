@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from finops_assets.core.bill.bill_format import NO_ACCOUNT, NO_SERVICE, BillFormat, Columns, CostBasis, first_sql
+from finops_assets.core.accounts.account_ids import account_id_sql
+from finops_assets.core.bill.bill_format import (
+    NO_ACCOUNT,
+    NO_SERVICE,
+    BillFormat,
+    Columns,
+    CostBasis,
+    first_sql,
+    quoted,
+)
 from finops_assets.core.schemas import UNASSIGNED
 
 COLUMNS = frozenset(("billingdate", "ou", "service", "linkedaccount", "cost"))
@@ -10,7 +19,7 @@ COLUMNS = frozenset(("billingdate", "ou", "service", "linkedaccount", "cost"))
 
 def _select(columns: Columns) -> dict[str, str]:
     return {
-        "linkedaccount": first_sql(columns, ("linkedaccount",), NO_ACCOUNT),
+        "linkedaccount": account_id_sql(("linkedaccount",), "CAST(NULL AS BOOLEAN)", quoted(NO_ACCOUNT)),
         "account_name": "''",
         "service": first_sql(columns, ("service",), NO_SERVICE),
         "charge_category": "CAST(NULL AS VARCHAR)",
