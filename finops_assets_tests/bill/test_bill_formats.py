@@ -498,7 +498,8 @@ def test_duplicate_and_negative_lines_are_money(tmp_path: Path) -> None:
         (pa.int64(), 1122223333, "001122223333", "an AWS account has 12 digits: its zeros were lost"),
         (pa.float64(), 111122223333.0, "111122223333", "as pandas has whole numbers beside nulls"),
         (pa.int64(), 1234567890123, "1234567890123", "more digits are kept"),
-        (pa.string(), "51738928782", "51738928782", "text is what it is"),
+        (pa.string(), "51738928782", "051738928782", "text is a number that lost its zero, too"),
+        (pa.decimal128(12, 0), Decimal(1122223333), "001122223333", "a warehouse's number"),
     ],
 )
 def test_account_ids_that_are_numbers_are_ids_again(

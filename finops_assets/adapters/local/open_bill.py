@@ -155,7 +155,8 @@ class OpenBill:
         """The error of an account id that cannot be one; `account` is as the bill has it."""
         columns = [name for name in self.format.accounts if name in self.columns]
         written = " OR ".join(f"{name} = {quoted(account)}" for name in columns)
-        return impossible_account(account, self._place(written, *columns))
+        # In a connection of its own, as rows are being streamed from this one.
+        return impossible_account(account, self.session()._place(written, *columns))
 
     def _place(self, condition: str, *columns: str) -> str:
         """The first file that has such a line, and the columns as they are named there."""
