@@ -23,6 +23,7 @@ from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.bill.queries import survey_sql
 from finops_assets.core.bill.recognition import recognise
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases
+from finops_assets.core.bill.service_names import ServiceNames, learned
 from finops_assets.core.bill.source_days import refuse_currencies
 from finops_assets.core.errors import BillError
 from finops_assets.core.values import BillDescription, ControlTotal
@@ -70,7 +71,7 @@ class OpenBill:
         self._select = ", ".join(f"{typed_column(self.format, n, *raw[n])} AS {identifier(n)}" for n in read)
         with self.explained():
             self.create_bill_view(self.con)
-        self._refuse_undated_and_mixed()
+        self._survey()
         self.description = BillDescription(
             format=self.format.name,
             path=str(files.root),
@@ -117,9 +118,14 @@ class OpenBill:
         with self.explained():
             return self.con.execute(athena_to_duckdb(sql)).fetchall()
 
-    def _refuse_undated_and_mixed(self) -> None:
-        """Refuse a bill with lines that have no date, or with several currencies of which none is chosen."""
-        of_currency = self.rows(survey_sql(self.format))
+    def _survey(self) -> None:
+        """Learn the services' names; refuse lines without a date, and several currencies of which none is chosen."""
+        surveyed = self.rows(
+            survey_sql(self.format, service_name=self.format.select(self.columns).get("service_name", ""))
+        )
+        taught = learned((code, name, lines) for _, lines, _, code, name, is_taught in surveyed if is_taught)
+        self.names = ServiceNames(taught).of(self.format)
+        of_currency = [row[:3] for row in surveyed if not row[5]]
         if not all(dated for _, _, dated in of_currency):
             no_date = undated_condition(self.format.start)
             (lines,) = self.rows(f"SELECT COUNT(*) FROM bill WHERE {no_date}")[0]
@@ -155,8 +161,7 @@ class OpenBill:
         """The error of an account id that cannot be one; `account` is as the bill has it."""
         columns = [name for name in self.format.accounts if name in self.columns]
         written = " OR ".join(f"{name} = {quoted(account)}" for name in columns)
-        # In a connection of its own, as rows are being streamed from this one.
-        return impossible_account(account, self.session()._place(written, *columns))
+        return impossible_account(account, self._place(written, *columns))
 
     def _place(self, condition: str, *columns: str) -> str:
         """The first file that has such a line, and the columns as they are named there."""

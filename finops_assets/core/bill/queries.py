@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from finops_assets.core.bill.bill_format import BillFormat
 from finops_assets.core.bill.charges import EARLIEST, LATEST
+from finops_assets.core.bill.service_names import join_names
 from finops_assets.core.schemas import UNASSIGNED
 
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
-def survey_sql(fmt: BillFormat, table: str = "bill") -> str:
-    """One row for each billing currency of the whole bill: how many lines, and whether all have a date."""
+
+def survey_sql(fmt: BillFormat, table: str = "bill", service_name: str = "") -> str:
+    """One row for each billing currency of the whole bill: how many lines, and whether all have a date.
+
+    With the SQL of a line's own service name, there are further rows, with `taught` = 1, of each product code and name.
+    """
     earliest, latest = (f"TIMESTAMP '{day} 00:00:00'" for day in (EARLIEST, LATEST))
-    return f"""SELECT {fmt.currency or "''"} AS currency, COUNT(*) AS lines,
-    COUNT(*) = COUNT({fmt.start}) AND MIN({fmt.start}) >= {earliest} AND MAX({fmt.start}) < {latest} AS dated
+    counts = f"""COUNT(*) AS lines,
+    COUNT(*) = COUNT({fmt.start}) AND MIN({fmt.start}) >= {earliest} AND MAX({fmt.start}) < {latest} AS dated"""
+    currency = fmt.currency or "''"
+    if not service_name:
+        return f"""SELECT {currency} AS currency, {counts}, NULL AS service_code, NULL AS service_name, 0 AS taught
 FROM {table} GROUP BY 1 ORDER BY 1"""
+    # In one pass: a second one would parse CSV files once more.
+    return f"""SELECT currency, {counts}, service_code, service_name, GROUPING(currency) AS taught
+FROM (
+    SELECT {currency} AS currency, {fmt.start}, {fmt.service_code} AS service_code, {service_name} AS service_name
+    FROM {table}
+) AS lines
+GROUP BY GROUPING SETS ((currency), (service_code, service_name))
+ORDER BY 1"""
 
 
 def source_days_sql(charges: str) -> str:
@@ -24,36 +44,45 @@ GROUP BY charge_date, currency, COALESCE(charge_category, ''), scheduled, left_o
 ORDER BY 1, 2, 3, 4, 5"""
 
 
-def one_pass_sql(charges: str) -> str:
+def one_pass_sql(charges: str, *, teaches: bool = False) -> str:
     """Both sums of the bill in one pass over it, for an engine that charges by the bytes it scans.
 
     Rows with of_source = 1 are those of `source_days_sql`; the others are the lines that count, summed by account,
     service and the bill's own OU, for `summary_sql` to join with the account map. The engine makes each kind from the
-    lines themselves, so that the first proves the second.
+    lines themselves, so that the first proves the second. With `teaches`, rows with of_source = 3 are those of each
+    product code and name of a service (`core.bill.service_names`).
     """
+    taught = ("service_code, service_name, ", ",\n    (service_code, service_name)") if teaches else ("", "")
     return f"""SELECT charge_date, currency, charge_category, scheduled, left_out, ou, service, linkedaccount,
-    GROUPING(linkedaccount) AS of_source, COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total
+    {taught[0]}GROUPING(charge_date, linkedaccount) AS of_source, COUNT(*) AS lines,
+    COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total
 FROM ({charges}) AS charges
 GROUP BY GROUPING SETS (
     (charge_date, currency, charge_category, scheduled, left_out),
-    (charge_date, left_out, ou, service, linkedaccount)
+    (charge_date, left_out, ou, service, linkedaccount){taught[1]}
 )"""
 
 
-def summary_sql(charges: str, account_map: str = "account_ou_map") -> str:
+def summary_sql(charges: str, account_map: str = "account_ou_map", names: Mapping[str, str] = NO_NAMES) -> str:
     """finops_daily_summary: billingdate, ou, service, linkedaccount, cost, through the effective-dated map.
 
     Lines are summed by account before the map is looked up: an account's day meets one row of the map, so the join
     can neither lose nor double money, and the reconciliation with `source_days_sql` proves it.
+
+    Args:
+        charges: as `charges_sql` selects them.
+        account_map: its table.
+        names: product code -> name of the service (`core.bill.service_names`).
     """
-    return f"""SELECT c.charge_date AS billingdate, COALESCE(c.ou, m.ou, '{UNASSIGNED}') AS ou, c.service,
+    join, service = join_names(names, "c.service")
+    return f"""SELECT c.charge_date AS billingdate, COALESCE(c.ou, m.ou, '{UNASSIGNED}') AS ou, {service} AS service,
     c.linkedaccount, c.cost
 FROM (
     SELECT charge_date, ou, service, linkedaccount, SUM(cost) AS cost
     FROM ({charges}) AS charges
     WHERE left_out IS NULL
     GROUP BY charge_date, ou, service, linkedaccount
-) AS c
+) AS c{join}
 LEFT JOIN {account_map} AS m
     ON c.linkedaccount = m.account_id AND c.charge_date >= m.valid_from AND c.charge_date < m.valid_to"""
 

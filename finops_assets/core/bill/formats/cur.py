@@ -25,6 +25,7 @@ from finops_assets.core.bill.bill_format import (
 from finops_assets.core.schemas import MONEY_SQL
 
 TYPE = "line_item_line_item_type"
+CODE = "line_item_product_code"
 ACCOUNTS = ("line_item_usage_account_id", "bill_payer_account_id")
 PURCHASES = ("Fee", "RIFee", "SavingsPlanUpfrontFee", "SavingsPlanRecurringFee")
 
@@ -121,14 +122,7 @@ COSTS = (
 
 
 def _select(columns: Columns) -> dict[str, str]:
-    services = ["product_product_name", "product_servicename", "product_servicecode", "line_item_product_code"]
-    product = columns.get("product", "").upper()
-    if product.startswith("MAP"):
-        columns = {**columns, "element_at(product, 'product_name')": "VARCHAR"}
-        services.insert(0, "element_at(product, 'product_name')")
-    elif product in ("VARCHAR", "STRING"):  # CUR 2.0 as CSV: the map is JSON text
-        columns = {**columns, "json_extract_scalar(product, '$.product_name')": "VARCHAR"}
-        services.insert(0, "json_extract_scalar(product, '$.product_name')")
+    name = _service_name(columns)
     purchases = ", ".join(quoted(p) for p in PURCHASES)
     scheduled = [
         f"{TYPE} IN ('Tax', 'Credit', 'Refund', {purchases})",
@@ -137,7 +131,8 @@ def _select(columns: Columns) -> dict[str, str]:
     select = {
         "linkedaccount": account_id_sql([c for c in ACCOUNTS if c in columns], "TRUE", quoted(NO_ACCOUNT)),
         "account_name": first_sql(columns, ("line_item_usage_account_name",), ""),
-        "service": first_sql(columns, services, NO_SERVICE),
+        "service": f"""CASE {name} WHEN {CODE} <> '' THEN {CODE}
+            ELSE {first_sql(columns, ("product_servicename", "product_servicecode"), NO_SERVICE)} END""",
         "charge_category": f"""CASE
             WHEN {TYPE} IN ('Usage', 'DiscountedUsage', 'SavingsPlanCoveredUsage', 'SavingsPlanNegation') THEN 'Usage'
             WHEN {TYPE} IN ({purchases}) THEN 'Purchase'
@@ -147,6 +142,8 @@ def _select(columns: Columns) -> dict[str, str]:
         "scheduled": " OR ".join(scheduled),
         "currency": text_sql("line_item_currency_code"),
     }
+    if name:
+        select["service_name"] = f"CASE {name} END"
     # Split cost allocation repeats an instance's cost for each pod or task on it: the instance's own line is the money.
     split = [f"{text_sql(c)} IS NOT NULL" for c in ("split_line_item_parent_resource_id",) if c in columns]
     if "line_item_operation" in columns:
@@ -154,6 +151,21 @@ def _select(columns: Columns) -> dict[str, str]:
     if split:
         select["split"] = " OR ".join(split)
     return select
+
+
+def _service_name(columns: Columns) -> str:
+    """The cases of a line that names its service itself; none where the bill has no such column."""
+    product = columns.get("product", "").upper()
+    names = ["product_product_name"] if "product_product_name" in columns else []
+    if product.startswith("MAP"):
+        names.insert(0, "element_at(product, 'product_name')")
+    elif product in ("VARCHAR", "STRING"):  # CUR 2.0 as CSV: the map is JSON text
+        names.insert(0, "json_extract_scalar(product, '$.product_name')")
+    cases = [f"WHEN {name} <> '' THEN {name}" for name in names]
+    if {"product_servicename", "product_servicecode"} <= set(columns):
+        # Data transfer has AWSDataTransfer here, and the code of the service whose data it is as its product's.
+        cases.append(f"WHEN product_servicename <> '' AND product_servicecode = {CODE} THEN product_servicename")
+    return " ".join(cases)
 
 
 def _usage(columns: Columns, cost_basis: str) -> Usage | None:
@@ -195,5 +207,6 @@ CUR = BillFormat(
     select=_select,
     quantities=("line_item_usage_amount",),
     line_type=TYPE,
+    service_code=CODE,
     usage=_usage,
 )
