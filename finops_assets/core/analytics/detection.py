@@ -22,6 +22,7 @@ from finops_assets.core.analytics.cost_series import Costs, SeriesTable, series_
 from finops_assets.core.analytics.deviations import SHARE, Deviations, deviations
 from finops_assets.core.analytics.episode_builder import EpisodeBuilder
 from finops_assets.core.analytics.events import Event, planned
+from finops_assets.core.analytics.renames import Renamed, find_renames, newest_names, under_new_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,13 +85,15 @@ def detect(
     calendar = [archived[0] + timedelta(days=n) for n in range((archived[-1] - archived[0]).days + 1)] if days else []
     settled = sorted(set(archived) - set(unsettled))
     known = set(archived)
+    renamed = find_renames(costs, archived, unsettled)
+    costs = under_new_names(costs, renamed)
     table = series_table(costs, known, calendar, floor)
 
     def judge(values: np.ndarray) -> Deviations:
         return deviations(values, calendar, share=share, floor=floor)
 
     if table.keys:
-        changed = {day: deltas for day, deltas in (restated or {}).items() if day in known}
+        changed = {day: _renamed(deltas, renamed) for day, deltas in (restated or {}).items() if day in known}
         judged, doubled = _DoubledDays(table, events, changed).judged_without(judge)
         _drop_explained(table, judged, settled, changed)
     else:
@@ -106,7 +109,18 @@ def detect(
         table=table,
         judged=judged,
         runs=EpisodeBuilder(table, judged, share, floor).runs(),
+        renamed=renamed,
     )
+
+
+def _renamed(deltas: Mapping[Key, Decimal], renames: Collection[Renamed]) -> Mapping[Key, Decimal]:
+    """A day's changes with renamed services under their new names: a day that was only named anew has none."""
+    names = newest_names(renames)
+    sums: dict[Key, Decimal] = {}
+    for (ou, service, account), delta in deltas.items():
+        key = ou, names.get(service, service), account
+        sums[key] = sums.get(key, Decimal()) + delta
+    return sums
 
 
 def _changed_by(deltas: Mapping[Key, Decimal], members: Iterable[Key]) -> Decimal:

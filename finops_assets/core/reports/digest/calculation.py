@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.accounts.ous import within
+from finops_assets.core.analytics.renames import newest_names
 from finops_assets.core.archive.registering import HALF_A_CENT
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 CHART_DAYS = 35
 """Days that the chart of daily cost shows."""
+
+RENAMED_DAYS = 7
+"""Days for which a service's new name is mentioned."""
 
 TOP = 8
 """OUs and services named in the mail; the CSV has all of them."""
@@ -128,6 +132,10 @@ def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Res
         for d, words in ((day - timedelta(7), "week before"), (day - timedelta(1), "day before"))
     )
     compared = {d: _of_day(rows, d) for d in (day, day_before.day, last_week.day)}
+    if card and card.renamed:
+        notes += [f"{renamed}." for renamed in card.renamed if (day - renamed.since).days < RENAMED_DAYS]
+        names_now = newest_names(card.renamed)
+        compared = {d: of if d == day else _under_new_names(of, names_now) for d, of in compared.items()}
     by_service: dict[date, Mapping[str, Decimal]] = {d: {} for d in compared if d in by_ou}
     for table in compared.values():
         by_service |= _by_day(table, "service")
@@ -234,6 +242,12 @@ def _prepared(rows: pa.Table) -> pa.Table:
 
     text = {name: pc.fill_null(rows[name], "") for name in ("ou", "service", "linkedaccount")}
     return rows.from_pydict({"billingdate": rows["billingdate"], **text, "cost": rows["cost"]})
+
+
+def _under_new_names(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
+    """Rows of an earlier day with renamed services as they are called now: each is compared with itself."""
+    services = [names.get(service, service) for service in rows["service"].to_pylist()]
+    return rows.set_column(rows.schema.get_field_index("service"), "service", [services])
 
 
 def _sums(rows: pa.Table, keys: list[str]) -> dict[tuple, Decimal]:
