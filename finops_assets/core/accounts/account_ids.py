@@ -8,7 +8,7 @@ what is around them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import BillError
@@ -160,30 +160,35 @@ def impossible_account(account: str, where: str) -> BillError:
     return BillError(reason, where=where, fix="Export the bill again, or mend the file that a spreadsheet has saved.")
 
 
-def similar(account: str, known: Iterable[str]) -> str:
-    """The known id that an account's id may be meant to be; empty where none is that near.
+def near_misses(accounts: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Account -> the known id that it may be meant to be; only those that have one.
 
-    That is: the same but for zeros in front or behind, or but for one digit, or for two neighbours that changed places.
+    That is: the same but for zeros at the ends or upper case, with one digit wrong, missing or too many, or with two
+    neighbours that changed places.
     """
-    return next((other for other in known if other != account and _is_near(account, other)), "")
+    ids = sorted(set(known))
+    exact, bare = set(ids), {_without_ends(each): each for each in reversed(ids)}
+    found = {}
+    for account in accounts:
+        same = bare.get(_without_ends(account))
+        meant = same or next((each for each in _one_slip_away(account) if each in exact), None)
+        if meant and account not in exact:
+            found[account] = meant
+    return found
 
 
-def _is_near(one: str, other: str) -> bool:
-    if not (one.isdigit() and other.isdigit()):
-        return one.casefold() == other.casefold()
-    if one.strip("0") == other.strip("0"):
-        return True
-    if len(one) != len(other):
-        longer, shorter = sorted((one, other), key=len, reverse=True)
-        return len(longer) - len(shorter) == 1 and any(
-            longer[:at] + longer[at + 1 :] == shorter for at in range(len(longer))
-        )
-    wrong = [at for at, digit in enumerate(one) if digit != other[at]]
-    if len(wrong) == 1:
-        return True
-    return (
-        len(wrong) == 2
-        and wrong[1] == wrong[0] + 1
-        and one[wrong[0]] == other[wrong[1]]
-        and (one[wrong[1]] == other[wrong[0]])
-    )
+def _without_ends(account: str) -> str:
+    return account.strip("0") if account.isdigit() else account.casefold()
+
+
+def _one_slip_away(account: str) -> Iterator[str]:
+    """A number with each digit replaced, left out or put in once, and with each two neighbours exchanged."""
+    if not account.isdigit():
+        return
+    for at in range(len(account) + 1):
+        before, digit, after = account[:at], account[at : at + 1], account[at + 1 :]
+        if digit:
+            yield before + after
+            yield from (before + other + after for other in "0123456789")
+            yield before + after[:1] + digit + after[1:]
+        yield from (before + other + digit + after for other in "0123456789")

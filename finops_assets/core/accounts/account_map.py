@@ -14,6 +14,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from finops_assets.core.accounts.account_ids import AccountIdError, account_id
+from finops_assets.core.accounts.ous import not_ours
 from finops_assets.core.csv_tables import CsvError, CsvRow, CsvTable
 from finops_assets.core.errors import AccountsError, SettingsError
 from finops_assets.core.schemas import ACCOUNT_OU_MAP, UNASSIGNED
@@ -93,7 +94,7 @@ def _membership(row: CsvRow, file: str) -> Membership:
             ) from None
     if dates["valid_from"] >= dates["valid_to"]:
         raise AccountsError("valid_to is not after valid_from", where=where, fix="Swap or mend the dates.")
-    return Membership(account, values["account_name"], path, **dates, line=row.line)
+    return Membership(account, values["account_name"], not_ours(path), **dates, line=row.line)
 
 
 def _effective(rows: list[Membership], where: str) -> list[Membership]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from finops_assets.core.accounts.account_ids import account_id_sql
+from finops_assets.core.accounts.ous import ALL, not_ours
 from finops_assets.core.bill.bill_format import (
     NO_ACCOUNT,
     NO_SERVICE,
@@ -25,7 +26,8 @@ def _select(columns: Columns) -> dict[str, str]:
         "charge_category": "CAST(NULL AS VARCHAR)",
         "scheduled": "FALSE",
         "currency": "CAST(NULL AS VARCHAR)",
-        "ou": first_sql(columns, ("ou",), UNASSIGNED),
+        "ou": f"CASE WHEN ou = '{ALL}' OR ou LIKE '{ALL}/%' THEN CONCAT('{not_ours(ALL)}', SUBSTR(ou, {len(ALL) + 1})) "
+        f"ELSE {first_sql(columns, ('ou',), UNASSIGNED)} END",
     }
 
 

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from finops_assets.core.accounts.account_ids import near_misses
 from finops_assets.core.accounts.ous import within
 from finops_assets.core.analytics.renames import newest_names
 from finops_assets.core.archive.registering import HALF_A_CENT
@@ -217,12 +218,14 @@ def _of_day(rows: pa.Table, day: date) -> pa.Table:
 
 
 def _unassigned(rows: pa.Table, names: Mapping[str, str]) -> tuple[tuple[str, str, Decimal], ...]:
-    """Account, name and cost of what no OU has, the largest first."""
+    """Account, name and cost of what no OU has, the largest first; for a name, the account that may be meant."""
     import pyarrow.compute as pc
 
     sums = _sums(rows.filter(pc.equal(rows["ou"], UNASSIGNED)), ["linkedaccount"])
     largest_first = sorted(sums.items(), key=lambda item: (-abs(item[1]), item[0]))
-    return tuple((account, names.get(account, ""), cost) for (account,), cost in largest_first)
+    near = near_misses((account for (account,), _ in largest_first), names)
+    named = {account: f"the map knows {meant}, {names[meant]}" for account, meant in near.items()}
+    return tuple((account, names.get(account) or named.get(account, ""), cost) for (account,), cost in largest_first)
 
 
 def _unlike(card: Scorecard, day: date, currency: str, cost_basis: str, total: Decimal) -> str:
