@@ -95,10 +95,12 @@ def _or_dash(amount: Decimal | None) -> str:
 @common.as_json
 def anomalies(every: bool, as_json: bool) -> None:
     """Costs that nobody expected: the episodes that were found, the newest last; exits with 1 where one goes on."""
+    from finops_assets.core.analytics import scorecard
     from finops_assets.core.analytics.anomalies import GROWING, OPEN
     from finops_assets.core.analytics.episodes import read
 
-    ledger = read(common.open_platform().archive)
+    archive = common.open_platform().archive
+    ledger = read(archive)
     goes_on = [entry for entry in ledger.notifications if entry.episode.state in (OPEN, GROWING)]
     shown = ledger.notifications if every else goes_on
     if as_json:
@@ -110,5 +112,9 @@ def anomalies(every: bool, as_json: bool) -> None:
                 say(f"          {entry.episode.planned}")
     else:
         say("No anomaly goes on." + ("" if every else " --all shows those that are over."))
+    days = archive.days()
+    card = scorecard.read(archive, days[-1]) if days and every and not as_json else None
+    for renamed in card.renamed if card else ():
+        say(f"No anomaly: {renamed}.")
     if goes_on:
         sys.exit(FAILED)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool) -> None:
     """Look at everything that the settings use, then at one day from the bill to the inbox; mend nothing."""
     from finops_assets.core.findings import as_line, as_record, verdict
-    from finops_assets.core.operations.doctor import covered, how_old, walk
+    from finops_assets.core.operations.doctor import covered, how_old, walk, without_ou
 
     settings = common.load()
     platform = common.platform_of(settings)
@@ -66,6 +66,7 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         outbox = platform.outbox
         settled = platform.journal.settled()
         show(walk(day, inspection, outbox=outbox, recipients=outbox.recipients.addresses, settled=settled))
+        show(findings_of("unassigned", without_ou(platform.archive, day)))
     show(covered(platform.inspector.cheap(common.now())))
     if as_json:
         print_json([as_record(finding) for finding in findings])

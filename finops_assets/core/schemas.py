@@ -62,7 +62,7 @@ COLUMN_DESCRIPTIONS = {
     "costbasis": "Cost basis of every amount of the row",
 }
 
-CSV_HEADER = ("BillingDate", "OU", "Service", "LinkedAccount", "DailyCost")
+CSV_HEADER = ("BillingDate", "OU", "Service", "LinkedAccount", "DailyCost", "Account")
 
 OU_SCORECARD = pa.schema(
     [

@@ -373,48 +373,47 @@ def test_csv_is_what_spreadsheets_and_programs_take() -> None:
     rows = flat("-0.0000001", WED, ou="=1+1", service='say "hi", twice', account="+49") + flat("1E+3", WED, ou="-x")
     rows += flat("2", WED, ou="@cmd", service="line\nend")
     data = breakdown_csv(table(rows))
-    assert data.startswith(b"\xef\xbb\xbfBillingDate,OU,Service,LinkedAccount,DailyCost\r\n")
-    assert data.decode("utf-8-sig").splitlines()[1] == '2025-09-10,\'=1+1,"say ""hi"", twice",\'+49,-0.0000001'
+    assert data.startswith(b"\xef\xbb\xbfBillingDate,OU,Service,LinkedAccount,DailyCost,Account\r\n")
+    assert (
+        data.decode("utf-8-sig").splitlines()[1] == '2025-09-10,\'=1+1,"say ""hi"", twice",\'+49,-0.0000001,account +49'
+    )
     read = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))
     assert [row[4] for row in read[1:]] == ["-0.0000001", "1000", "2"]
     assert [row[1] for row in read[1:]] == ["'=1+1", "'-x", "'@cmd"]
     assert read[3][2] == "line\nend"
 
 
-IDS = {
-    "012345678901": '="012345678901"',
-    "000000000001": '="000000000001"',
-    "111122223333": "111122223333",
-    "0": "0",
-    "1234567890123456": '="1234567890123456"',
-    "٠١٢": "٠١٢",
-    "0x12": "0x12",
-    "-012": "'-012",
-}
+IDS = ("012345678901", "000000000001", "111122223333")
 
 
-def test_csv_keeps_ids_that_a_spreadsheet_would_shorten_and_leaves_the_others() -> None:
-    """An account id that begins with 0 is a formula of its text; programs read all others as before."""
-    data = breakdown_csv(table([row for account in IDS for row in flat("1.5", WED, account=account)]))
-    read = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
-    assert {row["LinkedAccount"] for row in read} == set(IDS.values())
-    assert {row["LinkedAccount"].strip('="') for row in read} == {account.replace("-", "'-") for account in IDS}
-    assert sum(Decimal(row["DailyCost"]) for row in read) == Decimal("1.5") * len(IDS)
-    assert b',"=""012345678901""",1.5\r\n' in data
+def test_csv_has_ids_for_programs_and_as_text_for_spreadsheets() -> None:
+    """LinkedAccount is the plain id; the last column has it as text, with the account's name where there is one."""
+    rows = [row for account in (*IDS, "-012") for row in flat("1.5", WED, account=account)]
+    data = breakdown_csv(table(rows), {"012345678901": "shop\nprod", "111122223333": "=x"})
+    read = {row["LinkedAccount"]: row for row in csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))}
+    assert {account: row["Account"] for account, row in read.items()} == {
+        "012345678901": "012345678901 (shop prod)",
+        "000000000001": "account 000000000001",
+        "111122223333": "111122223333 (=x)",
+        "'-012": "account -012",
+    }
+    assert all(row["DailyCost"] == "1.5" for row in read.values())
 
 
 @pytest.mark.skipif(not shutil.which("ssconvert"), reason="needs gnumeric")
-def test_csv_is_the_same_after_a_spreadsheet_has_opened_and_saved_it(tmp_path: Path) -> None:
+def test_csv_keeps_ids_after_a_spreadsheet_has_opened_and_saved_it(tmp_path: Path) -> None:
     """Ids and costs are what they were: gnumeric guesses types as Excel does."""
-    accounts = ["012345678901", "000000000001", "111122223333"]
-    (tmp_path / "mail.csv").write_bytes(
-        breakdown_csv(table([r for a in accounts for r in flat("1.5", WED, account=a)]))
-    )
+    rows = [row for account in IDS for row in flat("1.5", WED, account=account)]
+    (tmp_path / "mail.csv").write_bytes(breakdown_csv(table(rows), {IDS[0]: "1/2", IDS[1]: "E5"}))
     for before, after in (("mail.csv", "book.xlsx"), ("book.xlsx", "saved.csv")):
         subprocess.run(["ssconvert", before, after], cwd=tmp_path, check=True, capture_output=True)
     with (tmp_path / "saved.csv").open(encoding="utf-8-sig", newline="") as saved:
-        read = [(row["LinkedAccount"], row["DailyCost"]) for row in csv.DictReader(saved)]
-    assert sorted(read) == sorted((account, "1.5") for account in accounts)
+        read = [(row["Account"], row["DailyCost"]) for row in csv.DictReader(saved)]
+    assert sorted(read) == [
+        ("000000000001 (E5)", "1.5"),
+        ("012345678901 (1/2)", "1.5"),
+        ("account 111122223333", "1.5"),
+    ]
 
 
 # --- hostile names
@@ -459,10 +458,11 @@ def test_hostile_names_are_single_lines_of_text(hostile: Digest) -> None:
 
 
 def test_hostile_names_are_cells_in_csv(hostile: Digest) -> None:
-    """Every row comes back with five cells, and none is a formula."""
+    """Every row comes back with six cells, and none is a formula."""
     read = list(csv.reader(io.StringIO(hostile.csv.decode("utf-8-sig"), newline="")))
-    assert {len(row) for row in read} == {5}
-    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for row in read[1:] for cell in row[:4])
+    assert {len(row) for row in read} == {6}
+    cells = [cell for row in read[1:] for cell in (*row[:4], row[5])]
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in cells)
 
 
 def test_hostile_headers_are_refused_or_cleaned(hostile: Digest) -> None:

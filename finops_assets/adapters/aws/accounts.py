@@ -22,6 +22,7 @@ from finops_assets.core.accounts.account_map import (
     read_accounts_csv,
     write_accounts_csv,
 )
+from finops_assets.core.accounts.ous import ROOT, not_ours
 from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.errors import AccountsError, DamagedError, FinopsError
 from finops_assets.core.notes import put_aside
@@ -210,11 +211,12 @@ def _snapshot(client: Any) -> Snapshot:
             name = CONTROL.sub(" ", account.get("Name", "")).strip()
             # AWS names the state in `State`; answers from before September 2026 have `Status` alone.
             state = account.get("State") or account.get("Status") or "ACTIVE"
-            accounts[account["Id"]] = Membership(account["Id"], name, path or "Root"), state
+            accounts[account["Id"]] = Membership(account["Id"], name, path or ROOT), state
         below = _listed(client, "list_organizational_units_for_parent", "OrganizationalUnits", ParentId=parent)
         for unit in below:
             units += 1
-            parents.append((unit["Id"], f"{path}/{_level(unit)}".lstrip("/")))
+            below_root = _level(unit) + (" (OU)" if _level(unit) == ROOT else "")
+            parents.append((unit["Id"], f"{path}/{_level(unit)}" if path else not_ours(below_root)))
     if not accounts:
         raise AccountsError("Organizations names no account", where="organizations:ListAccountsForParent", fix=_ALLOW)
     states = Counter(state for _, state in accounts.values())

@@ -185,6 +185,8 @@ def _sql_type(hive_type: str) -> str:
 
 def _typed(fmt: BillFormat, name: str, hive_type: str) -> str:
     """A column as the bill's SQL expects it, in Athena's SQL; tables over CSV files hold nothing but strings."""
+    if hive_type == "binary":  # text that was not marked as text; Glue's crawler takes it for bytes
+        return _typed(fmt, f"FROM_UTF8({name})", "string")
     text = f"NULLIF({name}, '')"
     if name in (*fmt.timestamps, fmt.period):
         if hive_type.startswith(("string", "varchar")):
@@ -196,8 +198,8 @@ def _typed(fmt: BillFormat, name: str, hive_type: str) -> str:
         return f"CAST({text} AS {MONEY_SQL})" if hive_type == "string" else name
     if name in fmt.quantities:
         return f"TRY_CAST({name} AS DOUBLE)"
-    if name in fmt.accounts and hive_type in ("bigint", "int", "double"):
-        return f"lpad(CAST(CAST({name} AS BIGINT) AS VARCHAR), 12, '0')"
+    if name in fmt.accounts and hive_type == "double":  # as text it would be in scientific notation
+        return f"CAST(CAST({name} AS BIGINT) AS VARCHAR)"
     if hive_type == "string" or hive_type.startswith(("map", "varchar")):
         return name
     return f"CAST({name} AS VARCHAR)"

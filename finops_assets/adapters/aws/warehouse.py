@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +23,7 @@ from finops_assets.adapters.aws.bill_table import BillTable, manifests, recognis
 from finops_assets.adapters.aws.glue_tables import MAP_TABLE, SUMMARY_VIEW, GlueTables
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_literal
+from finops_assets.core.accounts.account_ids import impossible_account, refuse_impossible
 from finops_assets.core.analytics.drivers import as_sums
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
 from finops_assets.core.bill.control_totals import control_totals
@@ -36,6 +37,9 @@ from finops_assets.core.bill.refusals import (
     refuse_monthly,
 )
 from finops_assets.core.bill.rules import Rules
+from finops_assets.core.bill.service_names import RECORD as SERVICE_NAMES
+from finops_assets.core.bill.service_names import RECORD_PATH as SERVICE_NAMES_PATH
+from finops_assets.core.bill.service_names import ServiceNames, learned
 from finops_assets.core.bill.source_days import Fact, source_days
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.errors import BillError
@@ -135,8 +139,9 @@ class AthenaWarehouse:
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:  # noqa: ARG002
         """As the port says; Athena reads the published account map, which is the same."""
         self._tables.ensure()
-        charges = self._charges(self._current(), start, end)
-        sql = fingerprints_sql(breakdown_sql(summary_sql(charges, f"{DATABASE}.{MAP_TABLE}")))
+        table = self._current()
+        charges = self._charges(table, start, end)
+        sql = fingerprints_sql(breakdown_sql(summary_sql(charges, f"{DATABASE}.{MAP_TABLE}", self._names(table))))
         rows = self._athena.rows(sql, f"compare the days from {start} to {end} with the archive")[1]
         return {day: DayPrint(fingerprint, total, lines) for day, fingerprint, total, lines in rows}
 
@@ -165,12 +170,14 @@ class AthenaWarehouse:
         )
 
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
-        _, fetched = self._sums(start, end)
+        table, fetched = self._sums(start, end)
         sums = f"SELECT *, total AS cost FROM {SUMS} WHERE of_source = 0"
-        sql = athena_to_duckdb(breakdown_sql(summary_sql(sums)))
+        sql = athena_to_duckdb(breakdown_sql(summary_sql(sums, names=self._names(table))))
         with closing(self._connect(fetched)) as con:
             con.register("account_ou_map", accounts)
-            yield from con.sql(sql).to_arrow_reader(BATCH_ROWS)
+            for batch in con.sql(sql).to_arrow_reader(BATCH_ROWS):
+                refuse_impossible(batch.column("linkedaccount"), lambda text: self._impossible(table, text))
+                yield batch
 
     def drivers(self, day: date, against: date) -> pa.Table:
         import pyarrow as pa
@@ -178,7 +185,8 @@ class AthenaWarehouse:
 
         table = self._current()
         source = table.source(table.select_drivers, min(day, against))
-        sql = drivers_sql(table.format, table.columns, self._rules, day, against, source)
+        of_bill = (table.format, table.columns, self._rules)
+        sql = drivers_sql(*of_bill, day, against, source, self._names(table))
         folder = self._new_folder()
         try:
             files = self._staging.fetch(sql, table.description.snapshot, f"why {day} is not as {against}", folder)
@@ -200,7 +208,8 @@ class AthenaWarehouse:
         if self._name == name or (existing and existing.get("TableType") != "VIRTUAL_VIEW"):
             return f"{name}, the table that was there before"
         table = self._table or self._current()
-        select = summary_sql(self._charges(table, EARLIEST, LATEST), f"{DATABASE}.account_ou_map")
+        charges = self._charges(table, EARLIEST, LATEST)
+        select = summary_sql(charges, f"{DATABASE}.account_ou_map", self._names(table))
         statement = f"CREATE OR REPLACE VIEW {name} AS\n{select}"
         if existing is None or self._archive.get(VIEW_STATE) != statement.encode():
             self._athena.run(statement, "make the view finops_daily_summary")
@@ -220,11 +229,29 @@ class AthenaWarehouse:
             if fetched is None or fetched.key != key or time.monotonic() - fetched.fetched_at > STAGED_FOR:
                 self._discard()
                 folder = self._new_folder()
-                select = one_pass_sql(self._charges(table, start, end, undated=True))
+                teaches = "service_name" in table.format.select(table.columns)
+                select = one_pass_sql(self._charges(table, start, end, undated=True), teaches=teaches)
                 purpose = f"sum the bill of {start}" + (f" to {end}" if end != start else "")
                 files = self._staging.fetch(select, table.description.snapshot, purpose, folder)
                 self._fetched = fetched = _Fetched(key, folder, tuple(files), time.monotonic())
+                if teaches and files:
+                    self._learn_names(fetched)
             return table, fetched
+
+    def _names(self, table: BillTable) -> Mapping[str, str]:
+        """The name of each product code of the bill."""
+        if not table.format.service_code:
+            return {}
+        return (SERVICE_NAMES.read(self._archive, SERVICE_NAMES_PATH) or ServiceNames()).of(table.format)
+
+    def _learn_names(self, fetched: _Fetched) -> None:
+        """Keep the names of product codes that are new in these sums: they come with them, by no further scan."""
+        with closing(self._connect(fetched)) as con:
+            rows = con.execute(f"SELECT service_code, service_name, lines FROM {SUMS} WHERE of_source = 3").fetchall()
+        known = SERVICE_NAMES.read(self._archive, SERVICE_NAMES_PATH) or ServiceNames()
+        names = known.and_also(learned(rows))
+        if names != known:
+            SERVICE_NAMES.write(self._archive, SERVICE_NAMES_PATH, names)
 
     def _new_folder(self) -> Path:
         """A folder for sums. Folders that killed processes left behind a day ago are removed first."""
@@ -291,6 +318,10 @@ class AthenaWarehouse:
         places = ((period, lines) for period, lines in rows)
         refuse_half_filled(places, basis, table.format.bases[basis].column, self._name)
         self._whole = table.description.snapshot
+
+    def _impossible(self, table: BillTable, account: str) -> BillError:
+        columns = [name for name in table.format.accounts if name in table.columns]
+        return impossible_account(account, f"{self._name}, column {' or '.join(columns)}")
 
     def _without_cost(self, table: BillTable, day: date, lines: int) -> BillError:
         basis = table.format.bases[self._rules.cost_basis]

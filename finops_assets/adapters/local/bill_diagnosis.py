@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from finops_assets.core.bill.bill_format import BillFormat
 
 
+NOT_UTF8 = "not valid UTF8"
+"""Words of DuckDB about a Parquet file whose text is not UTF-8."""
+
+
 class Diagnosis:
     """Looks for the fault in the files.
 
@@ -98,11 +102,28 @@ class Diagnosis:
             columns = ", ".join(identifier(names[name]) for name in wanted if name in names)
             self._con.execute(f"SELECT BIT_XOR(HASH({columns})) FROM ({source})").fetchone()
         except duckdb.Error as error:
+            if self._source.files.parquet and NOT_UTF8 in str(error):
+                return self._not_text(file, [names[name] for name in wanted if name in names])
             what, where = f"is damaged or not whole ({first_line(error)})", str(file)
             if not self._source.files.parquet:
                 what, where = csv_fault(file) or (f"cannot be read as CSV ({first_line(error)})", str(file))
             return BillError(what, where=where, fix="Copy it from the export again.")
         return None
+
+    def _not_text(self, file: Path, names: Sequence[str]) -> BillError:
+        """Which column of a Parquet file holds bytes that are no text."""
+        import duckdb
+
+        column = ""
+        for name in names:
+            try:
+                self._con.execute(f"SELECT MAX({identifier(name)}) FROM ({self._source.sql([file])})").fetchone()
+            except duckdb.Error:
+                column = f", column {name}"
+                break
+        return BillError(
+            "holds text that is not UTF-8", where=f"{file}{column}", fix="Write it as UTF-8, or export the bill again."
+        )
 
 
 def first_line(error: Exception) -> str:

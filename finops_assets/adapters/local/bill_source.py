@@ -59,7 +59,9 @@ class BillSource:
         chosen = files or self.files.files
         if self.files.parquet:
             names = ", ".join(map(file_literal, chosen))
-            return f"SELECT * FROM read_parquet([{names}], union_by_name=true, hive_partitioning=false{place})"
+            # Impala, ClickHouse and older Spark and Hive do not mark text as text: bytes are taken for it, and checked.
+            options = f"union_by_name=true, hive_partitioning=false, binary_as_string=true{place}"
+            return f"SELECT * FROM read_parquet([{names}], {options})"
         by_header = defaultdict(list)
         for file in chosen:
             by_header[self._headers[file]].append(file)

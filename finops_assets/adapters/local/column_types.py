@@ -5,10 +5,6 @@ from __future__ import annotations
 from finops_assets.core.bill.bill_format import BillFormat
 from finops_assets.core.schemas import MONEY_SQL
 
-NUMBERS = frozenset(
-    ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "DOUBLE")
-)
-
 
 def typed_column(bill_format: BillFormat, name: str, raw_name: str, raw_type: str) -> str:
     """A column of the files as the bill's SQL expects it, in DuckDB's SQL.
@@ -32,8 +28,6 @@ def typed_column(bill_format: BillFormat, name: str, raw_name: str, raw_type: st
         return f"CASE WHEN json_valid({column}) THEN {column} END" if name == "product" else column
     if raw_type.startswith("MAP"):
         return column
-    if name in bill_format.accounts and raw_type in NUMBERS:
-        return f"format('{{:012d}}', CAST({column} AS BIGINT))"
     return f"CAST({column} AS VARCHAR)"
 
 

@@ -14,7 +14,8 @@ from finops_assets.adapters.local.bill_files import BillFiles
 from finops_assets.adapters.local.bill_source import FILE_COLUMN, BillSource
 from finops_assets.adapters.local.column_types import identifier, type_of, typed_column
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb, connect, in_utc
-from finops_assets.core.bill.bill_format import currency_sql
+from finops_assets.core.accounts.account_ids import impossible_account
+from finops_assets.core.bill.bill_format import currency_sql, quoted
 from finops_assets.core.bill.charges import charges_sql, undated_condition, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
@@ -30,6 +31,7 @@ from finops_assets.core.bill.refusals import (
     refuse_monthly,
 )
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases, missing_columns
+from finops_assets.core.bill.service_names import ServiceNames, learned
 from finops_assets.core.errors import BillError
 from finops_assets.core.values import BillDescription, ControlTotal
 
@@ -76,7 +78,7 @@ class OpenBill:
         self._select = ", ".join(f"{typed_column(self.format, n, *raw[n])} AS {identifier(n)}" for n in read)
         with self.explained():
             self.create_bill_view(self.con)
-        self._refuse_unreadable()
+        self._survey()
         self.description = BillDescription(
             format=self.format.name,
             path=str(files.root),
@@ -124,10 +126,16 @@ class OpenBill:
         with self.explained():
             return self.con.execute(athena_to_duckdb(sql)).fetchall()
 
-    def _refuse_unreadable(self) -> None:
-        """Refuse a bill with lines that have no date, lack a column, or are in several currencies; a monthly export."""
+    def _survey(self) -> None:
+        """Learn the services' names; refuse a bill that cannot be read as money by day.
+
+        That is one with lines that have no date or lack a column, or in several currencies, and a monthly export.
+        """
         root, fmt, rules = str(self.files.root), self.format, self._rules
-        surveyed = [Surveyed(*row) for row in self.rows(survey_sql(fmt, self.columns, rules))]
+        rows = self.rows(survey_sql(fmt, self.columns, rules))
+        taught = learned((code, name, lines) for _, _, lines, _, _, code, name, is_taught in rows if is_taught)
+        self.names = ServiceNames(taught).of(fmt)
+        surveyed = [Surveyed(*row[:5]) for row in rows if not row[7]]
         if not all(row.dated for row in surveyed):
             no_date = undated_condition(fmt.start)
             (lines,) = self.rows(f"SELECT COUNT(*) FROM bill WHERE {no_date}")[0]
@@ -162,6 +170,12 @@ class OpenBill:
             where=self._place(condition, *basis.columns_of(line_type, self.columns)),
             fix="Export the bill again with that column filled, or choose another bill.cost_basis.",
         )
+
+    def impossible_account(self, account: str) -> BillError:
+        """The error of an account id that cannot be one; `account` is as the bill has it."""
+        columns = [name for name in self.format.accounts if name in self.columns]
+        written = " OR ".join(f"{name} = {quoted(account)}" for name in columns)
+        return impossible_account(account, self._place(written, *columns))
 
     def _place(self, condition: str, *columns: str) -> str:
         """The first file that has such a line, and the columns as they are named there."""

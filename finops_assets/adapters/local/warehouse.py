@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from finops_assets.adapters.local.bill_files import find_bill
 from finops_assets.adapters.local.open_bill import OpenBill
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb
+from finops_assets.core.accounts.account_ids import refuse_impossible
 from finops_assets.core.analytics.drivers import as_sums
 from finops_assets.core.archive.breakdown import split_by_day
 from finops_assets.core.bill.charges import EARLIEST, LATEST
@@ -109,13 +110,18 @@ class DuckDBWarehouse:
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         with self._open() as opened:
             opened.con.register("account_ou_map", accounts)
-            sql = breakdown_sql(summary_sql(opened.charges(start, end)))
+            sql = breakdown_sql(summary_sql(opened.charges(start, end), names=opened.names))
             with opened.explained():
-                yield from opened.con.sql(athena_to_duckdb(sql)).to_arrow_reader(BATCH_ROWS)
+                # An id is looked for in a connection of its own, as rows are still streamed from this one.
+                refused = lambda account: opened.session().impossible_account(account)  # noqa: E731
+                for batch in opened.con.sql(athena_to_duckdb(sql)).to_arrow_reader(BATCH_ROWS):
+                    refuse_impossible(batch.column("linkedaccount"), refused)
+                    yield batch
 
     def drivers(self, day: date, against: date) -> pa.Table:
         with self._open() as opened:
-            sql = athena_to_duckdb(drivers_sql(opened.format, opened.driver_columns, self._rules, day, against))
+            of_bill = (opened.format, opened.driver_columns, self._rules)
+            sql = athena_to_duckdb(drivers_sql(*of_bill, day, against, names=opened.names))
             with opened.explained():
                 return as_sums(opened.con.sql(sql).to_arrow_table())
 
@@ -137,7 +143,7 @@ class DuckDBWarehouse:
         """
         with self._open() as opened:
             opened.create_bill_view(con)
-            summary = summary_sql(opened.charges(EARLIEST, LATEST))
+            summary = summary_sql(opened.charges(EARLIEST, LATEST), names=opened.names)
             con.execute(f"CREATE VIEW {name} AS {athena_to_duckdb(summary)}")
             return opened.files.files
 

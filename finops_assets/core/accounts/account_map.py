@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from finops_assets.core.accounts.account_ids import AccountIdError, account_id
+from finops_assets.core.accounts.ous import not_ours
 from finops_assets.core.csv_tables import CsvError, CsvRow, CsvTable
 from finops_assets.core.errors import AccountsError, SettingsError
 from finops_assets.core.schemas import ACCOUNT_OU_MAP, UNASSIGNED
@@ -73,7 +75,11 @@ def _membership(row: CsvRow, file: str) -> Membership:
     if not row.complete:
         raise AccountsError("has more or fewer values than the header", where=where, fix="Quote values with commas.")
     values = {name: row.stripped(name) for name in COLUMNS}
-    if not values["account_id"]:
+    try:
+        account = account_id(values["account_id"])
+    except AccountIdError as error:
+        raise AccountsError(str(error), where=where, fix="Write its 12 digits, as text.") from None
+    if not account:
         raise AccountsError("account_id is empty", where=where, fix="Write the account's id.")
     path = "/".join(part.strip() for part in values["ou_path"].split("/") if part.strip())
     if not path:
@@ -88,7 +94,7 @@ def _membership(row: CsvRow, file: str) -> Membership:
             ) from None
     if dates["valid_from"] >= dates["valid_to"]:
         raise AccountsError("valid_to is not after valid_from", where=where, fix="Swap or mend the dates.")
-    return Membership(values["account_id"], values["account_name"], path, **dates, line=row.line)
+    return Membership(account, values["account_name"], not_ours(path), **dates, line=row.line)
 
 
 def _effective(rows: list[Membership], where: str) -> list[Membership]:

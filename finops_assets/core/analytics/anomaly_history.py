@@ -33,6 +33,7 @@ from finops_assets.core.analytics.cost_series import SeriesTable
 from finops_assets.core.analytics.deviations import LEVEL, SCORE, Deviations
 from finops_assets.core.analytics.episode_builder import Run
 from finops_assets.core.analytics.events import Event, planned
+from finops_assets.core.analytics.renames import Renamed
 from finops_assets.core.money import change, money, percent
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class AnomalyHistory:
             other days are judged as if these had cost what was expected.
         table, judged: every series, and how far each of its days is off.
         runs: the odd days of each episode, over the whole history.
+        renamed: services that have another name since a day; the series have the new one.
     """
 
     currency: str
@@ -89,6 +91,7 @@ class AnomalyHistory:
     table: SeriesTable
     judged: Deviations
     runs: Sequence[Run]
+    renamed: tuple[Renamed, ...] = ()
 
     @property
     def calendar(self) -> Sequence[date]:

@@ -22,6 +22,7 @@ from finops_assets.core.analytics.cost_series import SeriesTable, series_table
 from finops_assets.core.analytics.deviations import SHARE, Deviations, deviations
 from finops_assets.core.analytics.episode_builder import EpisodeBuilder
 from finops_assets.core.analytics.events import Event, planned
+from finops_assets.core.analytics.renames import Renamed, find_renames, newest_names, under_new_names
 from finops_assets.core.archive.cost_history import CostHistory
 
 if TYPE_CHECKING:
@@ -85,13 +86,15 @@ def detect(
     )
     settled = sorted(set(archived) - set(unsettled))
     known = set(archived)
+    renamed = find_renames(costs, unsettled)
+    costs = under_new_names(costs, renamed)
     table = series_table(costs, calendar, floor)
 
     def judge(values: np.ndarray) -> Deviations:
         return deviations(values, calendar, share=share, floor=floor)
 
     if table.keys:
-        changed = {day: deltas for day, deltas in (restated or {}).items() if day in known}
+        changed = {day: _renamed(deltas, renamed) for day, deltas in (restated or {}).items() if day in known}
         judged, doubled = _DoubledDays(table, events, changed).judged_without(judge)
         _drop_explained(table, judged, settled, changed)
     else:
@@ -107,13 +110,24 @@ def detect(
         table=table,
         judged=judged,
         runs=EpisodeBuilder(table, judged, share, floor).runs(),
+        renamed=renamed,
     )
+
+
+def _renamed(deltas: Mapping[Key, Decimal], renames: Collection[Renamed]) -> Mapping[Key, Decimal]:
+    """A day's changes with renamed services under their new names: a day that was only named anew has none."""
+    names = newest_names(renames)
+    sums: dict[Key, Decimal] = {}
+    for (ou, service, account), delta in deltas.items():
+        key = ou, names.get(service, service), account
+        sums[key] = sums.get(key, Decimal()) + delta
+    return sums
 
 
 def _changed_by(table: SeriesTable, row: int, deltas: Mapping[Key, Decimal]) -> Decimal:
     """By how much a restatement has changed the costs of a row together."""
-    keys = table.history.keys
-    return sum((deltas[keys[member]] for member in table.members[row] if keys[member] in deltas), Decimal())
+    of_row = {table.history.keys[member] for member in table.members[row]}
+    return sum((delta for key, delta in deltas.items() if key in of_row), Decimal())
 
 
 class _DoubledDays:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from finops_assets.core.analytics.anomalies import Episode
 from finops_assets.core.analytics.doubling import Question
 from finops_assets.core.analytics.drivers import Drivers
+from finops_assets.core.analytics.renames import Renamed
 from finops_assets.core.notes import parsing, read_note
 from finops_assets.core.records import RecordType
 from finops_assets.core.schemas import OU_SCORECARD, scorecard_path
@@ -77,6 +78,7 @@ class Scorecard:
         notes: what readers must know, e.g. that the budgets could not be read.
         fingerprint: of the archived rows of the day that it was made of.
         questions: stretches of the last weeks on which the bill has doubled everywhere, ascending.
+        renamed: services that have another name since one of the last days.
     """
 
     day: date
@@ -90,6 +92,7 @@ class Scorecard:
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     questions: tuple[Question, ...] = ()
+    renamed: tuple[Renamed, ...] = ()
 
     @property
     def by_ou(self) -> Mapping[str, Score]:
@@ -112,6 +115,7 @@ class _Record:
     notes: tuple[str, ...]
     episodes: tuple[Episode, ...]
     questions: tuple[Question, ...] = ()
+    renamed: tuple[Renamed, ...] = ()
 
 
 METADATA = b"finops.scorecard"
@@ -131,6 +135,7 @@ def to_parquet(card: Scorecard) -> bytes:
         notes=card.notes,
         episodes=card.episodes,
         questions=card.questions,
+        renamed=card.renamed,
     )
     metadata = {METADATA: RECORD.encode(record)}
     table = pa.Table.from_pylist([_row(card, score) for score in card.scores], OU_SCORECARD)
@@ -214,6 +219,7 @@ def from_parquet(data: bytes, where: str) -> Scorecard:
             notes=record.notes,
             fingerprint=record.fingerprint,
             questions=record.questions,
+            renamed=record.renamed,
         )
 
 

@@ -17,7 +17,7 @@ from finops_assets.core.accounts.ous import ALL, lineage
 from finops_assets.core.accounts.published_map import account_names, read_account_map
 from finops_assets.core.analytics import drivers, episodes, scorecard
 from finops_assets.core.analytics.anomalies import Doubled, Episode, Key, largest
-from finops_assets.core.analytics.anomaly_history import AnomalyHistory
+from finops_assets.core.analytics.anomaly_history import RECENT, AnomalyHistory
 from finops_assets.core.analytics.budgets import month_lines, rolled_up
 from finops_assets.core.analytics.detection import HISTORY, Threshold, detect
 from finops_assets.core.analytics.doubling import Question, questions
@@ -258,6 +258,7 @@ class Scoring:
                 notes=plan.notes,
                 fingerprint=basis.archived[day].fingerprint,
                 questions=tuple(each for each in questions(basis.history.doubled, day) if each.is_asked),
+                renamed=tuple(each for each in basis.history.renamed if 0 <= (day - each.since).days < RECENT),
             )
         return cards
 

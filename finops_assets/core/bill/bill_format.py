@@ -141,6 +141,8 @@ class BillFormat:
         period: the column that holds the start of the line's billing period, if the format has one.
         quantities: columns that hold how much was used.
         line_type: the column of the types that `CostRule.lines` names.
+        service_code: the column of a code that lines without a name of their service have; `select` gives the name
+            that they have themselves as `service_name`, where the bill has any (`core.bill.service_names`).
         usage: gives the usage behind a charge, by the bill's columns and the cost basis; None where it is not known.
     """
 
@@ -162,6 +164,7 @@ class BillFormat:
     period: str = ""
     quantities: tuple[str, ...] = ()
     line_type: str = ""
+    service_code: str = ""
     usage: Callable[[Columns, str], Usage | None] | None = None
 
 

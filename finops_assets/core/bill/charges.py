@@ -72,7 +72,9 @@ def charge_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[
     if reasons:
         left_out = "CASE " + " ".join(f"WHEN {c} THEN {quoted(r)}" for c, r in reasons) + " END"
     basis = fmt.bases[rules.cost_basis]
-    return {
+    name = parts.get("service_name")
+    learning = {"service_code": fmt.service_code, "service_name": name} if name else {}
+    return learning | {
         "charge_date": f"CAST({fmt.start} AS DATE)",
         "linkedaccount": parts["linkedaccount"],
         "account_name": parts["account_name"],

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 from finops_assets.core.bill.bill_format import BillFormat, Columns, Usage
 from finops_assets.core.bill.charges import charge_expressions, in_days, named_in, select_sql
+from finops_assets.core.bill.queries import NO_NAMES
 from finops_assets.core.bill.rules import Rules
+from finops_assets.core.bill.service_names import join_names
 from finops_assets.core.schemas import MONEY_SQL
 
 
-def drivers_sql(fmt: BillFormat, columns: Columns, rules: Rules, day: date, against: date, table: str = "bill") -> str:
+def drivers_sql(
+    fmt: BillFormat,
+    columns: Columns,
+    rules: Rules,
+    day: date,
+    against: date,
+    table: str = "bill",
+    names: Mapping[str, str] = NO_NAMES,
+) -> str:
     """What each account's service costs on two days, and what makes the difference.
 
     Lines are matched by what was used: account, service and SKU. Where such usage has a quantity q on both days, at a
@@ -91,7 +102,8 @@ def drivers_sql(fmt: BillFormat, columns: Columns, rules: Rules, day: date, agai
         return f"COALESCE(SUM(CASE WHEN {condition} THEN {value} END), {zero}) AS {name}"
 
     is_volume = "part = 'use' AND (matched OR NOT counts0 OR NOT counts1)"
-    return f"""SELECT linkedaccount, service, ou, SUM(cost0) AS before, SUM(cost1) AS now,
+    join, service = join_names(names, "effects.service")
+    return f"""SELECT linkedaccount, {service} AS service, ou, SUM(cost0) AS before, SUM(cost1) AS now,
     MAX(there0) AS there_before, MAX(there1) AS there_now, MAX(used0) AS used_before, MAX(used1) AS used_now,
     {total("volume", "delta - repriced", is_volume)},
     {total("price", "repriced - covering", "matched")},
@@ -100,8 +112,8 @@ def drivers_sql(fmt: BillFormat, columns: Columns, rules: Rules, day: date, agai
     {total("credits", "delta", "part = 'credits'")},
     {total("tax", "delta", "part = 'tax'")},
     {total("other", "delta", f"part = 'other' OR (part = 'use' AND NOT ({is_volume}))")}
-FROM ({effects}) AS effects
-GROUP BY linkedaccount, service, ou"""
+FROM ({effects}) AS effects{join}
+GROUP BY linkedaccount, {service}, ou"""
 
 
 def _on_two_days(fmt: BillFormat, start: date, end: date) -> str:

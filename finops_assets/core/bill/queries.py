@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charge_expressions
 from finops_assets.core.bill.rules import Rules
+from finops_assets.core.bill.service_names import join_names
 from finops_assets.core.schemas import UNASSIGNED
+
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 def survey_sql(fmt: BillFormat, columns: Columns, rules: Rules, table: str = "bill") -> str:
     """The whole bill by billing currency as written and absent columns: lines, on a 1st, and whether all have a date.
 
     It reads few columns, as every bill is asked: `closer_survey_sql` is for what is unusual (`refusals.is_unusual`).
+    Where lines name their service themselves, there are further rows, with `taught` = 1, of each product code and name.
     """
     charge = charge_expressions(fmt, columns, rules)
     earliest, latest = (f"TIMESTAMP '{day} 00:00:00'" for day in (EARLIEST, LATEST))
-    lacks = charge["lacks"]
+    lacks, currency = charge["lacks"], fmt.currency or "''"
     if lacks != NO_TEXT:
         lacks = f"CASE WHEN {charge['left_out']} IS NULL THEN {lacks} END"
-    return f"""SELECT {fmt.currency or "''"} AS currency, {lacks} AS lacks, COUNT(*) AS lines,
+    counts = f"""COUNT(*) AS lines,
     COUNT(CASE WHEN EXTRACT(DAY FROM {fmt.start}) = 1 THEN 1 END) AS on_first,
-    COUNT(*) = COUNT({fmt.start}) AND MIN({fmt.start}) >= {earliest} AND MAX({fmt.start}) < {latest} AS dated
+    COUNT(*) = COUNT({fmt.start}) AND MIN({fmt.start}) >= {earliest} AND MAX({fmt.start}) < {latest} AS dated"""
+    if "service_name" not in charge:
+        return f"""SELECT {currency} AS currency, {lacks} AS lacks, {counts},
+    NULL AS service_code, NULL AS service_name, 0 AS taught
 FROM {table} GROUP BY 1, 2 ORDER BY 1, 2"""
+    # In one pass: a second one would parse CSV files once more.
+    return f"""SELECT currency, lacks, {counts}, service_code, service_name, GROUPING(currency) AS taught
+FROM (
+    SELECT {currency} AS currency, {lacks} AS lacks, {fmt.start}, {charge["service_code"]} AS service_code,
+        {charge["service_name"]} AS service_name
+    FROM {table}
+) AS lines
+GROUP BY GROUPING SETS ((currency, lacks), (service_code, service_name))
+ORDER BY 1, 2"""
 
 
 AMOUNTS = "COUNT(CASE WHEN cost <> 0 THEN 1 END) AS amounts"
@@ -69,37 +88,45 @@ GROUP BY charge_date, currency, COALESCE(charge_category, ''), scheduled, left_o
 ORDER BY 1, 2, 3, 4, 5"""
 
 
-def one_pass_sql(charges: str) -> str:
+def one_pass_sql(charges: str, *, teaches: bool = False) -> str:
     """Both sums of the bill in one pass over it, for an engine that charges by the bytes it scans.
 
     Rows with of_source = 1 are those of `source_days_sql`; the others are the lines that count, summed by account,
     service and the bill's own OU, for `summary_sql` to join with the account map. The engine makes each kind from the
-    lines themselves, so that the first proves the second.
+    lines themselves, so that the first proves the second. With `teaches`, rows with of_source = 3 are those of each
+    product code and name of a service (`core.bill.service_names`).
     """
+    taught = ("service_code, service_name, ", ",\n    (service_code, service_name)") if teaches else ("", "")
     return f"""SELECT charge_date, currency, charge_category, scheduled, left_out, ou, service, linkedaccount,
-    GROUPING(linkedaccount) AS of_source, COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total,
-    {AMOUNTS}, {GRANULARITY}, MAX(lacks) AS lacks
+    {taught[0]}GROUPING(charge_date, linkedaccount) AS of_source, COUNT(*) AS lines,
+    COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total, {AMOUNTS}, {GRANULARITY}, MAX(lacks) AS lacks
 FROM ({charges}) AS charges
 GROUP BY GROUPING SETS (
     (charge_date, currency, charge_category, scheduled, left_out),
-    (charge_date, left_out, ou, service, linkedaccount)
+    (charge_date, left_out, ou, service, linkedaccount){taught[1]}
 )"""
 
 
-def summary_sql(charges: str, account_map: str = "account_ou_map") -> str:
+def summary_sql(charges: str, account_map: str = "account_ou_map", names: Mapping[str, str] = NO_NAMES) -> str:
     """finops_daily_summary: billingdate, ou, service, linkedaccount, cost, through the effective-dated map.
 
     Lines are summed by account before the map is looked up: an account's day meets one row of the map, so the join
     can neither lose nor double money, and the reconciliation with `source_days_sql` proves it.
+
+    Args:
+        charges: as `charges_sql` selects them.
+        account_map: its table.
+        names: product code -> name of the service (`core.bill.service_names`).
     """
-    return f"""SELECT c.charge_date AS billingdate, COALESCE(c.ou, m.ou, '{UNASSIGNED}') AS ou, c.service,
+    join, service = join_names(names, "c.service")
+    return f"""SELECT c.charge_date AS billingdate, COALESCE(c.ou, m.ou, '{UNASSIGNED}') AS ou, {service} AS service,
     c.linkedaccount, c.cost
 FROM (
     SELECT charge_date, ou, service, linkedaccount, SUM(cost) AS cost
     FROM ({charges}) AS charges
     WHERE left_out IS NULL
     GROUP BY charge_date, ou, service, linkedaccount
-) AS c
+) AS c{join}
 LEFT JOIN {account_map} AS m
     ON c.linkedaccount = m.account_id AND c.charge_date >= m.valid_from AND c.charge_date < m.valid_to"""
 

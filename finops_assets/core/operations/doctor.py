@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
+from finops_assets.core.accounts.account_ids import near_misses
+from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.addresses import mail_address
 from finops_assets.core.archive import bill_difference, causes
+from finops_assets.core.archive.breakdown import unknown_accounts
 from finops_assets.core.bill.layout import LINKED, UNREAD
 from finops_assets.core.findings import Finding, findings_of
 from finops_assets.core.money import money
@@ -20,7 +23,12 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.states import DayState, Facts
     from finops_assets.core.delivery.outbox import Outbox
     from finops_assets.core.operations.inspection import Inspection
+    from finops_assets.core.ports import Archive
     from finops_assets.core.values import DashboardContent, PassedOver, PublishedDay, Refused
+
+
+MOST_ACCOUNTS = 10
+"""Accounts that are named in one finding."""
 
 
 class Preflight(Protocol):
@@ -118,6 +126,24 @@ def walk(
         else:
             yield Finding(link, "skip", f"{day} stops before it: {state.cause}")
     yield from findings_of("mail", _mailed(outbox, day, state.archived, recipients))
+
+
+def without_ou(archive: Archive, day: date) -> Iterator[Finding]:
+    """The accounts of an archived day that the map does not know, and what they may be meant to be; else nothing."""
+    if day not in archive.days():
+        return
+    published = published_map(archive)
+    known = [] if published is None else published["account_id"].unique().to_pylist()
+    unknown = [account for account in unknown_accounts(archive.read([day])) if account not in set(known)]
+    if not unknown:
+        return
+    near = near_misses(unknown, known)
+    shown = sorted(unknown, key=lambda account: account not in near)[:MOST_ACCOUNTS]
+    accounts = ", ".join(f"{each} (the map knows {near[each]})" if each in near else each for each in shown)
+    more = f" and {len(unknown) - len(shown)} more" if len(unknown) > len(shown) else ""
+    detail = f"{len(unknown)} account(s) of {day} are in no OU of the map: {accounts}{more}"
+    fix = "Mend the account map where an id is misspelt, and add the others." if near else ""
+    yield Finding("unassigned", "warn" if fix else "ok", detail, fix)
 
 
 def covered(inspection: Inspection) -> Iterator[Finding]:

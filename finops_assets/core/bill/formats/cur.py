@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 
+from finops_assets.core.accounts.account_ids import account_id_sql
 from finops_assets.core.bill.bill_format import (
     INCLUDE_SETTINGS,
     NO_ACCOUNT,
@@ -29,6 +30,8 @@ from finops_assets.core.bill.bill_format import (
 from finops_assets.core.schemas import MONEY_SQL
 
 TYPE = "line_item_line_item_type"
+CODE = "line_item_product_code"
+ACCOUNTS = ("line_item_usage_account_id", "bill_payer_account_id")
 USAGE = ("Usage", "DiscountedUsage", "SavingsPlanCoveredUsage")
 PURCHASES = ("Fee", "RIFee", "SavingsPlanUpfrontFee", "SavingsPlanRecurringFee")
 
@@ -201,23 +204,17 @@ COSTS = (
 
 
 def _select(columns: Columns) -> dict[str, str]:
-    services = ["product_product_name", "product_servicename", "product_servicecode", "line_item_product_code"]
-    product = columns.get("product", "").upper()
-    if product.startswith("MAP"):
-        columns = {**columns, "element_at(product, 'product_name')": "VARCHAR"}
-        services.insert(0, "element_at(product, 'product_name')")
-    elif product in ("VARCHAR", "STRING"):  # CUR 2.0 as CSV: the map is JSON text
-        columns = {**columns, "json_extract_scalar(product, '$.product_name')": "VARCHAR"}
-        services.insert(0, "json_extract_scalar(product, '$.product_name')")
+    name = _service_name(columns)
     purchases = ", ".join(quoted(p) for p in PURCHASES)
     scheduled = [
         f"{TYPE} IN ('Tax', 'Credit', 'Refund', {purchases})",
         *longer_than_a_day(columns, "line_item_usage_start_date", "line_item_usage_end_date"),
     ]
     select = {
-        "linkedaccount": first_sql(columns, ("line_item_usage_account_id", "bill_payer_account_id"), NO_ACCOUNT),
+        "linkedaccount": account_id_sql([c for c in ACCOUNTS if c in columns], "TRUE", quoted(NO_ACCOUNT)),
         "account_name": first_sql(columns, ("line_item_usage_account_name",), ""),
-        "service": first_sql(columns, services, NO_SERVICE),
+        "service": f"""CASE {name} WHEN {CODE} <> '' THEN {CODE}
+            ELSE {first_sql(columns, ("product_servicename", "product_servicecode"), NO_SERVICE)} END""",
         "charge_category": f"""CASE
             WHEN {TYPE} IN ('Usage', 'DiscountedUsage', 'SavingsPlanCoveredUsage', 'SavingsPlanNegation') THEN 'Usage'
             WHEN {TYPE} IN ({purchases}) THEN 'Purchase'
@@ -227,6 +224,8 @@ def _select(columns: Columns) -> dict[str, str]:
         "scheduled": " OR ".join(scheduled),
         "currency": currency_sql("line_item_currency_code"),
     }
+    if name:
+        select["service_name"] = f"CASE {name} END"
     if split := _split(columns):
         select["split"] = split
     return select
@@ -270,6 +269,21 @@ def _metered(columns: Columns) -> str:  # noqa: ARG001
     return f"{TYPE} IN ({types}) AND COALESCE(line_item_product_code, '') NOT LIKE '%Support%'"
 
 
+def _service_name(columns: Columns) -> str:
+    """The cases of a line that names its service itself; none where the bill has no such column."""
+    product = columns.get("product", "").upper()
+    names = ["product_product_name"] if "product_product_name" in columns else []
+    if product.startswith("MAP"):
+        names.insert(0, "element_at(product, 'product_name')")
+    elif product in ("VARCHAR", "STRING"):  # CUR 2.0 as CSV: the map is JSON text
+        names.insert(0, "json_extract_scalar(product, '$.product_name')")
+    cases = [f"WHEN {name} <> '' THEN {name}" for name in names]
+    if {"product_servicename", "product_servicecode"} <= set(columns):
+        # Data transfer has AWSDataTransfer here, and the code of the service whose data it is as its product's.
+        cases.append(f"WHEN product_servicename <> '' AND product_servicecode = {CODE} THEN product_servicename")
+    return " ".join(cases)
+
+
 def _usage(columns: Columns, cost_basis: str) -> Usage | None:
     if not {"line_item_usage_type", "line_item_usage_amount"} <= set(columns):
         return None
@@ -297,7 +311,7 @@ CUR = BillFormat(
     title="legacy CUR",
     recognises=has_line_items,
     required=("line_item_usage_start_date", TYPE, "line_item_product_code", "line_item_currency_code"),
-    one_of=(("line_item_usage_account_id", "bill_payer_account_id"),),
+    one_of=(ACCOUNTS,),
     start="line_item_usage_start_date",
     end="line_item_usage_end_date",
     metered=_metered,
@@ -306,10 +320,11 @@ CUR = BillFormat(
     period="bill_billing_period_start_date",
     timestamps=("line_item_usage_start_date", "line_item_usage_end_date"),
     costs=COSTS,
-    accounts=("line_item_usage_account_id", "bill_payer_account_id"),
+    accounts=ACCOUNTS,
     bases=cost_bases_of(selected=False),
     select=_select,
     quantities=("line_item_usage_amount",),
     line_type=TYPE,
+    service_code=CODE,
     usage=_usage,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from finops_assets.core.accounts.account_ids import account_id_sql
 from finops_assets.core.bill.bill_format import (
     INCLUDE_SETTINGS,
     NO_ACCOUNT,
@@ -14,10 +15,14 @@ from finops_assets.core.bill.bill_format import (
     currency_sql,
     first_sql,
     longer_than_a_day,
+    quoted,
     text_sql,
 )
 
 QUANTITIES = ("pricingquantity", "consumedquantity")
+ACCOUNTS = ("subaccountid", "billingaccountid")
+PROVIDERS = ("providername", "serviceprovidername", "invoiceissuername", "invoiceissuer", "publishername")
+"""Columns that name the provider, the best of them first."""
 
 
 CORRECTION = "chargeclass = 'Correction'"
@@ -56,7 +61,7 @@ def _select(columns: Columns) -> dict[str, str]:
     if "chargefrequency" in columns:
         scheduled.append("chargefrequency IN ('Recurring', 'One-Time')")
     return {
-        "linkedaccount": first_sql(columns, ("subaccountid", "billingaccountid"), NO_ACCOUNT),
+        "linkedaccount": account_id_sql([c for c in ACCOUNTS if c in columns], _is_aws(columns), quoted(NO_ACCOUNT)),
         "account_name": first_sql(columns, ("subaccountname",), ""),
         "service": first_sql(columns, ("servicename",), NO_SERVICE),
         "charge_category": _category(columns),
@@ -71,6 +76,14 @@ def _metered(columns: Columns) -> str:
     metered += ["chargecategory = 'Usage'"] if "chargecategory" in columns else []
     metered += ["COALESCE(chargeclass, '') <> 'Correction'"] if "chargeclass" in columns else []
     return " AND ".join(metered)
+
+
+def _is_aws(columns: Columns) -> str:
+    """Whether a charge is one of AWS: NULL where no provider is named."""
+    provider = next((c for c in PROVIDERS if c in columns), "")
+    if not provider:
+        return "CAST(NULL AS BOOLEAN)"
+    return f"CASE WHEN {provider} <> '' THEN {provider} LIKE '%AWS%' OR {provider} LIKE '%Amazon%' END"
 
 
 def _usage(columns: Columns, cost_basis: str) -> Usage | None:  # noqa: ARG001
@@ -103,7 +116,7 @@ FOCUS = BillFormat(
     title="FOCUS",
     recognises=lambda names: "chargeperiodstart" in names or "billingcurrency" in names,
     required=("chargeperiodstart", "servicename", "billingcurrency"),
-    one_of=(("subaccountid", "billingaccountid"),),
+    one_of=(ACCOUNTS,),
     start="chargeperiodstart",
     end="chargeperiodend",
     metered=_metered,
@@ -112,7 +125,7 @@ FOCUS = BillFormat(
     period="billingperiodstart",
     timestamps=("chargeperiodstart", "chargeperiodend"),
     costs=("billedcost", "effectivecost"),
-    accounts=("subaccountid", "billingaccountid"),
+    accounts=ACCOUNTS,
     bases={"billed": CostBasis("billedcost"), "effective": CostBasis("effectivecost")},
     select=_select,
     quantities=QUANTITIES,

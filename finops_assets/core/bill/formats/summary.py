@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from finops_assets.core.bill.bill_format import NO_ACCOUNT, NO_SERVICE, BillFormat, Columns, CostBasis, first_sql
+from finops_assets.core.accounts.account_ids import account_id_sql
+from finops_assets.core.accounts.ous import ALL, not_ours
+from finops_assets.core.bill.bill_format import (
+    NO_ACCOUNT,
+    NO_SERVICE,
+    BillFormat,
+    Columns,
+    CostBasis,
+    first_sql,
+    quoted,
+)
 from finops_assets.core.schemas import UNASSIGNED
 
 COLUMNS = frozenset(("billingdate", "ou", "service", "linkedaccount", "cost"))
@@ -10,13 +20,14 @@ COLUMNS = frozenset(("billingdate", "ou", "service", "linkedaccount", "cost"))
 
 def _select(columns: Columns) -> dict[str, str]:
     return {
-        "linkedaccount": first_sql(columns, ("linkedaccount",), NO_ACCOUNT),
+        "linkedaccount": account_id_sql(("linkedaccount",), "CAST(NULL AS BOOLEAN)", quoted(NO_ACCOUNT)),
         "account_name": "''",
         "service": first_sql(columns, ("service",), NO_SERVICE),
         "charge_category": "CAST(NULL AS VARCHAR)",
         "scheduled": "FALSE",
         "currency": "CAST(NULL AS VARCHAR)",
-        "ou": first_sql(columns, ("ou",), UNASSIGNED),
+        "ou": f"CASE WHEN ou = '{ALL}' OR ou LIKE '{ALL}/%' THEN CONCAT('{not_ours(ALL)}', SUBSTR(ou, {len(ALL) + 1})) "
+        f"ELSE {first_sql(columns, ('ou',), UNASSIGNED)} END",
     }
 
 

@@ -21,7 +21,7 @@ from finops_assets.core.money import plain
 from finops_assets.core.operations import incident_records
 from finops_assets.core.operations.evidence.asked_bill import AskedBill
 from finops_assets.core.operations.evidence.index import Member, days_of, index_path
-from finops_assets.core.reports.digest import csv_text
+from finops_assets.core.reports.digest import account_text, csv_text
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH
 
 if TYPE_CHECKING:
@@ -114,7 +114,13 @@ def restatements_csv(contents: Mapping[str, bytes]) -> bytes:
             rows += [{**row, "object": path} for row in pq.read_table(pa.BufferReader(data)).to_pylist()]
         except pa.ArrowException:
             rows.append({"object": f"{path} (cannot be read)"})
-    return csv_of(dict.fromkeys(name for row in rows for name in row), rows)
+    columns = dict.fromkeys(name for row in rows for name in row)
+    if "linkedaccount" in columns:  # once more as text, as the digest's CSV has it
+        columns["account"] = None
+        rows = [
+            {**row, "account": account_text(row["linkedaccount"])} if row.get("linkedaccount") else row for row in rows
+        ]
+    return csv_of(columns, rows)
 
 
 def readme(month: str, summary: MonthSummary, asked: AskedBill) -> str:

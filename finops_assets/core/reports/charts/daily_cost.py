@@ -176,7 +176,7 @@ def _bars(costs: DailyCost, days: Sequence[date], day: date, labels: Mapping[str
             {
                 "day": d.isoformat(),
                 "series": labels[name],
-                "name": name,
+                "name": labels[REST] if name == REST else name,
                 "cost": float(cost),
                 "shown": money(cost),
                 "rank": rank[name],

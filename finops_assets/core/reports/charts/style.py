@@ -13,7 +13,10 @@ from finops_assets.core.text import tidy
 PALETTE = ("#1f5a96", "#e08a1e", "#2a9d8f", "#8e6bb8", "#c2506a")
 """Colours of the largest series, told apart by people who are colour-blind, on white and on near-black."""
 
-REST = "Other"
+REST = "\0rest"
+"""The series of all that is not drawn by itself: no OU can be called so."""
+
+REST_LABEL = "Other"
 REST_COLOUR = "#9aa5b1"
 
 LIGHT_COLOURS = {"green": "#2f7d4f", "amber": "#a8670c", "red": "#b42318", "no budget": "#52606d"}
@@ -96,6 +99,9 @@ def short_labels(names: Sequence[str]) -> dict[str, str]:
     """Names cut to fit a legend, the end of a path kept as it says most; still one label a name."""
     labels: dict[str, str] = {}
     for name in names:
+        if name == REST:
+            labels[name] = REST_LABEL if REST_LABEL not in labels.values() else f"{REST_LABEL} OUs"
+            continue
         clean = tidy(name, 10 * _LABEL_LENGTH) or "(no name)"
         label = clean if len(clean) <= _LABEL_LENGTH else _end_of_path(clean)
         number = 2

@@ -9,7 +9,7 @@ rest of the mail. Storing and sending belongs to `core.delivery`.
 
 from finops_assets.core.accounts.ous import within
 from finops_assets.core.reports.digest.calculation import CHART_DAYS, DigestInputs, digest_figures
-from finops_assets.core.reports.digest.csv_file import breakdown_csv, csv_text
+from finops_assets.core.reports.digest.csv_file import account_text, breakdown_csv, csv_text
 from finops_assets.core.reports.digest.edition import ou_hash, subtotals
 from finops_assets.core.reports.digest.figures import Covered, DayFacts, Digest, DigestFigures, Late, OwnCost
 from finops_assets.core.reports.digest.message import CSV_NOTE, Envelope, Link, message
@@ -33,6 +33,7 @@ __all__ = [
     "Late",
     "Link",
     "OwnCost",
+    "account_text",
     "breakdown_csv",
     "chart_spec",
     "columns",

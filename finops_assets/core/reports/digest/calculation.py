@@ -8,7 +8,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from finops_assets.core.accounts.account_ids import near_misses
 from finops_assets.core.accounts.ous import within
+from finops_assets.core.analytics.renames import newest_names
 from finops_assets.core.archive.registering import HALF_A_CENT
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 
 CHART_DAYS = 35
 """Days that the chart of daily cost shows."""
+
+RENAMED_DAYS = 7
+"""Days for which a service's new name is mentioned."""
 
 TOP = 8
 """OUs and services named in the mail; the CSV has all of them."""
@@ -128,6 +133,10 @@ def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Res
         for d, words in ((day - timedelta(7), "week before"), (day - timedelta(1), "day before"))
     )
     compared = {d: _of_day(rows, d) for d in (day, day_before.day, last_week.day)}
+    if card and card.renamed:
+        notes += [f"{renamed}." for renamed in card.renamed if (day - renamed.since).days < RENAMED_DAYS]
+        names_now = newest_names(card.renamed)
+        compared = {d: of if d == day else _under_new_names(of, names_now) for d, of in compared.items()}
     by_service: dict[date, Mapping[str, Decimal]] = {d: {} for d in compared if d in by_ou}
     for table in compared.values():
         by_service |= _by_day(table, "service")
@@ -209,12 +218,14 @@ def _of_day(rows: pa.Table, day: date) -> pa.Table:
 
 
 def _unassigned(rows: pa.Table, names: Mapping[str, str]) -> tuple[tuple[str, str, Decimal], ...]:
-    """Account, name and cost of what no OU has, the largest first."""
+    """Account, name and cost of what no OU has, the largest first; for a name, the account that may be meant."""
     import pyarrow.compute as pc
 
     sums = _sums(rows.filter(pc.equal(rows["ou"], UNASSIGNED)), ["linkedaccount"])
     largest_first = sorted(sums.items(), key=lambda item: (-abs(item[1]), item[0]))
-    return tuple((account, names.get(account, ""), cost) for (account,), cost in largest_first)
+    near = near_misses((account for (account,), _ in largest_first), names)
+    named = {account: f"the map knows {meant}, {names[meant]}" for account, meant in near.items()}
+    return tuple((account, names.get(account) or named.get(account, ""), cost) for (account,), cost in largest_first)
 
 
 def _unlike(card: Scorecard, day: date, currency: str, cost_basis: str, total: Decimal) -> str:
@@ -234,6 +245,12 @@ def _prepared(rows: pa.Table) -> pa.Table:
 
     text = {name: pc.fill_null(rows[name], "") for name in ("ou", "service", "linkedaccount")}
     return rows.from_pydict({"billingdate": rows["billingdate"], **text, "cost": rows["cost"]})
+
+
+def _under_new_names(rows: pa.Table, names: Mapping[str, str]) -> pa.Table:
+    """Rows of an earlier day with renamed services as they are called now: each is compared with itself."""
+    services = [names.get(service, service) for service in rows["service"].to_pylist()]
+    return rows.set_column(rows.schema.get_field_index("service"), "service", [services])
 
 
 def _sums(rows: pa.Table, keys: list[str]) -> dict[tuple, Decimal]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from finops_assets.core.money import plain
@@ -13,42 +14,50 @@ from finops_assets.core.schemas import CSV_HEADER
 if TYPE_CHECKING:
     import pyarrow as pa
 
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
+
 _FORMULA = (*"=+-@＝＋－＠", "\t", "\r", "\n")
 """The full-width signs are those of East Asian keyboards, which a spreadsheet takes for the plain ones."""
 
-_NOT_A_NUMBER = re.compile(r"0[0-9]+|[0-9]{16,}")
-"""Digits that a spreadsheet would change, taking them for a number: it drops zeros in front, and keeps 15 digits."""
-
 
 def csv_text(text: str) -> str:
-    """Text as a cell of a CSV that is opened in a spreadsheet as well as read by programs.
-
-    What would be run as a formula gets a `'` in front. Digits that would not survive as a number, such as the account
-    id 012345678901, become the formula `="012345678901"`: a spreadsheet shows and saves the text, where a `'` or a tab
-    would stay visible. A program sees the formula, and gets the id by `strip('="')`. All other ids are left as they
-    are, although Excel shows 12 digits as 1.11122E+11 until the column is made wider or a number: the cell keeps all
-    of them, and programs that read the file go on as before.
-    """
-    if _NOT_A_NUMBER.fullmatch(text):
-        return f'="{text}"'
+    """Text as a cell of a CSV: what a spreadsheet would run as a formula gets a `'` in front, all else is as it is."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def breakdown_csv(rows: pa.Table) -> bytes:
+def account_text(account: str, name: str = "") -> str:
+    """An account as text that no spreadsheet takes for a number: `012345678901 (shop-prod)`, or `account 012345678901`.
+
+    The id alone would lose its zeros, and from 12 digits on be shown as 1.11122E+11. A sign around it that keeps it as
+    text (`="..."`, a `'`, a tab) would be read by programs as a part of the id, and quotes do not keep it.
+    """
+    return csv_text(f"{account} ({' '.join(name.split())})" if name.strip() else f"account {account}")
+
+
+def breakdown_csv(rows: pa.Table, names: Mapping[str, str] = NO_NAMES) -> bytes:
     """Every row of the day for a spreadsheet: exact plain decimals, UTF-8 with a byte order mark, CRLF, RFC 4180.
 
-    Excel reads UTF-8 only with the mark; Python's `utf-8-sig`, pandas and DuckDB skip it. Names and account ids are
-    written by `csv_text`: an id that begins with 0 is `="012345678901"`, all others are plain. Costs are numbers, and
-    untouched.
+    Excel reads UTF-8 only with the mark; Python's `utf-8-sig`, pandas and DuckDB skip it. LinkedAccount is the plain
+    id, for programs; Account, the last column, has it as text, for spreadsheets. Costs are numbers, and untouched.
+
+    Args:
+        rows: of the day.
+        names: account id -> name.
     """
-
-    def texts(column: str) -> list[str]:
-        return list(map(csv_text, rows[column].to_pylist()))
-
+    ous, services, accounts = (rows[column].to_pylist() for column in ("ou", "service", "linkedaccount"))
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(CSV_HEADER)
     days = [day.isoformat() for day in rows["billingdate"].to_pylist()]
-    costs = map(plain, rows["cost"].to_pylist())
-    writer.writerows(zip(days, texts("ou"), texts("service"), texts("linkedaccount"), costs, strict=True))
+    writer.writerows(
+        zip(
+            days,
+            map(csv_text, ous),
+            map(csv_text, services),
+            map(csv_text, accounts),
+            map(plain, rows["cost"].to_pylist()),
+            [account_text(account, names.get(account, "")) for account in accounts],
+            strict=True,
+        )
+    )
     return out.getvalue().encode("utf-8-sig")

@@ -82,7 +82,7 @@ def render(
         subject=title,
         html=environment.get_template("digest.html.j2").render(view, subject=title).strip() + "\n",
         text=re.sub(r"\n{3,}", "\n\n", environment.get_template("digest.txt.j2").render(view)).strip() + "\n",
-        csv=breakdown_csv(figures.rows),
+        csv=breakdown_csv(figures.rows, figures.names),
         csv_name=csv_name,
         revision=revision,
         total=figures.total,
