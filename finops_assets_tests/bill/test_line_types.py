@@ -210,6 +210,15 @@ def test_each_line_item_type_costs_what_aws_says(opened: Opener, basis: str) -> 
     assert len(costs) == len(CUR_TABLE)
 
 
+@pytest.mark.parametrize("basis", ["effective", "net_amortized"])
+def test_a_csv_costs_the_same(tmp_path: Path, basis: str) -> None:
+    """Amounts are text there, and an absent one is empty or its column is absent."""
+    for number, rows in enumerate(CUR2_ROWS):
+        write(tmp_path / "bill" / f"{number}.csv", rows)
+    expected = {f"{n:012d}": Decimal(costs[CUR_BASES.index(basis)]) for n, (_, _, costs, _) in enumerate(CUR_TABLE)}
+    assert by_account(open_bill(tmp_path / "bill", basis=basis)) == expected
+
+
 # --- FOCUS: charge category x charge class x cost basis -----------------------------------------------------------
 
 FOCUS_TABLE: list[tuple[str, str | None, str | None, tuple[int, int], str, str]] = [
@@ -377,7 +386,7 @@ def test_a_legacy_cur_without_any_net_column_has_no_discount(opened: Opener) -> 
     rows = legacy(line(3))
     warehouse = opened(rows, basis="net_unblended")
     assert total(warehouse) == 3
-    assert warehouse.describe().missing_columns["net_unblended"] == ("line_item_net_unblended_cost",)
+    assert NET in warehouse.describe().missing_columns["net_unblended"]
     selected = rows_of([line(3)], "cur2")
     with pytest.raises(BillError, match="no column line_item_net_unblended_cost"):
         opened(selected, basis="net_unblended").source_days(DAY, DAY)
@@ -388,7 +397,7 @@ def test_a_legacy_cur_without_any_net_column_has_no_discount(opened: Opener) -> 
     [
         (FOCUS, "billedcost effectivecost", {}),
         (FOCUS, "billedcost", {"effective": ("effectivecost",)}),
-        (CUR, "line_item_unblended_cost line_item_net_unblended_cost", {
+        (CUR, "line_item_unblended_cost line_item_net_unblended_cost line_item_operation", {
             "effective": (
                 "savings_plan_savings_plan_effective_cost",
                 "savings_plan_total_commitment_to_date",
@@ -400,7 +409,7 @@ def test_a_legacy_cur_without_any_net_column_has_no_discount(opened: Opener) -> 
                 DESCRIPTION,
             ),
         }),
-        (CUR2, " ".join(["line_item_unblended_cost", *AMOUNTS]), {}),
+        (CUR2, " ".join(["line_item_unblended_cost", "line_item_operation", *AMOUNTS]), {}),
     ],
 )  # fmt: skip
 def test_missing_columns_are_told_for_each_basis(fmt: Any, columns: str, missing: dict) -> None:
@@ -443,13 +452,15 @@ def test_pods_that_cannot_be_told_are_refused(opened: Opener) -> None:
 # --- currency and granularity -------------------------------------------------------------------------------------
 
 
+LATER = at(DAY.replace(day=DAY.day + 1))
+
+
 @pytest.mark.parametrize(("fmt", "nothing"), [("focus", None), ("cur2", ""), ("cur2", "EUR")])
 def test_a_line_of_nothing_is_in_no_currency(opened: Opener, fmt: str, nothing: str | None) -> None:
     """0.00 without a currency, or in another one, is no conflict."""
-    lines = [line(5), line("0.0000000000", currency=nothing, category="Tax")]
-    warehouse = opened(rows_of(lines, fmt))
-    there = warehouse.source_days(DAY, DAY)[DAY]
-    assert (there.total, there.lines, there.currency) == (5, 2, "USD")
+    lines = [line(5), *(line("0.0000000000", currency=nothing, category="Tax", start=start) for start in (at(), LATER))]
+    days = opened(rows_of(lines, fmt)).source_days(DAY, LATER.date())
+    assert [(day.total, day.lines, day.currency) for day in days.values()] == [(5, 2, "USD"), (0, 1, "USD")]
 
 
 def test_currencies_are_compared_without_blanks_and_case(opened: Opener) -> None:

@@ -26,7 +26,7 @@ class Surveyed(NamedTuple):
 def is_unusual(surveyed: Iterable[Surveyed], chosen: str, has_currency: bool) -> bool:
     """Whether a bill must be looked at more closely (`core.bill.queries.closer_survey_sql`).
 
-    Its lines are in several currencies or in none, or an eighth of them starts on the first of a month.
+    Its lines are in several currencies or in none, or a twentieth of them starts on the first of a month.
 
     Args:
         surveyed: what it has.
@@ -36,7 +36,7 @@ def is_unusual(surveyed: Iterable[Surveyed], chosen: str, has_currency: bool) ->
     rows = list(surveyed)
     currencies = {(row.currency or "").strip(" ").upper() for row in rows}
     mixed = has_currency and ("" in currencies or (len(currencies) > 1 and not chosen))
-    return mixed or 8 * sum(row.on_first for row in rows) > sum(row.lines for row in rows)
+    return mixed or 20 * sum(row.on_first for row in rows) > sum(row.lines for row in rows)
 
 
 def refuse_currencies(amounts: Iterable[tuple[str | None, int]], chosen: str, where: str, column: str) -> None:

@@ -70,9 +70,8 @@ def _source_day(
     if lines_without_cost:
         raise without_cost(day, lines_without_cost)
     # One currency at most has amounts: the bill's only one, or the one that is set.
-    named = {f.currency for f in kept if f.amounts} or {f.currency for f in kept}
-    currency = named.pop() if len(named) == 1 else wanted_currency
-    if kept and not currency:  # lines of nothing, in no currency or in several
+    currency = next((f.currency for f in kept if f.amounts), wanted_currency)
+    if kept and not currency:
         currency = bills_own()
     categories: dict[str, Decimal] = defaultdict(Decimal)
     left_out: dict[str, Amount] = defaultdict(Amount)

@@ -37,6 +37,7 @@ PURCHASES = ("Fee", "RIFee", "SavingsPlanUpfrontFee", "SavingsPlanRecurringFee")
 
 ARN = "reservation_reservation_a_r_n"
 DESCRIPTION = "line_item_line_item_description"
+PARENT, OPERATION = "split_line_item_parent_resource_id", "line_item_operation"
 UNBLENDED, NET = "line_item_unblended_cost", "line_item_net_unblended_cost"
 ZERO = f"CAST(0 AS {MONEY_SQL})"
 
@@ -118,7 +119,7 @@ def _fee(columns: Columns, *, selected: bool) -> tuple[CostRule, ...]:
         return (CostRule("Fee", f"{TYPE} = 'Fee' AND {ARN} <> ''", ZERO, (ARN,)),)
     if not selected and not any(c.startswith("reservation_") for c in columns):
         return ()
-    may_be = [f"{TYPE} = 'Fee'", "line_item_product_code NOT LIKE '%Support%'"]
+    may_be = [f"{TYPE} = 'Fee'", "COALESCE(line_item_product_code, '') NOT LIKE '%Support%'"]
     may_be += [f"{UNBLENDED} <> 0"] if UNBLENDED in columns else []
     may_be += ["COALESCE(bill_billing_entity, '') <> 'AWS Marketplace'"] if "bill_billing_entity" in columns else []
     return (CostRule("Fee", " AND ".join(may_be), NO_MONEY, (ARN,)),)
@@ -168,13 +169,13 @@ def cost_bases_of(*, selected: bool) -> dict[str, CostBasis]:
             legacy CUR has those that its months needed; without any net column, no month has a discount.
     """
     lists = {net: tuple(c for of in _commitments(net).values() for c in of) for net in ("", "net_")}
-    told = (ARN, DESCRIPTION)
+    told = (ARN, DESCRIPTION, OPERATION)
     without = None if selected else _has_no_net
     return {
         # What AWS invoices: the negation lines take back what a Savings Plan covers, discounts are lines of their own.
-        "billed": CostBasis(UNBLENDED, rules=_untold_split),
-        "unblended": CostBasis(UNBLENDED, rules=_untold_split),
-        "net_unblended": CostBasis(NET, UNBLENDED, without, _untold_split),
+        "billed": CostBasis(UNBLENDED, rules=_untold_split, columns=(OPERATION,)),
+        "unblended": CostBasis(UNBLENDED, rules=_untold_split, columns=(OPERATION,)),
+        "net_unblended": CostBasis(NET, UNBLENDED, without, _untold_split, (OPERATION,)),
         "effective": CostBasis(UNBLENDED, rules=partial(_effective, selected=selected), columns=(*lists[""], *told)),
         "net_amortized": CostBasis(
             NET,
@@ -231,10 +232,6 @@ def _select(columns: Columns) -> dict[str, str]:
     return select
 
 
-PARENT = "split_line_item_parent_resource_id"
-SPLIT_OPERATIONS = "line_item_operation IN ('EKSPod-EC2', 'ECSTask-EC2')"
-
-
 def _split(columns: Columns) -> str:
     """The condition that a line is of split cost allocation; empty where no column tells.
 
@@ -242,7 +239,7 @@ def _split(columns: Columns) -> str:
     or its operation tells it; where neither was selected, any other column of such lines, or the usage type.
     """
     told = [f"{PARENT} <> ''"] if PARENT in columns else []
-    told += [SPLIT_OPERATIONS] if "line_item_operation" in columns else []
+    told += [f"{OPERATION} IN ('EKSPod-EC2', 'ECSTask-EC2')"] if OPERATION in columns else []
     if PARENT not in columns:
         # Amounts are written as 0 on other lines by some tools.
         others = [name for name in columns if name.startswith("split_line_item_")]
@@ -260,7 +257,7 @@ def _untold_split(columns: Columns) -> tuple[CostRule, ...]:
         "line_item_product_code IN ('AmazonEKS', 'AmazonECS') AND "
         "(line_item_resource_id LIKE '%:pod/%' OR line_item_resource_id LIKE '%:task/%')"
     )
-    return (CostRule("Usage", condition, NO_MONEY, ("line_item_operation",)),)
+    return (CostRule("pod or task", condition, NO_MONEY, (OPERATION,)),)
 
 
 def _metered(columns: Columns) -> str:  # noqa: ARG001
