@@ -21,6 +21,7 @@ from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.bill.queries import survey_sql
 from finops_assets.core.bill.recognition import recognise
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases
+from finops_assets.core.bill.shared_periods import payer_column, refuse_shared_periods
 from finops_assets.core.bill.source_days import refuse_currencies
 from finops_assets.core.errors import BillError
 from finops_assets.core.values import BillDescription, ControlTotal
@@ -68,6 +69,7 @@ class OpenBill:
         self._select = ", ".join(f"{typed_column(self.format, n, *raw[n])} AS {identifier(n)}" for n in read)
         with self.explained():
             self.create_bill_view(self.con)
+        self._refuse_shared_periods()
         self._refuse_undated_and_mixed()
         self.description = BillDescription(
             format=self.format.name,
@@ -114,6 +116,21 @@ class OpenBill:
         """All rows of a query in Athena's dialect."""
         with self.explained():
             return self.con.execute(athena_to_duckdb(sql)).fetchall()
+
+    def _refuse_shared_periods(self) -> None:
+        """Refuse exports that have a billing period in common, unless their lines are of different payers."""
+        files = {str(f): (self.files.period_of(f), export) for f, export in self.files.exports.items()}
+        shared = [Path(file) for file, (period, _) in files.items() if period in self.files.shared]
+        if not shared:
+            return
+        name, payers = payer_column(self._source.columns), None
+        if name:
+            payer = typed_column(self.format, name, *self._source.columns[name])
+            lines = self._source.sql(shared, with_file=True)
+            with self.explained():
+                rows = self.con.execute(f"SELECT DISTINCT {FILE_COLUMN}, {payer} FROM ({lines})").fetchall()
+            payers = [(*files[file], payer or "") for file, payer in rows]
+        refuse_shared_periods(str(self.files.root), "bill.path", self.files.shared, payers)
 
     def _refuse_undated_and_mixed(self) -> None:
         """Refuse a bill with lines that have no date, or with several currencies of which none is chosen."""
