@@ -162,6 +162,19 @@ class GlueTables:
         ):
             return self._client.get_table(DatabaseName=database, Name=name)["Table"]
 
+    def partitions(self, table: str) -> list[tuple[tuple[str, ...], str]]:
+        """The registered partitions of the bill's table: the values of its keys, and the location."""
+        database, name = table.split(".")
+        with explained("glue:GetPartitions", where=f"bill.table = {table}"):
+            pages = self._client.get_paginator("get_partitions").paginate(
+                DatabaseName=database, TableName=name, ExcludeColumnSchema=True
+            )
+            return [
+                (tuple(each["Values"]), each["StorageDescriptor"]["Location"])
+                for page in pages
+                for each in page["Partitions"]
+            ]
+
     @property
     def _client(self) -> Any:
         return self._session.client("glue")

@@ -80,6 +80,7 @@ class OpenBill:
             columns=self._used,
             cost_bases=cost_bases(self.format, self.columns),
             updated=files.updated,
+            deliveries=files.deliveries,
         )
 
     def session(self) -> OpenBill:

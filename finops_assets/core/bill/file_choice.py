@@ -78,6 +78,8 @@ class ChosenFile:
         period: its billing period, `2025-09`; empty outside of such a folder.
         delivery: the id of the delivery that it came with; empty where nothing names one.
         in_manifest: whether a manifest names it.
+        of_an_export: whether it lies as AWS delivers: another export of the same month has the same charges. Folders of
+            years and months that somebody's own pipeline writes are parts of one bill.
     """
 
     listed: ListedFile
@@ -85,6 +87,7 @@ class ChosenFile:
     period: str = ""
     delivery: str = ""
     in_manifest: bool = False
+    of_an_export: bool = False
 
     @property
     def path(self) -> str:
@@ -98,13 +101,22 @@ class FileChoice:
     Attributes:
         files: ascending by path.
         passed_over: files beside it that are not read, and why.
-        shared: billing periods that several exports have, and which exports: they are right only where each is of
-            another payer (`core.bill.shared_periods`).
     """
 
     files: tuple[ChosenFile, ...]
     passed_over: tuple[PassedOver, ...] = ()
-    shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def shared(self) -> dict[str, tuple[str, ...]]:
+        """Billing periods that several exports have, and which exports.
+
+        They are right only where each is of another payer (`core.bill.shared_periods`).
+        """
+        exports: dict[str, set[str]] = defaultdict(set)
+        for chosen in self.files:
+            if chosen.period and chosen.of_an_export:
+                exports[chosen.period].add(chosen.export)
+        return {period: tuple(sorted(of)) for period, of in sorted(exports.items()) if len(of) > 1}
 
     @property
     def in_place(self) -> bool:
@@ -173,22 +185,15 @@ def choose_files(listing: Listing) -> FileChoice:
     )
     periods, passed_over = _by_period(listing.files)
     chosen: list[ChosenFile] = []
-    shared: dict[str, tuple[str, ...]] = {}
     for period in sorted(periods):
         here = periods[period]
         of_period, older = _of_period(listing, period, here)
         chosen += of_period
         passed_over += [(layout.OLDER, listed) for listed in older]
         passed_over += [(layout.UNREAD, placed.listed) for files in here.unread.values() for placed in files]
-        counted = {one.path: one.export for one in of_period}
-        versioned = {p.export for files in here.data.values() for p in files if p.versioned or here.manifests}
-        exports = tuple(sorted({export for export in counted.values() if export in versioned}))
-        if period and len(exports) > 1:
-            shared[period] = exports
     return FileChoice(
         tuple(sorted(chosen, key=lambda one: one.path)),
         layout.grouped((reason, listing.shown(listed.path), listed.size) for reason, listed in passed_over),
-        shared,
     )
 
 
@@ -216,6 +221,7 @@ def _by_period(files: Iterable[ListedFile]) -> tuple[dict[str, _Period], list[tu
 def _of_period(listing: Listing, period: str, here: _Period) -> tuple[list[ChosenFile], list[ListedFile]]:
     """The files of a billing period that count, and those that the manifests do not name."""
     manifests = here.manifests_by_export() if period else {}
+    any_named = bool(manifests)
     chosen: list[ChosenFile] = []
     older: list[ListedFile] = []
     for export in sorted({*here.data, *manifests}):
@@ -223,12 +229,15 @@ def _of_period(listing: Listing, period: str, here: _Period) -> tuple[list[Chose
         if export in manifests:
             manifest = current_manifest(manifests[export], lambda m: _read(listing, m))
             named = _named(listing, manifest, period, files, here.unread.get(export, []))
-            chosen += [ChosenFile(one, export, period, manifest.delivery, in_manifest=True) for one in named]
+            chosen += [ChosenFile(one, export, period, manifest.delivery, True, True) for one in named]
             kept = {one.path for one in named}
             older += [placed.listed for placed in files if placed.listed.path not in kept]
         else:
             _refuse_two_versions(listing, period, [placed for placed in files if placed.versioned])
-            chosen += [ChosenFile(p.listed, p.export, p.period, _folder(p) if p.versioned else "") for p in files]
+            chosen += [
+                ChosenFile(p.listed, export, period, _folder(p) if p.versioned else "", False, p.versioned or any_named)
+                for p in files
+            ]
     return chosen, older
 
 

@@ -56,6 +56,12 @@ def _month(match: re.Match[str]) -> str:
     return f"{year}-{int(month):02d}"
 
 
+def normal_period(period: str) -> str:
+    """A billing period as a partition's value, `2025-9`, with its month in two digits; other text as it is."""
+    match = re.fullmatch(r"(\d{4})-(\d{1,2})", period)
+    return f"{match[1]}-{int(match[2]):02d}" if match else period
+
+
 def place(path: str) -> tuple[str, str, str, bool]:
     """What a path says of an export.
 
