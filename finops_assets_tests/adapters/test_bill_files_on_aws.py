@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import pytest
 
 from finops_assets.adapters.aws import pinned_files
 from finops_assets.adapters.aws.pinned_files import LONGEST, path_condition
+from finops_assets.adapters.aws.summary_view import FORMER_STATE, STATE
+from finops_assets.core.archive.available_days import find_days
 from finops_assets.core.bill.layout import OLDER
-from finops_assets.core.errors import BillError, FinopsError
+from finops_assets.core.errors import BillError, FinopsError, MissingDaysError
 from finops_assets.platform import Platform
 from finops_assets_tests.support.bills import DAY, Line, at, line, write_data_export, write_json
 from finops_assets_tests.support.on_aws import TABLE, platform_on
@@ -215,6 +218,9 @@ def test_a_month_without_a_partition_is_named_with_the_statement_that_mends_it(a
     before = platform.warehouse.export_version()
     assert list(before.unregistered) == ["2025-10"]
     assert total(platform) == 5
+    with pytest.raises(MissingDaysError, match="ALTER TABLE") as missing:
+        find_days(platform.warehouse, [OCTOBER.date()], OCTOBER.replace(tzinfo=UTC) + timedelta(days=2))
+    assert "Athena" in missing.value.fix
     statement = re.search(r"ALTER TABLE .*$", before.unregistered["2025-10"])
     assert statement, before.unregistered
     athena = aws.client("athena")
@@ -300,6 +306,67 @@ def test_a_view_of_another_engine_is_refused(aws: StandIn, tmp_path: Path) -> No
     with pytest.raises(FinopsError, match="not made in Athena") as refused:
         total(platform_on(aws, tmp_path, bill__table="billing.theirs"))
     assert refused.value.where == "billing.theirs (bill.table)"
+
+
+# --- finops_daily_summary -----------------------------------------------------------------------------------------
+
+SUMMARY = "finops_db.finops_daily_summary"
+
+
+def made(aws: StandIn) -> int:
+    return len(queries(aws, f"CREATE OR REPLACE VIEW {SUMMARY} AS\n"))
+
+
+@pytest.fixture
+def ready(aws: StandIn, tmp_path: Path) -> Callable[[], Platform]:
+    """An ordinary bill, and a new process on it each time."""
+    write_data_export(tmp_path / "bill" / "x/focus", [line(5)])
+    catalogue(aws, tmp_path / "bill", "x/focus/data/", {("2025-09",): f"x/focus/data/{MONTH}/"})
+    return lambda: platform_on(aws, tmp_path)
+
+
+def test_the_summary_is_made_once(aws: StandIn, ready: Callable[[], Platform]) -> None:
+    """Another process knows it again; one that somebody has dropped is made anew."""
+    ready().warehouse.provide_summary()
+    assert ready().warehouse.provide_summary() == f"{SUMMARY}, a view over {TABLE}"
+    assert made(aws) == 1
+    aws.client("glue").delete_table(DatabaseName="finops_db", Name="finops_daily_summary")
+    ready().warehouse.provide_summary()
+    assert made(aws) == 2
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_somebody_elses_view_is_never_replaced(aws: StandIn, ready: Callable[[], Platform], before: bool) -> None:
+    """Whether it was there before the first run, or was made in place of the platform's."""
+    platform = ready()
+    if before:
+        aws.client("glue").create_database(DatabaseInput={"Name": "finops_db"})
+    else:
+        platform.warehouse.provide_summary()
+    view(aws, "SELECT 'theirs' AS whose", SUMMARY)
+    platform.warehouse.provide_summary()
+    assert "the view that was there before" in ready().warehouse.provide_summary()
+    assert made(aws) == (0 if before else 1)
+    text = aws.athena.tables.lookup("finops_db", "finops_daily_summary")
+    assert text
+    assert text.view == "SELECT 'theirs' AS whose"
+
+
+@pytest.mark.parametrize("state", ["former release", "killed"])
+def test_a_view_is_known_again_by_what_it_reads(aws: StandIn, ready: Callable[[], Platform], state: str) -> None:
+    """An earlier release has kept the statement alone; so has a run that was killed behind it."""
+    platform = ready()
+    platform.warehouse.provide_summary()
+    kept = json.loads(platform.archive.get(STATE) or b"")
+    if state == "killed":
+        platform.archive.put(STATE, json.dumps({**kept, "stored": ""}).encode())
+    else:
+        platform.archive.delete([STATE])
+        platform.archive.put(FORMER_STATE, f"CREATE OR REPLACE VIEW {SUMMARY} AS\n{kept['select']}".encode())
+    assert ready().warehouse.provide_summary() == f"{SUMMARY}, a view over {TABLE}"
+    assert (made(aws), json.loads(platform.archive.get(STATE) or b"")) == (2, kept)
+    view(aws, "SELECT 'theirs' AS whose", SUMMARY)
+    assert "the view that was there before" in ready().warehouse.provide_summary()
 
 
 # --- the condition ------------------------------------------------------------------------------------------------

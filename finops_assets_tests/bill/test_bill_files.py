@@ -25,10 +25,12 @@ from finops_assets_tests.support.bills import (
     ACCOUNT,
     DAY,
     account_map,
+    archive_days,
     at,
     days_with_charges,
     line,
     make_bill,
+    new_archive,
     open_bill,
     read_rows,
     rows_of,
@@ -126,6 +128,19 @@ def test_of_versions_with_a_manifest_each_the_latest_delivery_counts(tmp_path: P
         )
         os.utime(manifest, (1_800_000_000 + number, 1_800_000_000 + number))
     assert source_day(tmp_path).total == 10
+
+
+def test_a_day_says_which_delivery_it_was_made_of(tmp_path: Path) -> None:
+    """By the export's id, or else that of the bill's files; a new delivery with the same rows leaves the day alone."""
+    archive, first = new_archive(tmp_path / "home"), tmp_path / "first"
+    write_data_export(first, [line(5)], version="20250911T060000Z-aaaa")
+    made = archive_days(open_bill(first), archive, [DAY]).published[DAY]
+    assert made.metadata["bill_delivery"] == "20250911T060000Z-aaaa"
+    write_data_export(first, [line(5)], version="20250912T060000Z-bbbb")
+    again = archive_days(open_bill(first), archive, [DAY]).published[DAY]
+    assert (again.changed, again.version) == (False, made.version)
+    plain = open_bill(make_bill(tmp_path / "plain", [line(6)]))
+    assert archive_days(plain, archive, [DAY]).published[DAY].metadata["bill_delivery"] == plain.describe().snapshot
 
 
 def test_a_chunk_that_an_overwritten_export_left_behind_does_not_count(tmp_path: Path) -> None:

@@ -140,9 +140,11 @@ class GlueTables:
                 return None
             raise
 
-    def summary_view(self) -> dict[str, Any] | None:
-        """The table or view that has the name finops_daily_summary."""
+    def summary_view(self, *, again: bool = False) -> dict[str, Any] | None:
+        """The table or view that has the name finops_daily_summary; `again` asks Glue now, else once a process."""
         self.ensure()
+        if again:
+            self._own = self.own_tables() or {}
         return (self._own or {}).get(SUMMARY_VIEW)
 
     def source(self, table: str) -> dict[str, Any]:

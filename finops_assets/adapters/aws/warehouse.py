@@ -22,8 +22,9 @@ from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.bill_payers import refuse_shared
 from finops_assets.adapters.aws.bill_sources import BillSources
 from finops_assets.adapters.aws.bill_table import BillTable, manifests, recognise, with_files
-from finops_assets.adapters.aws.glue_tables import MAP_TABLE, SUMMARY_VIEW, GlueTables
+from finops_assets.adapters.aws.glue_tables import MAP_TABLE, GlueTables
 from finops_assets.adapters.aws.staging import Staging
+from finops_assets.adapters.aws.summary_view import NAME, SummaryView
 from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_literal
 from finops_assets.core.analytics.drivers import as_sums
 from finops_assets.core.bill import layout
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
 BATCH_ROWS = 131_072
 STAGED_FOR = 3600.0
 """Seconds that fetched sums are read again within one process: the steps of a run follow each other at once."""
-
-VIEW_STATE = "_state/finops_daily_summary.sql"
-"""The statement that last made the view. Athena stores it reworded, so that its own text cannot be compared."""
 
 SUMS = "sums"
 
@@ -95,7 +93,8 @@ class AthenaWarehouse:
         folder: Path,
     ) -> None:
         self._name, self._format_name, self._rules = table, format_name, rules
-        self._athena, self._tables, self._staging, self._archive = athena, tables, staging, archive
+        self._athena, self._tables, self._staging = athena, tables, staging
+        self._summary = SummaryView(tables, athena, archive)
         self._open, self._folder = open_bucket, folder
         self._sources = BillSources(tables, open_bucket)
         self._config = {"memory_limit": memory, "temp_directory": str(folder)} | (
@@ -203,17 +202,13 @@ class AthenaWarehouse:
         return pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
 
     def provide_summary(self) -> str:
-        name = f"{DATABASE}.{SUMMARY_VIEW}"
-        existing = self._tables.summary_view()
-        if self._name == name or (existing and existing.get("TableType") != "VIRTUAL_VIEW"):
-            return f"{name}, the table that was there before"
+        if self._name == NAME:
+            return f"{NAME}, the table that was there before"
         table = self._table or self._current()
-        select = summary_sql(self._charges(table, EARLIEST, LATEST), f"{DATABASE}.account_ou_map")
-        statement = f"CREATE OR REPLACE VIEW {name} AS\n{select}"
-        if existing is None or self._archive.get(VIEW_STATE) != statement.encode():
-            self._athena.run(statement, "make the view finops_daily_summary")
-            self._archive.put(VIEW_STATE, statement.encode())
-        return f"{name}, a view over {self._name}"
+        other = self._summary.provide(summary_sql(self._charges(table, EARLIEST, LATEST), f"{DATABASE}.{MAP_TABLE}"))
+        if other:
+            return f"{NAME}, the {other} that was there before: it was not made here, and stays as it is"
+        return f"{NAME}, a view over {self._name}"
 
     def _charges(self, table: BillTable, start: date, end: date, *, undated: bool = False) -> str:
         source = table.source(table.select, start)
