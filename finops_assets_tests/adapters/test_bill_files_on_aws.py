@@ -17,7 +17,7 @@ from finops_assets.adapters.aws import pinned_files
 from finops_assets.adapters.aws.pinned_files import LONGEST, path_condition
 from finops_assets.adapters.aws.summary_view import FORMER_STATE, STATE
 from finops_assets.core.archive.available_days import find_days
-from finops_assets.core.bill.layout import OLDER
+from finops_assets.core.bill.layout import LEFTOVER, OLDER
 from finops_assets.core.errors import BillError, FinopsError, MissingDaysError
 from finops_assets.platform import Platform
 from finops_assets_tests.support.bills import DAY, Line, at, line, write_data_export, write_json
@@ -138,7 +138,10 @@ def test_a_leftover_beside_the_manifest_is_not_read(aws: StandIn, tmp_path: Path
     stray = tmp_path / "bill" / "x/focus/data" / MONTH / "focus-00002.snappy.parquet"
     stray.write_bytes((stray.parent / "focus-00001.snappy.parquet").read_bytes())
     catalogue(aws, tmp_path / "bill", "x/focus/data/", {("2025-09",): f"x/focus/data/{MONTH}/"})
-    assert total(platform_on(aws, tmp_path)) == 5
+    platform = platform_on(aws, tmp_path)
+    assert total(platform) == 5
+    [left] = platform.warehouse.export_version().passed_over
+    assert (left.reason, left.example) == (LEFTOVER, f"{MONTH}/{stray.name}")
 
 
 @pytest.mark.parametrize("gone", ["focus-00002.snappy.parquet", "gone/focus-00001.snappy.parquet"])
@@ -238,6 +241,16 @@ def test_a_partition_that_reads_an_older_delivery_is_refused(aws: StandIn, tmp_p
     keep(tmp_path / "bill", T2, [line(5)])
     catalogue(aws, tmp_path / "bill", "x/focus/data/", {("2025-09",): f"x/focus/data/{MONTH}/{T1}/"})
     with pytest.raises(BillError, match=rf"ALTER TABLE .* SET LOCATION .*{T2}"):
+        total(platform_on(aws, tmp_path))
+
+
+@pytest.mark.parametrize("other", [f"{MONTH}/", f"{MONTH}/{T1}"])
+def test_a_file_that_two_partitions_read_is_refused(aws: StandIn, tmp_path: Path, other: str) -> None:
+    """As `2025-9` beside `2025-09`, or a folder within another's: Athena counts its lines twice."""
+    keep(tmp_path / "bill", T1, [line(3)])
+    places = {("2025-09",): f"x/focus/data/{MONTH}/", ("2025-9",): f"x/focus/data/{other}"}
+    catalogue(aws, tmp_path / "bill", "x/focus/data/", places)
+    with pytest.raises(BillError, match=r"2 partitions, .* count twice.*DROP PARTITION"):
         total(platform_on(aws, tmp_path))
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from finops_assets.core.bill.file_choice import FileChoice, ListedFile, Listing, choose_files
-from finops_assets.core.bill.layout import OLDER
+from finops_assets.core.bill.layout import LEFTOVER, OLDER
 from finops_assets.core.errors import BillError
 
 T1, T2 = "20250911T060000Z-aaaa", "20250912T060000Z-bbbb"
@@ -70,7 +70,7 @@ def test_a_manifest_names_its_files_however_the_folder_is_written(folder: str) -
     data = [f"e/data/{folder}/e%201.csv", f"e/data/{folder}/left.csv"]
     choice = choose(data, {f"e/metadata/{folder}/{MANIFEST}": [named]})
     assert (paths(choice), choice.in_place) == (data[:1], False)
-    assert [(of.reason, of.example) for of in choice.passed_over] == [(OLDER, data[1])]
+    assert [(of.reason, of.example) for of in choice.passed_over] == [(LEFTOVER, data[1])]
 
 
 def kept(*deliveries: str, export: str = "e") -> list[str]:
@@ -87,6 +87,7 @@ def test_of_kept_deliveries_the_newest_counts() -> None:
     """Each has a folder of its own with a manifest; the newest is the bill, and gives the delivery's id."""
     choice = choose(kept(T1, T2), {**manifest_of(T1), **manifest_of(T2)})
     assert paths(choice) == kept(T2)
+    assert [(of.reason, of.example) for of in choice.passed_over] == [(OLDER, kept(T1)[0])]
     assert choice.deliveries == {"2025-09": T2}
 
 

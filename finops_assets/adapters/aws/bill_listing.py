@@ -158,6 +158,7 @@ def files_of(
     choice = choose_files(listing)
     unread = [chosen for chosen in choice.files if chosen.path not in objects.read]
     kept = tuple(chosen for chosen in choice.files if chosen.path in objects.read)
+    _refuse_read_twice(table, [objects.address[chosen.path] for chosen in kept])
     unregistered = _unregistered(table, objects, unread) if unread else {}
     addresses = {objects.address[path] for path in objects.read if not objects.files[path].reason}
     condition = path_condition(addresses, {objects.address[chosen.path] for chosen in kept}, table.name)
@@ -249,6 +250,30 @@ def _may_be_unregistered(path: str) -> bool:
     return bool(layout.period_of(path)) and layout.may_be_data(path)
 
 
+def _refuse_read_twice(table: GlueTable, addresses: Sequence[str]) -> None:
+    """Refuse partitions of which two read the same file: its lines would count twice.
+
+    Raises:
+        BillError: two do.
+    """
+    partitions: dict[tuple[str, str], list[Partition]] = {}
+    for partition in table.partitions or ():
+        partitions.setdefault(_split(partition.location), []).append(partition)
+    for folder in sorted({address.rpartition("/")[0] for address in addresses}):
+        (bucket, below), readers = _split(folder), []
+        while below:
+            readers += partitions.get((bucket, below), [])
+            below = below.rpartition("/")[0]
+        if len(readers) > 1:
+            first, second = (_spec(table, partition.values) for partition in readers[:2])
+            raise BillError(
+                f"has {len(readers)} partitions, ({first}) and ({second}), that read the files in {folder}/: their "
+                "lines would count twice",
+                where=f"{table.name} (bill.table)",
+                fix=f"Drop one of them: ALTER TABLE {_ddl_name(table)} DROP PARTITION ({second})",
+            )
+
+
 def _unregistered(table: GlueTable, objects: _Objects, unread: Sequence[ChosenFile]) -> dict[str, str]:
     """The billing periods that no partition reads, in words.
 
@@ -288,8 +313,16 @@ def _statement(table: GlueTable, folder: str, action: str) -> str:
     values = {match[1].lower(): match[2] for match in KEY_FOLDER.finditer(folder)}
     if not table.keys or not set(table.keys) <= set(values) or "'" in folder:
         return "run the crawler that made the table"
-    database, name = table.name.split(".")
-    spec = ", ".join(f"`{key}` = '{values[key]}'" for key in table.keys)
+    spec = _spec(table, [values[key] for key in table.keys])
     if action == "SET":
-        return f"ALTER TABLE `{database}`.`{name}` PARTITION ({spec}) SET LOCATION '{folder}'"
-    return f"ALTER TABLE `{database}`.`{name}` ADD IF NOT EXISTS PARTITION ({spec}) LOCATION '{folder}'"
+        return f"ALTER TABLE {_ddl_name(table)} PARTITION ({spec}) SET LOCATION '{folder}'"
+    return f"ALTER TABLE {_ddl_name(table)} ADD IF NOT EXISTS PARTITION ({spec}) LOCATION '{folder}'"
+
+
+def _spec(table: GlueTable, values: Sequence[str]) -> str:
+    return ", ".join(f"`{key}` = '{value}'" for key, value in zip(table.keys, values, strict=False))
+
+
+def _ddl_name(table: GlueTable) -> str:
+    database, name = table.name.split(".")
+    return f"`{database}`.`{name}`"

@@ -80,6 +80,7 @@ def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complet
     unread = {day: unregistered[f"{day:%Y-%m}"] for day in days if f"{day:%Y-%m}" in unregistered}
     over = [day for day in days if (not until or day <= until) and day not in unread]
     source = dict(warehouse.source_days(over[0], over[-1])) if over else {}
+    source = {day: of for day, of in source.items() if day not in unread}
     left_out = {day: unread.get(day) or _not_over(updated) for day in days if day not in over}
     covered = ""
     if bare := [day for day in over if day not in source or not source[day].lines]:

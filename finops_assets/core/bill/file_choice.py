@@ -161,10 +161,11 @@ class _Period:
         for manifest in self.manifests:
             own = manifest.export
             below = [export for export in exports if export.startswith(f"{own}/")]
+            of_its_name = f"{own}/{own.rpartition('/')[2]}"
             if own in exports:
                 of[own].append(manifest.listed)
-            elif len(below) == 1:
-                of[below[0]].append(manifest.listed)
+            elif len(below) == 1 or of_its_name in below:
+                of[below[0] if len(below) == 1 else of_its_name].append(manifest.listed)
             else:
                 apart.append(manifest)
         left = exports - of.keys()
@@ -187,9 +188,10 @@ def choose_files(listing: Listing) -> FileChoice:
     chosen: list[ChosenFile] = []
     for period in sorted(periods):
         here = periods[period]
-        of_period, older = _of_period(listing, period, here)
+        of_period, unnamed = _of_period(listing, period, here)
         chosen += of_period
-        passed_over += [(layout.OLDER, listed) for listed in older]
+        folders = {_folder_of(one.path) for one in of_period}
+        passed_over += [(layout.LEFTOVER if _folder_of(f.path) in folders else layout.OLDER, f) for f in unnamed]
         passed_over += [(layout.UNREAD, placed.listed) for files in here.unread.values() for placed in files]
     return FileChoice(
         tuple(sorted(chosen, key=lambda one: one.path)),
@@ -223,7 +225,7 @@ def _of_period(listing: Listing, period: str, here: _Period) -> tuple[list[Chose
     manifests = here.manifests_by_export() if period else {}
     any_named = bool(manifests)
     chosen: list[ChosenFile] = []
-    older: list[ListedFile] = []
+    unnamed: list[ListedFile] = []
     for export in sorted({*here.data, *manifests}):
         files = here.data.get(export, [])
         if export in manifests:
@@ -231,18 +233,22 @@ def _of_period(listing: Listing, period: str, here: _Period) -> tuple[list[Chose
             named = _named(listing, manifest, period, files, here.unread.get(export, []))
             chosen += [ChosenFile(one, export, period, manifest.delivery, True, True) for one in named]
             kept = {one.path for one in named}
-            older += [placed.listed for placed in files if placed.listed.path not in kept]
+            unnamed += [placed.listed for placed in files if placed.listed.path not in kept]
         else:
             _refuse_two_versions(listing, period, [placed for placed in files if placed.versioned])
             chosen += [
                 ChosenFile(p.listed, export, period, _folder(p) if p.versioned else "", False, p.versioned or any_named)
                 for p in files
             ]
-    return chosen, older
+    return chosen, unnamed
 
 
 def _read(listing: Listing, manifest: ListedFile) -> Manifest:
     return read_manifest(manifest.path, listing.read(manifest.path), listing.where(manifest.path))
+
+
+def _folder_of(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _folder(placed: _Placed) -> str:
@@ -305,7 +311,7 @@ def _unpacked(tail: str) -> str:
 
 
 def _refuse_two_versions(listing: Listing, period: str, files: Sequence[_Placed]) -> None:
-    folders = sorted({placed.listed.path.rpartition("/")[0] for placed in files})
+    folders = sorted({_folder_of(placed.listed.path) for placed in files})
     if len(folders) > 1:
         first, second = (folder.rpartition("/")[2] for folder in folders[:2])
         raise BillError(

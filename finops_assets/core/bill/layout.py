@@ -25,6 +25,7 @@ PERIOD_FOLDER = re.compile(
 `20250901-20251001`, and with Athena `year=2025/month=9`."""
 
 OLDER = "older deliveries, which the manifest does not name"
+LEFTOVER = "beside the files of a manifest that does not name them"
 UNREAD = "not .parquet, .csv or .csv.gz"
 HIDDEN = "in a hidden folder, or with a name that begins with . or _"
 LINKED = "links to what is read already, or to a folder above"
