@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from finops_assets.adapters.aws import pinned_files
+from finops_assets.adapters.aws.bill_listing import GlueTable
 from finops_assets.adapters.aws.pinned_files import LONGEST, path_condition
 from finops_assets.adapters.aws.summary_view import FORMER_STATE, STATE
 from finops_assets.core.archive.available_days import find_days
@@ -224,6 +225,10 @@ def test_a_month_without_a_partition_is_named_with_the_statement_that_mends_it(a
     with pytest.raises(MissingDaysError, match="ALTER TABLE") as missing:
         find_days(platform.warehouse, [OCTOBER.date()], OCTOBER.replace(tzinfo=UTC) + timedelta(days=2))
     assert "Athena" in missing.value.fix
+    gaps = platform.inspector.thorough(OCTOBER.replace(tzinfo=UTC) + timedelta(days=2)).gaps
+    [gap] = [gap for gap in gaps if gap.first <= OCTOBER.date() <= gap.last]
+    assert (gap.cause, gap.first) == ("source not registered", date(2025, 10, 1))
+    assert "ALTER TABLE" in gap.detail
     statement = re.search(r"ALTER TABLE .*$", before.unregistered["2025-10"])
     assert statement, before.unregistered
     athena = aws.client("athena")
@@ -233,6 +238,33 @@ def test_a_month_without_a_partition_is_named_with_the_statement_that_mends_it(a
     assert total(fresh, OCTOBER.date()) == 7
     after = fresh.warehouse.export_version()
     assert (after.unregistered, after.snapshot != before.snapshot) == ({}, True)
+
+
+PROJECTION = {"projection.enabled": "true"}
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "range_", "read"),
+    [
+        ("billing_period", "date", "2023-01,NOW", True),
+        ("billing_period", "date", "NOW-20YEARS,NOW+1MONTHS", True),
+        ("billing_period", "date", "2023-01,2025-09", False),
+        ("billing_period", "date", "2025-11-01,NOW", False),
+        ("billing_period", "date", "2025-10-01,NOW", True),
+        ("billing_period", "enum", "2025-09,2025-10", True),
+        ("billing_period", "enum", "2025-08,2025-09", False),
+        ("year", "integer", "2020,2024", False),
+        ("year", "integer", "2020,2030", True),
+        ("billing_period", "injected", "", True),
+    ],
+)
+def test_a_month_beyond_the_projection_is_known(key: str, kind: str, range_: str, read: bool) -> None:
+    """A range that ends, and one that begins later; what cannot be told is taken for read."""
+    name = "values" if kind == "enum" else "range"
+    parameters = PROJECTION | {f"projection.{key}.type": kind, f"projection.{key}.{name}": range_}
+    table = GlueTable("db.t", {"Parameters": parameters, "PartitionKeys": [{"Name": key}]})
+    path = "x/year=2025/month=10/a" if key == "year" else "x/BILLING_PERIOD=2025-10/a"
+    assert table.unprojected_key(path) == ("" if read else key)
 
 
 def test_a_partition_that_reads_an_older_delivery_is_refused(aws: StandIn, tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.adapters.aws.pinned_files import path_condition
+from finops_assets.adapters.aws.projected_periods import unreached_key
 from finops_assets.adapters.aws.s3 import s3_explained
 from finops_assets.core.bill import layout
 from finops_assets.core.bill.file_choice import ChosenFile, FileChoice, ListedFile, Listing, choose_files
@@ -70,9 +72,16 @@ class GlueTable:
     @property
     def has_a_log(self) -> bool:
         """Whether its format has a log of its own."""
-        parameters = {name.lower(): str(value) for name, value in (self.description.get("Parameters") or {}).items()}
+        parameters = _parameters(self.description)
         named = (parameters.get("table_type", ""), parameters.get("spark.sql.sources.provider", ""))
         return not WITH_A_LOG.isdisjoint(name.upper() for name in named)
+
+    def unprojected_key(self, path: str) -> str:
+        """The key of the table's projection that leaves a path's folder out; empty where none does."""
+        if not self.keys or not is_projected(self.description):
+            return ""
+        values = {key: value for key, value in _values(path).items() if key in self.keys}
+        return unreached_key(_parameters(self.description), values, datetime.now(UTC).date())
 
     @property
     def locations(self) -> tuple[str, ...]:
@@ -84,8 +93,11 @@ class GlueTable:
 
 def is_projected(description: Mapping[str, Any]) -> bool:
     """Whether Athena finds the table's partitions by their paths, and ignores registered ones."""
-    parameters = {name.lower(): str(value) for name, value in (description.get("Parameters") or {}).items()}
-    return parameters.get("projection.enabled", "").strip().lower() == "true"
+    return _parameters(description).get("projection.enabled", "").strip().lower() == "true"
+
+
+def _parameters(description: Mapping[str, Any]) -> dict[str, str]:
+    return {name.lower(): str(value) for name, value in (description.get("Parameters") or {}).items()}
 
 
 @dataclass(frozen=True)
@@ -167,6 +179,7 @@ def files_of(
 
 def _objects(table: GlueTable, open_bucket: OpenBucket) -> _Objects:
     objects = _Objects(table)
+    unprojected: dict[str, bool] = {}
     home = _split(table.location)[0]
     folders = {_split(location): location.partition("://")[0] for location in table.locations if location}
     for bucket, prefix in _roots(table):
@@ -186,7 +199,10 @@ def _objects(table: GlueTable, open_bucket: OpenBucket) -> _Objects:
                 "data" if folder is not None or _may_be_unregistered(path) else "other",
                 layout.HIDDEN if layout.is_hidden(below) else "" if listed["size"] else layout.EMPTY,
             )
-            if folder is not None:
+            own = path.rpartition("/")[0]
+            if own not in unprojected:
+                unprojected[own] = bool(table.unprojected_key(path))
+            if folder is not None and not unprojected[own]:
                 objects.read.add(path)
     return objects
 
@@ -310,13 +326,21 @@ def _common_folder(addresses: Sequence[str]) -> str:
 
 def _statement(table: GlueTable, folder: str, action: str) -> str:
     """The statement that registers a folder, or sets the place of its partition; words where it cannot be told."""
-    values = {match[1].lower(): match[2] for match in KEY_FOLDER.finditer(folder)}
+    if key := table.unprojected_key(folder):
+        place = f"'projection.{key}.range' (or '.values')"
+        return f"ALTER TABLE {_ddl_name(table)} SET TBLPROPERTIES, with {place} so that it is within"
+    values = _values(folder)
     if not table.keys or not set(table.keys) <= set(values) or "'" in folder:
         return "run the crawler that made the table"
     spec = _spec(table, [values[key] for key in table.keys])
     if action == "SET":
         return f"ALTER TABLE {_ddl_name(table)} PARTITION ({spec}) SET LOCATION '{folder}'"
     return f"ALTER TABLE {_ddl_name(table)} ADD IF NOT EXISTS PARTITION ({spec}) LOCATION '{folder}'"
+
+
+def _values(path: str) -> dict[str, str]:
+    """The values of partition keys in the names of a path's folders."""
+    return {match[1].lower(): match[2] for match in KEY_FOLDER.finditer(path)}
 
 
 def _spec(table: GlueTable, values: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from finops_assets.core.values import PassedOver
 
@@ -63,6 +64,7 @@ def normal_period(period: str) -> str:
     return f"{match[1]}-{int(match[2]):02d}" if match else period
 
 
+@lru_cache(maxsize=100_000)
 def place(path: str) -> tuple[str, str, str, bool]:
     """What a path says of an export.
 
