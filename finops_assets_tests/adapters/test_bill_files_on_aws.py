@@ -21,7 +21,7 @@ from finops_assets.core.archive.available_days import find_days
 from finops_assets.core.bill.layout import LEFTOVER, OLDER
 from finops_assets.core.errors import BillError, FinopsError, MissingDaysError
 from finops_assets.platform import Platform
-from finops_assets_tests.support.bills import DAY, Line, at, line, write_data_export, write_json
+from finops_assets_tests.support.bills import DAY, Line, at, line, make_bill, write_data_export, write_json
 from finops_assets_tests.support.on_aws import TABLE, platform_on
 from standin.bills import glue_columns, setup
 from standin.server import StandIn
@@ -395,6 +395,19 @@ def test_somebody_elses_view_is_never_replaced(aws: StandIn, ready: Callable[[],
     text = aws.athena.tables.lookup("finops_db", "finops_daily_summary")
     assert text
     assert text.view == "SELECT 'theirs' AS whose"
+
+
+def test_somebody_elses_view_can_be_the_bill(aws: StandIn, tmp_path: Path) -> None:
+    """It is read through its table, and stays as it is."""
+    make_bill(tmp_path / "bill/daily", [line(5)], "summary")
+    catalogue(aws, tmp_path / "bill", "daily/", None, table="billing.daily")
+    aws.client("glue").create_database(DatabaseInput={"Name": "finops_db"})
+    view(aws, "SELECT billingdate, ou, service, linkedaccount, cost * 2 AS cost FROM billing.daily", SUMMARY)
+    platform = platform_on(aws, tmp_path, bill__table=SUMMARY, bill__currency="USD")
+    assert total(platform) == 10
+    assert platform.warehouse.describe().files == 1
+    assert platform.warehouse.provide_summary() == f"{SUMMARY}, the table that was there before"
+    assert made(aws) == 0
 
 
 @pytest.mark.parametrize("state", ["former release", "killed"])

@@ -121,6 +121,22 @@ def test_a_legacy_reports_id_is_that_of_its_assembly() -> None:
     assert (paths(choice), choice.deliveries) == (data[:1], {"2025-09": "aa-new"})
 
 
+def test_an_export_of_azure_is_read_in_its_newest_run() -> None:
+    """Each run is the whole month so far, in a folder of its own with a manifest; a newer one of some days is not."""
+    runs = {"20250901-20250930/run-1": 11, "20250901-20250930/run-2": 12, "20250901-20250909/run-0": 13}
+    data = [f"costs/{run}/part_0_0001.csv" for run in runs]
+    manifests = {
+        f"costs/{run}/manifest.json": {
+            "blobs": [{"blobName": f"exports/costs/{run}/part_0_0001.csv", "byteCount": 5}],
+            "runInfo": {"runId": run.rpartition("/")[2]},
+        }
+        for run in runs
+    }
+    written = {f"costs/{run}/manifest.json": datetime(2025, 9, day, tzinfo=UTC) for run, day in runs.items()}
+    choice = choose(data, manifests, written)
+    assert (paths(choice), choice.deliveries) == (data[1:2], {"2025-09": "run-2"})
+
+
 def test_the_id_that_data_exports_write_is_the_deliverys() -> None:
     """An export that is overwritten has no folder of its own for a delivery."""
     data = "e/data/BILLING_PERIOD=2025-09/e-1.csv"

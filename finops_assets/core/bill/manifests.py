@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.bill import layout
 from finops_assets.core.errors import BillError
@@ -21,8 +21,14 @@ OF_REDSHIFT = "RedshiftManifest.json"
 TIMED_FOLDER = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})T(\d{0,2}):?(\d{0,2}):?(\d{0,2})")
 """A delivery's folder that is named after its time, `20250912T060000Z-<execution>`."""
 
-IDS = ("executionId", "assemblyId")
-"""What Data Exports and a legacy CUR call the delivery in a manifest."""
+LISTS = ("dataFiles", "reportKeys", "blobs")
+"""What Data Exports, a legacy CUR and an export of Azure call the list of data files."""
+
+NAMES = ("key", "uri", "blobName", "path")
+"""What an entry of such a list calls its file, where it is no text itself."""
+
+IDS = ("executionId", "assemblyId", "runId")
+"""What they call the delivery; Azure within `runInfo`."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ def is_manifest(path: str) -> bool:
 
 
 def read_manifest(path: str, content: bytes, where: str) -> Manifest:
-    """Read a manifest of Data Exports (`dataFiles`) or of a legacy CUR (`reportKeys`).
+    """Read a manifest of Data Exports, of a legacy CUR or of an export of Azure.
 
     Args:
         path: its path in the listing.
@@ -58,9 +64,10 @@ def read_manifest(path: str, content: bytes, where: str) -> Manifest:
     """
     try:
         said = json.loads(content.decode("utf-8-sig"))
-        named = said.get("dataFiles") or said.get("reportKeys") or []
-        keys = tuple(key if isinstance(key, str) else key.get("key") or key.get("uri") or key["path"] for key in named)
-        id_ = next((said[name] for name in IDS if isinstance(said.get(name), str) and said[name]), "")
+        named: list[Any] = next((said[name] for name in LISTS if said.get(name)), [])
+        keys = tuple(key if isinstance(key, str) else _name_in(key) for key in named)
+        facts = {**(said.get("runInfo") or {}), **said}
+        id_ = next((facts[name] for name in IDS if isinstance(facts.get(name), str) and facts[name]), "")
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise BillError(
             f"is not a manifest that can be read ({error})", where=where, fix="Copy the export again."
@@ -68,17 +75,32 @@ def read_manifest(path: str, content: bytes, where: str) -> Manifest:
     return Manifest(path, keys, id_ or _folder_of_delivery(path, keys))
 
 
+def _name_in(entry: Mapping[str, Any]) -> str:
+    """The file that an entry of the list names.
+
+    Raises:
+        KeyError: it names none.
+    """
+    for name in NAMES:
+        if entry.get(name):
+            return entry[name]
+    raise KeyError(NAMES[0])
+
+
 def current_manifest(manifests: Sequence[ListedFile], read: Callable[[ListedFile], Manifest]) -> Manifest:
     """The manifest of the newest delivery of a billing period.
 
     A legacy CUR keeps a copy of the manifest in each version's folder, and the one nearest the period is current. An
     export that keeps its deliveries has a manifest in each one's folder, which has its time as the name; of these the
-    names decide, as a copy's times are those of copying.
+    names decide, as a copy's times are those of copying. A run over a part of the month, as Azure has them, is not it
+    where one over the whole month is there.
 
     Args:
         manifests: the period's, at least one.
         read: reads one; it is asked for two of them at most.
     """
+    widest = max(_days_of(manifest.path) for manifest in manifests)
+    manifests = [manifest for manifest in manifests if _days_of(manifest.path) == widest]
     nearest = min(manifest.path.count("/") for manifest in manifests)
     near = max((m for m in manifests if m.path.count("/") == nearest), key=lambda m: (_time_of(m.path), m.modified))
     newest = max(manifests, key=lambda m: (_time_of(m.path), m.modified))
@@ -87,6 +109,12 @@ def current_manifest(manifests: Sequence[ListedFile], read: Callable[[ListedFile
     if newest is near or not newest_time or newest_time <= (time or _written(near.modified)):
         return current
     return read(newest)
+
+
+def _days_of(path: str) -> tuple[int, int]:
+    """How late the days of a folder `20250901-20250930` end, and how early they begin; alike for other folders."""
+    spans = re.findall(r"(?:^|/)(\d{8})-(\d{8})(?=/)", path)
+    return (int(spans[-1][1]), -int(spans[-1][0])) if spans else (0, 0)
 
 
 def _time_of(*paths: str) -> str:
