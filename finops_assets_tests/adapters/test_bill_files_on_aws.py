@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,10 @@ import pytest
 
 from finops_assets.adapters.aws import pinned_files
 from finops_assets.adapters.aws.bill_listing import GlueTable
+from finops_assets.adapters.aws.doctor.bill import BillChecks
+from finops_assets.adapters.aws.glue_tables import GlueTables
 from finops_assets.adapters.aws.pinned_files import LONGEST, path_condition
+from finops_assets.adapters.aws.session import AwsSession
 from finops_assets.adapters.aws.summary_view import FORMER_STATE, STATE
 from finops_assets.core.archive.available_days import find_days
 from finops_assets.core.bill.layout import LEFTOVER, OLDER
@@ -225,6 +228,15 @@ def test_a_month_without_a_partition_is_named_with_the_statement_that_mends_it(a
     with pytest.raises(MissingDaysError, match="ALTER TABLE") as missing:
         find_days(platform.warehouse, [OCTOBER.date()], OCTOBER.replace(tzinfo=UTC) + timedelta(days=2))
     assert "Athena" in missing.value.fix
+    session = AwsSession(region="us-east-1", endpoint_url=aws.url)
+    findings = BillChecks(
+        TABLE,
+        session,
+        warehouse=platform.warehouse,
+        tables=GlueTables(session, "finops-daily-summaries"),
+        clock=lambda: datetime.now(UTC),
+    ).check()
+    assert [(f.state, "ALTER TABLE" in f.detail) for f in findings if f.name == "bill's partitions"] == [("fail", True)]
     gaps = platform.inspector.thorough(OCTOBER.replace(tzinfo=UTC) + timedelta(days=2)).gaps
     [gap] = [gap for gap in gaps if gap.first <= OCTOBER.date() <= gap.last]
     assert (gap.cause, gap.first) == ("source not registered", date(2025, 10, 1))

@@ -172,9 +172,10 @@ class GlueTables:
                 DatabaseName=database, TableName=name, ExcludeColumnSchema=True
             )
             return [
-                (tuple(each["Values"]), each["StorageDescriptor"]["Location"])
+                (tuple(each["Values"]), location)
                 for page in pages
                 for each in page["Partitions"]
+                if (location := each.get("StorageDescriptor", {}).get("Location"))
             ]
 
     @property

@@ -63,10 +63,9 @@ class BillChecks:
             )
         else:
             yield from findings_of("bill's files", self._files(bill, location))
-            version = self._warehouse.export_version()
-            yield from files_passed_over(version.passed_over)
-            for words in version.unregistered.values():
-                yield Finding("bill's partitions", "fail", words, "Run that statement in Athena.")
+            yield from files_passed_over(self._warehouse.export_version().passed_over)
+        for words in self._warehouse.export_version().unregistered.values():
+            yield Finding("bill's partitions", "fail", words, "Run that statement in Athena.")
 
     def _described(self, location: str) -> BillDescription:
         from obstore.exceptions import BaseError
