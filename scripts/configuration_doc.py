@@ -44,10 +44,12 @@ ou_level = 2
 recipients = ["finops@example.com", "cfo@example.com"]
 ```
 
-The bill is one export: one file, or one folder (two exports in it are refused, as charges would count twice). Where an
-export keeps older versions of a month, its manifests say which files count, and each file that they name must be there:
-a month that is not wanted goes with its manifest. Files beside the bill that are not read (older versions, `.zip`,
-hidden ones, links to folders) are named by `finops doctor`. Every line must have a date, a currency and a cost;
+The bill is one file, or one folder in any layout in which AWS, Hive's tools or a copy leave an export. Several exports
+in it are one bill where no billing period is in two of them (an old export and its successor) or each is of another
+payer; else they are refused, as charges would count twice. Where a period has a manifest, the newest one says which
+files count, and each file that it names must be there: a month that is not wanted goes with its manifest. Folders of
+Delta Lake, Iceberg and Hudi are refused. Links are followed. Files beside the bill that are not read (older versions,
+leftovers, `.zip`, hidden ones) are named by `finops doctor`. Every line must have a date, a currency and a cost;
 currencies are checked over the whole bill. A CSV line may have 2 MB; account ids that a tool stored as numbers get
 their leading zeros back (12 digits).
 

@@ -90,6 +90,25 @@ def scan_cost(path: Path, uri: str, scan: Scan, leaves: dict[str, tuple[str, Lea
     return total
 
 
+def is_domain_of(asked: exp.Expr, column: str) -> bool:
+    """Whether a condition is a set of values and ranges of one column, of which Trino makes a domain."""
+    asked = asked.unnest()
+    if isinstance(asked, exp.And | exp.Or):
+        return is_domain_of(asked.this, column) and is_domain_of(asked.expression, column)
+    if isinstance(asked, exp.Not):
+        return is_domain_of(asked.this, column)
+    if isinstance(asked, exp.In):
+        operands = [asked.this, *asked.expressions]
+    elif isinstance(asked, exp.Between):
+        operands = [asked.this, asked.args["low"], asked.args["high"]]
+    elif isinstance(asked, exp.EQ | exp.NEQ | exp.LT | exp.LTE | exp.GT | exp.GTE):
+        operands = [asked.left, asked.right]
+    else:
+        return False
+    names = [each.name for each in operands if isinstance(each, exp.Column)]
+    return names == [column] and all(isinstance(each, exp.Column | exp.Literal) for each in operands)
+
+
 def _may_hold(asked: exp.Expr, statistics: Callable[[str], Any]) -> bool:
     """Whether a row group can hold a row for which the condition is true; what is not understood may be."""
     asked = asked.unnest()

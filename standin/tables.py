@@ -17,7 +17,7 @@ from moto.backends import get_backend
 from sqlglot import exp
 
 from standin.objects import Object, Objects
-from standin.parquet import column_sql, file_columns, is_readable, scan_cost
+from standin.parquet import column_sql, file_columns, is_domain_of, is_readable, scan_cost
 from standin.projection import Partition, is_projected, projected_partitions
 from standin.trino.language import HIDDEN, QueryFailed, Relation, Scan, Unsupported, duckdb_type, trino_type
 from standin.trino.translation import condition
@@ -95,6 +95,7 @@ class Tables:
             partitions = [Partition((), storage.get("Location") or "", {})]
         objects = self.objects.below(dict.fromkeys(each.location for each in partitions))
         files = [(each, partition) for partition in partitions for each in objects[partition.location]]
+        files = self._asked_by_path(connection, files, scan)
         columns = {each["Name"]: each["Type"] for each in storage["Columns"]}
         serde = (storage.get("SerdeInfo") or {}).get("SerializationLibrary", "")
         if "parquet" in serde.lower():
@@ -130,6 +131,23 @@ class Tables:
                 except duckdb.Error:
                     continue  # the query itself will fail on it
         return [partitions[number] for number in sorted(left)]
+
+    def _asked_by_path(
+        self, connection: duckdb.DuckDBPyConnection, files: list[tuple[Object, Partition]], scan: Scan
+    ) -> list[tuple[Object, Partition]]:
+        """The files that comparisons of `$path` with constants leave over: Trino does not open the others."""
+        asked = [each for each in scan.conjuncts if is_domain_of(each, "$path")]
+        if not asked or not files:
+            return files
+        paths = pa.table({"$path": [each.uri for each, _ in files], "file": pa.array(range(len(files)))})
+        connection.register("paths_arrow", paths)
+        try:
+            now = self._stand_in.clock()
+            where = " AND ".join(f"({condition(each, now)})" for each in asked)
+            left = connection.execute(f"SELECT file FROM paths_arrow WHERE {where} ORDER BY file").fetchall()
+        finally:
+            connection.unregister("paths_arrow")
+        return [files[number] for (number,) in left]
 
     def _parquet(
         self, files: list[tuple[Object, Partition]], columns: dict[str, str], scan: Scan

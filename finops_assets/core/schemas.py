@@ -115,6 +115,9 @@ SCORECARD_PREFIX = "ou-scorecards"
 SCORECARD_OBJECT_NAME = "ou_scorecard.parquet"
 ACCOUNT_MAP_PATH = "account-ou-map/account_ou_map.parquet"
 
+BILL_DELIVERY = "bill_delivery"
+"""In a day's metadata: the export's id of the delivery that it was made of, or else the id of the bill's files."""
+
 RESTORED_FROM, RESTORED_AT = "restored_from", "restored_at"
 """Metadata of a day's object that `finops restore` has published from an earlier version."""
 

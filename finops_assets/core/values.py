@@ -54,7 +54,8 @@ class BillDescription:
     """The bill as it was recognised: format, files, the columns used, and an id that changes when the files do.
 
     `updated` is when the newest file was written (UTC), where that is known. `missing_columns` has for each cost basis
-    those that it can read and the bill does not have (`core.bill.rules.missing_columns`).
+    those that it can read and the bill does not have (`core.bill.rules.missing_columns`). `deliveries` has the export's
+    own id of the delivery of each billing period, `2025-09`, that has one.
     """
 
     format: str
@@ -66,6 +67,11 @@ class BillDescription:
     cost_bases: tuple[str, ...]
     updated: datetime | None = None
     missing_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    deliveries: Mapping[str, str] = field(default_factory=dict)
+
+    def delivery_of(self, day: date) -> str:
+        """The delivery of the billing period that a day belongs to; the bill's own id where the export names none."""
+        return self.deliveries.get(f"{day:%Y-%m}") or self.snapshot
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ class ExportVersion:
 
     `periods` has an id for the files of each billing period's folder, `2025-09`, which changes when one of them does;
     files that lie in no such folder are under the empty name. `passed_over` are files beside it that are not read.
+    `unregistered` are billing periods whose files the bill's table does not read, and the words of what mends it.
     """
 
     snapshot: str
@@ -84,6 +91,7 @@ class ExportVersion:
     in_place: bool = False
     periods: Mapping[str, str] = field(default_factory=dict)
     passed_over: tuple[PassedOver, ...] = ()
+    unregistered: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from finops_assets.core.calendar import in_words
 from finops_assets.core.delivery.digest_maker import Snapshot
 from finops_assets.core.delivery.sent import Sent
 from finops_assets.core.money import money, plain
-from finops_assets.core.schemas import COLUMN_DESCRIPTIONS, RESTORED_FROM, day_location, scorecard_path
+from finops_assets.core.schemas import BILL_DELIVERY, COLUMN_DESCRIPTIONS, RESTORED_FROM, day_location, scorecard_path
 from finops_assets.core.text import markdown, tidy_lines
 from finops_assets.core.values import BillDescription, CatalogDay, PublishedDay, QueryReceipt, Refresh, SourceDay
 
@@ -104,10 +104,15 @@ def bill(description: BillDescription) -> dict[str, Any]:
         "bill files": description.files,
         "bill size (bytes)": description.size_bytes,
         "bill snapshot": description.snapshot,
+        **({"bill deliveries": _deliveries(description)} if description.deliveries else {}),
         "cost bases available": ", ".join(description.cost_bases),
         "columns used": ", ".join(description.columns),
     }
     return shown(facts)
+
+
+def _deliveries(description: BillDescription) -> str:
+    return ", ".join(f"{period}: {delivery}" for period, delivery in description.deliveries.items())
 
 
 def source_day(day: SourceDay, cost_basis: str) -> dict[str, Any]:
@@ -126,7 +131,7 @@ def source_day(day: SourceDay, cost_basis: str) -> dict[str, Any]:
 
 def stored_day(published: PublishedDay) -> dict[str, Any]:
     """What the day's object says of itself."""
-    restored = published.metadata.get(RESTORED_FROM)
+    restored, delivery = published.metadata.get(RESTORED_FROM), published.metadata.get(BILL_DELIVERY)
     facts = {
         "dagster/partition_row_count": published.rows,
         "total": plain(published.total),
@@ -140,6 +145,7 @@ def stored_day(published: PublishedDay) -> dict[str, Any]:
         "version": published.version,
         "size (bytes)": published.size_bytes,
         "fingerprint": published.fingerprint[:16],
+        **({"bill delivery": delivery} if delivery else {}),
         **({"restored from version": restored} if restored else {}),
     }
     return shown(facts)

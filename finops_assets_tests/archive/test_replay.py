@@ -98,17 +98,17 @@ def replay(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         platform = build_platform(load_settings({}, {**settings, "schedule.retry_seconds": 0}, folder=tmp_path))
         return Replay(platform, put)
 
-    from finops_assets.adapters.aws import bill_table
+    from finops_assets.adapters.aws import bill_listing
 
     aws: StandIn = request.getfixturevalue("aws")
     times: list[datetime] = [datetime(2025, 9, 28, 6, tzinfo=UTC)]
-    listed = bill_table.objects_below
+    listed = bill_listing.objects_below
 
     def written_then(*where: object) -> object:
         """S3's own clock is the machine's: the bill's objects are as old as the copy."""
         return ({**found, "last_modified": times[-1]} for found in listed(*where))
 
-    monkeypatch.setattr(bill_table, "objects_below", written_then)
+    monkeypatch.setattr(bill_listing, "objects_below", written_then)
     make_ready(aws, make_bill(bill, [line(1)]).parent)
 
     def put_object(lines: list[Line], written: datetime) -> None:

@@ -118,6 +118,15 @@ BROKEN: list[tuple[str, Callable[[Facts], Facts], str, str]] = [
         "x.csv: is cut",
     ),
     (
+        "source not registered",
+        lambda c: replace(
+            without(without(c, "archived", MIDDLE), "covered", MIDDLE),
+            unregistered={f"{MIDDLE:%Y-%m}": "3 file(s) are in no partition; register them: ALTER TABLE ..."},
+        ),
+        "register the month's folder in Athena",
+        "ALTER TABLE",
+    ),
+    (
         "gone from the bill",
         lambda c: replace(without(without(c, "covered", MIDDLE), "prints", MIDDLE), gone=frozenset({MIDDLE})),
         "have the export delivered again",

@@ -25,10 +25,12 @@ from finops_assets_tests.support.bills import (
     ACCOUNT,
     DAY,
     account_map,
+    archive_days,
     at,
     days_with_charges,
     line,
     make_bill,
+    new_archive,
     open_bill,
     read_rows,
     rows_of,
@@ -128,6 +130,19 @@ def test_of_versions_with_a_manifest_each_the_latest_delivery_counts(tmp_path: P
     assert source_day(tmp_path).total == 10
 
 
+def test_a_day_says_which_delivery_it_was_made_of(tmp_path: Path) -> None:
+    """By the export's id, or else that of the bill's files; a new delivery with the same rows leaves the day alone."""
+    archive, first = new_archive(tmp_path / "home"), tmp_path / "first"
+    write_data_export(first, [line(5)], version="20250911T060000Z-aaaa")
+    made = archive_days(open_bill(first), archive, [DAY]).published[DAY]
+    assert made.metadata["bill_delivery"] == "20250911T060000Z-aaaa"
+    write_data_export(first, [line(5)], version="20250912T060000Z-bbbb")
+    again = archive_days(open_bill(first), archive, [DAY]).published[DAY]
+    assert (again.changed, again.version) == (False, made.version)
+    plain = open_bill(make_bill(tmp_path / "plain", [line(6)]))
+    assert archive_days(plain, archive, [DAY]).published[DAY].metadata["bill_delivery"] == plain.describe().snapshot
+
+
 def test_a_chunk_that_an_overwritten_export_left_behind_does_not_count(tmp_path: Path) -> None:
     """A file that the manifest does not name is not the bill."""
     write_data_export(tmp_path, [line(5)])
@@ -179,13 +194,39 @@ def test_versions_are_seen_from_any_folder_of_the_export(tmp_path: Path, below: 
     assert source_day(tmp_path / "data" / "BILLING_PERIOD=2025-09" / "20250912T060000Z-b").total == 1
 
 
-def test_two_exports_in_one_folder_are_refused(tmp_path: Path) -> None:
+def test_two_exports_of_one_payer_that_share_a_month_are_refused(tmp_path: Path) -> None:
     """The same charges in two exports would count twice: they are named, and one must be chosen."""
     write_data_export(tmp_path / "focus", [line(1)])
     write_data_export(tmp_path / "hourly-focus", [line(1)])
-    with pytest.raises(BillError, match=r"holds 2 exports, .*focus and .*hourly-focus: .*Point bill.path at one"):
-        find_bill(str(tmp_path))
+    with pytest.raises(BillError, match=r"2 exports, .*focus and .*hourly-focus: charges of 2025-09.*bill.path at one"):
+        open_bill(tmp_path).describe()
     assert source_day(tmp_path / "focus").total == 1
+
+
+def test_exports_of_different_payers_are_one_bill(tmp_path: Path) -> None:
+    """As AWS's own aggregation lays them out, each payer's export in a folder of its own: nothing is in both."""
+    for payer, cost in (("111111111111", 5), ("222222222222", 7)):
+        write_data_export(tmp_path / payer / "cid", [line(cost, extra={"BillingAccountId": payer})])
+    assert source_day(tmp_path).total == 12
+
+
+@pytest.mark.parametrize("payer", [None, ""])
+def test_exports_whose_payer_is_not_known_are_refused_with_advice_that_loses_no_money(
+    tmp_path: Path, payer: str | None
+) -> None:
+    """Nothing says whether charges are in both: the column is named that would."""
+    write_data_export(tmp_path / "a", [line(5, extra={"BillingAccountId": payer})])
+    write_data_export(tmp_path / "b", [line(7, extra={"BillingAccountId": payer})])
+    with pytest.raises(BillError, match=r"If both are of one payer.*if each is of another payer.*BillingAccountId"):
+        open_bill(tmp_path).describe()
+
+
+def test_an_export_and_its_successor_are_one_bill(tmp_path: Path) -> None:
+    """An export that was made anew under another name: no month is in both."""
+    write_data_export(tmp_path / "old", [line(5)])
+    write_data_export(tmp_path / "new", [line(7, start=OCTOBER)], period="2025-10", manifest=False)
+    warehouse = open_bill(tmp_path)
+    assert [warehouse.source_days(day, day)[day].total for day in (DAY, OCTOBER.date())] == [5, 7]
 
 
 @pytest.mark.parametrize(
@@ -321,6 +362,8 @@ def test_a_month_that_is_packed_is_refused_until_it_is_unpacked(tmp_path: Path) 
 UNREAD = "not .parquet, .csv or .csv.gz"
 HIDDEN = "in a hidden folder, or with a name that begins with . or _"
 OLDER = "older deliveries, which the manifest does not name"
+LINKED = "links to what is read already, or to a folder above"
+BROKEN = "links to what is not there"
 
 
 @pytest.mark.parametrize(
@@ -331,7 +374,7 @@ OLDER = "older deliveries, which the manifest does not name"
         *((name, HIDDEN) for name in (".a.csv", "_a.parquet", "_old/a.csv", "x/.y/a.csv.gz", "_a.zip")),
         *((name, "") for name in ("README", "README.md", "a.sql", "a.yml", "manifest.json", "notes.txt", "a.csv.md5")),
         *((name, "") for name in ("_SUCCESS", ".DS_Store", "._a.csv", ".a.parquet.crc", ".git/a.zip", ".finops/a.csv")),
-        *((name, "") for name in ("_delta_log/1.checkpoint.parquet", "cost_and_usage_data_status/a.parquet")),
+        ("cost_and_usage_data_status/a.parquet", ""),
     ],
 )
 def test_what_may_be_the_bill_and_is_not_read_is_told(tmp_path: Path, name: str, reason: str) -> None:
@@ -362,15 +405,43 @@ def test_files_that_the_manifest_does_not_name_are_told(tmp_path: Path) -> None:
     assert find_bill(str(tmp_path)).passed_over == (PassedOver(OLDER, 2, size, names[0]),)
 
 
-def test_a_link_to_a_folder_is_told(tmp_path: Path) -> None:
-    """What lies behind it is not read; a link to a file is."""
+def test_a_linked_folder_is_read(tmp_path: Path) -> None:
+    """A month may lie on another disk; what two links lead to is read once."""
     make_bill(tmp_path / "bill", [line(1)])
     elsewhere = make_bill(tmp_path / "elsewhere", [line(2)])
     (tmp_path / "bill" / "2025-10").symlink_to(elsewhere.parent)
+    assert find_bill(str(tmp_path / "bill")).passed_over == ()
     (tmp_path / "bill" / "more.parquet").symlink_to(elsewhere)
-    expected = (PassedOver("links to folders, which are not followed", 1, 0, "2025-10"),)
-    assert find_bill(str(tmp_path / "bill")).passed_over == expected
+    assert [of.reason for of in find_bill(str(tmp_path / "bill")).passed_over] == [LINKED]
     assert source_day(tmp_path / "bill").total == 3
+
+
+@pytest.mark.parametrize("target", [".", "..", "deep", "../bill/deep", "focus.parquet"])
+def test_a_link_that_leads_in_a_circle_is_told(tmp_path: Path, target: str) -> None:
+    """To the folder itself, to one above it, or to what is in it anyway."""
+    make_bill(tmp_path / "bill", [line(1)])
+    make_bill(tmp_path / "bill" / "deep", [line(2)])
+    make_bill(tmp_path / "beside", [line(90)])
+    (tmp_path / "bill" / "link").symlink_to(target)
+    assert find_bill(str(tmp_path / "bill")).passed_over == (PassedOver(LINKED, 1, 0, "link"),)
+    assert source_day(tmp_path / "bill").total == 3
+
+
+def test_a_circle_behind_a_link_is_no_way_out(tmp_path: Path) -> None:
+    """The linked folder has a link to the folder that it is in itself: what lies beside it is not the bill."""
+    make_bill(tmp_path / "bill", [line(1)])
+    month = make_bill(tmp_path / "disk" / "2025-10", [line(2)]).parent
+    make_bill(tmp_path / "disk" / "other", [line(90)])
+    (month / "up").symlink_to("..")
+    (tmp_path / "bill" / "2025-10").symlink_to(month)
+    assert source_day(tmp_path / "bill").total == 3
+
+
+def test_a_link_to_nothing_is_told(tmp_path: Path) -> None:
+    """A disk that is not mounted is a month that is missing."""
+    make_bill(tmp_path / "bill", [line(1)])
+    (tmp_path / "bill" / "2025-10").symlink_to(tmp_path / "not-mounted")
+    assert find_bill(str(tmp_path / "bill")).passed_over == (PassedOver(BROKEN, 1, 0, "2025-10"),)
 
 
 def test_a_bill_that_is_one_file_passes_over_nothing(tmp_path: Path) -> None:

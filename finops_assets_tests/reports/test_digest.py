@@ -266,6 +266,15 @@ def test_a_drop_of_a_provisional_day_is_told_with_care() -> None:
     assert subject(closed).endswith("(-40.0 % on Wed 3 Sep)")
 
 
+def test_the_digest_names_the_delivery_of_the_bill() -> None:
+    """In the facts at its end, as HTML and as text; nothing is said where the archive does not know."""
+    known = figures_of(flat("60", WED), facts={WED: DayFacts(Decimal(60), delivery="20250904T060000Z-f00d")})
+    shown = render(known)
+    assert "Delivery of the bill: 20250904T060000Z-f00d\n" in shown.text
+    assert "20250904T060000Z-f00d" in shown.html
+    assert "Delivery of the bill" not in render(figures_of(flat("60", WED))).text
+
+
 def test_scheduled_charges_explain_the_first_of_the_month() -> None:
     """When tax and fees make the change, the headline says so and compares usage alone."""
     first = date(2025, 9, 1)

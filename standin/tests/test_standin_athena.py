@@ -461,6 +461,25 @@ def test_hidden_columns_name_the_object(shared: Account) -> None:
     ) == [["5"]]
 
 
+@pytest.mark.parametrize(
+    ("condition", "opened"),
+    [
+        ("\"$path\" IN ('{august}')", False),
+        ("(\"$path\" = '{august}' OR \"$path\" BETWEEN '{august}' AND '{august}x')", False),
+        ("\"$path\" < '{september}' AND n < 10", False),
+        ("substr(\"$path\", 1) = '{august}'", True),
+        ("\"$path\" LIKE '%month=08%'", True),
+    ],
+)
+def test_a_file_whose_path_is_not_asked_for_is_not_opened(account: Account, condition: str, opened: bool) -> None:
+    """Trino makes a domain of comparisons with constants, and of nothing else: one that is damaged is not noticed."""
+    at = f"s3://{BUCKET}/lines/year=2025/month="
+    account.put("lines/year=2025/month=09/part", b"damaged")
+    asked = condition.format(august=f"{at}08/part", september=f"{at}09/part")
+    status = account.run(f"SELECT count(n) FROM lines WHERE {asked}")["Status"]
+    assert status["State"] == ("FAILED" if opened else "SUCCEEDED")
+
+
 def test_a_token_starts_one_execution(account: Account) -> None:
     """The same token and query are the same execution, a failed one too; another query is refused."""
     token = "t" * 32

@@ -1,16 +1,20 @@
-"""The bill's table: what Glue says of it, the SQL that reads its columns and partitions, and its files in S3."""
+"""The bill's table: what Glue says of its columns, the SQL that reads them, and what its files say of the bill."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
-from finops_assets.adapters.aws.s3 import s3_explained
+from finops_assets.adapters.aws.bill_listing import OpenBucket, metadata_prefix, objects_below
+from finops_assets.adapters.aws.bill_sources import BillSource
+from finops_assets.adapters.aws.bill_view import quoted_name
 from finops_assets.core.bill import layout
-from finops_assets.core.bill.bill_format import BillFormat
+from finops_assets.core.bill.bill_format import BillFormat, Columns
 from finops_assets.core.bill.charges import EARLIEST, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
@@ -20,9 +24,6 @@ from finops_assets.core.bill.recognition import recognise as recognise_format
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases, missing_columns
 from finops_assets.core.schemas import MONEY_SQL
 from finops_assets.core.values import BillDescription, PassedOver
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
 
 TIMES = ("string", "varchar", "timestamp", "date")
 """How Glue's types begin that can be read as a point in time."""
@@ -34,6 +35,8 @@ PERIOD_SQL = {
 }
 """The billing period of a line by the partition that it is in, for each kind of partitions."""
 
+OF_PARTITION = "period_of_partition"
+
 
 @dataclass(frozen=True)
 class BillTable:
@@ -41,37 +44,53 @@ class BillTable:
 
     Attributes:
         name: `database.table`.
-        location: `s3://bucket/prefix` of its files; empty for a view.
         format, columns: the bill's format; its columns with their SQL types.
         select, select_drivers: the columns as the bill's SQL expects them, for a day's charges and for `drivers`.
-        totals_sql: the control totals of the whole bill.
-        half_filled_sql: billing periods in which some lines have no cost (`core.bill.queries`); empty: none can have.
+        select_totals, totals: the columns of the control totals, and their SQL by what it reads from.
+        half_filled: gives the SQL of billing periods in which some lines have no cost (`core.bill.queries`), likewise;
+            None where there can be none.
         periods: the kind of its partitions, a key of PERIOD_SQL.
         description: of the bill; `with_files` adds what its location holds.
-        period_ids, passed_over: the ExportVersion's.
+        relation: what stands behind FROM: the table, the view, or the view's text.
+        condition: leaves the files over that are the bill; empty where all are.
+        locations: of the tables that hold the bill.
+        is_view: whether bill.table is a view.
+        period_ids, passed_over, unregistered: the ExportVersion's.
     """
 
     name: str
-    location: str
     format: BillFormat
     columns: Mapping[str, str]
     select: str
     select_drivers: str
-    totals_sql: str
-    half_filled_sql: str
+    select_totals: str
+    totals: Callable[[str], str]
+    half_filled: Callable[[str], str] | None
     periods: str
     description: BillDescription
+    relation: str
+    condition: str = ""
+    locations: tuple[str, ...] = ()
+    is_view: bool = False
     period_ids: Mapping[str, str] = field(default_factory=dict)
     passed_over: tuple[PassedOver, ...] = ()
-
-    @property
-    def bucket_and_prefix(self) -> tuple[str, str]:
-        bucket, _, prefix = self.location.removeprefix("s3://").partition("/")
-        return bucket, prefix
+    unregistered: Mapping[str, str] = field(default_factory=dict)
 
     def source(self, select: str, start: date) -> str:
         """What a query of the days from `start` on reads from."""
-        return f"(SELECT {select} FROM {_quoted(self.name)}{_since(self.periods, start)}) AS bill"
+        conditions = " AND ".join(filter(None, (_since(self.periods, start), self.condition)))
+        where = f" WHERE {conditions}" if conditions else ""
+        return f"(SELECT {select} FROM {self.relation}{where}) AS bill"
+
+    @property
+    def totals_sql(self) -> str:
+        """The control totals of the whole bill."""
+        return self.totals(self.source(self.select_totals, EARLIEST))
+
+    @property
+    def half_filled_sql(self) -> str:
+        """Billing periods in which some lines have no cost; empty: none can have."""
+        return self.half_filled(self.source(self.select_totals, EARLIEST)) if self.half_filled else ""
 
 
 def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str, Any]) -> BillTable:
@@ -99,22 +118,19 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
 
     periods = "billing_period" if "billing_period" in keys else "month" if {"year", "month"} <= keys else ""
     of_totals = {n: t for n, t in columns.items() if n != fmt.period or raw[n].startswith(TIMES)}
-    source = (
-        f"(SELECT {select(control_columns(fmt, of_totals, rules))}, {PERIOD_SQL[periods]} AS "
-        f"period_of_partition FROM {_quoted(name)}) AS bill"
-    )
     # Files are not told apart here: without billing periods, a month without net costs is like a line without them.
-    place = fmt.period if fmt.period in of_totals else "period_of_partition" if periods else ""
+    place = fmt.period if fmt.period in of_totals else OF_PARTITION if periods else ""
     return BillTable(
         name=name,
-        location=storage.get("Location", ""),
         format=fmt,
         columns=columns,
         select=select(used),
         select_drivers=select(driver_columns(fmt, columns, rules)),
-        totals_sql=control_totals_sql(fmt, of_totals, rules, source, "period_of_partition"),
-        half_filled_sql=half_filled_sql(fmt, of_totals, rules, place, source) if place else "",
+        select_totals=f"{select(control_columns(fmt, of_totals, rules))}, {PERIOD_SQL[periods]} AS {OF_PARTITION}",
+        totals=partial(_totals_sql, fmt, of_totals, rules),
+        half_filled=partial(half_filled_sql, fmt, of_totals, rules, place) if place else None,
         periods=periods,
+        relation=quoted_name(name),
         description=BillDescription(
             format=fmt.name,
             path=f"{name} in Athena",
@@ -128,55 +144,62 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
     )
 
 
-def with_files(table: BillTable, open_bucket: Callable[[str], ObjectStore]) -> BillTable:
-    """The table with what its location holds now: the id of the bill changes when a file does."""
-    bucket, prefix = table.bucket_and_prefix
-    # A view has no files of its own.
-    objects = sorted(objects_below(open_bucket, bucket, prefix), key=lambda o: o["path"]) if bucket else []
-    files = [each for each in objects if not _passed_over(each)]
-    versions = [(file["path"], f"{file['e_tag']} {file['size']}") for file in files]
-    snapshot = hashlib.sha256(table.name.encode())
+def _totals_sql(fmt: BillFormat, columns: Columns, rules: Rules, source: str) -> str:
+    return control_totals_sql(fmt, columns, rules, source, OF_PARTITION)
+
+
+def with_files(table: BillTable, source: BillSource) -> BillTable:
+    """The table with the files that it reads now: the id of the bill changes when one of them does."""
+    versions, newest, size, files = [], [], 0, 0
+    passed_over: list[PassedOver] = []
+    unregistered: dict[str, list[str]] = defaultdict(list)
+    deliveries: dict[str, list[str]] = defaultdict(list)
+    for name, (_, found) in sorted(source.tables.items()):
+        chosen = [one.listed for one in found.choice.files]
+        of = f"{name} " if source.text else ""
+        versions += [(f"{of}{listed.path}", listed.version) for listed in chosen]
+        if name not in source.bills:
+            continue
+        files, size = files + len(chosen), size + sum(listed.size for listed in chosen)
+        newest += [listed.modified for listed in chosen]
+        passed_over += found.choice.passed_over
+        for period, words in found.unregistered.items():
+            unregistered[period].append(words)
+        for period, delivery in found.choice.deliveries.items():
+            deliveries[period].append(delivery)
+    snapshot = hashlib.sha256(f"{table.name}{source.text}".encode())
     for path, version in versions:
         snapshot.update(f"{path} {version}\n".encode())
     description = replace(
         table.description,
-        files=len(files),
-        size_bytes=sum(file["size"] for file in files),
+        files=files,
+        size_bytes=size,
         snapshot=snapshot.hexdigest()[:16],
-        updated=max((file["last_modified"] for file in files), default=None),
-    )
-    passed_over = (
-        (reason, each["path"].removeprefix(prefix).lstrip("/"), each["size"])
-        for each in objects
-        if (reason := _passed_over(each)) and layout.may_be_data(each["path"])
+        updated=max(newest, default=None),
+        deliveries={period: ", ".join(of_period) for period, of_period in sorted(deliveries.items())},
     )
     return replace(
         table,
         description=description,
+        relation=source.relation,
+        condition=source.condition,
+        locations=tuple(source.tables[name][0].location for name in sorted(source.bills)),
+        is_view=bool(source.text),
         period_ids=layout.period_ids(versions),
-        passed_over=layout.grouped(passed_over),
+        passed_over=tuple(passed_over),
+        unregistered={period: "; ".join(of_period) for period, of_period in sorted(unregistered.items())},
     )
 
 
-def manifests(table: BillTable, open_bucket: Callable[[str], ObjectStore]) -> list[Mapping[str, Any]]:
+def manifests(table: BillTable, open_bucket: OpenBucket) -> list[Mapping[str, Any]]:
     """The manifests that Data Exports keeps in a folder beside that of the data."""
-    bucket, prefix = table.bucket_and_prefix
-    export, data, _ = prefix.partition("/data/")
-    if not bucket or not data:
-        return []
-    listed = objects_below(open_bucket, bucket, f"{export}/metadata/")
-    return [each for each in listed if not _passed_over(each) and each["path"].endswith("anifest.json")]
-
-
-def objects_below(open_bucket: Callable[[str], ObjectStore], bucket: str, prefix: str) -> Iterator[Mapping[str, Any]]:
-    with s3_explained(bucket, prefix, "s3:ListBucket"):
-        yield from (each for batch in open_bucket(bucket).list(prefix) for each in batch)
-
-
-def _passed_over(listed: Mapping[str, Any]) -> str:
-    """Why Athena does not read an object; empty where it does."""
-    name = listed["path"].rsplit("/", 1)[-1]
-    return layout.HIDDEN if layout.is_hidden(name) else "" if listed["size"] else layout.EMPTY
+    folders = dict.fromkeys(filter(None, map(metadata_prefix, table.locations)))
+    listed = (each for bucket, prefix in folders for each in objects_below(open_bucket, bucket, prefix))
+    return [
+        each
+        for each in listed
+        if each["size"] and each["path"].endswith("anifest.json") and not layout.is_hidden(each["path"].split("/")[-1])
+    ]
 
 
 def _sql_type(hive_type: str) -> str:
@@ -205,19 +228,16 @@ def _typed(fmt: BillFormat, name: str, hive_type: str) -> str:
     return f"CAST({name} AS VARCHAR)"
 
 
-def _quoted(table: str) -> str:
-    return ".".join(f'"{part}"' for part in table.split("."))
-
-
 def _since(periods: str, start: date) -> str:
-    """The condition that skips billing periods before these days.
+    """The condition that skips billing periods before these days; empty where none is skipped.
 
     A line can be billed in a later period than it started in (a correction, a tax), and a fee in the period before; an
-    engine that reads all the later ones loses none of them.
+    engine that reads all the later ones loses none of them. Months may be written without their zero, `2025-9`: as text
+    such a period is not before the same one in two digits.
     """
     if start <= EARLIEST or not periods:
         return ""
     first = start.replace(day=1) - timedelta(days=1)
     if periods == "billing_period":
-        return f" WHERE billing_period >= '{first:%Y-%m}'"
-    return f" WHERE CAST(year AS INTEGER) * 100 + CAST(month AS INTEGER) >= {first:%Y%m}"
+        return f"billing_period >= '{first:%Y-%m}'"
+    return f"CAST(year AS INTEGER) * 100 + CAST(month AS INTEGER) >= {first:%Y%m}"

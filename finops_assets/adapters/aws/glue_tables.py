@@ -140,9 +140,11 @@ class GlueTables:
                 return None
             raise
 
-    def summary_view(self) -> dict[str, Any] | None:
-        """The table or view that has the name finops_daily_summary."""
+    def summary_view(self, *, again: bool = False) -> dict[str, Any] | None:
+        """The table or view that has the name finops_daily_summary; `again` asks Glue now, else once a process."""
         self.ensure()
+        if again:
+            self._own = self.own_tables() or {}
         return (self._own or {}).get(SUMMARY_VIEW)
 
     def source(self, table: str) -> dict[str, Any]:
@@ -161,6 +163,20 @@ class GlueTables:
             },
         ):
             return self._client.get_table(DatabaseName=database, Name=name)["Table"]
+
+    def partitions(self, table: str) -> list[tuple[tuple[str, ...], str]]:
+        """The registered partitions of the bill's table: the values of its keys, and the location."""
+        database, name = table.split(".")
+        with explained("glue:GetPartitions", where=f"bill.table = {table}"):
+            pages = self._client.get_paginator("get_partitions").paginate(
+                DatabaseName=database, TableName=name, ExcludeColumnSchema=True
+            )
+            return [
+                (tuple(each["Values"]), location)
+                for page in pages
+                for each in page["Partitions"]
+                if (location := each.get("StorageDescriptor", {}).get("Location"))
+            ]
 
     @property
     def _client(self) -> Any:

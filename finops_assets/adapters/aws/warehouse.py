@@ -13,18 +13,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from finops_assets.adapters.aws.athena import Athena
+from finops_assets.adapters.aws.bill_payers import refuse_shared
+from finops_assets.adapters.aws.bill_sources import BillSources
 from finops_assets.adapters.aws.bill_table import BillTable, manifests, recognise, with_files
-from finops_assets.adapters.aws.glue_tables import MAP_TABLE, SUMMARY_VIEW, GlueTables
+from finops_assets.adapters.aws.glue_tables import MAP_TABLE, GlueTables
 from finops_assets.adapters.aws.staging import Staging
+from finops_assets.adapters.aws.summary_view import NAME, SummaryView
 from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_literal
 from finops_assets.core.accounts.account_ids import impossible_account, refuse_impossible
 from finops_assets.core.analytics.drivers import as_sums
+from finops_assets.core.bill import layout
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
 from finops_assets.core.bill.control_totals import control_totals
 from finops_assets.core.bill.drivers_sql import drivers_sql
@@ -56,9 +60,6 @@ BATCH_ROWS = 131_072
 STAGED_FOR = 3600.0
 """Seconds that fetched sums are read again within one process: the steps of a run follow each other at once."""
 
-VIEW_STATE = "_state/finops_daily_summary.sql"
-"""The statement that last made the view. Athena stores it reworded, so that its own text cannot be compared."""
-
 SUMS = "sums"
 
 
@@ -82,7 +83,7 @@ class AthenaWarehouse:
         athena: runs the statements.
         tables: Glue's tables.
         staging: brings the sums here.
-        archive: keeps the view's statement.
+        archive: keeps the statement of the view, and the names of services.
         open_bucket: opens the bill's bucket, to list its files.
         memory, threads: what the embedded engine may use on the sums.
         folder: where sums lie while they are read.
@@ -105,14 +106,18 @@ class AthenaWarehouse:
     ) -> None:
         self._name, self._format_name, self._rules = table, format_name, rules
         self._athena, self._tables, self._staging, self._archive = athena, tables, staging, archive
+        self._summary = SummaryView(tables, athena, archive)
         self._open, self._folder = open_bucket, folder
+        self._sources = BillSources(tables, open_bucket)
         self._config = {"memory_limit": memory, "temp_directory": str(folder)} | (
             {"threads": threads} if threads else {}
         )
         self._lock = threading.Lock()
         self._table: BillTable | None = None
+        self._proved = ""
         self._fetched: _Fetched | None = None
         self._version: ExportVersion | None = None
+        self._delivery = ""
         self._totals: tuple[str, float, list[ControlTotal]] | None = None
         self._whole = ""
 
@@ -122,19 +127,35 @@ class AthenaWarehouse:
     def export_version(self) -> ExportVersion:
         known = self._table
         table = known or self._current()
-        delivered = manifests(table, self._open)
+        # What a view reads may be another table tomorrow.
+        delivered = [] if table.is_view else manifests(table, self._open)
         if not delivered:
             table = self._current() if known else table
-            bill = table.description
-            return ExportVersion(bill.snapshot, bill.updated, periods=table.period_ids, passed_over=table.passed_over)
+            return self._export_version(table, table.description.snapshot, table.description.updated)
         listing = "\n".join(f"{manifest['path']} {manifest['e_tag']}" for manifest in delivered)
         snapshot = hashlib.sha256(listing.encode()).hexdigest()[:16]
-        # The data files come before their manifests: they are listed once for each delivery, not each time.
-        if self._version is None or self._version.snapshot != snapshot:
+        # The data files come before their manifests: they are listed once for each delivery, not each time. A period
+        # that lacks its partition may get it between two deliveries.
+        before = self._version
+        if before is None or self._delivery != snapshot or before.unregistered:
+            self._delivery = snapshot
             table = self._current() if known else table
             newest = max(manifest["last_modified"] for manifest in delivered)
-            self._version = ExportVersion(snapshot, newest, periods=table.period_ids, passed_over=table.passed_over)
+            if table.unregistered:
+                missing = f"{snapshot} {' '.join(table.unregistered)}"
+                snapshot = hashlib.sha256(missing.encode()).hexdigest()[:16]
+            self._version = self._export_version(table, snapshot, newest)
+        assert self._version is not None, "it was made above"
         return self._version
+
+    def _export_version(self, table: BillTable, snapshot: str, updated: datetime | None) -> ExportVersion:
+        return ExportVersion(
+            snapshot,
+            updated,
+            periods=table.period_ids,
+            passed_over=table.passed_over,
+            unregistered=table.unregistered,
+        )
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:  # noqa: ARG002
         """As the port says; Athena reads the published account map, which is the same."""
@@ -150,7 +171,7 @@ class AthenaWarehouse:
         snapshot, known = table.description.snapshot, self._totals
         if known is None or known[0] != snapshot or time.monotonic() - known[1] > STAGED_FOR:
             rows = self._athena.rows(table.totals_sql, "control totals of the whole bill")[1]
-            self._totals = known = snapshot, time.monotonic(), control_totals(rows)
+            self._totals = known = snapshot, time.monotonic(), control_totals(rows, layout.normal_period)
         return list(known[2])
 
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
@@ -203,18 +224,14 @@ class AthenaWarehouse:
         return pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
 
     def provide_summary(self) -> str:
-        name = f"{DATABASE}.{SUMMARY_VIEW}"
-        existing = self._tables.summary_view()
-        if self._name == name or (existing and existing.get("TableType") != "VIRTUAL_VIEW"):
-            return f"{name}, the table that was there before"
+        if self._name == NAME:
+            return f"{NAME}, the table that was there before"
         table = self._table or self._current()
         charges = self._charges(table, EARLIEST, LATEST)
-        select = summary_sql(charges, f"{DATABASE}.account_ou_map", self._names(table))
-        statement = f"CREATE OR REPLACE VIEW {name} AS\n{select}"
-        if existing is None or self._archive.get(VIEW_STATE) != statement.encode():
-            self._athena.run(statement, "make the view finops_daily_summary")
-            self._archive.put(VIEW_STATE, statement.encode())
-        return f"{name}, a view over {self._name}"
+        other = self._summary.provide(summary_sql(charges, f"{DATABASE}.{MAP_TABLE}", self._names(table)))
+        if other:
+            return f"{NAME}, the {other} that was there before: it was not made here, and stays as it is"
+        return f"{NAME}, a view over {self._name}"
 
     def _charges(self, table: BillTable, start: date, end: date, *, undated: bool = False) -> str:
         source = table.source(table.select, start)
@@ -284,10 +301,17 @@ class AthenaWarehouse:
         return con
 
     def _current(self) -> BillTable:
-        """The table as it is now: asked of Glue once a process, its files listed each time."""
-        known = self._table or recognise(self._name, self._format_name, self._rules, self._tables.source(self._name))
-        self._table = with_files(known, self._open)
-        return self._table
+        """The table as it is now: its columns are asked of Glue once a process, its files listed each time."""
+        known = self._table or recognise(
+            self._name, self._format_name, self._rules, self._sources.glue_table(self._name).description
+        )
+        source = self._sources.current(self._name)
+        table = with_files(known, source)
+        if self._proved != table.description.snapshot:
+            refuse_shared(self._name, source, self._athena)
+            self._proved = table.description.snapshot
+        self._table = table
+        return table
 
     def _refuse(self, table: BillTable, facts: list[Fact]) -> None:
         """Refuse lines without a date, a column or a currency, several currencies, and a monthly export."""

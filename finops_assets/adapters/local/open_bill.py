@@ -32,6 +32,7 @@ from finops_assets.core.bill.refusals import (
 )
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases, missing_columns
 from finops_assets.core.bill.service_names import ServiceNames, learned
+from finops_assets.core.bill.shared_periods import payer_column, refuse_shared_periods
 from finops_assets.core.errors import BillError
 from finops_assets.core.values import BillDescription, ControlTotal
 
@@ -78,6 +79,7 @@ class OpenBill:
         self._select = ", ".join(f"{typed_column(self.format, n, *raw[n])} AS {identifier(n)}" for n in read)
         with self.explained():
             self.create_bill_view(self.con)
+        self._refuse_shared_periods()
         self._survey()
         self.description = BillDescription(
             format=self.format.name,
@@ -89,6 +91,7 @@ class OpenBill:
             cost_bases=cost_bases(self.format, self.columns),
             updated=files.updated,
             missing_columns=missing_columns(self.format, self.columns),
+            deliveries=files.deliveries,
         )
 
     def session(self) -> OpenBill:
@@ -125,6 +128,21 @@ class OpenBill:
         """All rows of a query in Athena's dialect."""
         with self.explained():
             return self.con.execute(athena_to_duckdb(sql)).fetchall()
+
+    def _refuse_shared_periods(self) -> None:
+        """Refuse exports that have a billing period in common, unless their lines are of different payers."""
+        files = {str(f): (self.files.period_of(f), export) for f, export in self.files.exports.items()}
+        shared = [Path(file) for file, (period, _) in files.items() if period in self.files.shared]
+        if not shared:
+            return
+        name, payers = payer_column(self._source.columns), None
+        if name:
+            payer = typed_column(self.format, name, *self._source.columns[name])
+            lines = self._source.sql(shared, with_file=True)
+            with self.explained():
+                rows = self.con.execute(f"SELECT DISTINCT {FILE_COLUMN}, {payer} FROM ({lines})").fetchall()
+            payers = [(*files[file], payer or "") for file, payer in rows]
+        refuse_shared_periods(str(self.files.root), "bill.path", self.files.shared, payers)
 
     def _survey(self) -> None:
         """Learn the services' names; refuse a bill that cannot be read as money by day.

@@ -76,9 +76,12 @@ def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complet
     """
     export_version = warehouse.export_version()
     updated, until = export_version.updated, delivered_until(export_version.updated, complete_after)
-    over = [day for day in days if not until or day <= until]
+    unregistered = export_version.unregistered
+    unread = {day: unregistered[f"{day:%Y-%m}"] for day in days if f"{day:%Y-%m}" in unregistered}
+    over = [day for day in days if (not until or day <= until) and day not in unread]
     source = dict(warehouse.source_days(over[0], over[-1])) if over else {}
-    left_out = {day: _not_over(updated) for day in days if day not in over}
+    source = {day: of for day, of in source.items() if day not in unread}
+    left_out = {day: unread.get(day) or _not_over(updated) for day in days if day not in over}
     covered, fix = "", "Wait for the next export, point bill.path at one that has them, or run other days."
     if bare := [day for day in over if day not in source or not source[day].lines]:
         totals = bill_totals(warehouse.control_totals())
@@ -97,7 +100,7 @@ def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complet
             f"{_has_none(left_out, updated)}{covered}",
             days=tuple(days),
             where=warehouse.describe().path,
-            fix=fix,
+            fix="Run that statement in Athena, then this again." if unread else fix,
         )
     return FoundDays(dict(sorted(source.items())), dict(sorted(left_out.items())), export_version)
 
@@ -110,7 +113,7 @@ def _has_none(left_out: Mapping[date, str], updated: datetime | None) -> str:
     days, reasons = in_words(sorted(left_out)), set(left_out.values())
     if reasons == {NO_CHARGES}:
         return f"the bill has no charges on {days}"
-    if NO_CHARGES not in reasons:
+    if updated and reasons == {_not_over(updated)}:
         part = "it has a part of the charges at most"
         return f"the newest export was written {updated:%Y-%m-%d %H:%M} UTC, before {days} was over: {part}"
     return f"the bill does not have {left_out_in_words(left_out)}"

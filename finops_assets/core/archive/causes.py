@@ -18,11 +18,13 @@ BILL, ARCHIVE, CATALOG, READ_BACK, SCORECARD, DASHBOARD, MAIL = LINKS = (
 DIFFERS, GONE = "not as in the bill", "gone from the bill"
 NO_SCORECARD, OUTDATED = "no scorecard", "dashboard outdated"
 LATE, NO_SUCH_DAY, UNREADABLE = "source late", "source has no such day", "bill unreadable"
+UNREGISTERED = "source not registered"
 
 CAUSES = {
     LATE: BILL,
     NO_SUCH_DAY: BILL,
     UNREADABLE: BILL,
+    UNREGISTERED: BILL,
     "no object": ARCHIVE,
     "damaged object": ARCHIVE,
     "zero rows": ARCHIVE,
@@ -41,7 +43,7 @@ CAUSES = {
 }
 """Each cause and the link that it breaks. Of a day only the first is reported, as the later ones follow from it."""
 
-CANNOT_RUN = frozenset((LATE, NO_SUCH_DAY, UNREADABLE, GONE, "second object", "mail in doubt"))
+CANNOT_RUN = frozenset((LATE, NO_SUCH_DAY, UNREADABLE, UNREGISTERED, GONE, "second object", "mail in doubt"))
 """Causes that a run of the day does not mend."""
 
 
@@ -52,6 +54,7 @@ def mend(cause: str, first: date, last: date) -> str:
         LATE: "wait for the export",
         NO_SUCH_DAY: "have AWS deliver the month again, or make sure that nothing was charged",
         GONE: "have the export delivered again, or wait for a later day, with which this one is taken for empty",
+        UNREGISTERED: "register the month's folder in Athena, as is said here",
         UNREADABLE: "mend the bill (`finops doctor` names its file)",
         "second object": "remove it",
     }

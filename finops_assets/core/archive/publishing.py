@@ -22,6 +22,7 @@ from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.restatements import Restatement
 from finops_assets.core.money import plain
 from finops_assets.core.ports import Archive, Progress, Warehouse, no_progress
+from finops_assets.core.schemas import BILL_DELIVERY
 from finops_assets.core.values import DayRows, LeftOut, PublishedDay, SourceDay
 
 LARGEST = 10
@@ -108,6 +109,7 @@ def archive_days(
         if not broken:
             facts = day_facts(source[rows.day], cost_basis)
             facts |= {"settlement": settled(rows.day), "run_id": run_id, "bill_format": described.format}
+            facts[BILL_DELIVERY] = described.delivery_of(rows.day)
             result.largest[rows.day] = breakdown.largest(rows.rows, LARGEST)
             result.unknown[rows.day] = breakdown.unknown_accounts(rows.rows)
             result.published[rows.day] = archive.publish(rows, facts, lambda before: record_change(before, rows))

@@ -24,6 +24,7 @@ from finops_assets.core.archive.causes import (
     NO_SUCH_DAY,
     OUTDATED,
     UNREADABLE,
+    UNREGISTERED,
     mend,
 )
 from finops_assets.core.archive.proof import is_empty_day
@@ -55,6 +56,7 @@ class Facts:
         known_as: archived days that were not inspected: their fingerprint, total and currency by an earlier inspection.
         gone: archived days after the bill's newest day, though the bill has their month: it had them before.
         kept: archived days that a setting keeps as they are, whatever the bill says of them now.
+        unregistered: billing periods, `2025-09`, whose files the bill's table does not read, and what mends it.
     """
 
     covered: Collection[date]
@@ -71,6 +73,7 @@ class Facts:
     known_as: Mapping[date, PublishedAs] = field(default_factory=dict)
     gone: Collection[date] = frozenset()
     kept: Collection[date] = frozenset()
+    unregistered: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def newest(self) -> date:
@@ -192,6 +195,8 @@ def _absent(day: date, facts: Facts) -> tuple[str, str]:
         return "no object", "the bill has it, the archive does not"
     if facts.unreadable:
         return UNREADABLE, facts.unreadable
+    if of_its_month := facts.unregistered.get(f"{day:%Y-%m}"):
+        return UNREGISTERED, of_its_month
     newest = max(facts.covered, default=None)
     if newest is None:
         return LATE, "the bill has no day at all"

@@ -10,19 +10,31 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from finops_assets.core.values import PassedOver
 
+EQUALS = "(?:=|%3D)"
+"""As a browser, or a tool that encodes names, writes `=` into the name of a folder."""
+
 PERIOD_FOLDER = re.compile(
-    r"(?:^|/)(?:BILLING_PERIOD=(\d{4})-(\d{2})|(\d{4})(\d{2})\d{2}-\d{8}|year=(\d{4})/month=(\d{1,2}))(?=/)"
+    rf"(?:^|/)(?:billing_period{EQUALS}(\d{{4}})-(0?[1-9]|1[0-2])(?:-01)?|(\d{{4}})(0[1-9]|1[0-2])\d{{2}}-\d{{8}}"
+    rf"|year{EQUALS}(\d{{4}})/month{EQUALS}(0?[1-9]|1[0-2]))(?=/)",
+    re.IGNORECASE,
 )
-"""Data Exports' `BILLING_PERIOD=2025-09`, legacy CUR's `20250901-20251001`, and with Athena `year=2025/month=9`."""
+"""Data Exports' `BILLING_PERIOD=2025-09` (Hive's tools write it in lower case, and 9 for 09), legacy CUR's
+`20250901-20251001`, and with Athena `year=2025/month=9`."""
 
 OLDER = "older deliveries, which the manifest does not name"
+LEFTOVER = "beside the files of a manifest that does not name them"
 UNREAD = "not .parquet, .csv or .csv.gz"
 HIDDEN = "in a hidden folder, or with a name that begins with . or _"
-LINKED = "links to folders, which are not followed"
+LINKED = "links to what is read already, or to a folder above"
+BROKEN = "links to what is not there"
 EMPTY = "empty objects"
+
+STATUS_TABLE = "cost_and_usage_data_status"
+"""A legacy CUR with Athena integration keeps a small table of its own state beside the bill."""
 
 DATA = re.compile(
     r"\.(parquet|parq|pq|csv|tsv|psv|orc|avro|arrow|feather|xlsx|xlsm|xlsb|xls|ods|jsonl|ndjson)(\.|$)", re.IGNORECASE
@@ -31,7 +43,7 @@ PACKED = re.compile(r"\.(zip|gz|gzip|bz2|zst|xz|lz4|br|snappy|7z|rar|tar|tgz)$",
 NO_DATA = re.compile(r"\.(sql|json|yml|yaml|md|txt|crc|md5|sha1|sha256|asc|sig|html|pdf|log)$", re.IGNORECASE)
 """Other files of an export: manifests, statements that make tables, checksums, notes."""
 
-OF_TOOLS = frozenset((".finops", ".git", ".venv", "__pycache__", ".ipynb_checkpoints", "_delta_log"))
+OF_TOOLS = frozenset((".finops", ".git", ".venv", "__pycache__", ".ipynb_checkpoints", "_delta_log", "lost+found"))
 """Folders of programs, in which no bill is: the home's default is one of them."""
 
 
@@ -46,6 +58,13 @@ def _month(match: re.Match[str]) -> str:
     return f"{year}-{int(month):02d}"
 
 
+def normal_period(period: str) -> str:
+    """A billing period as a partition's value, `2025-9`, with its month in two digits; other text as it is."""
+    match = re.fullmatch(r"(\d{4})-(\d{1,2})", period)
+    return f"{match[1]}-{int(match[2]):02d}" if match else period
+
+
+@lru_cache(maxsize=100_000)
 def place(path: str) -> tuple[str, str, str, bool]:
     """What a path says of an export.
 
@@ -57,8 +76,10 @@ def place(path: str) -> tuple[str, str, str, bool]:
     if not matches:
         return "", "", path, False
     last = matches[-1]
-    export, tail = path[: last.start()].removesuffix("/data"), path[last.end() :].lstrip("/")
-    return export, _month(last), tail, not last.group(0).lstrip("/").startswith("year=")
+    export, tail = path[: last.start()], path[last.end() :].lstrip("/")
+    for folder in ("/data", "/metadata"):
+        export = export.removesuffix(folder)
+    return export, _month(last), tail, not last.group(0).lstrip("/").lower().startswith("year")
 
 
 def is_hidden(path: str) -> bool:

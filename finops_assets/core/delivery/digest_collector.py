@@ -25,7 +25,7 @@ from finops_assets.core.ports import Archive
 from finops_assets.core.reports import digest
 from finops_assets.core.reports.digest import Covered, DayFacts, DigestFigures, Late
 from finops_assets.core.reports.digest.edition import subtotals
-from finops_assets.core.schemas import day_path
+from finops_assets.core.schemas import BILL_DELIVERY, day_path
 from finops_assets.core.values import PublishedDay
 
 if TYPE_CHECKING:
@@ -193,6 +193,7 @@ def _facts(day: PublishedDay, settled: str) -> DayFacts:
         scheduled=Decimal(metadata["scheduled"]),
         settlement=settled,
         empty=not day.rows,
+        delivery=metadata.get(BILL_DELIVERY, ""),
         by_category={name: Decimal(total) for name, total in json.loads(metadata["by_category"]).items()},
         left_out=tuple(
             f"{lines} line(s), {money(Decimal(total), day.currency)}: {reason}"

@@ -70,6 +70,11 @@ class BillState:
     question: str = ""
     compared: Comparison | None = None
 
+    @property
+    def unregistered(self) -> Mapping[str, str]:
+        """Billing periods whose files the bill's table does not read, and what mends it."""
+        return self.export_version.unregistered if self.export_version else {}
+
 
 class BillInspector:
     """Asks the bill for an inspection, and holds the answer against the archive.
@@ -212,9 +217,9 @@ class BillInspector:
             return []
 
     def _delivered(self, days: Iterable[date], export_version: ExportVersion, yesterday: date) -> list[date]:
-        """The days that were over when the bill was written."""
-        until = self._delivered_until(export_version)
-        return [day for day in days if day <= min(until or yesterday, yesterday)]
+        """The days that were over when the bill was written, of months whose files are read."""
+        until, unread = self._delivered_until(export_version), export_version.unregistered
+        return [day for day in days if day <= min(until or yesterday, yesterday) and f"{day:%Y-%m}" not in unread]
 
     def _delivered_until(self, export_version: ExportVersion) -> date | None:
         return delivered_until(export_version.updated, self._rules.complete_after)

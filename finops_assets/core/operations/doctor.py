@@ -14,7 +14,7 @@ from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.addresses import mail_address
 from finops_assets.core.archive import bill_difference, causes
 from finops_assets.core.archive.breakdown import unknown_accounts
-from finops_assets.core.bill.layout import LINKED, UNREAD
+from finops_assets.core.bill.layout import BROKEN, UNREAD
 from finops_assets.core.findings import Finding, findings_of
 from finops_assets.core.money import money
 
@@ -54,12 +54,12 @@ def files_passed_over(passed_over: Sequence[PassedOver]) -> Iterator[Finding]:
         f"{of.files} file(s), {of.size_bytes / 1_000_000:,.1f} MB: {of.reason}, such as {of.example}"
         for of in passed_over
     )
-    may_be_missed = any(of.reason in (UNREAD, LINKED) for of in passed_over)
+    may_be_missed = any(of.reason in (UNREAD, BROKEN) for of in passed_over)
     yield Finding(
         "files passed over",
         "warn" if may_be_missed else "ok",
         f"beside the bill, not read: {kinds}",
-        "Unpack or convert what is part of the bill, with files in place of links; move the rest elsewhere."
+        "Unpack or convert what is part of the bill, mend links that lead nowhere, and move the rest elsewhere."
         if may_be_missed
         else "",
     )

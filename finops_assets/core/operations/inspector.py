@@ -115,6 +115,7 @@ class Inspector:
             mailed=self._mailed(written),
             gone=gone,
             kept=self._of_bill.kept(archived, bill.prints, now),
+            unregistered=bill.unregistered,
         )
         return Inspection(
             yesterday=yesterday,
@@ -157,6 +158,7 @@ class Inspector:
             mailed=self._outbox.records.mailed_days(expected, own=True) | self._mailed(written),
             gone=self._of_bill.gone(bill, written, yesterday),
             kept=self._of_bill.kept(archived, bill.prints, now),
+            unregistered=bill.unregistered,
         )
         return Inspection(
             yesterday,

@@ -54,18 +54,18 @@ class BillChecks:
         bill = self._described(location)
         at = f", at {location}" if location else ""
         yield Finding("bill", "ok", f"{bill.path}: {bill.format}, cost bases {', '.join(bill.cost_bases)}{at}")
-        if not location:
-            yield Finding("bill's files", "skip", f"{bill.path} is a view: its files are not known")
-        elif not bill.files or bill.updated is None:
+        if not bill.files or bill.updated is None:
             yield Finding(
                 "bill's files",
                 "fail",
-                f"{location} holds no file",
+                f"{location or bill.path} holds no file",
                 "Wait for the export's first delivery, or see that the table's location is the export's.",
             )
         else:
             yield from findings_of("bill's files", self._files(bill, location))
             yield from files_passed_over(self._warehouse.export_version().passed_over)
+        for words in self._warehouse.export_version().unregistered.values():
+            yield Finding("bill's partitions", "fail", words, "Run that statement in Athena.")
 
     def _described(self, location: str) -> BillDescription:
         from obstore.exceptions import BaseError
@@ -81,6 +81,15 @@ class BillChecks:
             ) from None
 
     def _files(self, bill: BillDescription, location: str) -> Iterator[Finding]:
+        if location:  # a view has none: what its tables read was listed
+            self._try_a_file(location)
+        hours = (self._clock() - bill.updated).total_seconds() / 3600 if bill.updated else 0.0
+        state: State = "ok" if hours <= OLD else "warn" if hours <= TOO_OLD else "fail"
+        fix = "See the export in Billing and Cost Management, Data Exports: what its status says."
+        detail = f"{bill.files} file(s), {bill.size_bytes / MEGABYTE:,.1f} MB, readable, the newest {hours:.0f} h old"
+        yield Finding("bill's files", state, detail, "" if state == "ok" else fix)
+
+    def _try_a_file(self, location: str) -> None:
         bucket, _, prefix = location.removeprefix("s3://").partition("/")
         s3 = self._session.client("s3")
         with explained("s3:ListBucket", where=f"arn:aws:s3:::{bucket}"):
@@ -89,11 +98,6 @@ class BillChecks:
         if key:
             with explained("s3:GetObject", where=f"arn:aws:s3:::{bucket}/{key}"):
                 s3.get_object(Bucket=bucket, Key=key, Range="bytes=0-3")["Body"].read()
-        hours = (self._clock() - bill.updated).total_seconds() / 3600 if bill.updated else 0.0
-        state: State = "ok" if hours <= OLD else "warn" if hours <= TOO_OLD else "fail"
-        fix = "See the export in Billing and Cost Management, Data Exports: what its status says."
-        detail = f"{bill.files} file(s), {bill.size_bytes / MEGABYTE:,.1f} MB, readable, the newest {hours:.0f} h old"
-        yield Finding("bill's files", state, detail, "" if state == "ok" else fix)
 
 
 def exports(session: AwsSession) -> Iterator[Finding]:

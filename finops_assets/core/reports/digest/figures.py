@@ -31,6 +31,7 @@ class DayFacts:
         by_category: charge category -> exact cost; sums to the total; empty where the bill has no categories.
         left_out: a sentence for each setting that leaves lines out, with their number and amount.
         empty: the day is archived and has no rows: the bill has no charges on it.
+        delivery: the delivery of the bill that it was made of; empty where the archive does not say.
     """
 
     total: Decimal
@@ -39,6 +40,7 @@ class DayFacts:
     by_category: Mapping[str, Decimal] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     empty: bool = False
+    delivery: str = ""
 
     @property
     def usage(self) -> Decimal:

@@ -161,6 +161,7 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "data_through": f"{short_day(through)} {through.year}",
         "left_out": [tidy(sentence, 300) for sentence in facts.left_out],
         "archive_path": tidy(figures.archive_path, 500),
+        "delivery": tidy(facts.delivery, 300),
         "links": [
             (tidy(label), tidy(url, 2000), url.startswith(("https://", "http://")))
             for label, url in figures.links.items()
