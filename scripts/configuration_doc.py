@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from finops_assets.settings.load import env_name
 from finops_assets.settings.model import Settings
-from finops_assets.settings.sections import Section
+from finops_assets.settings.section import Section
 
 HEAD = """# Configuration
 
@@ -79,7 +79,8 @@ def _sections() -> list[tuple[str, str, list[tuple[str, FieldInfo]]]]:
     top, sections = [], []
     for name, field in Settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            sections.append((f"[{name}]", f"{name}.", list(field.annotation.model_fields.items())))
+            fields = [(key, of) for key, of in field.annotation.model_fields.items() if not of.exclude]
+            sections.append((f"[{name}]", f"{name}.", fields))
         else:
             top.append((name, field))
     return [("Top level", "", top), *sections]
@@ -91,7 +92,7 @@ def _default(field: FieldInfo) -> str:
         value = str(value).lower()
     if isinstance(value, tuple):
         value = ", ".join(value)
-    return f"`{value}`" if str(value) else "empty"
+    return f"`{value}`" if value is not None and str(value) else "empty"
 
 
 if __name__ == "__main__":

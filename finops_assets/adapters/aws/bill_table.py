@@ -15,6 +15,7 @@ from finops_assets.core.bill.charges import EARLIEST, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.payers import payer_columns, payers_sql
 from finops_assets.core.bill.recognition import recognise as recognise_format
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases
 from finops_assets.core.schemas import MONEY_SQL
@@ -43,7 +44,7 @@ class BillTable:
         location: `s3://bucket/prefix` of its files; empty for a view.
         format, columns: the bill's format; its columns with their SQL types.
         select, select_drivers: the columns as the bill's SQL expects them, for a day's charges and for `drivers`.
-        totals_sql: the control totals of the whole bill.
+        totals_sql, payers_sql: the control totals of the whole bill, and its payers.
         periods: the kind of its partitions, a key of PERIOD_SQL.
         description: of the bill; `with_files` adds what its location holds.
         period_ids, passed_over: the ExportVersion's.
@@ -56,6 +57,7 @@ class BillTable:
     select: str
     select_drivers: str
     totals_sql: str
+    payers_sql: str
     periods: str
     description: BillDescription
     period_ids: Mapping[str, str] = field(default_factory=dict)
@@ -100,6 +102,10 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
         f"(SELECT {select(control_columns(fmt, of_totals, rules))}, {PERIOD_SQL[periods]} AS "
         f"period_of_partition FROM {_quoted(name)}) AS bill"
     )
+    payers_source = (
+        f"(SELECT {select(payer_columns(fmt, of_totals))}, {PERIOD_SQL[periods]} AS "
+        f"period_of_partition FROM {_quoted(name)}) AS bill"
+    )
     return BillTable(
         name=name,
         location=storage.get("Location", ""),
@@ -108,6 +114,7 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
         select=select(used),
         select_drivers=select(driver_columns(fmt, columns, rules)),
         totals_sql=control_totals_sql(fmt, of_totals, rules, source, "period_of_partition"),
+        payers_sql=payers_sql(fmt, of_totals, payers_source, "period_of_partition"),
         periods=periods,
         description=BillDescription(
             format=fmt.name,

@@ -83,6 +83,8 @@ class BillFormat:
         period: the column that holds the start of the line's billing period, if the format has one.
         quantities: columns that hold how much was used.
         line_type: the column that `CostBasis.by_type` is about.
+        payer: the column of the account that is billed, if the format has one.
+        providers: columns that name who bills, the best first.
         usage: gives the usage behind a charge, by the bill's columns and the cost basis; None where it is not known.
     """
 
@@ -102,6 +104,8 @@ class BillFormat:
     period: str = ""
     quantities: tuple[str, ...] = ()
     line_type: str = ""
+    payer: str = ""
+    providers: tuple[str, ...] = ()
     usage: Callable[[Columns, str], Usage | None] | None = None
 
 

@@ -16,12 +16,12 @@ FROM {table} GROUP BY 1 ORDER BY 1"""
 
 
 def source_days_sql(charges: str) -> str:
-    """What the bill says of each day, by currency, category and reason for leaving out; no OU is involved."""
+    """What the bill says of each day, by currency, category, reason for leaving out and provider, without OUs."""
     return f"""SELECT charge_date, currency, COALESCE(charge_category, '') AS charge_category, scheduled, left_out,
-    COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total
+    COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total, provider
 FROM ({charges}) AS charges
-GROUP BY charge_date, currency, COALESCE(charge_category, ''), scheduled, left_out
-ORDER BY 1, 2, 3, 4, 5"""
+GROUP BY charge_date, currency, COALESCE(charge_category, ''), scheduled, left_out, provider
+ORDER BY 1, 2, 3, 4, 5, 9"""
 
 
 def one_pass_sql(charges: str) -> str:
@@ -31,11 +31,11 @@ def one_pass_sql(charges: str) -> str:
     service and the bill's own OU, for `summary_sql` to join with the account map. The engine makes each kind from the
     lines themselves, so that the first proves the second.
     """
-    return f"""SELECT charge_date, currency, charge_category, scheduled, left_out, ou, service, linkedaccount,
+    return f"""SELECT charge_date, currency, charge_category, scheduled, left_out, provider, ou, service, linkedaccount,
     GROUPING(linkedaccount) AS of_source, COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total
 FROM ({charges}) AS charges
 GROUP BY GROUPING SETS (
-    (charge_date, currency, charge_category, scheduled, left_out),
+    (charge_date, currency, charge_category, scheduled, left_out, provider),
     (charge_date, left_out, ou, service, linkedaccount)
 )"""
 

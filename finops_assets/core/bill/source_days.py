@@ -8,13 +8,14 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
+from finops_assets.core.bill.providers import providers_of
 from finops_assets.core.bill.totals import Amount
 from finops_assets.core.errors import BillError
 from finops_assets.core.values import LeftOut, SourceDay
 
 
 class Fact(NamedTuple):
-    """The lines of one day that share currency, charge category and reason for leaving out: a row of the SQL."""
+    """The lines of one day that share currency, category, reason for leaving out and provider: a row of the SQL."""
 
     day: date
     currency: str | None
@@ -24,6 +25,7 @@ class Fact(NamedTuple):
     lines: int
     without_cost: int
     total: Decimal | None
+    provider: str | None = None
 
     @property
     def amount(self) -> Amount:
@@ -74,6 +76,7 @@ def _source_day(
         scheduled=sum((f.amount.total for f in kept if f.scheduled), Decimal()),
         by_category=dict(sorted(categories.items())),
         left_out=tuple(LeftOut(reason, out.lines, out.total) for reason, out in sorted(left_out.items())),
+        providers=providers_of(f.provider for f in kept),
     )
 
 

@@ -193,5 +193,6 @@ CUR = BillFormat(
     select=_select,
     quantities=("line_item_usage_amount",),
     line_type=TYPE,
+    payer="bill_payer_account_id",
     usage=_usage,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from finops_assets.core.bill import providers
 from finops_assets.core.bill.bill_format import (
     NO_ACCOUNT,
     NO_SERVICE,
@@ -85,5 +86,7 @@ FOCUS = BillFormat(
     bases={"billed": CostBasis("billedcost"), "effective": CostBasis("effectivecost")},
     select=_select,
     quantities=QUANTITIES,
+    payer="billingaccountid",
+    providers=providers.COLUMNS,
     usage=_usage,
 )

@@ -13,6 +13,8 @@ from finops_assets.core.schemas import CSV_HEADER
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from finops_assets.core.reports.digest.figures import DigestFigures
+
 _FORMULA = (*"=+-@＝＋－＠", "\t", "\r", "\n")
 """The full-width signs are those of East Asian keyboards, which a spreadsheet takes for the plain ones."""
 
@@ -32,6 +34,23 @@ def csv_text(text: str) -> str:
     if _NOT_A_NUMBER.fullmatch(text):
         return f'="{text}"'
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+BILLS_HEADER = ("BillingDate", "Bill", "Provider", "Lines", "Cost", "Currency", "CostBasis")
+
+
+def bills_csv(figures: DigestFigures) -> bytes:
+    """What each of several bills has of the day: a row a bill, whose costs sum to those of `breakdown_csv`.
+
+    It is a file beside that one: a row there may be of several bills, and programs that read it go on as before.
+    """
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(BILLS_HEADER)
+    for of in figures.facts.bills:
+        names = (figures.day.isoformat(), csv_text(of.name), csv_text(of.provider))
+        writer.writerow((*names, of.lines, plain(of.total), figures.currency, figures.cost_basis))
+    return out.getvalue().encode("utf-8-sig")
 
 
 def breakdown_csv(rows: pa.Table) -> bytes:
