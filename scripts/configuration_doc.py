@@ -51,6 +51,29 @@ hidden ones, links to folders) are named by `finops doctor`. Every line must hav
 currencies are checked over the whole bill. A CSV line may have 2 MB; account ids that a tool stored as numbers get
 their leading zeros back (12 digits).
 
+Several bills are read as one: exports of several payers, an export and its successor, another cloud's FOCUS export
+beside AWS. Each is a `[[bill]]` with a name; in the environment it is `FINOPS_BILL__AZURE__PATH` for the bill `azure`
+(`-` is written `_`), with or without a settings file. On AWS each has a `table`. The other settings of `[bill]` are of
+all bills: write them once, in any of the entries.
+
+```toml
+[[bill]]
+name = "payer-1"
+path = "exports/payer-1"
+cost_basis = "effective"
+
+[[bill]]
+name = "azure"
+path = "exports/azure"
+```
+
+All bills are in one currency (else `bill.currency` chooses, and the lines in others are left out and counted). A month
+of a payer that two bills have is refused, with both names: payers are told by `bill_payer_account_id` and
+`BillingAccountId`, which each bill must have. A day is archived once each bill was written after it and, where a bill
+has lines on every day, has some on this one; for two days it waits for that. A bill that has ended is not waited for:
+one whose payers go on in another bill, or that has a `last_day`. Each day's metadata, coverage, the digest and a small
+CSV beside its CSV say what is of which bill. Each bill is queried by itself: two bills take twice the queries on AWS.
+
 `accounts.csv` has the columns `account_id`, `account_name`, `ou_path` and, if you like, `valid_from` and `valid_to`
 (ISO dates, the second exclusive). An account that moves has a row for each OU; one that is not there is `Unassigned`:
 
