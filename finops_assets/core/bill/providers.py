@@ -23,7 +23,7 @@ FACT = "providers"
 def provider_name(named: str) -> str:
     """A provider as texts call it: invoices of AWS come from Amazon Web Services, Inc., EMEA SARL and others."""
     name = " ".join(named.split())
-    if not name or name.lower().startswith(("amazon web services", "aws")):
+    if not name or name.lower().startswith(("amazon", "aws")):
         return AWS
     return name
 

@@ -89,11 +89,13 @@ class Late:
         day: the day that is waited for.
         by: how late, as `Age.late` says it.
         written: when the newest export was written (UTC), where that is known.
+        bill: of several bills, the one that `written` is of.
     """
 
     day: date
     by: str
     written: datetime | None = None
+    bill: str = ""
 
 
 @dataclass(frozen=True)
