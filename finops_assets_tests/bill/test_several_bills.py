@@ -253,6 +253,27 @@ def test_a_day_waits_for_the_bill_that_was_written_before_it_was_over(home: Path
     assert archive_of(home).days() == [FIRST, SECOND]
 
 
+def test_a_day_waits_for_a_bill_that_was_written_but_does_not_have_it_yet(tmp_path: Path) -> None:
+    """Azure's lines come a day later: nothing half is archived, nothing runs by itself, and `gaps` names it."""
+    home = make_home(tmp_path)
+    days = [date(2025, 9, day) for day in (7, 8, 9, 10)]
+    for folder, extra, last in (("payer2", IN_PAYER_2, 4), ("azure", IN_AZURE, 3)):
+        lines = [line("5", start=at(day), account=folder, extra=extra) for day in days[:last]]
+        (home / folder).rename(home / f"old-{folder}")
+        make_bill(home / folder, lines, "focus", "csv")
+    done = command(home, "backfill")
+    assert "2025-09-10 (the bill azure has no charges on it yet" in done.output
+    assert archive_of(home).days() == days[:3]
+    platform = build_platform(load_settings({}, folder=home), lambda: NOW)
+    news = platform.watch.news(NOW)
+    assert news is not None
+    assert (news.new, news.restated) == ((), ())
+    inspection = platform.inspector.cheap(NOW)
+    assert (inspection.states[SECOND].cause, "azure" in inspection.states[SECOND].detail) == ("source late", True)
+    later = datetime(2025, 9, 13, 7, tzinfo=UTC)  # over for two days
+    assert SECOND in platform.inspector.thorough(later).facts.covered
+
+
 def test_a_bill_that_cannot_be_read_is_named_with_its_own_settings(home: Path) -> None:
     """So that nobody looks for the fault in another."""
     (home / "azure" / "focus.parquet").unlink()
