@@ -53,8 +53,8 @@ their leading zeros back (12 digits).
 
 Several bills are read as one: exports of several payers, an export and its successor, another cloud's FOCUS export
 beside AWS. Each is a `[[bill]]` with a name (a table `[bill.azure]` means the same); in the environment it is
-`FINOPS_BILL__AZURE__PATH` for the bill `azure` (`-` is written `_`), with or without a settings file. On AWS each has a
-`table`. The other settings of `[bill]` are of all bills: write them once, in any of the entries.
+`FINOPS_BILL__AZURE__PATH` for the bill `azure` (`Payer 1` is `PAYER_1`), with or without a settings file. On AWS each
+has a `table`. The other settings of `[bill]` are of all bills: write them once, in any of the entries.
 
 ```toml
 [[bill]]

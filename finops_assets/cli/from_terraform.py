@@ -49,9 +49,10 @@ def typed(settings: Mapping[str, str]) -> dict[str, Any]:
     """
     from pydantic import SecretStr, ValidationError
 
+    from finops_assets.core.bill.bill_names import bill_key
     from finops_assets.settings.kinds import shown
     from finops_assets.settings.model import Settings
-    from finops_assets.settings.several_bills import bill_key, with_entries
+    from finops_assets.settings.several_bills import with_entries
 
     nested: dict[str, Any] = {}
     for name, value in settings.items():

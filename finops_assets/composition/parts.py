@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 from finops_assets.core.archive.age import Age, age_of, deadline_by
 from finops_assets.core.archive.journal import Journal
+from finops_assets.core.bill.bill_names import bill_key
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.ports import Archive
@@ -14,7 +15,6 @@ from finops_assets.core.schemas import DATABASE
 from finops_assets.settings.bill_section import BillEntry
 from finops_assets.settings.kinds import LEAST_MEMORY, memory_bytes
 from finops_assets.settings.model import Settings
-from finops_assets.settings.several_bills import bill_key
 
 SUMMARY = f"{DATABASE}.finops_daily_summary"
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from finops_assets.settings.kinds import is_bill_name
+from finops_assets.core.bill.bill_names import is_bill_name
 from finops_assets.settings.paths import LocalPath
 from finops_assets.settings.section import Section
 
@@ -28,7 +28,7 @@ class BillEntry(Section):
         "", description="The bill's table in Athena, `database.table`. Required on AWS, where `bill.path` is not used."
     )
     format: Format = Field("auto", description="`focus`, `cur2`, `cur` or `summary`; `auto` recognises the columns.")
-    name: str = Field("", description="What the bill is called where there are several: letters, digits, `-` and `_`.")
+    name: str = Field("", description="What the bill is called where there are several, such as `payer-1`.")
     provider: str = Field(
         "",
         max_length=100,
@@ -51,7 +51,9 @@ class BillEntry(Section):
     @classmethod
     def _plain_name(cls, value: str) -> str:
         if value and not is_bill_name(value):
-            raise ValueError("must be letters, digits, - and _, at most 40, such as payer-1")
+            raise ValueError(
+                "must be letters and digits, with - _ . or blanks between them, at most 40, such as payer-1"
+            )
         return value
 
 

@@ -59,11 +59,6 @@ def listed(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-def is_bill_name(value: str) -> bool:
-    """Whether a text can name a bill: in a variable of the environment, too, where `-` is written `_`."""
-    return bool(re.fullmatch(r"[A-Za-z0-9]([\w-]{0,38}[A-Za-z0-9])?", value, re.ASCII)) and "__" not in value
-
-
 def _is_address(value: str) -> str:
     if not is_mail_address(value):
         raise ValueError(f"must be an e-mail address. {HOW.removesuffix('.')}")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from finops_assets.core.bill.bill_names import bill_key, is_bill_name
 from finops_assets.core.errors import SettingsError
 from finops_assets.settings.bill_section import BillEntry, BillSettings
-from finops_assets.settings.kinds import is_bill_name
 
 OWN = frozenset(BillEntry.model_fields)
 """Settings that each bill has for itself."""
@@ -60,12 +60,12 @@ def _of_list(bills: list[Any], where: str) -> dict[str, Any]:
         if not isinstance(bill, dict):
             raise SettingsError("must be a table", where=f"bill, the {position}. ({where})", fix="Write [[bill]].")
         name = bill.get("name", "")
-        if not isinstance(name, str) or not is_bill_name(name) or name.lower() in OWN | COMMON:
+        if not isinstance(name, str) or not is_bill_name(name) or bill_key(name) in OWN | COMMON:
             what = f"{name!r} cannot be a name" if name else "has no name, and there are several"
             raise SettingsError(
                 what,
                 where=f"bill.name of the {position}. bill ({where})",
-                fix='Give each a name of its own, of letters, digits, - and _, such as name = "payer-1".',
+                fix='Give each a name of its own, of letters and digits, such as name = "payer-1".',
             )
         key = bill_key(name)
         if key in entries:
@@ -91,11 +91,6 @@ def _refuse_two_rules(
                 where=f"bill.{rule} ({where})",
                 fix="Write it once.",
             )
-
-
-def bill_key(name: str) -> str:
-    """A bill's name as `bill.entries` and the environment have it: `Payer-1` -> `payer_1`."""
-    return name.lower().replace("-", "_")
 
 
 def refuse_unknown(of_file: Mapping[str, Any], above: Mapping[str, Any], where: Callable[[str], str]) -> None:

@@ -270,6 +270,8 @@ def test_a_day_waits_for_a_bill_that_was_written_but_does_not_have_it_yet(tmp_pa
     assert (news.new, news.restated) == ((), ())
     inspection = platform.inspector.cheap(NOW)
     assert (inspection.states[SECOND].cause, "azure" in inspection.states[SECOND].detail) == ("source late", True)
+    assert inspection.coverage is not None
+    assert [(part.days, part.fault) for part in inspection.coverage.parts] == [((SECOND,), False)]
     later = datetime(2025, 9, 13, 7, tzinfo=UTC)  # over for two days
     assert SECOND in platform.inspector.thorough(later).facts.covered
 

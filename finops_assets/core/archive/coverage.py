@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from finops_assets.core.archive.available_days import waits_for_words
 from finops_assets.core.bill.layout import OLDER
 from finops_assets.core.bill.totals import Amount, BillTotals
 from finops_assets.core.calendar import in_words
@@ -200,7 +201,8 @@ def coverage(
     periods = _Periods(first_day, min(archived, default=None), min(until or yesterday, yesterday), yesterday)
     for day, amount in totals.days.items():
         if day not in archived:
-            reason = periods.reason(day)
+            late = totals.waits_for(day, yesterday)
+            reason = periods.reason(day) or (waits_for_words(late) if late else "")
             put(reason or "not archived yet", day, amount, fault=not reason)
             continue
         stored = _amount(archived[day])

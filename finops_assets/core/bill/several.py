@@ -15,6 +15,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
+from finops_assets.core.bill.bill_names import bill_key
 from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.bill.providers import providers_in_words
 from finops_assets.core.bill.source_days import refuse_currencies
@@ -41,7 +42,7 @@ def of_bill(name: str) -> Iterator[None]:
     def named(match: re.Match[str]) -> str:
         if match[1]:
             return f"bill.{name}.{match[1]}"
-        return f"FINOPS_BILL__{name.upper().replace('-', '_')}__{match[2]}"
+        return f"FINOPS_BILL__{bill_key(name).upper()}__{match[2]}"
 
     try:
         yield
