@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from finops_assets.adapters.shared import dagster_records as dagster_records  # for defs/, which knows no adapter
 from finops_assets.adapters.shared.folder import require_writable
 from finops_assets.composition.adapters import Adapters
-from finops_assets.composition.parts import archive_age, bill_rules
+from finops_assets.composition.parts import archive_age, bills_in_words
 from finops_assets.core.analytics.plan import PlanFiles
 from finops_assets.core.analytics.scoring import Scoring, ScoringRules
 from finops_assets.core.archive.age import Age, deadline_by
@@ -100,7 +100,7 @@ class Platform(Adapters):
                 complete_after=bill.complete_after_hours,
                 cost_basis=bill.cost_basis,
                 change_closed=bill.change_closed_days,
-                bill_rules=repr(bill_rules(self.settings)),
+                bill_rules=bills_in_words(self.settings),
             ),
         )
 

@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from finops_assets.settings.load import env_name
 from finops_assets.settings.model import Settings
-from finops_assets.settings.sections import Section
+from finops_assets.settings.section import Section
 
 HEAD = """# Configuration
 
@@ -53,6 +53,29 @@ leftovers, `.zip`, hidden ones) are named by `finops doctor`. Every line must ha
 currencies are checked over the whole bill. A CSV line may have 2 MB; account ids that a tool stored as numbers get
 their leading zeros back (12 digits).
 
+Several bills are read as one: exports of several payers, an export and its successor, another cloud's FOCUS export
+beside AWS. Each is a `[[bill]]` with a name (a table `[bill.azure]` means the same); in the environment it is
+`FINOPS_BILL__AZURE__PATH` for the bill `azure` (`Payer 1` is `PAYER_1`), with or without a settings file. On AWS each
+has a `table`. The other settings of `[bill]` are of all bills: write them once, in any of the entries.
+
+```toml
+[[bill]]
+name = "payer-1"
+path = "exports/payer-1"
+cost_basis = "effective"
+
+[[bill]]
+name = "azure"
+path = "exports/azure"
+```
+
+All bills are in one currency (else `bill.currency` chooses, and the lines in others are left out and counted). A month
+of a payer that two bills have is refused, with both names: payers are told by `bill_payer_account_id` and
+`BillingAccountId`, which each bill must have. A day is archived once each bill was written after it and, where a bill
+has lines on every day, has some on this one; for two days it waits for that. A bill that has ended is not waited for:
+one whose payers go on in another bill, or that has a `last_day`. Each day's metadata, coverage, the digest and a small
+CSV beside its CSV say what is of which bill. Each bill is queried by itself: two bills take twice the queries on AWS.
+
 `accounts.csv` has the columns `account_id`, `account_name`, `ou_path` and, if you like, `valid_from` and `valid_to`
 (ISO dates, the second exclusive). An account that moves has a row for each OU; one that is not there is `Unassigned`:
 
@@ -81,7 +104,8 @@ def _sections() -> list[tuple[str, str, list[tuple[str, FieldInfo]]]]:
     top, sections = [], []
     for name, field in Settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            sections.append((f"[{name}]", f"{name}.", list(field.annotation.model_fields.items())))
+            fields = [(key, of) for key, of in field.annotation.model_fields.items() if not of.exclude]
+            sections.append((f"[{name}]", f"{name}.", fields))
         else:
             top.append((name, field))
     return [("Top level", "", top), *sections]
@@ -93,7 +117,7 @@ def _default(field: FieldInfo) -> str:
         value = str(value).lower()
     if isinstance(value, tuple):
         value = ", ".join(value)
-    return f"`{value}`" if str(value) else "empty"
+    return f"`{value}`" if value is not None and str(value) else "empty"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from finops_assets.core.bill.charges import used_columns
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats.cur2 import CUR2
 from finops_assets.core.bill.formats.focus import FOCUS
+from finops_assets.core.bill.providers import AWS
 from finops_assets.core.bill.rules import Rules, cost_bases
 from finops_assets.core.schemas import DATABASE
 from finops_assets.stories.sample_bill import cur2_export, focus_export
@@ -43,7 +44,7 @@ def _export(fmt: BillFormat, columns: str, types: dict[str, str], source: str) -
     sql = {name.lower(): {"string": "VARCHAR"}.get(type_, type_.upper()) for name, type_ in glue.items()}
     read: set[str] = set()
     for basis in cost_bases(fmt, sql):
-        rules = Rules(basis)
+        rules = Rules(basis, provider=AWS)  # who bills need not be exported
         read |= {*used_columns(fmt, sql, rules), *driver_columns(fmt, sql, rules)}
     kept = [name for name in glue if name.lower() in read]
     return {

@@ -2,7 +2,7 @@
 
 resource "aws_glue_catalog_database" "archive" {
   name        = local.contract.database
-  description = "Daily AWS cost by organizational unit"
+  description = "Daily cost by organizational unit"
 }
 
 resource "aws_glue_catalog_table" "archive" {

@@ -2,9 +2,11 @@
 # them into finops.toml, and the runtime gives the same ones to its containers (local.environment).
 
 locals {
+  # Of several bills, var.settings names each one's table: "bill.azure.table".
+  several_bills = anytrue([for setting in keys(var.settings) : can(regex("^bill\\.[a-z0-9_]+\\.", setting))])
   found = {
     "platform"                   = "aws"
-    "bill.table"                 = local.bill_table
+    "bill.table"                 = local.several_bills ? "" : local.bill_table
     "mail.sender"                = var.mail.sender
     "mail.recipients"            = join(",", var.mail.recipients)
     "aws.region"                 = var.region

@@ -31,8 +31,8 @@ variable "settings" {
   default     = {}
 
   validation {
-    condition     = alltrue([for setting in keys(var.settings) : can(regex("^(home|[a-z]+\\.[a-z_]+)$", setting))])
-    error_message = "Name each setting as docs/configuration.md does: section.setting."
+    condition     = alltrue([for setting in keys(var.settings) : can(regex("^(home|[a-z]+\\.[a-z_]+|bill\\.[a-z0-9_]+\\.[a-z_]+)$", setting))])
+    error_message = "Name each setting as docs/configuration.md does: section.setting, or bill.name.setting for one of several bills."
   }
   validation {
     condition     = alltrue([for setting in keys(var.settings) : !can(regex("password|secret|token", setting))])

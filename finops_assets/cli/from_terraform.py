@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,17 @@ def typed(settings: Mapping[str, str]) -> dict[str, Any]:
     """
     from pydantic import SecretStr, ValidationError
 
+    from finops_assets.core.bill.bill_names import bill_key
     from finops_assets.settings.kinds import shown
     from finops_assets.settings.model import Settings
+    from finops_assets.settings.several_bills import with_entries
 
     nested: dict[str, Any] = {}
     for name, value in settings.items():
-        section, _, key = name.rpartition(".")
-        (nested.setdefault(section, {}) if section else nested)[key] = value
+        *sections, key = name.split(".")
+        _place(nested, sections)[key] = value
     try:
-        validated = Settings.model_validate(nested)
+        validated = Settings.model_validate(with_entries(nested, f"Terraform's output {OUTPUT}"))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(part for part in first["loc"] if isinstance(part, str))
@@ -69,8 +71,11 @@ def typed(settings: Mapping[str, str]) -> dict[str, Any]:
         ) from None
     values = {}
     for name in settings:
-        section, _, key = name.rpartition(".")
-        value = getattr(getattr(validated, section) if section else validated, key)
+        *sections, key = name.split(".")
+        of: Any = validated
+        for section in sections:
+            of = of.entries[bill_key(section)] if of is validated.bill else getattr(of, section)
+        value = getattr(of, key)
         if isinstance(value, SecretStr):
             raise SettingsError(
                 "is a secret, which neither Terraform's state nor this file should hold",
@@ -79,6 +84,15 @@ def typed(settings: Mapping[str, str]) -> dict[str, Any]:
             )
         values[name] = value
     return values
+
+
+def _place(values: dict[str, Any], sections: Sequence[str]) -> Any:
+    """The table of a section, or of a section in one; what stands there where it is no table."""
+    place: Any = values
+    for section in sections:
+        if isinstance(place, dict):
+            place = place.setdefault(section, {})
+    return place
 
 
 def written_into(text: str, values: Mapping[str, Any]) -> str:
@@ -100,7 +114,7 @@ def written_into(text: str, values: Mapping[str, Any]) -> str:
     lines = text.splitlines()
     for name, value in values.items():
         section, _, key = name.rpartition(".")
-        place = wanted.setdefault(section, {}) if section else wanted
+        place = _place(wanted, section.split(".") if section else [])
         if not isinstance(place, dict):
             raise _not_recognised(section)
         plain = tomllib.loads(f"x = {as_toml(value)}")["x"]

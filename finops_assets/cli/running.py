@@ -69,13 +69,15 @@ def backfill(first: date | None, last: date | None, resume: bool, mail: bool, as
         if first > last:
             raise click.UsageError(f"FROM {first} is after TO {last}")
         check_days(platform.settings, first, last)
-    updated, totals = platform.warehouse.export_version().updated, bill_totals(platform.warehouse.control_totals())
+    version, totals = platform.warehouse.export_version(), bill_totals(platform.warehouse.control_totals())
     known = [day for day in totals.days if bill.first_day <= day <= newest]
     if not known and not first:
         complain(f"the bill has no day from bill.first_day ({bill.first_day}) to yesterday ({newest})")
         sys.exit(FAILED)
     wanted = days_between(first, last) if first and last else days_between(known[0], known[-1])
-    days, left_out = days_to_archive(totals, wanted, updated, common.now(), bill.complete_after_hours)
+    days, left_out = days_to_archive(
+        totals, wanted, version.updated, common.now(), bill.complete_after_hours, oldest=version.oldest
+    )
     if left_out:
         tell(f"left out: {left_out_in_words(left_out)}")
     if not days:

@@ -14,6 +14,7 @@ from finops_assets.adapters.aws.glue_tables import GlueTables
 from finops_assets.adapters.aws.metrics import CloudWatchMetrics
 from finops_assets.adapters.aws.quicksight.refresh import QuickSightDataSet, content_below
 from finops_assets.adapters.aws.s3 import open_archive
+from finops_assets.adapters.aws.several_bills import SeveralTables
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.aws.warehouse import AthenaWarehouse
 from finops_assets.adapters.local.alerts import NoMetrics
@@ -22,7 +23,7 @@ from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, Dashboa
 from finops_assets.composition import channels
 from finops_assets.composition.adapters import Adapters, AssetLabel
 from finops_assets.composition.channels import alert_channel, heartbeat_channels, mailer_of, named_file
-from finops_assets.composition.parts import archive_age, bill_rules, settled_days
+from finops_assets.composition.parts import archive_age, bill_rules, part_of, refuse_incomplete, settled_days
 from finops_assets.core.delivery.own_cost import note_queries
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.ports import Accounts, Archive, DashboardData
@@ -66,9 +67,12 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
         SettingsError: a setting that AWS needs is missing.
     """
     aws = settings.aws
+    bills = settings.bill.bills
+    if len(bills) > 1:
+        refuse_incomplete(bills, "table", "billing.azure")
     for value, name, example in (
         (aws.bucket, "aws.bucket", "finops-daily-summaries"),
-        (settings.bill.table, "bill.table", "billing.cur2"),
+        (bills[0].table, "bill.table", "billing.cur2"),
     ):
         if not value:
             variable = "FINOPS_" + name.upper().replace(".", "__")
@@ -84,19 +88,25 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
     )
     tables = GlueTables(session, aws.bucket)
     catalog = GlueCatalog(session, tables, athena, aws.bucket)
-    warehouse = AthenaWarehouse(
-        settings.bill.table,
-        settings.bill.format,
-        bill_rules(settings),
-        athena=athena,
-        tables=tables,
-        staging=Staging(athena, archive, session.store(aws.bucket), aws.bucket, session.store),
-        archive=archive,
-        open_bucket=session.store,
-        memory=settings.warehouse.memory,
-        threads=settings.warehouse.threads,
-        folder=settings.home / "spill",
-    )
+    of_each = {
+        bill.name: AthenaWarehouse(
+            bill.table,
+            bill.format,
+            bill_rules(settings, bill),
+            athena=athena,
+            tables=tables,
+            staging=Staging(athena, archive, session.store(aws.bucket), aws.bucket, session.store),
+            archive=archive,
+            open_bucket=session.store,
+            memory=part_of(settings.warehouse.memory, len(bills)),
+            threads=settings.warehouse.threads,
+            folder=settings.home / "spill",
+        )
+        for bill in bills
+    }
+    warehouse: AthenaWarehouse | SeveralTables = of_each[bills[0].name]
+    if len(of_each) > 1:
+        warehouse = SeveralTables(of_each, {bill.name: bill.last_day for bill in bills})
     level, history = settings.accounts.ou_level, settings.accounts.history
     if settings.accounts.path:
         accounts: Accounts = AccountsFile(settings.accounts.path, warehouse, ou_level=level, history=history)

@@ -10,13 +10,14 @@ from finops_assets.adapters.local.alerts import NoMetrics
 from finops_assets.adapters.local.catalog import SQLiteCatalog
 from finops_assets.adapters.local.dashboard import DashboardFile
 from finops_assets.adapters.local.doctor import LocalPreflight
+from finops_assets.adapters.local.several_bills import SeveralFiles
 from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 from finops_assets.adapters.shared.accounts_file import AccountsFile
 from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.adapters.shared.dashboard_page import PageSources
 from finops_assets.composition.adapters import Adapters, AssetLabel
 from finops_assets.composition.channels import alert_channel, heartbeat_channels, look_at_mail, mailer_of, named_file
-from finops_assets.composition.parts import archive_age, bill_rules, settled_days
+from finops_assets.composition.parts import archive_age, bill_rules, part_of, refuse_incomplete, settled_days
 from finops_assets.core.reports.dashboard import read_outlook
 from finops_assets.settings.model import Settings
 
@@ -34,6 +35,31 @@ LABELS = {
 }
 
 
+def _warehouse(settings: Settings) -> DuckDBWarehouse | SeveralFiles:
+    """What reads the bill; of several, each has an equal part of the memory, as their rows are merged while they come.
+
+    Raises:
+        SettingsError: one of several bills has no path.
+    """
+    bills = settings.bill.bills
+    if len(bills) > 1:
+        refuse_incomplete(bills, "path", "exports/azure")
+    of_each = {
+        bill.name: DuckDBWarehouse(
+            bill.path,
+            bill.format,
+            bill_rules(settings, bill),
+            memory=part_of(settings.warehouse.memory, len(bills)),
+            threads=settings.warehouse.threads,
+            spill=settings.home / "spill",
+        )
+        for bill in bills
+    }
+    if len(of_each) == 1:
+        return of_each.popitem()[1]
+    return SeveralFiles(of_each, {bill.name: bill.last_day for bill in bills})
+
+
 def local_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
     """The adapters of the embedded platform; nothing is read or written yet.
 
@@ -41,14 +67,7 @@ def local_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapter
         settings: name the bill, the home and the channels.
         clock: the time that the dashboard carries (aware, UTC).
     """
-    warehouse = DuckDBWarehouse(
-        settings.bill.path,
-        settings.bill.format,
-        bill_rules(settings),
-        memory=settings.warehouse.memory,
-        threads=settings.warehouse.threads,
-        spill=settings.home / "spill",
-    )
+    warehouse = _warehouse(settings)
     archive = ObjectArchive(folder_store(str(settings.archive_folder)))
     return Adapters(
         settings=settings,

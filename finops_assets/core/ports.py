@@ -21,6 +21,7 @@ from finops_assets.core.values import (
     DayVersion,
     Delivery,
     ExportVersion,
+    PayerPeriod,
     PublishedDay,
     QueryResult,
     Refresh,
@@ -45,6 +46,9 @@ class Warehouse(Protocol):
 
         No OU, no account map and no range of days is involved, so that a line that is in no day is counted here.
         """
+
+    def payers(self) -> list[PayerPeriod]:
+        """Which payers the bill has in which billing periods: one scan of two columns; asked of several bills alone."""
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
         """The fingerprints of the rows that `breakdown` would give, in one query with a row a day."""

@@ -36,7 +36,7 @@ OU_BREAKDOWN = pa.schema(
 COLUMN_DESCRIPTIONS = {
     "billingdate": "UTC day on which the charge period starts",
     "ou": "Organizational unit of the linked account on that day, or Unassigned",
-    "service": "AWS service name as the bill gives it",
+    "service": "Service name as the bill gives it",
     "linkedaccount": "Linked (usage) account id, 12 digits on AWS",
     "dailycost": "Cost of the day in the billing currency, on the cost basis set",
     "daycost": "Cost of the day, of the OU and all below it",

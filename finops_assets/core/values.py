@@ -22,11 +22,28 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class BillShare:
+    """What one of several bills has of a day: its lines that count, and their exact total.
+
+    Attributes:
+        name: as the settings call the bill.
+        provider: who bills it, in words.
+    """
+
+    name: str
+    provider: str
+    lines: int
+    total: Decimal
+
+
+@dataclass(frozen=True)
 class SourceDay:
     """What the bill itself says of one UTC day, before any OU is looked up.
 
     Totals are exact decimals in `currency`; `by_category` sums to `total`; `scheduled` is the part of it that is
-    not usage of the day: tax, fees, credits, refunds and charges whose period is longer than a day.
+    not usage of the day: tax, fees, credits, refunds and charges whose period is longer than a day. `providers` are
+    those of its lines that count, by name. Where there are several bills, `bills` has the share of each, and they sum
+    to `lines` and `total`.
     """
 
     day: date
@@ -36,6 +53,8 @@ class SourceDay:
     scheduled: Decimal
     by_category: Mapping[str, Decimal]
     left_out: tuple[LeftOut, ...] = ()
+    providers: tuple[str, ...] = ()
+    bills: tuple[BillShare, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,7 +74,8 @@ class BillDescription:
 
     `updated` is when the newest file was written (UTC), where that is known. `missing_columns` has for each cost basis
     those that it can read and the bill does not have (`core.bill.rules.missing_columns`). `deliveries` has the export's
-    own id of the delivery of each billing period, `2025-09`, that has one.
+    own id of the delivery of each billing period, `2025-09`, that has one. Of several bills, `bills` has each by its
+    name.
     """
 
     format: str
@@ -68,6 +88,7 @@ class BillDescription:
     updated: datetime | None = None
     missing_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     deliveries: Mapping[str, str] = field(default_factory=dict)
+    bills: Mapping[str, BillDescription] = field(default_factory=dict)
 
     def delivery_of(self, day: date) -> str:
         """The delivery of the billing period that a day belongs to; the bill's own id where the export names none."""
@@ -84,6 +105,10 @@ class ExportVersion:
     `periods` has an id for the files of each billing period's folder, `2025-09`, which changes when one of them does;
     files that lie in no such folder are under the empty name. `passed_over` are files beside it that are not read.
     `unregistered` are billing periods whose files the bill's table does not read, and the words of what mends it.
+
+    Of several bills, `updated` is that of the bill that was written first, of those that newer days are expected in,
+    and `oldest` is its name, where another was written on a later day; `touched` is when a file `in_place` was
+    written last.
     """
 
     snapshot: str
@@ -92,6 +117,8 @@ class ExportVersion:
     periods: Mapping[str, str] = field(default_factory=dict)
     passed_over: tuple[PassedOver, ...] = ()
     unregistered: Mapping[str, str] = field(default_factory=dict)
+    oldest: str = ""
+    touched: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +142,8 @@ class ControlTotal:
         left_out: why a setting leaves them out; empty of lines that count.
         without_cost: how many of them have no cost.
         total: exact.
+        bill: of several bills, the name of the one that they are in.
+        ended: whether no newer days are expected in that bill.
     """
 
     period: str
@@ -124,6 +153,23 @@ class ControlTotal:
     lines: int
     without_cost: int
     total: Decimal
+    bill: str = ""
+    ended: bool = False
+
+
+@dataclass(frozen=True)
+class PayerPeriod:
+    """Lines of the bill of one payer in one billing period.
+
+    Attributes:
+        payer: the account that is billed, as the bill names it; empty where it names none.
+        period: `2025-09`; that of the lines' days where the bill does not name its periods.
+        lines: how many.
+    """
+
+    payer: str
+    period: str
+    lines: int
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def build_bill_assets(forms: AssetForms) -> list[Any]:
         **forms.plain(
             keys.BILL,
             "bill",
-            "The bill as AWS delivers it: CUR 2.0, legacy CUR, FOCUS or a summary table. A day's data version changes "
+            "The bill as it is delivered: CUR 2.0, legacy CUR, FOCUS or a summary table. A day's data version changes "
             "when the bill changes that day: what was made of it is then shown as out of date.",
         ),
         partitions_def=forms.days,

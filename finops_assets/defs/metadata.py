@@ -15,6 +15,7 @@ from finops_assets.core.analytics.budgets import RED, SHAPES
 from finops_assets.core.analytics.scorecard import Scorecard
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.comparable_days import unassigned_percent
+from finops_assets.core.archive.provenance import bill_shares
 from finops_assets.core.archive.publishing import Archived
 from finops_assets.core.archive.registering import Registered
 from finops_assets.core.calendar import in_words
@@ -23,7 +24,15 @@ from finops_assets.core.delivery.sent import Sent
 from finops_assets.core.money import money, plain
 from finops_assets.core.schemas import BILL_DELIVERY, COLUMN_DESCRIPTIONS, RESTORED_FROM, day_location, scorecard_path
 from finops_assets.core.text import markdown, tidy_lines
-from finops_assets.core.values import BillDescription, CatalogDay, PublishedDay, QueryReceipt, Refresh, SourceDay
+from finops_assets.core.values import (
+    BillDescription,
+    BillShare,
+    CatalogDay,
+    PublishedDay,
+    QueryReceipt,
+    Refresh,
+    SourceDay,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,7 +117,16 @@ def bill(description: BillDescription) -> dict[str, Any]:
         "cost bases available": ", ".join(description.cost_bases),
         "columns used": ", ".join(description.columns),
     }
-    return shown(facts)
+    if not description.bills:
+        return shown(facts)
+    by_bill = markdown_table(
+        ("bill", "format", "path", "files", "size (bytes)", "snapshot", "newest file"),
+        (
+            (name, of.format, of.path, of.files, f"{of.size_bytes:,}", of.snapshot, of.updated or "")
+            for name, of in description.bills.items()
+        ),
+    )
+    return shown(facts) | {"bills": by_bill}
 
 
 def _deliveries(description: BillDescription) -> str:
@@ -126,7 +144,7 @@ def source_day(day: SourceDay, cost_basis: str) -> dict[str, Any]:
     }
     if day.left_out:
         facts["left out"] = ", ".join(f"{o.lines} lines, {plain(o.total)} ({o.reason})" for o in day.left_out)
-    return shown(facts)
+    return shown(facts | _by_bill(day.bills))
 
 
 def stored_day(published: PublishedDay) -> dict[str, Any]:
@@ -147,8 +165,17 @@ def stored_day(published: PublishedDay) -> dict[str, Any]:
         "fingerprint": published.fingerprint[:16],
         **({"bill delivery": delivery} if delivery else {}),
         **({"restored from version": restored} if restored else {}),
+        **_by_bill(bill_shares(published.metadata)),
     }
     return shown(facts)
+
+
+def _by_bill(shares: Sequence[BillShare]) -> dict[str, Any]:
+    """What each of several bills has of a day, exact; nothing where there is one bill."""
+    if not shares:
+        return {}
+    rows = ((of.name, of.provider, of.lines, plain(of.total)) for of in shares)
+    return {"by bill": markdown_table(("bill", "provider", "lines", "total"), rows)}
 
 
 def archived_day(done: Archived, day: date) -> dict[str, Any]:

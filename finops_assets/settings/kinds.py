@@ -112,11 +112,20 @@ def _is_host_or_empty(value: str) -> str:
     return value
 
 
-def _is_size(value: str) -> str:
+def memory_bytes(value: str) -> int:
+    """`800MB` -> 800,000,000.
+
+    Raises:
+        ValueError: it is no size.
+    """
     parts = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?) ?([KMGT])(i?)B", value, re.ASCII)
     if not parts:
         raise ValueError("must be a size such as 800MB or 2GB")
-    size = float(parts[1]) * (1024 if parts[3] else 1000) ** UNITS[parts[2]]
+    return int(float(parts[1]) * (1024 if parts[3] else 1000) ** UNITS[parts[2]])
+
+
+def _is_size(value: str) -> str:
+    size = memory_bytes(value)
     if not LEAST_MEMORY <= size <= MOST_MEMORY:
         raise ValueError("must be a size such as 800MB or 2GB, at least 64MB")
     return value

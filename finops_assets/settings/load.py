@@ -14,12 +14,14 @@ from pydantic import (
 )
 
 from finops_assets.core.errors import SettingsError
+from finops_assets.settings.bill_section import BillEntry
 from finops_assets.settings.kinds import (
     shown,
 )
 from finops_assets.settings.model import DEFAULT_HOME, Settings
 from finops_assets.settings.paths import beside, in_home, refuse_wrong_kinds
-from finops_assets.settings.sections import is_section
+from finops_assets.settings.section import is_section
+from finops_assets.settings.several_bills import refuse_unknown, settled, with_entries
 
 SETTINGS_FILE = "finops.toml"
 
@@ -53,10 +55,15 @@ def load_settings(
     file = Path(named) if named else (folder or Path()) / SETTINGS_FILE
     if named and not file.is_file():
         raise SettingsError("no such file", where=f"FINOPS_SETTINGS={named}", fix="Name an existing settings file.")
-    own = beside({"home": DEFAULT_HOME} | _read_toml(file), Settings, file) if file.is_file() else {}
-    above = _merge(own, _from_environment(environ))
+    own: dict[str, Any] = {}
+    if file.is_file():
+        own = beside({"home": DEFAULT_HOME} | with_entries(_read_toml(file), str(file)), Settings, file)
+    from_environment = with_entries(_from_environment(environ), "the environment")
+    refuse_unknown(own, from_environment, lambda name: _where(name, file, environ))
+    above = _merge(own, from_environment)
     for name, value in (overrides or {}).items():
         above = _merge(above, _nested(name.split("."), value))
+    above = settled(above, lambda name: _where(name, file, environ))
     settings = _validated(above, file, environ)
     refuse_wrong_kinds(settings, lambda name: _where(name, file, environ))
     if not settings.mail.everybody:
@@ -88,8 +95,10 @@ def _validated(values: dict[str, Any], file: Path, environ: Mapping[str, str]) -
 
 def _refuse_mixing(demo: Settings, wanted: Settings) -> None:
     """A home that holds the sample bill's days must not receive another bill's: the totals would be of neither."""
-    sample, other = demo.bill.path, wanted.bill.path
-    if sample and other and Path(sample).resolve().parent != Path(other).resolve().parent:
+    sample = demo.bill.path
+    for other in filter(None, (bill.path for bill in wanted.bill.bills)):
+        if not sample or Path(sample).resolve().parent == Path(other).resolve().parent:
+            continue
         raise SettingsError(
             f"the home {wanted.home} holds the days of the sample bill, which must not mix with those of {other}",
             where="bill.path",
@@ -150,10 +159,14 @@ def env_name(setting: str) -> str:
 
 def _explain(error: ValidationError, file: Path, environ: Mapping[str, str]) -> SettingsError:
     first = error.errors(include_url=False)[0]
-    setting = ".".join(part for part in first["loc"] if isinstance(part, str))  # an index in a list is no part of it
+    names = [part for part in first["loc"] if isinstance(part, str)]  # an index in a list is no part of it
+    if names[:2] == ["bill", "entries"]:
+        del names[1]  # bill.azure.path, as FINOPS_BILL__AZURE__PATH
+    setting = ".".join(names)
     where, sources = _where(setting, file, environ), _sources(setting, environ)
     if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(setting, _names(), 1)
+        known = [".".join([*names[:-1], key]) for key in BillEntry.model_fields] if len(names) == 3 else []
+        close = difflib.get_close_matches(setting, [*_names(), *known], 1)
         meant = f"Did you mean {env_name(close[0]) if sources else close[0]}? " if close else ""
         return SettingsError("there is no such setting", where=where, fix=f"{meant}docs/configuration.md lists all.")
     if first["type"] == "model_type":
@@ -184,5 +197,5 @@ def _names() -> list[str]:
     names = list(Settings.model_fields)
     for name, field in Settings.model_fields.items():
         if is_section(field.annotation):
-            names += [f"{name}.{key}" for key in field.annotation.model_fields]
+            names += [f"{name}.{key}" for key, of in field.annotation.model_fields.items() if not of.exclude]
     return names

@@ -13,17 +13,17 @@ from pydantic import (
     field_validator,
 )
 
+from finops_assets.settings.bill_section import BillSettings
+from finops_assets.settings.section import Section
 from finops_assets.settings.sections import (
     AccountsSettings,
     AlertsSettings,
     AnomaliesSettings,
     AwsSettings,
-    BillSettings,
     BudgetsSettings,
     DashboardSettings,
     MailSettings,
     ScheduleSettings,
-    Section,
     SmtpSettings,
     WarehouseSettings,
 )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, TypeGuard
+from typing import Annotated, Any, TypeGuard, get_args
 
 from pydantic import AfterValidator, BaseModel
 
@@ -97,9 +97,20 @@ def _with_paths(values: Mapping[str, Any], model: type[BaseModel], place: Callab
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             if isinstance(value, Mapping):
                 result[name] = _with_paths(value, field.annotation, place)
+        elif (several := _model_of_items(field.annotation)) and isinstance(value, Mapping):
+            result[name] = {
+                key: _with_paths(item, several, place) if isinstance(item, Mapping) else item
+                for key, item in value.items()
+            }
         elif (field.annotation is Path or _IS_PATH in field.metadata) and _is_relative(value):
             result[name] = place(value)
     return result
+
+
+def _model_of_items(annotation: Any) -> type[BaseModel] | None:
+    """The model of which a field has several by name; None of any other field."""
+    models = (each for each in get_args(annotation) if isinstance(each, type) and issubclass(each, BaseModel))
+    return next(models, None)
 
 
 def _is_relative(value: Any) -> TypeGuard[str]:

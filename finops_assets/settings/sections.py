@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date
-from typing import Annotated, Any, Literal, TypeGuard
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, SecretStr, field_validator
 
 from finops_assets.settings.kinds import (
     AccountId,
@@ -33,86 +25,10 @@ from finops_assets.settings.kinds import (
     TopicArn,
     WebAddress,
     Workgroup,
-    is_clean,
     listed,
 )
 from finops_assets.settings.paths import LocalPath, PathText
-
-Format = Literal["auto", "focus", "cur2", "cur", "summary"]
-
-
-CostBasis = Literal["billed", "effective", "unblended", "net_unblended", "net_amortized"]
-
-
-class Section(BaseModel):
-    # An infinite number passes every lower bound, and fails where it is first counted with. Inputs are not printed by
-    # pydantic: some are secrets.
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _clean(cls, value: Any, info: ValidationInfo) -> Any:
-        # A section's settings are looked at one by one, so that the error names the one.
-        assert info.field_name  # it is a field's validator
-        return value if is_section(cls.model_fields[info.field_name].annotation) else is_clean(value)
-
-
-class BillSettings(Section):
-    """Where the bill is and how it is read."""
-
-    path: LocalPath = Field(
-        "", description="The bill: one file, a folder, or a Data Exports folder. Required on the embedded platform."
-    )
-    table: str = Field(
-        "", description="The bill's table in Athena, `database.table`. Required on AWS, where `bill.path` is not used."
-    )
-    format: Format = Field("auto", description="`focus`, `cur2`, `cur` or `summary`; `auto` recognises the columns.")
-    cost_basis: CostBasis = Field(
-        "billed",
-        description="Which cost is shown: `billed`, `effective` (amortized), `unblended`, `net_unblended`, "
-        "`net_amortized`; a bill that does not have it, or lacks a column that its lines need for it, is refused.",
-    )
-    currency: str = Field(
-        "",
-        description="Billing currency, e.g. `USD`. Empty: the bill's own, which must be one. Required for `summary`.",
-    )
-    include_tax: bool = Field(True, description="Count tax.")
-    include_credits: bool = Field(True, description="Count credits.")
-    include_refunds: bool = Field(True, description="Count refunds: in FOCUS one-time adjustments, no corrections.")
-    complete_after_hours: float = Field(
-        0.0,
-        ge=0,
-        le=72,
-        description="Hours after the end of a day (UTC) from which on an export is taken to have all of it.",
-    )
-    stable_after: int = Field(
-        3,
-        ge=1,
-        le=1000,
-        description="Refreshes of the bill in a row that leave a day unchanged before it is called `stable`.",
-    )
-    change_closed_days: bool = Field(
-        True,
-        description="Take over what AWS changes of a closed month; else it is named, and archived on request only.",
-    )
-    # A number is taken for seconds since 1970: 20250901, which somebody may mean as a day, is a day of 1970.
-    first_day: date = Field(
-        date(2023, 1, 1), ge=date(2000, 1, 1), description="First day that the platform keeps a partition for."
-    )
-
-    @field_validator("table")
-    @classmethod
-    def _qualified(cls, value: str) -> str:
-        if value and not re.fullmatch(r"\w+\.\w+", value, re.ASCII):
-            raise ValueError("must be database.table, such as billing.cur2")
-        return value.lower()
-
-    @field_validator("currency")
-    @classmethod
-    def _currency_code(cls, value: str) -> str:
-        if value and not re.fullmatch(r"[A-Z]{3}", value):
-            raise ValueError("must be an ISO 4217 code such as USD, or empty")
-        return value
+from finops_assets.settings.section import Section
 
 
 class AccountsSettings(Section):
@@ -390,8 +306,3 @@ class AwsSettings(Section):
         if value and not re.fullmatch(r"s3://[a-z0-9.-]{3,63}/.*", value):
             raise ValueError("must be a place such as s3://bucket/prefix/")
         return value if not value or value.endswith("/") else f"{value}/"
-
-
-def is_section(annotation: Any) -> TypeGuard[type[Section]]:
-    """Whether a field holds settings of its own."""
-    return isinstance(annotation, type) and issubclass(annotation, Section)

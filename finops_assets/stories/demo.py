@@ -50,9 +50,12 @@ def prepare_demo(settings: Settings, last_day: date, days: int) -> tuple[Setting
             where="home (FINOPS_HOME)",
             fix="Run it elsewhere: FINOPS_HOME=.finops-demo finops demo.",
         )
-    if settings.bill.path and Path(settings.bill.path).resolve().parent != folder.resolve():
+    other = next(
+        (b.path for b in settings.bill.bills if b.path and Path(b.path).resolve().parent != folder.resolve()), ""
+    )
+    if other:
         raise SettingsError(
-            f"bill.path is set to {settings.bill.path}; the demo runs on its own sample bill",
+            f"bill.path is set to {other}; the demo runs on its own sample bill",
             where="bill.path (FINOPS_BILL__PATH)",
             fix="Run `finops backfill` for your bill, or unset it and give the demo a home of its own.",
         )

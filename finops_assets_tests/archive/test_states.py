@@ -74,7 +74,7 @@ BROKEN: list[tuple[str, Callable[[Facts], Facts], str, str]] = [
     (
         "source has no such day",
         lambda c: without(without(c, "archived", MIDDLE), "covered", MIDDLE),
-        f"have AWS deliver the month again, or make sure that nothing was charged, then: {RUN}",
+        f"have the month delivered again, or make sure that nothing was charged, then: {RUN}",
         "no charge on this one",
     ),
     ("zero rows", lambda c: changed(c, "archived", MIDDLE, replace(archived(MIDDLE), rows=0)), RUN, "holds no row"),

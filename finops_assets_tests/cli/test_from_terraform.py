@@ -129,6 +129,22 @@ def test_a_file_that_cannot_be_changed_safely_is_left(text: str) -> None:
         written_into(text, typed(FOUND))
 
 
+def test_several_bills_have_a_table_each(tmp_path: Path) -> None:
+    """As the settings read them; where the file names its bills otherwise, it is left."""
+    tables = {"bill.aws.table": "billing.cur2", "bill.azure.table": "billing.azure", "bill.cost_basis": "effective"}
+    found = {name: value for name, value in FOUND.items() if name != "bill.table"} | tables
+    text = written_into("", typed(found))
+    assert written_into(text, typed(found)) == text
+    (tmp_path / "finops.toml").write_text(text, encoding="utf-8")
+    bill = load_settings({}, folder=tmp_path).bill
+    assert [(of.name, of.table) for of in bill.bills] == [("aws", "billing.cur2"), ("azure", "billing.azure")]
+    assert bill.cost_basis == "effective"
+    with pytest.raises(SettingsError, match="--print"):
+        written_into('[[bill]]\nname = "aws"\n', typed(found))
+    with pytest.raises(SettingsError, match="no such setting"):
+        typed(found | {"bill.azure.tabel": "billing.azure"})
+
+
 def test_text_of_any_kind_survives() -> None:
     """Quotes, backslashes, control characters and other scripts are what they were."""
     odd = 'a "quoted" \\ back\tslash \x7f \x01 Größe 費用 😀'

@@ -20,7 +20,7 @@ from finops_assets.cli.main import main
 from finops_assets.core.errors import SettingsError
 from finops_assets.settings.load import env_name, load_settings
 from finops_assets.settings.model import Settings
-from finops_assets.settings.sections import Section
+from finops_assets.settings.section import Section
 
 FIELDS = {
     f"{section}.{name}": field

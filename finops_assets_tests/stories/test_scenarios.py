@@ -38,7 +38,7 @@ STORIES = {
         r"run of 2025-09-09 \(the bill has changed this day\): done$",
         r"run of 2025-09-11 \(the bill has changed this day\): done$",
         r"run of 2025-09-12 \(the bill has this day now\): done$",
-        r"alert: FinOps: AWS changed a day that was mailed: 2025-09-09$",
+        r"alert: FinOps: a day that was mailed has changed: 2025-09-09$",
         r"alert: FinOps: all clear, the change was mailed: 2025-09-09$",
         r"mail .*\] 9 Sep 2025, revision 2: 4,343.08 USD",
         r"mail .*\] 12 Sep 2025: 3,451.83 USD",

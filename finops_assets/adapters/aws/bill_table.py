@@ -19,6 +19,7 @@ from finops_assets.core.bill.charges import EARLIEST, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.payers import payer_columns, payers_sql
 from finops_assets.core.bill.queries import half_filled_sql
 from finops_assets.core.bill.recognition import recognise as recognise_format
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases, missing_columns
@@ -47,6 +48,7 @@ class BillTable:
         format, columns: the bill's format; its columns with their SQL types.
         select, select_drivers: the columns as the bill's SQL expects them, for a day's charges and for `drivers`.
         select_totals, totals: the columns of the control totals, and their SQL by what it reads from.
+        select_payers, payers: those of the bill's payers.
         half_filled: gives the SQL of billing periods in which some lines have no cost (`core.bill.queries`), likewise;
             None where there can be none.
         periods: the kind of its partitions, a key of PERIOD_SQL.
@@ -65,6 +67,8 @@ class BillTable:
     select_drivers: str
     select_totals: str
     totals: Callable[[str], str]
+    select_payers: str
+    payers: Callable[[str], str]
     half_filled: Callable[[str], str] | None
     periods: str
     description: BillDescription
@@ -86,6 +90,11 @@ class BillTable:
     def totals_sql(self) -> str:
         """The control totals of the whole bill."""
         return self.totals(self.source(self.select_totals, EARLIEST))
+
+    @property
+    def payers_sql(self) -> str:
+        """The payers of the whole bill."""
+        return self.payers(self.source(self.select_payers, EARLIEST))
 
     @property
     def half_filled_sql(self) -> str:
@@ -128,6 +137,8 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
         select_drivers=select(driver_columns(fmt, columns, rules)),
         select_totals=f"{select(control_columns(fmt, of_totals, rules))}, {PERIOD_SQL[periods]} AS {OF_PARTITION}",
         totals=partial(_totals_sql, fmt, of_totals, rules),
+        select_payers=f"{select(payer_columns(fmt, of_totals))}, {PERIOD_SQL[periods]} AS {OF_PARTITION}",
+        payers=partial(_payers_sql, fmt, of_totals),
         half_filled=partial(half_filled_sql, fmt, of_totals, rules, place) if place else None,
         periods=periods,
         relation=quoted_name(name),
@@ -146,6 +157,10 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
 
 def _totals_sql(fmt: BillFormat, columns: Columns, rules: Rules, source: str) -> str:
     return control_totals_sql(fmt, columns, rules, source, OF_PARTITION)
+
+
+def _payers_sql(fmt: BillFormat, columns: Columns, source: str) -> str:
+    return payers_sql(fmt, columns, source, OF_PARTITION)
 
 
 def with_files(table: BillTable, source: BillSource) -> BillTable:

@@ -109,7 +109,7 @@ class GlueTables:
             return
         current = self.own_tables()
         if current is None:
-            description = {"Name": DATABASE, "Description": "Daily AWS cost by organizational unit"}
+            description = {"Name": DATABASE, "Description": "Daily cost by organizational unit"}
             self._make("glue:CreateDatabase", f"database {DATABASE}", DatabaseInput=description)
             current = {}
         for name, wanted in table_inputs(self._bucket).items():

@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -32,6 +32,7 @@ from finops_assets.core.bill import layout
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
 from finops_assets.core.bill.control_totals import control_totals
 from finops_assets.core.bill.drivers_sql import drivers_sql
+from finops_assets.core.bill.payers import payer_periods
 from finops_assets.core.bill.queries import accounts_sql, breakdown_sql, fingerprints_sql, one_pass_sql, summary_sql
 from finops_assets.core.bill.refusals import (
     is_monthly,
@@ -49,7 +50,7 @@ from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
-from finops_assets.core.values import BillDescription, ControlTotal, DayPrint, ExportVersion, SourceDay
+from finops_assets.core.values import BillDescription, ControlTotal, DayPrint, ExportVersion, PayerPeriod, SourceDay
 
 if TYPE_CHECKING:
     import duckdb
@@ -174,12 +175,15 @@ class AthenaWarehouse:
             self._totals = known = snapshot, time.monotonic(), control_totals(rows, layout.normal_period)
         return list(known[2])
 
+    def payers(self) -> list[PayerPeriod]:
+        return payer_periods(self._athena.rows(self._current().payers_sql, "payers of the whole bill")[1])
+
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         table, fetched = self._sums(start, end)
         with closing(self._connect(fetched)) as con:
             rows = con.execute(
                 "SELECT charge_date, currency, charge_category, scheduled, left_out, lines, without_cost, total, "
-                f"amounts, usage, month_long, lacks FROM {SUMS} WHERE of_source = 1 ORDER BY ALL"
+                f"amounts, provider, usage, month_long, lacks FROM {SUMS} WHERE of_source = 1 ORDER BY ALL"
             ).fetchall()
         facts = [Fact(*row) for row in rows]
         self._refuse(table, facts)
@@ -223,15 +227,25 @@ class AthenaWarehouse:
         names, rows = self._athena.rows(accounts_sql(charges), "which accounts the bill names")
         return pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
 
-    def provide_summary(self) -> str:
+    def provide_summary(self, beside: Sequence[AthenaWarehouse] = ()) -> str:
+        """As the port says; of several bills the view has the lines of the others `beside` this one, too."""
         if self._name == NAME:
             return f"{NAME}, the table that was there before"
-        table = self._table or self._current()
-        charges = self._charges(table, EARLIEST, LATEST)
-        other = self._summary.provide(summary_sql(charges, f"{DATABASE}.{MAP_TABLE}", self._names(table)))
+        bills = (self, *beside)
+        other = self._summary.provide("\nUNION ALL\n".join(each.summary_select() for each in bills))
         if other:
             return f"{NAME}, the {other} that was there before: it was not made here, and stays as it is"
-        return f"{NAME}, a view over {self._name}"
+        return f"{NAME}, a view over {', '.join(each.table for each in bills)}"
+
+    @property
+    def table(self) -> str:
+        """The bill's table, `database.table`."""
+        return self._name
+
+    def summary_select(self) -> str:
+        """The SELECT of finops_daily_summary over this bill, all days."""
+        table = self._table or self._current()
+        return summary_sql(self._charges(table, EARLIEST, LATEST), f"{DATABASE}.{MAP_TABLE}", self._names(table))
 
     def _charges(self, table: BillTable, start: date, end: date, *, undated: bool = False) -> str:
         source = table.source(table.select, start)
@@ -294,9 +308,9 @@ class AthenaWarehouse:
         else:
             con.execute(
                 f"CREATE TABLE {SUMS} (charge_date DATE, currency VARCHAR, charge_category VARCHAR, scheduled BOOLEAN, "
-                "left_out VARCHAR, ou VARCHAR, service VARCHAR, linkedaccount VARCHAR, of_source BIGINT, lines BIGINT, "
-                f"without_cost BIGINT, total {MONEY_SQL}, amounts BIGINT, usage BIGINT, month_long BIGINT, "
-                "lacks VARCHAR)"
+                "left_out VARCHAR, provider VARCHAR, ou VARCHAR, service VARCHAR, linkedaccount VARCHAR, "
+                f"of_source BIGINT, lines BIGINT, without_cost BIGINT, total {MONEY_SQL}, amounts BIGINT, "
+                "usage BIGINT, month_long BIGINT, lacks VARCHAR)"
             )
         return con
 

@@ -35,6 +35,7 @@ from finops_assets.core.values import CatalogDay, PublishedDay, QueryResult
 if TYPE_CHECKING:
     import duckdb
 
+    from finops_assets.adapters.local.several_bills import SeveralFiles
     from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 
 TABLE = "ou_breakdown"
@@ -49,7 +50,9 @@ class SQLiteCatalog:
         warehouse: makes finops_daily_summary, the bill with the account map, for queries.
     """
 
-    def __init__(self, file: Path, archive_folder: Path, warehouse: DuckDBWarehouse | None = None) -> None:
+    def __init__(
+        self, file: Path, archive_folder: Path, warehouse: DuckDBWarehouse | SeveralFiles | None = None
+    ) -> None:
         self._file, self._folder, self._warehouse = file, archive_folder, warehouse
 
     def register(self, days: Iterable[PublishedDay]) -> list[date]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finops_assets.adapters.shared.dashboard_page import page_shown
-from finops_assets.adapters.shared.doctor import accounts_file, dagster, free_bytes, home
+from finops_assets.adapters.shared.doctor import accounts_file, dagster, each_bill, free_bytes, home
 from finops_assets.core.archive.expected_days import missing_days
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.calendar import in_words
@@ -48,7 +48,7 @@ class LocalPreflight:
     def check(self) -> Iterator[Finding]:
         settings = self._settings
         yield from findings_of("home", home(settings.home, self._free))
-        yield from findings_of("bill", self._bill())
+        yield from each_bill(self._warehouse, self._bill)
         yield from findings_of("accounts", accounts_file(settings.accounts, self._warehouse))
         yield from addresses(settings.mail.sender, settings.mail.everybody)
         yield from self._mail()
@@ -61,18 +61,19 @@ class LocalPreflight:
             return None
         return page_shown(file.read_bytes(), str(file), datetime.fromtimestamp(file.stat().st_mtime, UTC))
 
-    def _bill(self) -> Iterator[Finding]:
-        bill, days = self._warehouse.describe(), list(bill_totals(self._warehouse.control_totals()).days)
+    @staticmethod
+    def _bill(warehouse: Warehouse, _: str, name: str) -> Iterator[Finding]:
+        bill, days = warehouse.describe(), list(bill_totals(warehouse.control_totals()).days)
         if not days:
-            yield Finding("bill", "fail", f"{bill.path} has no charges", "Copy the export again, all of its files.")
+            yield Finding(name, "fail", f"{bill.path} has no charges", "Copy the export again, all of its files.")
             return
         yield Finding(
-            "bill",
+            name,
             "ok",
             f"{bill.path}: {bill.format}, {bill.files} file(s), {bill.size_bytes / MEGABYTE:,.1f} MB, "
             f"{len(days)} day(s) from {days[0]} to {days[-1]}; cost bases {', '.join(bill.cost_bases)}",
         )
         missing = missing_days((), days, days[0], days[-1])
         if missing:
-            yield Finding("bill", "warn", f"it has no charges on {in_words(missing)}", "See whether files are missing.")
-        yield from files_passed_over(self._warehouse.export_version().passed_over)
+            yield Finding(name, "warn", f"it has no charges on {in_words(missing)}", "See whether files are missing.")
+        yield from files_passed_over(warehouse.export_version().passed_over)

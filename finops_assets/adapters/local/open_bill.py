@@ -20,6 +20,7 @@ from finops_assets.core.bill.charges import charges_sql, undated_condition, used
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.payers import payer_periods, payers_sql
 from finops_assets.core.bill.queries import closer_survey_sql, half_filled_sql, survey_sql
 from finops_assets.core.bill.recognition import recognise
 from finops_assets.core.bill.refusals import (
@@ -34,7 +35,7 @@ from finops_assets.core.bill.rules import Rules, check_columns, cost_bases, miss
 from finops_assets.core.bill.service_names import ServiceNames, learned
 from finops_assets.core.bill.shared_periods import payer_column, refuse_shared_periods
 from finops_assets.core.errors import BillError
-from finops_assets.core.values import BillDescription, ControlTotal
+from finops_assets.core.values import BillDescription, ControlTotal, PayerPeriod
 
 if TYPE_CHECKING:
     import duckdb
@@ -100,24 +101,38 @@ class OpenBill:
         session.con = in_utc(self.con.cursor())
         return session
 
-    def create_bill_view(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Create the view `bill` in a connection."""
-        con.execute(f"CREATE OR REPLACE VIEW bill AS SELECT {self._select} FROM ({self._source.sql()})")
+    def create_bill_view(self, con: duckdb.DuckDBPyConnection, name: str = "bill") -> None:
+        """Create a view of the bill in a connection."""
+        con.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT {self._select} FROM ({self._source.sql()})")
 
-    def charges(self, start: date, end: date) -> str:
+    def charges(self, start: date, end: date, view: str = "bill") -> str:
         """The SQL of the charges of these days, both inclusive."""
-        return charges_sql(self.format, self.columns, self._rules, start, end)
+        return charges_sql(self.format, self.columns, self._rules, start, end, view)
 
     def control_totals(self) -> list[ControlTotal]:
         """The control totals of all lines; the billing period is that of a line's file where no column names it."""
-        columns, view, otherwise = dict(self.columns), "bill", NO_PERIOD
-        if not self._names_period():
-            columns.pop(self.format.period, None)
-            if any(map(self.files.period_of, self.files.files)):
-                self._create_view_with_files()
-                view, otherwise = WITH_FILES, FILE_COLUMN
+        columns, view, otherwise = self._with_periods()
         rows = self.rows(control_totals_sql(self.format, columns, self._rules, view, otherwise))
-        return control_totals(rows, lambda file: self.files.period_of(Path(file)))
+        return control_totals(rows, self._period_of)
+
+    def payers(self) -> list[PayerPeriod]:
+        """The payers of all lines by billing period, which is found as for the control totals."""
+        columns, view, otherwise = self._with_periods()
+        return payer_periods(self.rows(payers_sql(self.format, columns, view, otherwise)), self._period_of)
+
+    def _with_periods(self) -> tuple[dict[str, str], str, str]:
+        """The bill's columns, the view of its lines, and the SQL of a line's billing period if no column names it."""
+        columns = dict(self.columns)
+        if self._names_period():
+            return columns, "bill", NO_PERIOD
+        columns.pop(self.format.period, None)
+        if not any(map(self.files.period_of, self.files.files)):
+            return columns, "bill", NO_PERIOD
+        self._create_view_with_files()
+        return columns, WITH_FILES, FILE_COLUMN
+
+    def _period_of(self, file: str) -> str:
+        return self.files.period_of(Path(file))
 
     def _names_period(self) -> bool:
         """Whether the bill has a column of the billing period that can be read as a time."""

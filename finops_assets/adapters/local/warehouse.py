@@ -31,7 +31,7 @@ from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.source_days import Fact, source_days
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.schemas import DATABASE
-from finops_assets.core.values import BillDescription, ControlTotal, DayPrint, ExportVersion, SourceDay
+from finops_assets.core.values import BillDescription, ControlTotal, DayPrint, ExportVersion, PayerPeriod, SourceDay
 
 if TYPE_CHECKING:
     import duckdb
@@ -89,6 +89,10 @@ class DuckDBWarehouse:
                 self._totals = snapshot, opened.control_totals()
             return list(self._totals[1])
 
+    def payers(self) -> list[PayerPeriod]:
+        with self._open() as opened:
+            return opened.payers()
+
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         with self._open() as opened:
             key = (opened.description.snapshot, start, end)
@@ -135,15 +139,20 @@ class DuckDBWarehouse:
         """Nothing to keep: each query that names the view makes it over the bill as it is then."""
         return f"{DATABASE}.finops_daily_summary (`finops query`)"
 
-    def summary_view(self, con: duckdb.DuckDBPyConnection, name: str) -> Sequence[Path]:
+    def summary_view(self, con: duckdb.DuckDBPyConnection, name: str, bill: str = "bill") -> Sequence[Path]:
         """Create the view finops_daily_summary (all days) in another connection, over its table account_ou_map.
+
+        Args:
+            con: the connection.
+            name: of the view.
+            bill: of a view of the bill's lines, made for it.
 
         Returns:
             The files that the view reads.
         """
         with self._open() as opened:
-            opened.create_bill_view(con)
-            summary = summary_sql(opened.charges(EARLIEST, LATEST), names=opened.names)
+            opened.create_bill_view(con, bill)
+            summary = summary_sql(opened.charges(EARLIEST, LATEST, bill), names=opened.names)
             con.execute(f"CREATE VIEW {name} AS {athena_to_duckdb(summary)}")
             return opened.files.files
 

@@ -38,6 +38,7 @@ Explain = Callable[[str, str, str], FinopsError | None]
 DAY_OBJECT = re.compile(rf"{BREAKDOWN_PREFIX}/year=(\d{{4}})/month=(\d{{2}})/day=(\d{{2}})/ou_breakdown\.parquet")
 SAME = (
     *("fingerprint", "total", "currency", "cost_basis", "source_total", "by_category", "scheduled", "left_out"),
+    *("providers", "bills"),
     "settlement",
     RESTORED_FROM,  # so that a restored day that is run by name is held no longer, whatever the run finds
 )

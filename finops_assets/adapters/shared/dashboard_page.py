@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from finops_assets.core.accounts.published_map import account_names
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.cost_history import cost_history
+from finops_assets.core.bill.providers import archived_providers
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.ports import Archive
@@ -176,6 +177,7 @@ def _note(day: PublishedDay, settled: str) -> DayNote:
         scheduled=Decimal(day.metadata.get("scheduled", "0")),
         settlement=settled or day.metadata.get("settlement", ""),
         total=day.total,
+        providers=archived_providers([day.metadata]),
     )
 
 

@@ -6,7 +6,7 @@ Nothing is written but an unnamed temporary file, and no mail is sent.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,11 @@ from finops_assets.adapters.shared.accounts_file import AccountsFile
 from finops_assets.adapters.shared.bounces import Bounces
 from finops_assets.adapters.shared.dagster_records import damaged_files
 from finops_assets.adapters.shared.folder import try_writing
+from finops_assets.adapters.shared.several_bills import SeveralBills
 from finops_assets.adapters.shared.smtp import from_settings
 from finops_assets.core.accounts.account_map import counts
+from finops_assets.core.bill.several import of_bill
+from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.findings import Finding, State, findings_of
 from finops_assets.core.home import OTHERS
@@ -135,3 +138,40 @@ def dagster(folder: Path) -> Iterator[Finding]:
     if not damaged:
         state = "is there, writable and whole" if existing == folder.absolute() else "is made by the first run"
         yield Finding("dagster", "ok", f"{folder} {state}")
+
+
+def each_bill(warehouse: Warehouse, check: Callable[[Warehouse, str, str], Iterable[Finding]]) -> Iterator[Finding]:
+    """The findings of the bill; of several, those of each, and whether they can be read together.
+
+    Args:
+        warehouse: the platform's.
+        check: checks one bill: (its warehouse, its name, the name of its findings); the name of a single bill is empty.
+    """
+    if not isinstance(warehouse, SeveralBills):
+        yield from findings_of("bill", check(warehouse, "", "bill"))
+        return
+    for name, bill in warehouse.bills.items():
+        yield from findings_of(f"bill {name}", _of_bill(name, check(bill, name, f"bill {name}")))
+    yield from findings_of("bills", _together(warehouse))
+
+
+def _of_bill(name: str, findings: Iterable[Finding]) -> Iterator[Finding]:
+    with of_bill(name):
+        yield from findings
+
+
+def _together(bills: SeveralBills) -> Iterator[Finding]:
+    """Whether no payer's month is in two bills, all are in one currency, and none is behind the others."""
+    bills.refuse_faulty()
+    totals = bill_totals(bills.control_totals())
+    payers = len({of.payer for of in bills.payers()})
+    detail = f"{len(bills.bills)} bills of {payers} payer(s), no month of a payer twice, all in {totals.currency}"
+    yield Finding("bills", "ok", detail)
+    version = bills.export_version()
+    if version.oldest and version.updated:
+        yield Finding(
+            f"bill {version.oldest}",
+            "warn",
+            f"was written {version.updated:%Y-%m-%d %H:%M} UTC, the others on a later day: newer days wait for it",
+            f"See why its export is late; if it has ended, set last_day of the bill {version.oldest}.",
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from finops_assets.core.bill.totals import BillTotals, bill_totals
+from finops_assets.core.bill.totals import BillTotals, bill_totals, is_awaited
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import MissingDaysError
 from finops_assets.core.ports import Warehouse
@@ -35,7 +35,13 @@ class FoundDays:
 
 
 def days_to_archive(
-    totals: BillTotals, days: Sequence[date], updated: datetime | None, now: datetime, complete_after: float = 0.0
+    totals: BillTotals,
+    days: Sequence[date],
+    updated: datetime | None,
+    now: datetime,
+    complete_after: float = 0.0,
+    *,
+    oldest: str = "",
 ) -> tuple[list[date], dict[date, str]]:
     """Those of the days that the bill has whole; and the others, with why each is left out.
 
@@ -47,12 +53,15 @@ def days_to_archive(
         updated: when the newest export was written (UTC), where that is known.
         now: the time (aware, UTC).
         complete_after: bill.complete_after_hours.
+        oldest: of several bills, the one that `updated` is of.
     """
     until, yesterday = delivered_until(updated, complete_after), now.date() - timedelta(days=1)
     has, left_out = [], {}
     for day in days:
         if until and day > until:
-            left_out[day] = _not_over(updated)
+            left_out[day] = _not_over(updated, oldest)
+        elif late := totals.waits_for(day, yesterday):
+            left_out[day] = waits_for_words(late)
         elif day in totals.days or totals.is_empty(day, yesterday):
             has.append(day)
         else:
@@ -63,7 +72,8 @@ def days_to_archive(
 def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complete_after: float = 0.0) -> FoundDays:
     """What the bill says of these (contiguous, ascending) days; those that it does not have whole are left out.
 
-    Costs the bill's control totals, beside the days' own sums, only where a day has no charges.
+    Costs the bill's control totals, beside the days' own sums, only where a day has no charges or a bill of several
+    may be late.
 
     Args:
         warehouse: reads the bill.
@@ -81,10 +91,16 @@ def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complet
     over = [day for day in days if (not until or day <= until) and day not in unread]
     source = dict(warehouse.source_days(over[0], over[-1])) if over else {}
     source = {day: of for day, of in source.items() if day not in unread}
-    left_out = {day: unread.get(day) or _not_over(updated) for day in days if day not in over}
+    left_out = {day: unread.get(day) or _not_over(updated, export_version.oldest) for day in days if day not in over}
     covered, fix = "", "Wait for the next export, point bill.path at one that has them, or run other days."
-    if bare := [day for day in over if day not in source or not source[day].lines]:
-        totals = bill_totals(warehouse.control_totals())
+    yesterday = now.date() - timedelta(days=1)
+    bare = [day for day in over if day not in source or not source[day].lines]
+    of_several = [day for day in over if day in source and source[day].bills and is_awaited(day, yesterday)]
+    totals = bill_totals(warehouse.control_totals()) if bare or of_several else BillTotals()
+    late = {day: waits_for_words(bills) for day in of_several if (bills := totals.waits_for(day, yesterday))}
+    source = {day: of for day, of in source.items() if day not in late}
+    left_out |= late
+    if bare:
         empty, others = days_to_archive(totals, bare, updated, now, complete_after)
         for day in empty:
             left_out_only = source[day].left_out if day in source else ()
@@ -97,7 +113,7 @@ def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complet
         covered = f"; it has {len(has)} day(s) from {has[0]} to {has[-1]}" if has else "; it has none at all"
     if not source:
         raise MissingDaysError(
-            f"{_has_none(left_out, updated)}{covered}",
+            f"{_has_none(left_out, export_version)}{covered}",
             days=tuple(days),
             where=warehouse.describe().path,
             fix="Run that statement in Athena, then this again." if unread else fix,
@@ -108,19 +124,39 @@ def find_days(warehouse: Warehouse, days: Sequence[date], now: datetime, complet
 NO_CHARGES = "it has no charges on it"
 
 
-def _has_none(left_out: Mapping[date, str], updated: datetime | None) -> str:
+def _has_none(left_out: Mapping[date, str], bill: ExportVersion) -> str:
     """That the bill has none of these days whole, and why."""
     days, reasons = in_words(sorted(left_out)), set(left_out.values())
     if reasons == {NO_CHARGES}:
         return f"the bill has no charges on {days}"
-    if updated and reasons == {_not_over(updated)}:
+    if reasons == {_not_over(bill.updated, bill.oldest)}:
         part = "it has a part of the charges at most"
-        return f"the newest export was written {updated:%Y-%m-%d %H:%M} UTC, before {days} was over: {part}"
+        return f"{_written(bill.updated, bill.oldest)}, before {days} was over: {part}"
     return f"the bill does not have {left_out_in_words(left_out)}"
 
 
-def _not_over(updated: datetime | None) -> str:
-    return f"the newest export was written {updated:%Y-%m-%d %H:%M} UTC, before it was over"
+def _not_over(updated: datetime | None, oldest: str = "") -> str:
+    return f"{_written(updated, oldest)}, before it was over"
+
+
+def _written(updated: datetime | None, oldest: str) -> str:
+    if updated is None:
+        return ""
+    of = f" of the bill {oldest}" if oldest else ""
+    return f"the newest export{of} was written {updated:%Y-%m-%d %H:%M} UTC"
+
+
+def waits_for_words(bills: Sequence[str]) -> str:
+    """That a day waits for some of several bills."""
+    return f"the bill {' and the bill '.join(bills)} has no charges on it yet, and had some on each day before"
+
+
+def late_words(bill: ExportVersion, totals: BillTotals | None, yesterday: date) -> str:
+    """Which of several bills yesterday waits for; empty where there is one bill, or none is late."""
+    if bill.oldest and bill.updated and (delivered_until(bill.updated) or yesterday) < yesterday:
+        return f"{_written(bill.updated, bill.oldest)}, the others later"
+    late = totals.waits_for(yesterday, yesterday) if totals else ()
+    return waits_for_words(late) if late else ""
 
 
 def left_out_in_words(left_out: Mapping[date, str]) -> str:

@@ -265,7 +265,8 @@ def _spans(days: Sequence[date]) -> list[tuple[date, date]]:
 
 def is_being_written(export_version: ExportVersion, now: datetime) -> bool:
     """Whether the bill's files may be half there: without a manifest, and changed just now."""
-    return export_version.in_place and export_version.updated is not None and abs(now - export_version.updated) < QUIET
+    touched = export_version.touched or export_version.updated
+    return export_version.in_place and touched is not None and abs(now - touched) < QUIET
 
 
 def described_days(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from finops_assets.core.archive.provenance import bill_shares
+from finops_assets.core.bill.totals import Amount
 from finops_assets.core.money import change
 from finops_assets.core.schemas import RESTORED_FROM
 
@@ -20,6 +23,7 @@ class PublishedAs:
     Attributes:
         held: whether somebody has restored an earlier version.
         lines: how many lines of the bill it was made of; None in a note of an older release.
+        bills: of several bills, what each had of it.
     """
 
     fingerprint: str
@@ -27,6 +31,7 @@ class PublishedAs:
     currency: str
     held: bool
     lines: int | None = None
+    bills: Mapping[str, Amount] = field(default_factory=dict)
 
 
 def is_held(published: PublishedDay | None) -> bool:
@@ -37,7 +42,8 @@ def is_held(published: PublishedDay | None) -> bool:
 def published_as(published: PublishedDay) -> PublishedAs:
     """What is kept of an archived day for later comparisons."""
     lines = int(published.metadata.get("source_lines", 0))
-    return PublishedAs(published.fingerprint, published.total, published.currency, is_held(published), lines)
+    bills = {share.name: Amount(share.lines, share.total) for share in bill_shares(published.metadata)}
+    return PublishedAs(published.fingerprint, published.total, published.currency, is_held(published), lines, bills)
 
 
 def difference(in_bill: DayPrint, archived: PublishedAs) -> str:

@@ -31,7 +31,7 @@ def split_by_day(batches: Iterable[pa.RecordBatch], empty: Iterable[date] = ()) 
     current: date | None = None
     pending: list[pa.RecordBatch] = []
     for batch in batches:
-        for day, piece in _day_slices(batch):
+        for day, piece in day_slices(batch):
             if current is not None and day < current:
                 raise ArchiveError(f"rows of {day} came after {current}", fix="This is a defect: report it.")
             if current is not None and day != current:
@@ -45,7 +45,8 @@ def split_by_day(batches: Iterable[pa.RecordBatch], empty: Iterable[date] = ()) 
         yield _day_rows(day, OU_BREAKDOWN.append(pa.field("cost", MONEY)).empty_table())
 
 
-def _day_slices(batch: pa.RecordBatch) -> Iterator[tuple[date, pa.RecordBatch]]:
+def day_slices(batch: pa.RecordBatch) -> Iterator[tuple[date, pa.RecordBatch]]:
+    """The pieces of a batch that are of one day each, in its order."""
     import pyarrow.compute as pc
 
     if not batch.num_rows:

@@ -52,7 +52,7 @@ def mend(cause: str, first: date, last: date) -> str:
     run = f"finops run --date {first}" if first == last else f"finops backfill {first} {last}"
     before = {
         LATE: "wait for the export",
-        NO_SUCH_DAY: "have AWS deliver the month again, or make sure that nothing was charged",
+        NO_SUCH_DAY: "have the month delivered again, or make sure that nothing was charged",
         GONE: "have the export delivered again, or wait for a later day, with which this one is taken for empty",
         UNREGISTERED: "register the month's folder in Athena, as is said here",
         UNREADABLE: "mend the bill (`finops doctor` names its file)",

@@ -6,11 +6,12 @@ the other. Every output has the same sentences.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from finops_assets.core.archive.available_days import waits_for_words
 from finops_assets.core.bill.layout import OLDER
 from finops_assets.core.bill.totals import Amount, BillTotals
 from finops_assets.core.calendar import in_words
@@ -39,6 +40,15 @@ class Part:
 
 
 @dataclass(frozen=True)
+class BillPart:
+    """What one of several bills has, and what the archive has of it."""
+
+    name: str
+    bill: Amount
+    archived: Amount
+
+
+@dataclass(frozen=True)
 class Coverage:
     """Where the bill's lines are.
 
@@ -52,6 +62,7 @@ class Coverage:
         only_archived: days that the bill does not have any more, and what the archive has of them.
         passed_over: files beside the bill that are not read.
         currency, cost_basis: of all amounts but those that are left out.
+        bills: of several bills, each by itself.
     """
 
     bill: Amount
@@ -64,6 +75,7 @@ class Coverage:
     without_cost: tuple[tuple[date, ...], int]
     currency: str
     cost_basis: str
+    bills: tuple[BillPart, ...] = ()
 
     @property
     def faults(self) -> tuple[Part, ...]:
@@ -78,6 +90,8 @@ class Coverage:
             f"{self._money(self.archived)} in {_days(self.days)} of the archive"
             + ("." if self.parts else ", and nothing else.")
         ]
+        if self.bills:
+            sentences.append("By bill: " + "; ".join(map(self._of_bill, self.bills)) + ".")
         if self.parts:
             sentences.append("Not in a day: " + "; ".join(map(self._part, self.parts)) + ".")
         if self._without_cost:
@@ -112,6 +126,10 @@ class Coverage:
         if not days:
             return ""
         return f"{_lines(lines)} on {in_words(days)}: no {self.cost_basis} cost is named, which is not zero"
+
+    def _of_bill(self, of: BillPart) -> str:
+        archived = "all archived" if of.bill == of.archived else f"{self._money(of.archived)} of it archived"
+        return f"{of.name} {_lines(of.bill.lines)}, {self._money(of.bill)}, {archived}"
 
     def _part(self, part: Part) -> str:
         on = f" on {in_words(part.days)}" if part.days else ""
@@ -183,14 +201,16 @@ def coverage(
     periods = _Periods(first_day, min(archived, default=None), min(until or yesterday, yesterday), yesterday)
     for day, amount in totals.days.items():
         if day not in archived:
-            reason = periods.reason(day)
+            late = totals.waits_for(day, yesterday)
+            reason = periods.reason(day) or (waits_for_words(late) if late else "")
             put(reason or "not archived yet", day, amount, fault=not reason)
             continue
         stored = _amount(archived[day])
         inside += stored
         rest = amount - stored
         if rest.lines or rest.total:
-            why = "kept as archived, the bill has changed" if day in kept else "the bill has changed since"
+            which = _changed(totals, day, archived[day])
+            why = f"kept as archived, {which} has changed" if day in kept else f"{which} has changed since"
             put(f"{why} (the difference)", day, rest, fault=day not in kept)
     only_archived: dict[date, Amount] = {}
     for day, published in archived.items():
@@ -220,7 +240,24 @@ def coverage(
         without_cost=(tuple(without_cost), sum(without_cost.values())),
         currency=totals.currency,
         cost_basis=cost_basis,
+        bills=tuple(_by_bill(totals, archived)),
     )
+
+
+def _by_bill(totals: BillTotals, archived: Mapping[date, PublishedAs]) -> Iterator[BillPart]:
+    """Each of several bills against what the archive says of its part of the days that the bill has."""
+    for name, days in totals.bills.items():
+        stored = (archived[day].bills.get(name, Amount()) for day in days if day in archived)
+        yield BillPart(name, sum(days.values(), Amount()), sum(stored, Amount()))
+
+
+def _changed(totals: BillTotals, day: date, published: PublishedAs) -> str:
+    """The bill, or those of several, that a day is not archived as."""
+    names = {*published.bills, *(name for name, days in totals.bills.items() if day in days)}
+    other = sorted(
+        name for name in names if published.bills.get(name, Amount()) != totals.bills.get(name, {}).get(day, Amount())
+    )
+    return f"the bill {' and '.join(other)}" if other and totals.bills else "the bill"
 
 
 def _amount(published: PublishedAs) -> Amount:

@@ -19,7 +19,9 @@ from finops_assets.core.archive.available_days import find_days
 from finops_assets.core.archive.comparable_days import WRITERS
 from finops_assets.core.archive.day_checks import DAY_CHECKS, TOTALS, faults
 from finops_assets.core.archive.journal import Journal
+from finops_assets.core.archive.provenance import bill_shares, bills_fact
 from finops_assets.core.archive.restatements import Restatement
+from finops_assets.core.bill.providers import archived_providers, providers_fact
 from finops_assets.core.money import plain
 from finops_assets.core.ports import Archive, Progress, Warehouse, no_progress
 from finops_assets.core.schemas import BILL_DELIVERY
@@ -144,6 +146,8 @@ def day_facts(source: SourceDay, cost_basis: str) -> dict[str, str]:
         "scheduled": plain(source.scheduled),
         "by_category": json.dumps({name: plain(total) for name, total in source.by_category.items()}),
         "left_out": json.dumps([[out.reason, out.lines, plain(out.total)] for out in source.left_out]),
+        **providers_fact(source.providers),
+        **bills_fact(source),
     }
 
 
@@ -158,4 +162,6 @@ def source_day(published: PublishedDay) -> SourceDay:
         scheduled=Decimal(facts["scheduled"]),
         by_category={name: Decimal(total) for name, total in json.loads(facts["by_category"]).items()},
         left_out=tuple(LeftOut(reason, n, Decimal(total)) for reason, n, total in json.loads(facts["left_out"])),
+        providers=archived_providers([facts]),
+        bills=bill_shares(facts),
     )

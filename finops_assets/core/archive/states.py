@@ -45,6 +45,7 @@ class Facts:
         covered: days that the bill has, as far as it was asked: with charges, or archived and emptied since.
         prints: what the bill says of the days that it was compared on: rows, exact total, fingerprint.
         unreadable: why the bill cannot be read; empty where it can.
+        late: of several bills, which one yesterday waits for, in words; empty where that is none.
         archived: the archived days by their metadata; None of one that is archived and was not inspected.
         damaged: archived days whose object cannot be read or is not what was written, and why.
         registered: the catalog's days and their locations.
@@ -67,6 +68,7 @@ class Facts:
     mailed: Mapping[date, str]
     prints: Mapping[date, DayPrint] = field(default_factory=dict)
     unreadable: str = ""
+    late: str = ""
     damaged: Mapping[date, str] = field(default_factory=dict)
     scored: Collection[date] | None = None
     behind: str = ""
@@ -201,7 +203,7 @@ def _absent(day: date, facts: Facts) -> tuple[str, str]:
     if newest is None:
         return LATE, "the bill has no day at all"
     if day > newest:
-        return LATE, f"the bill ends on {newest}"
+        return LATE, f"the bill ends on {newest}" + (f": {facts.late}" if facts.late else "")
     return NO_SUCH_DAY, f"the bill has days up to {newest}, and no charge on this one"
 
 

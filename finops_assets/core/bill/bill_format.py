@@ -143,6 +143,8 @@ class BillFormat:
         line_type: the column of the types that `CostRule.lines` names.
         service_code: the column of a code that lines without a name of their service have; `select` gives the name
             that they have themselves as `service_name`, where the bill has any (`core.bill.service_names`).
+        payer: the column of the account that is billed, if the format has one.
+        providers: columns that name who bills, the best first.
         usage: gives the usage behind a charge, by the bill's columns and the cost basis; None where it is not known.
     """
 
@@ -165,6 +167,8 @@ class BillFormat:
     quantities: tuple[str, ...] = ()
     line_type: str = ""
     service_code: str = ""
+    payer: str = ""
+    providers: tuple[str, ...] = ()
     usage: Callable[[Columns, str], Usage | None] | None = None
 
 

@@ -2,8 +2,9 @@
 
 Every charge has: charge_date (UTC day of the start of its charge period), linkedaccount, account_name, service, ou
 (where the bill itself has one), charge_category, scheduled, left_out (why a setting leaves the line out, or NULL),
-currency and cost; and of a line that cannot count or tells of the export, lacks (the absent columns that its cost is
-read from) and granularity (of usage: 'month' or 'day'). Nothing else computes a cost anywhere.
+provider (who bills, empty where the bill does not say), currency and cost; and of a line that cannot count or tells of
+the export, lacks (the absent columns that its cost is read from) and granularity (of usage: 'month' or 'day'). Nothing
+else computes a cost anywhere.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns, quoted
+from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns, first_sql, quoted
 from finops_assets.core.bill.rules import Rules
 
 EARLIEST, LATEST = date(1970, 1, 1), date(9999, 12, 30)
@@ -83,6 +84,7 @@ def charge_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[
         "charge_category": parts["charge_category"],
         "scheduled": f"COALESCE({parts['scheduled']}, FALSE)",
         "left_out": left_out,
+        "provider": quoted(rules.provider) if rules.provider else first_sql(columns, fmt.providers, ""),
         "currency": parts["currency"] if fmt.currency else quoted(rules.currency),
         "cost": basis.sql(columns),
         "lacks": basis.lacks_sql(columns),

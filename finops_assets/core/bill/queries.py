@@ -80,12 +80,12 @@ GROUP BY {place} HAVING COUNT({basis.column}) > 0 AND {empty} > 0 ORDER BY 1"""
 
 
 def source_days_sql(charges: str) -> str:
-    """What the bill says of each day, by currency, category and reason for leaving out; no OU is involved."""
+    """What the bill says of each day, by currency, category, reason for leaving out and provider, without OUs."""
     return f"""SELECT charge_date, currency, COALESCE(charge_category, '') AS charge_category, scheduled, left_out,
-    COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total, {AMOUNTS}
+    COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total, {AMOUNTS}, provider
 FROM ({charges}) AS charges
-GROUP BY charge_date, currency, COALESCE(charge_category, ''), scheduled, left_out
-ORDER BY 1, 2, 3, 4, 5"""
+GROUP BY charge_date, currency, COALESCE(charge_category, ''), scheduled, left_out, provider
+ORDER BY 1, 2, 3, 4, 5, 10"""
 
 
 def one_pass_sql(charges: str, *, teaches: bool = False) -> str:
@@ -97,12 +97,12 @@ def one_pass_sql(charges: str, *, teaches: bool = False) -> str:
     product code and name of a service (`core.bill.service_names`).
     """
     taught = ("service_code, service_name, ", ",\n    (service_code, service_name)") if teaches else ("", "")
-    return f"""SELECT charge_date, currency, charge_category, scheduled, left_out, ou, service, linkedaccount,
+    return f"""SELECT charge_date, currency, charge_category, scheduled, left_out, provider, ou, service, linkedaccount,
     {taught[0]}GROUPING(charge_date, linkedaccount) AS of_source, COUNT(*) AS lines,
     COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total, {AMOUNTS}, {GRANULARITY}, MAX(lacks) AS lacks
 FROM ({charges}) AS charges
 GROUP BY GROUPING SETS (
-    (charge_date, currency, charge_category, scheduled, left_out),
+    (charge_date, currency, charge_category, scheduled, left_out, provider),
     (charge_date, left_out, ou, service, linkedaccount){taught[1]}
 )"""
 

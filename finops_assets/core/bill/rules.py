@@ -17,6 +17,7 @@ class Rules:
     include_tax: bool = True
     include_credits: bool = True
     include_refunds: bool = True
+    provider: str = ""
 
 
 def check_columns(fmt: BillFormat, columns: Columns, rules: Rules, where: str) -> None:

@@ -8,16 +8,18 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
+from finops_assets.core.bill.providers import providers_of
 from finops_assets.core.bill.totals import Amount
 from finops_assets.core.errors import BillError
 from finops_assets.core.values import LeftOut, SourceDay
 
 
 class Fact(NamedTuple):
-    """The lines of one day that share currency, charge category and reason for leaving out: a row of the SQL.
+    """The lines of one day that share currency, category, reason for leaving out and provider: a row of the SQL.
 
     Attributes:
         amounts: how many of them have a cost that is not zero. A line of nothing is in no currency.
+        provider: who bills them.
         usage, month_long: how many are usage, and usage of a whole month; 0 where the whole bill was asked before.
         lacks: absent columns that a cost among them is read from; None likewise.
     """
@@ -31,6 +33,7 @@ class Fact(NamedTuple):
     without_cost: int
     total: Decimal | None
     amounts: int
+    provider: str | None = None
     usage: int = 0
     month_long: int = 0
     lacks: str | None = None
@@ -91,4 +94,5 @@ def _source_day(
         scheduled=sum((f.amount.total for f in kept if f.scheduled), Decimal()),
         by_category=dict(sorted(categories.items())),
         left_out=tuple(LeftOut(reason, out.lines, out.total) for reason, out in sorted(left_out.items())),
+        providers=providers_of(f.provider for f in kept),
     )

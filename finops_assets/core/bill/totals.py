@@ -9,12 +9,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from finops_assets.core.values import ControlTotal
+
+
+EVERY_DAY = 3
+"""Days in a row on which a bill must have lines for the next one to be expected: some payers are charged monthly."""
+
+WAITS_DAYS = 2
+"""Days that are over for longer wait for no bill: what comes later restates them. Clouds bill a day within two."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,8 @@ class BillTotals:
         undated: lines that have no date.
         without_cost: days that have lines that count and have no cost, and how many: such days cannot be archived.
         currency: the billing currency; empty where the bill does not name it.
+        bills: of several bills, what each has on its days, of the lines that count; an empty map of a single bill.
+        ends: of several bills, the newest day of each that has lines on every day and is expected to go on.
     """
 
     days: Mapping[date, Amount] = field(default_factory=dict)
@@ -52,6 +61,8 @@ class BillTotals:
     undated: Amount = Amount()
     without_cost: Mapping[date, int] = field(default_factory=dict)
     currency: str = ""
+    bills: Mapping[str, Mapping[date, Amount]] = field(default_factory=dict)
+    ends: Mapping[str, date] = field(default_factory=dict)
 
     @property
     def whole(self) -> Amount:
@@ -66,6 +77,12 @@ class BillTotals:
     def newest(self, yesterday: date) -> date | None:
         """The newest day up to yesterday that has lines: charges may be dated in days to come."""
         return max((day for day in self.days if day <= yesterday), default=None)
+
+    def waits_for(self, day: date, yesterday: date) -> tuple[str, ...]:
+        """Of several bills, those that a day waits for: they have not got so far, and the day is not long over."""
+        if not is_awaited(day, yesterday):
+            return ()
+        return tuple(name for name, end in self.ends.items() if end < day)
 
     def is_empty(self, day: date, yesterday: date) -> bool:
         """Whether the bill has the day's billing period and a later day, and nothing on this one."""
@@ -88,6 +105,11 @@ def main_currency(amounts: Iterable[tuple[str | None, Decimal | int]]) -> str:
     return min((c for c, amount in named if amount), default=min((c for c, _ in named), default=""))
 
 
+def is_awaited(day: date, yesterday: date) -> bool:
+    """Whether a day still waits for one of several bills that does not have it."""
+    return (yesterday - day).days < WAITS_DAYS
+
+
 def bill_totals(controls: Iterable[ControlTotal]) -> BillTotals:
     """The bill's control totals, put together."""
     days: dict[date, Amount] = defaultdict(Amount)
@@ -96,6 +118,8 @@ def bill_totals(controls: Iterable[ControlTotal]) -> BillTotals:
     months: set[str] = set()
     without_cost: dict[date, int] = defaultdict(int)
     undated, currencies = Amount(), []
+    bills: dict[str, dict[date, Amount]] = defaultdict(lambda: defaultdict(Amount))
+    going_on: set[str] = set()
     for control in controls:
         amount = Amount(control.lines, control.total)
         months.add(control.period or (f"{control.day:%Y-%m}" if control.day else ""))
@@ -108,6 +132,9 @@ def bill_totals(controls: Iterable[ControlTotal]) -> BillTotals:
         else:
             without_cost[control.day] += control.without_cost
             days[control.day] += amount
+            if control.bill:
+                bills[control.bill][control.day] += amount
+                going_on |= set() if control.ended else {control.bill}
             periods[control.day].add(control.period)
     return BillTotals(
         days=dict(sorted(days.items())),
@@ -117,4 +144,12 @@ def bill_totals(controls: Iterable[ControlTotal]) -> BillTotals:
         undated=undated,
         without_cost={day: lines for day, lines in sorted(without_cost.items()) if lines},
         currency=main_currency(currencies),
+        bills={name: dict(sorted(of.items())) for name, of in bills.items()},
+        ends={name: end for name in sorted(going_on) if (end := _end(set(bills[name])))},
     )
+
+
+def _end(days: set[date]) -> date | None:
+    """The newest day of a bill that has lines on each of its last days; None of one that has them now and then."""
+    newest = max(days)
+    return newest if all(newest - timedelta(days=n) in days for n in range(EVERY_DAY)) else None

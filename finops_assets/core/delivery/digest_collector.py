@@ -14,6 +14,8 @@ from finops_assets.core.analytics.scoring import read as read_scorecard
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.comparable_days import comparable, in_unit_of_costs
 from finops_assets.core.archive.journal import Journal
+from finops_assets.core.archive.provenance import bill_shares
+from finops_assets.core.bill.providers import archived_providers
 from finops_assets.core.calendar import in_words
 from finops_assets.core.delivery.changes import Changes
 from finops_assets.core.delivery.mail_states import UNMAILED
@@ -194,6 +196,8 @@ def _facts(day: PublishedDay, settled: str) -> DayFacts:
         settlement=settled,
         empty=not day.rows,
         delivery=metadata.get(BILL_DELIVERY, ""),
+        providers=archived_providers([metadata]),
+        bills=bill_shares(metadata),
         by_category={name: Decimal(total) for name, total in json.loads(metadata["by_category"]).items()},
         left_out=tuple(
             f"{lines} line(s), {money(Decimal(total), day.currency)}: {reason}"

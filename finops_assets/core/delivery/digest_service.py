@@ -227,7 +227,7 @@ class DigestService:
             return self.send([day], now, on_request=True).deliveries
         return self._outbox.resend(day, to or None)
 
-    def send_late(self, day: date, now: datetime, written: datetime | None) -> Sent | None:
+    def send_late(self, day: date, now: datetime, written: datetime | None, bill: str = "") -> Sent | None:
         """Mail that the day's bill is late, with the newest archived day; None without one.
 
         A day that has a digest already is left as it is.
@@ -236,6 +236,7 @@ class DigestService:
             day: the day that is waited for.
             now: counts how late it is, from when the first day that is missing was due.
             written: when the newest export was written (UTC).
+            bill: of several bills, the one that `written` is of.
         """
         through = max((d for d in self._archive.days() if d < day), default=None)
         stored = self._outbox.digests.latest(day)
@@ -247,7 +248,7 @@ class DigestService:
             return None
         if stored is None:
             age = self.age(now)
-            late = Late(day, age.late(now) if age else "", written)
+            late = Late(day, age.late(now) if age else "", written, bill)
             published = self._inputs.published(through)
             stored = self.maker.make_late(published, late, now)
         return self._delivered(day, stored)

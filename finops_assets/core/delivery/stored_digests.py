@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from finops_assets.core.ports import Archive
 
 PREFIX = "digests/"
-HTML, TEXT, PNG, PDF = "digest.html", "digest.txt", ".png", "executive_snapshot.pdf"
+HTML, TEXT, PNG, PDF, BILLS = "digest.html", "digest.txt", ".png", "executive_snapshot.pdf", "bills.csv"
 MANIFEST, EDITIONS = "manifest.json", "editions/"
 LATE = "late"
 
@@ -251,6 +251,7 @@ class StoredDigests:
             currency=stored.currency,
             pictures={name.removesuffix(PNG): data for name, data in parts.items() if name.endswith(PNG)},
             ou=ou,
+            bills_csv=parts.get(BILLS, b""),
         )
 
     def pdf(self, stored: Stored) -> bytes:
@@ -338,4 +339,5 @@ def sha256_of(data: bytes) -> str:
 
 def _parts(digest: Digest) -> dict[str, bytes]:
     parts = {HTML: digest.html.encode(), TEXT: digest.text.encode(), digest.csv_name: digest.csv}
+    parts |= {BILLS: digest.bills_csv} if digest.bills_csv else {}
     return parts | {f"{name}{PNG}": png for name, png in digest.pictures.items()}

@@ -37,7 +37,7 @@ KINDS = {
     "damaged_day": Kind("a day is damaged", "the day is as it was written", "A day is damaged"),
     "damaged_note": Kind("a note was damaged", "the note is put away", "A note was damaged"),
     "not_fresh": Kind("yesterday is not done", "yesterday is done", "Yesterday is not done"),
-    "restated": Kind("AWS changed a day that was mailed", "the change was mailed", "A mailed day was restated"),
+    "restated": Kind("a day that was mailed has changed", "the change was mailed", "A mailed day was restated"),
     "evidence_failed": Kind("a month has no evidence", "the evidence is made", "A month has no evidence"),
     "refused": Kind("a recipient does not get the digest", "the recipient can be reached", "A mail bounced"),
     "anomaly": Kind("a cost that nobody expected", "an anomaly was withdrawn", "A cost that nobody expected"),

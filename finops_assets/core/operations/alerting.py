@@ -158,8 +158,8 @@ class Alerting:
         if now < self.deadline(day):
             return
         tried = "the bill is checked every minute, and the day is run once the bill has it"
-        written = self._warehouse.export_version().updated
-        sent, age = self.digests.send_late(day, now, written), self.digests.age(now)
+        version = self._warehouse.export_version()
+        sent, age = self.digests.send_late(day, now, version.updated, version.oldest), self.digests.age(now)
         if sent and age:
             tried += f"; the digest went out with data through {age.through}"
         mend = f"see why the export is late (`finops doctor`); a run by hand: finops run --date {day}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from finops_assets.core.archive.available_days import delivered_until
+from finops_assets.core.archive.available_days import delivered_until, late_words
 from finops_assets.core.archive.bill_comparison import (
     CANNOT_BE_READ,
     EMPTY,
@@ -57,6 +57,7 @@ class BillState:
         prints: what it says of the days that it was compared on.
         totals: its control totals; None where they are not known.
         export_version: of its files; None where it could not be read.
+        late: of several bills, which one yesterday waits for, in words.
         unreadable: why it cannot be read; empty where it can.
         question: of a cheap inspection: what the bill was asked, which is not asked again.
         compared: of a cheap inspection: the last comparison with the archive, if it was of this bill.
@@ -67,6 +68,7 @@ class BillState:
     totals: BillTotals | None = None
     export_version: ExportVersion | None = None
     unreadable: str = ""
+    late: str = ""
     question: str = ""
     compared: Comparison | None = None
 
@@ -108,7 +110,7 @@ class BillInspector:
         """
         yesterday = now.date() - timedelta(days=1)
         compared = self._comparison.last()
-        question, export_version = "", None
+        question, export_version, totals = "", None, None
         try:
             export_version = self._warehouse.export_version()
             state = self._comparison.state(export_version)
@@ -116,7 +118,8 @@ class BillInspector:
             if absent:
                 question = f"{export_version.snapshot} {in_words(absent) if written else 'nothing archived'}"
             if compared and compared.totals:
-                in_bill = self._whole_days(compared.totals, export_version, yesterday, written)
+                totals = compared.totals
+                in_bill = self._whole_days(totals, export_version, yesterday, written)
             elif absent and question != asked:
                 if is_being_written(export_version, now):
                     question = asked  # it is asked once it is left alone
@@ -125,14 +128,16 @@ class BillInspector:
                     in_bill = self._whole_days(totals, export_version, yesterday, written)
         except CANNOT_BE_READ as error:
             return BillState((), export_version=export_version, unreadable=str(error))
+        late = late_words(export_version, totals, yesterday)
         if compared is None:
-            return BillState(in_bill, export_version=export_version, question=question)
+            return BillState(in_bill, export_version=export_version, late=late, question=question)
         return BillState(
             in_bill,
             prints=compared.prints if compared.comparable else {},
             totals=None if compared.unreadable else compared.totals,
             export_version=export_version,
             unreadable=compared.unreadable if compared.comparable else "",
+            late=late,
             question=question,
             compared=compared if compared.comparable else None,
         )
@@ -164,7 +169,8 @@ class BillInspector:
                 empty = {day: EMPTY for day in wanted if first <= day <= last and totals.is_empty(day, yesterday)}
                 prints = dict(sorted({**prints, **empty}.items()))
             covered = self._whole_days(totals, export_version, yesterday, written)
-            return BillState(covered, prints, totals, export_version)
+            late = late_words(export_version, totals, yesterday)
+            return BillState(covered, prints, totals, export_version, late=late)
         except CANNOT_BE_READ as error:
             return BillState(self._whole_days_of_a_faulty_bill(yesterday), unreadable=str(error))
 
@@ -206,7 +212,8 @@ class BillInspector:
     ) -> list[date]:
         """The days that the bill has whole: those with charges, and archived ones of `days` that it has emptied."""
         empty = (day for day in days if totals.is_empty(day, yesterday))
-        return self._delivered(sorted({*totals.days, *empty}), export_version, yesterday)
+        whole = (day for day in sorted({*totals.days, *empty}) if not totals.waits_for(day, yesterday))
+        return self._delivered(whole, export_version, yesterday)
 
     def _whole_days_of_a_faulty_bill(self, yesterday: date) -> list[date]:
         """The days of a bill whose costs cannot be read, as when a line has no cost; none where they are not known."""

@@ -19,6 +19,7 @@ from finops_assets.core.archive.bill_difference import difference
 from finops_assets.core.archive.causes import CANNOT_RUN
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.settlement import first_open_day
+from finops_assets.core.bill.totals import BillTotals
 from finops_assets.core.calendar import days_between, in_words
 from finops_assets.core.errors import BeingWrittenError, FinopsError
 from finops_assets.core.operations.alerting import (
@@ -154,7 +155,13 @@ class Watch:
         # An empty archive is not filled by itself: only the bill's newest day is new.
         first = min(published, default=max(prints, default=until))
         # A new day without rows may be a hole in the bill, which a person judges: it is reported, and not run.
-        new = tuple(day for day in prints if day not in published and day >= first and prints[day].rows)
+        # One that one of several bills does not have yet waits for it.
+        totals, yesterday = compared.totals or BillTotals(), today - timedelta(days=1)
+        new = tuple(
+            day
+            for day in prints
+            if day not in published and day >= first and prints[day].rows and not totals.waits_for(day, yesterday)
+        )
         if not compared.comparable:  # without an account map; the next run publishes it, which is news again
             return News(state, new, (), ())
         # A published day that could not be described is damaged: a run of it writes it anew.

@@ -34,6 +34,7 @@ class BillChecks:
         session: the identity.
         warehouse, tables: the platform's own, so that what is tried is what runs.
         clock: the time, UTC.
+        name: of the finding.
     """
 
     def __init__(
@@ -44,7 +45,9 @@ class BillChecks:
         warehouse: Warehouse,
         tables: GlueTables,
         clock: Callable[[], datetime],
+        name: str = "bill",
     ) -> None:
+        self._finding = name
         self._table, self._session, self._clock = table, session, clock
         self._warehouse, self._tables = warehouse, tables
 
@@ -53,7 +56,7 @@ class BillChecks:
         location = source.get("StorageDescriptor", {}).get("Location", "")
         bill = self._described(location)
         at = f", at {location}" if location else ""
-        yield Finding("bill", "ok", f"{bill.path}: {bill.format}, cost bases {', '.join(bill.cost_bases)}{at}")
+        yield Finding(self._finding, "ok", f"{bill.path}: {bill.format}, cost bases {', '.join(bill.cost_bases)}{at}")
         if not bill.files or bill.updated is None:
             yield Finding(
                 "bill's files",

@@ -65,10 +65,7 @@ class AwsPreflight:
         yield from CatalogChecks(
             settings.aws, self._session, tables=tables, catalog=catalog, athena=self._athena
         ).check()
-        bill = BillChecks(
-            settings.bill.table, self._session, warehouse=self._warehouse, tables=tables, clock=self._clock
-        )
-        yield from findings_of("bill", bill.check())
+        yield from machine.each_bill(self._warehouse, self._bill)
         if settings.accounts.path:
             yield from findings_of("accounts", machine.accounts_file(settings.accounts, self._warehouse))
         else:
@@ -86,6 +83,13 @@ class AwsPreflight:
             yield from findings_of("dagster", machine.dagster(settings.dagster_home))
         yield self._untried()
         yield from exports(self._session)
+
+    def _bill(self, warehouse: Warehouse, of: str, name: str) -> Iterator[Finding]:
+        bills = self._settings.bill.bills
+        table = next(bill.table for bill in bills if bill.name == of or len(bills) == 1)
+        return BillChecks(
+            table, self._session, warehouse=warehouse, tables=self._tables, clock=self._clock, name=name
+        ).check()
 
     def shown(self) -> DashboardContent | None:
         aws = self._settings.aws

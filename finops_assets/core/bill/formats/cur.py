@@ -323,5 +323,6 @@ CUR = BillFormat(
     quantities=("line_item_usage_amount",),
     line_type=TYPE,
     service_code=CODE,
+    payer="bill_payer_account_id",
     usage=_usage,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from finops_assets.core.accounts.account_ids import account_id_sql
+from finops_assets.core.bill import providers
 from finops_assets.core.bill.bill_format import (
     INCLUDE_SETTINGS,
     NO_ACCOUNT,
@@ -21,8 +22,8 @@ from finops_assets.core.bill.bill_format import (
 
 QUANTITIES = ("pricingquantity", "consumedquantity")
 ACCOUNTS = ("subaccountid", "billingaccountid")
-PROVIDERS = ("providername", "serviceprovidername", "invoiceissuername", "invoiceissuer", "publishername")
-"""Columns that name the provider, the best of them first."""
+PROVIDERS = (*providers.COLUMNS, "invoiceissuer", "publishername")
+"""Columns that name the provider of a line, the best of them first."""
 
 
 CORRECTION = "chargeclass = 'Correction'"
@@ -129,5 +130,7 @@ FOCUS = BillFormat(
     bases={"billed": CostBasis("billedcost"), "effective": CostBasis("effectivecost")},
     select=_select,
     quantities=QUANTITIES,
+    payer="billingaccountid",
+    providers=providers.COLUMNS,
     usage=_usage,
 )

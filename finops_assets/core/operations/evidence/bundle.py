@@ -141,7 +141,7 @@ What is in it
                    day's object and its SHA-256
   digests/         each day's mail as it was stored: HTML, text, CSV, charts, the executives' PDF, each OU's edition,
                    the manifest, and a receipt of each message
-  restatements/    what AWS changed of a day after it was archived ({RESTATED}: all of it), where it did
+  restatements/    what the bill changed of a day after it was archived ({RESTATED}: all of it), where it did
   account-ou-map/  which account was in which organizational unit, when
   incidents/       what went wrong in the month, and when it was well again, where anything did
   {SUMS}       of every file but itself

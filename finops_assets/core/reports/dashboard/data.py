@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.archive.age import missing_words
 from finops_assets.core.archive.expected_days import missing_days
+from finops_assets.core.bill.providers import cost_in_words
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT, money
 from finops_assets.core.reports.dashboard.amounts import MICRO, amounts_of, fold
@@ -62,6 +63,7 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
     words = {
         "currency": inputs.currency,
         "cost_basis": inputs.cost_basis,
+        "cost_words": cost_in_words(name for note in inputs.day_notes.values() for name in note.providers),
         "generated_for": inputs.generated_for.isoformat(),
         "tiles": tiles(inputs, totals, last, missing),
         "missing": missing,

@@ -8,6 +8,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from finops_assets.core.bill.providers import AWS
+
 if TYPE_CHECKING:
     from finops_assets.core.archive.age import Age
     from finops_assets.core.archive.cost_history import CostHistory
@@ -22,11 +24,13 @@ class DayNote:
         scheduled: the part of the day's cost that is not usage of it (tax, fees, credits, refunds).
         settlement: how final the day is: `provisional`, `stable` or `closed`; empty if that is not known.
         total: the exact total of the day's rows, scheduled charges included.
+        providers: who bills it.
     """
 
     scheduled: Decimal
     settlement: str
     total: Decimal
+    providers: tuple[str, ...] = (AWS,)
 
 
 @dataclass(frozen=True)

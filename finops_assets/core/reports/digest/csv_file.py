@@ -14,6 +14,8 @@ from finops_assets.core.schemas import CSV_HEADER
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from finops_assets.core.reports.digest.figures import DigestFigures
+
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 _FORMULA = (*"=+-@＝＋－＠", "\t", "\r", "\n")
@@ -23,6 +25,23 @@ _FORMULA = (*"=+-@＝＋－＠", "\t", "\r", "\n")
 def csv_text(text: str) -> str:
     """Text as a cell of a CSV: what a spreadsheet would run as a formula gets a `'` in front, all else is as it is."""
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+BILLS_HEADER = ("BillingDate", "Bill", "Provider", "Lines", "Cost", "Currency", "CostBasis")
+
+
+def bills_csv(figures: DigestFigures) -> bytes:
+    """What each of several bills has of the day: a row a bill, whose costs sum to those of `breakdown_csv`.
+
+    It is a file beside that one: a row there may be of several bills, and programs that read it go on as before.
+    """
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(BILLS_HEADER)
+    for of in figures.facts.bills:
+        names = (figures.day.isoformat(), csv_text(of.name), csv_text(of.provider))
+        writer.writerow((*names, of.lines, plain(of.total), figures.currency, figures.cost_basis))
+    return out.getvalue().encode("utf-8-sig")
 
 
 def account_text(account: str, name: str = "") -> str:

@@ -43,7 +43,9 @@ def facts(rows: pa.Table, whole: Mapping[date, DayFacts], archived: Collection[d
     sums = rows.group_by("billingdate").aggregate([("cost", "sum")])
     by_day = dict(zip(sums["billingdate"].to_pylist(), sums["cost_sum"].to_pylist(), strict=True))
     return {
-        day: DayFacts(by_day.get(day, Decimal()), settlement=of.settlement, delivery=of.delivery)
+        day: DayFacts(
+            by_day.get(day, Decimal()), settlement=of.settlement, delivery=of.delivery, providers=of.providers
+        )
         for day, of in whole.items()
         if day in archived
     }

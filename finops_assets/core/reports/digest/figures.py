@@ -8,6 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from finops_assets.core.bill.providers import AWS
 from finops_assets.core.calendar import short_day
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.age import Age
     from finops_assets.core.archive.restatements import Restatement
     from finops_assets.core.reports.charts.style import DailyCost
+    from finops_assets.core.values import BillShare
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class DayFacts:
         left_out: a sentence for each setting that leaves lines out, with their number and amount.
         empty: the day is archived and has no rows: the bill has no charges on it.
         delivery: the delivery of the bill that it was made of; empty where the archive does not say.
+        providers: who bills it.
+        bills: what each of several bills has of it; empty where there is one bill, and in an edition.
     """
 
     total: Decimal
@@ -41,6 +45,8 @@ class DayFacts:
     left_out: tuple[str, ...] = ()
     empty: bool = False
     delivery: str = ""
+    providers: tuple[str, ...] = (AWS,)
+    bills: tuple[BillShare, ...] = ()
 
     @property
     def usage(self) -> Decimal:
@@ -85,11 +91,13 @@ class Late:
         day: the day that is waited for.
         by: how late, as `Age.late` says it.
         written: when the newest export was written (UTC), where that is known.
+        bill: of several bills, the one that `written` is of.
     """
 
     day: date
     by: str
     written: datetime | None = None
+    bill: str = ""
 
 
 @dataclass(frozen=True)
@@ -239,6 +247,7 @@ class Digest:
     Attributes:
         total: exact, in `currency`.
         pictures: name -> PNG (`pictures.PICTURES`).
+        bills_csv: what each of several bills has of the day; empty where there is one bill, and in an edition.
         ou: the OU that an edition is of; empty for the whole bill.
     """
 
@@ -253,3 +262,4 @@ class Digest:
     currency: str
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     ou: str = ""
+    bills_csv: bytes = b""

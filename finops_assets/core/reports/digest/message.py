@@ -89,17 +89,18 @@ def _ways(
     digest: Digest, link: Callable[[], Link] | None, pdf: bytes, pdf_link: Callable[[], Link] | None
 ) -> Iterator[_Enclosed]:
     pages = (("application", "pdf", f"{PDF_NAME}_{digest.day}.pdf", pdf),) if pdf else ()
-    yield _Enclosed((("text", "csv", digest.csv_name, digest.csv), *pages))
+    small = (("text", "csv", f"bills_{digest.day}.csv", digest.bills_csv),) if digest.bills_csv else ()
+    yield _Enclosed((("text", "csv", digest.csv_name, digest.csv), *small, *pages))
     name = f"{digest.csv_name}.gz"
     words = f"The CSV is too large to attach as it is: it is attached gzipped, as {name}."
     packed = ("application", "gzip", name, gzip.compress(digest.csv, mtime=0))
-    yield _Enclosed((packed, *pages), words, _note(words))
+    yield _Enclosed((packed, *small, *pages), words, _note(words))
     if link:
         text, html = _linked("CSV", link())
-        yield _Enclosed(pages, text, html)
+        yield _Enclosed((*small, *pages), text, html)
         if pages and pdf_link:
             pdf_text, pdf_html = _linked("PDF", pdf_link())
-            yield _Enclosed((), f"{text}\n{pdf_text}", html + pdf_html)
+            yield _Enclosed(small, f"{text}\n{pdf_text}", html + pdf_html)
 
 
 def _linked(what: str, link: Link) -> tuple[str, str]:
@@ -142,7 +143,7 @@ def _assembled(digest: Digest, enclosed: _Enclosed, envelope: Envelope) -> Email
     for kind, subtype, name, data in enclosed.files:
         params = {"charset": "utf-8"} if kind == "text" else {}
         mail.add_attachment(data, kind, subtype, filename=name, params=params)
-    parts = (digest.text.encode(), digest.html.encode(), digest.csv, *(png for _, png in pictures))
+    parts = (digest.text.encode(), digest.html.encode(), digest.csv, digest.bills_csv, *(png for _, png in pictures))
     content = hashlib.sha256(b"".join(parts))
     multiparts = [part for part in mail.walk() if part.is_multipart()]
     for number, part in enumerate(multiparts):

@@ -9,11 +9,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.analytics.doubling import ANSWER_WORDS, question_words
+from finops_assets.core.archive.provenance import shares_in_words
+from finops_assets.core.bill.providers import cost_in_words, providers_in_words
 from finops_assets.core.calendar import short_day
 from finops_assets.core.money import CENT, change, money, plain
 from finops_assets.core.reports.charts.daily_cost import series_colours
 from finops_assets.core.reports.charts.style import REST_COLOUR
-from finops_assets.core.reports.digest.csv_file import breakdown_csv
+from finops_assets.core.reports.digest.csv_file import bills_csv, breakdown_csv
 from finops_assets.core.reports.digest.edition import ou_hash
 from finops_assets.core.reports.digest.figures import (
     Against,
@@ -31,11 +33,11 @@ from finops_assets.core.reports.digest.sentences import headline, late_words, on
 from finops_assets.core.reports.digest.text_table import columns
 from finops_assets.core.reports.digest.words import (
     LOUD,
-    SETTLEMENTS,
     basis_words,
     days_words,
     percent_words,
     scheduled_lines,
+    settlement_words,
     stretch_words,
 )
 from finops_assets.core.text import tidy
@@ -89,6 +91,7 @@ def render(
         currency=figures.currency,
         pictures={name: png for name, png in (pictures or {}).items() if words.get(name)},
         ou=figures.ou,
+        bills_csv=bills_csv(figures) if figures.facts.bills else b"",
     )
 
 
@@ -130,7 +133,10 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "basis": basis,
         "unit": f"{currency}, {basis}",
         "settlement": facts.settlement,
-        "settlement_words": SETTLEMENTS.get(facts.settlement, facts.settlement),
+        "settlement_words": settlement_words(facts),
+        "cost_words": tidy(cost_in_words(facts.providers), 120),
+        "providers": tidy(providers_in_words(facts.providers), 120),
+        "bills": [tidy(words, 300) for words in shares_in_words(facts.bills, currency)],
         "only": only_words(figures.ou) if figures.ou else "",
         "matters": matters(figures),
         "headline": headline(figures),

@@ -99,7 +99,8 @@ def late_words(figures: DigestFigures) -> str:
         return ""
     through, day = f"{short_day(figures.day)} {figures.day.year}", f"{short_day(late.day)} {late.day.year}"
     since = f", the export is {late.by}" if late.by else ""
-    written = f", the newest export was written {late.written:%Y-%m-%d %H:%M} UTC" if late.written else ""
+    of = f" of the bill {tidy(late.bill)}" if late.bill else ""
+    written = f", the newest export{of} was written {late.written:%Y-%m-%d %H:%M} UTC" if late.written else ""
     age = f" {figures.age_sentence}" if figures.age_sentence else ""
     return (
         f"The bill of {day} has not arrived{since}{written}.{age} Everything below is of {through}, none of it of "

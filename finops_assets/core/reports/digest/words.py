@@ -8,9 +8,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.analytics.budgets import SHAPES
+from finops_assets.core.bill.providers import providers_in_words
 from finops_assets.core.calendar import contiguous, short_day
 from finops_assets.core.money import money, percent
 from finops_assets.core.reports.digest.figures import DayFacts, DigestFigures
+from finops_assets.core.text import tidy
 
 if TYPE_CHECKING:
     from finops_assets.core.analytics.scorecard import Score
@@ -46,10 +48,18 @@ BASES = {
 }
 
 SETTLEMENTS = {
-    "provisional": "provisional: AWS may still change it",
+    "provisional": "provisional: {providers} may still change it",
     "stable": "stable: unchanged over the last refreshes of the bill",
-    "closed": "closed: AWS no longer changes it",
+    "closed": "closed: {providers} no longer change{s} it",
 }
+
+
+def settlement_words(facts: DayFacts) -> str:
+    """`closed: AWS no longer changes it`; of several providers, `AWS and Microsoft no longer change it`."""
+    one = len(facts.providers) <= 1
+    words = SETTLEMENTS.get(facts.settlement, facts.settlement)
+    return words.format(providers=tidy(providers_in_words(facts.providers), 120), s="s" if one else "")
+
 
 SCHEDULED = {
     "Purchase": "purchases and fees",

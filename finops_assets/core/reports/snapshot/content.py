@@ -13,10 +13,10 @@ from finops_assets.core.calendar import short_day
 from finops_assets.core.money import money
 from finops_assets.core.reports.digest.sentences import headline, late_words
 from finops_assets.core.reports.digest.words import (
-    SETTLEMENTS,
     basis_words,
     days_words,
     highest_and_lowest,
+    settlement_words,
     stretch_words,
 )
 from finops_assets.core.reports.snapshot.cards import day_card, forecast_card, month_card
@@ -118,7 +118,7 @@ def _warnings(figures: DigestFigures, card: Scorecard | None) -> list[str]:
 def _method(figures: DigestFigures, card: Scorecard | None, through: str) -> list[tuple[str, str]]:
     facts = figures.facts
     lines = [
-        ("Settlement", f"{SETTLEMENTS.get(facts.settlement, facts.settlement)}. Data through {through}."),
+        ("Settlement", f"{settlement_words(facts)}. Data through {through}."),
         (
             "Amounts",
             f"{basis_words(figures.cost_basis)} in {tidy(figures.currency)}, by UTC day, exact, shown in cents.",
