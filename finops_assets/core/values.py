@@ -53,7 +53,8 @@ class DayRows:
 class BillDescription:
     """The bill as it was recognised: format, files, the columns used, and an id that changes when the files do.
 
-    `updated` is when the newest file was written (UTC), where that is known.
+    `updated` is when the newest file was written (UTC), where that is known. `warnings` say what may count twice:
+    files that no manifest names and that share days (`core.bill.overlaps`).
     """
 
     format: str
@@ -64,6 +65,7 @@ class BillDescription:
     columns: tuple[str, ...]
     cost_bases: tuple[str, ...]
     updated: datetime | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class ExportVersion:
 
     `periods` has an id for the files of each billing period's folder, `2025-09`, which changes when one of them does;
     files that lie in no such folder are under the empty name. `passed_over` are files beside it that are not read.
+    `changed` is when a file in place was last written, renamed or given another time, where that is known.
     """
 
     snapshot: str
@@ -82,6 +85,7 @@ class ExportVersion:
     in_place: bool = False
     periods: Mapping[str, str] = field(default_factory=dict)
     passed_over: tuple[PassedOver, ...] = ()
+    changed: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,7 @@ def bill(description: BillDescription) -> dict[str, Any]:
         "bill snapshot": description.snapshot,
         "cost bases available": ", ".join(description.cost_bases),
         "columns used": ", ".join(description.columns),
+        **({"days in several files": "; ".join(description.warnings)} if description.warnings else {}),
     }
     return shown(facts)
 

@@ -18,8 +18,8 @@ from finops_assets.core.bill import layout as bill_layout
 from finops_assets.core.errors import BillError, SettingsError
 from finops_assets.core.values import PassedOver
 
-PARQUET = (".parquet",)
-CSV = (".csv", ".csv.gz")
+PARQUET = (".parquet", ".parq", ".pq")
+CSV = (".csv", ".csv.gz", ".csv.zip", ".csv.zst", ".csv.bz2", ".csv.xz")
 
 TIMED_FOLDER = re.compile(r"\d{4}-?\d{2}-?\d{2}T")
 """A version's folder that is named after the time of its delivery."""

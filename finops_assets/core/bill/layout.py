@@ -19,7 +19,7 @@ PERIOD_FOLDER = re.compile(
 """Data Exports' `BILLING_PERIOD=2025-09`, legacy CUR's `20250901-20251001`, and with Athena `year=2025/month=9`."""
 
 OLDER = "older deliveries, which the manifest does not name"
-UNREAD = "not .parquet, .csv or .csv.gz"
+UNREAD = "neither Parquet nor CSV by name"
 HIDDEN = "in a hidden folder, or with a name that begins with . or _"
 LINKED = "links to folders, which are not followed"
 EMPTY = "empty objects"

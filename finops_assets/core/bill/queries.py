@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from finops_assets.core.bill.bill_format import BillFormat
 from finops_assets.core.bill.charges import EARLIEST, LATEST
 from finops_assets.core.schemas import UNASSIGNED
 
 
-def survey_sql(fmt: BillFormat, table: str = "bill") -> str:
-    """One row for each billing currency of the whole bill: how many lines, and whether all have a date."""
+def survey_sql(fmt: BillFormat, table: str = "bill", by: Sequence[str] = ()) -> str:
+    """One row for each billing currency of the whole bill: how many lines, and whether all have a date.
+
+    Args:
+        fmt: of the bill.
+        table: the bill.
+        by: expressions that part the rows further, and are their last columns.
+    """
     earliest, latest = (f"TIMESTAMP '{day} 00:00:00'" for day in (EARLIEST, LATEST))
+    parted = "".join(f", {expression} AS part_{number}" for number, expression in enumerate(by))
+    groups = ", ".join(map(str, (1, *range(4, 4 + len(by)))))
     return f"""SELECT {fmt.currency or "''"} AS currency, COUNT(*) AS lines,
-    COUNT(*) = COUNT({fmt.start}) AND MIN({fmt.start}) >= {earliest} AND MAX({fmt.start}) < {latest} AS dated
-FROM {table} GROUP BY 1 ORDER BY 1"""
+    COUNT(*) = COUNT({fmt.start}) AND MIN({fmt.start}) >= {earliest} AND MAX({fmt.start}) < {latest} AS dated{parted}
+FROM {table} GROUP BY {groups} ORDER BY 1"""
 
 
 def source_days_sql(charges: str) -> str:

@@ -19,6 +19,7 @@ from finops_assets.core.archive.coverage import coverage
 from finops_assets.core.archive.settlement import first_open_day
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.calendar import days_between, in_words
+from finops_assets.core.errors import BeingWrittenError
 
 if TYPE_CHECKING:
     from finops_assets.core.archive.bill_difference import PublishedAs
@@ -118,6 +119,8 @@ class BillInspector:
                 else:
                     totals = bill_totals(self._warehouse.control_totals())
                     in_bill = self._whole_days(totals, export_version, yesterday, written)
+        except BeingWrittenError:
+            question = asked
         except CANNOT_BE_READ as error:
             return BillState((), export_version=export_version, unreadable=str(error))
         if compared is None:
