@@ -92,6 +92,8 @@ def _contents(data: DataFile, stop: threading.Event) -> CsvContents:
     with damage_named(data.name):
         for piece in unpacked(data.path):
             counter.feed(piece)
+            if counter.record_size > LONGEST_LINE:  # it has no end, or a quote within a value was taken for one
+                return CsvContents(exact_records(data), 0)
             if stop.is_set():
                 break
     return counter.contents()
@@ -109,6 +111,9 @@ class _Records:
     """Counts the records of RFC 4180 in the pieces of a file: a line ends one where the quotes before it are even.
 
     A quote within a value that is not quoted makes this count wrong, and is so rare that `exact_records` is asked then.
+
+    Attributes:
+        record_size: bytes of the record that has begun.
     """
 
     def __init__(self, data: DataFile, line_end: int) -> None:
@@ -117,7 +122,7 @@ class _Records:
         self._open_quote = False
         self._begun = b""
         """The first bytes of the line that the last piece has begun, two at most."""
-        self._begun_size = 0
+        self._begun_size = self.record_size = 0
 
     def feed(self, piece: bytes) -> None:
         """Count a piece.
@@ -145,6 +150,7 @@ class _Records:
         else:
             self._open_quote ^= bool(piece.count(b'"') % 2)
             self._begun, self._begun_size = (self._begun + piece[:2])[:2], self._begun_size + len(piece)
+            self.record_size += len(piece)
         if self._begun_size > LONGEST_LINE:
             raise _too_long(self._data, self._lines + 1)
 
@@ -164,6 +170,10 @@ class _Records:
             if self._open_quote:
                 parity = ~parity
             outside, self._open_quote = ~parity[:-1], bool(parity[-1])
+        if outside.any():
+            self.record_size = len(piece) - 1 - int(ends[len(outside) - 1 - int(outside[::-1].argmax())])
+        else:
+            self.record_size += len(piece)
         lengths = np.diff(ends, prepend=-1 - self._begun_size) - 1
         blank = (lengths == 0) & outside
         for at in np.flatnonzero((lengths == 1) & outside):

@@ -18,7 +18,7 @@ from finops_assets.adapters.local.bill_source import FILE_COLUMN, BillSource
 from finops_assets.adapters.local.column_types import identifier, type_of, typed_column
 from finops_assets.adapters.local.csv_contents import exact_records
 from finops_assets.adapters.local.overlapping_files import OverlappingFiles
-from finops_assets.adapters.local.parquet_contents import shapes
+from finops_assets.adapters.local.parquet_contents import may_be_copies
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb, connect, in_utc
 from finops_assets.core.bill.charges import charges_sql, undated_condition, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
@@ -151,7 +151,7 @@ class OpenBill:
         with self.explained():
             files = OverlappingFiles(self.con, self._source, WITH_FILES, self._used)
             if self.files.parquet and self.files.in_place:
-                files.refuse_copies(shapes(self.files.files))
+                files.refuse_copies(may_be_copies(self.files.files))
         shared = self.files.in_place and may_overlap(files.deliveries)
         period = f"DATE_FORMAT({self.format.period}, '%Y-%m')" if self._names_period() else "''"
         day = f"CAST({self.format.start} AS DATE)"

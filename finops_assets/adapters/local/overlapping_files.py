@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import combinations
@@ -50,19 +50,16 @@ class OverlappingFiles:
         """The delivery that a line's FILE_COLUMN belongs to."""
         return self._of[self._source.data_of(path)]
 
-    def refuse_copies(self, shapes: Mapping[Path, Hashable]) -> None:
+    def refuse_copies(self, alike: Sequence[Sequence[Path]]) -> None:
         """Refuse a Parquet file that has the lines of another, written once more.
 
         Args:
-            shapes: of each file, what is the same in a copy.
+            alike: files that may be copies of one another.
 
         Raises:
-            BillError: there is one.
+            BillError: two are.
         """
-        alike: dict[Hashable, list[Path]] = defaultdict(list)
-        for file, shape in shapes.items():
-            alike[shape].append(file)
-        for of in alike.values():
+        for of in alike:
             for first, second in combinations(of[:MOST_ALIKE], 2):
                 if self.is_part([DataFile(first, first)], [DataFile(second, second)]):
                     raise BillError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Hashable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,16 +48,29 @@ def has_lines(file: Path) -> bool:
         return bool(_footer(file).num_rows)
 
 
-def shapes(files: Sequence[Path]) -> Mapping[Path, Hashable]:
-    """Of each file with lines what its row groups hold, by their rows and unpacked sizes: copies have the same."""
-    found: dict[Path, Hashable] = {}
+def may_be_copies(files: Sequence[Path]) -> list[list[Path]]:
+    """Files with lines whose row groups have the same numbers of lines, sizes, least and greatest values."""
+    alike: dict[Hashable, list[Path]] = defaultdict(list)
     for file in files:
         with damage_named(str(file)):
             footer = _footer(file)
         if footer.num_rows:
             groups = (footer.row_group(number) for number in range(footer.num_row_groups))
-            found[file] = tuple((group.num_rows, group.total_byte_size) for group in groups)
-    return found
+            alike[tuple((group.num_rows, group.total_byte_size) for group in groups)].append(file)
+    copies: dict[Hashable, list[Path]] = defaultdict(list)
+    for of in alike.values():
+        for file in of if len(of) > 1 else ():
+            copies[_ranges(file)].append(file)
+    return [of for of in copies.values() if len(of) > 1]
+
+
+def _ranges(file: Path) -> Hashable:
+    """The least and the greatest value of each column in each row group, where the file says them."""
+    footer = _footer(file)
+    groups = (footer.row_group(number) for number in range(footer.num_row_groups))
+    columns = (group.column(number) for group in groups for number in range(group.num_columns))
+    every = ((column.path_in_schema, column.statistics) for column in columns)
+    return tuple((name, str(of.min), str(of.max)) for name, of in every if of is not None and of.has_min_max)
 
 
 def _footer(file: Path) -> pq.FileMetaData:
