@@ -74,8 +74,8 @@ class BillDescription:
 
     `updated` is when the newest file was written (UTC), where that is known. `missing_columns` has for each cost basis
     those that it can read and the bill does not have (`core.bill.rules.missing_columns`). `deliveries` has the export's
-    own id of the delivery of each billing period, `2025-09`, that has one. Of several bills, `bills` has each by its
-    name.
+    own id of the delivery of each billing period, `2025-09`, that has one. `warnings` say what may count twice: files
+    that no manifest names and that share days (`core.bill.overlaps`). Of several bills, `bills` has each by its name.
     """
 
     format: str
@@ -86,6 +86,7 @@ class BillDescription:
     columns: tuple[str, ...]
     cost_bases: tuple[str, ...]
     updated: datetime | None = None
+    warnings: tuple[str, ...] = ()
     missing_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     deliveries: Mapping[str, str] = field(default_factory=dict)
     bills: Mapping[str, BillDescription] = field(default_factory=dict)
@@ -105,10 +106,10 @@ class ExportVersion:
     `periods` has an id for the files of each billing period's folder, `2025-09`, which changes when one of them does;
     files that lie in no such folder are under the empty name. `passed_over` are files beside it that are not read.
     `unregistered` are billing periods whose files the bill's table does not read, and the words of what mends it.
+    `changed` is when a file in place was last written, renamed or given another time, where that is known.
 
     Of several bills, `updated` is that of the bill that was written first, of those that newer days are expected in,
-    and `oldest` is its name, where another was written on a later day; `touched` is when a file `in_place` was
-    written last.
+    and `oldest` is its name, where another was written on a later day.
     """
 
     snapshot: str
@@ -118,7 +119,7 @@ class ExportVersion:
     passed_over: tuple[PassedOver, ...] = ()
     unregistered: Mapping[str, str] = field(default_factory=dict)
     oldest: str = ""
-    touched: datetime | None = None
+    changed: datetime | None = None
 
 
 @dataclass(frozen=True)

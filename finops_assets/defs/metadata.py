@@ -116,6 +116,7 @@ def bill(description: BillDescription) -> dict[str, Any]:
         **({"bill deliveries": _deliveries(description)} if description.deliveries else {}),
         "cost bases available": ", ".join(description.cost_bases),
         "columns used": ", ".join(description.columns),
+        **({"days in several files": "; ".join(description.warnings)} if description.warnings else {}),
     }
     if not description.bills:
         return shown(facts)

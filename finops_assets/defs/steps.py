@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from finops_assets.core.calendar import in_words
-from finops_assets.core.errors import FinopsError
+from finops_assets.core.errors import BeingWrittenError, FinopsError
 from finops_assets.core.ports import Metrics
 from finops_assets.core.text import tidy_lines
 from finops_assets.core.values import QueryReceipt
@@ -45,6 +45,8 @@ def mail_request(context: dg.AssetExecutionContext) -> dict[str, Any]:
 def explained(context: dg.AssetExecutionContext, retry_seconds: float) -> Iterator[None]:
     """A failure that people can mend shows its message, and is not tried again; unexpected errors are retried twice.
 
+    So is a bill that was changed while it was read: its copy may have come to its end by then.
+
     Not by Dagster's RetryPolicy, which also tries again what somebody has terminated.
 
     Args:
@@ -53,6 +55,10 @@ def explained(context: dg.AssetExecutionContext, retry_seconds: float) -> Iterat
     """
     try:
         yield
+    except BeingWrittenError as error:
+        if context.retry_number >= RETRIES:
+            raise refusal(error) from error
+        raise _again(context, retry_seconds) from error
     except FinopsError as error:
         raise refusal(error) from error
     except (dg.Failure, dg.RetryRequested):
@@ -60,8 +66,11 @@ def explained(context: dg.AssetExecutionContext, retry_seconds: float) -> Iterat
     except Exception as error:
         if context.retry_number >= RETRIES:
             raise
-        wait = retry_seconds * 2**context.retry_number
-        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=wait) from error
+        raise _again(context, retry_seconds) from error
+
+
+def _again(context: dg.AssetExecutionContext, retry_seconds: float) -> dg.RetryRequested:
+    return dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=retry_seconds * 2**context.retry_number)
 
 
 @contextmanager

@@ -60,7 +60,8 @@ def spoilt(**columns: Any) -> Callable[[Path], Path]:
     """Of three CSV files in a folder, the last line of the second one has these values."""
 
     def make(folder: Path) -> Path:
-        for name, rows in {"1.csv": [ROW], "2.csv": [ROW, ROW, {**ROW, **columns}], "3.csv": [ROW]}.items():
+        first, second, third = ({**ROW, "SubAccountName": name} for name in ("first", "second", "third"))
+        for name, rows in {"1.csv": [first], "2.csv": [second, ROW, {**ROW, **columns}], "3.csv": [third]}.items():
             write_rows(folder / name, rows)
         return folder
 
@@ -71,7 +72,7 @@ def parquet(**columns: Any) -> Callable[[Path], Path]:
     """The same in Parquet."""
 
     def make(folder: Path) -> Path:
-        write_rows(folder / "1.parquet", [ROW])
+        write_rows(folder / "1.parquet", [{**ROW, "SubAccountName": "first"}])
         write_rows(folder / "2.parquet", [ROW, {**ROW, **columns}])
         return folder
 
@@ -97,8 +98,8 @@ def damaged(spoil: Callable[[bytes], bytes], name: str = "2.parquet") -> Callabl
         # Values that do not compress, in a plain encoding: the pages are most of the file.
         rows = [{**ROW, "ServiceName": f"service {i * 7919 % 1000}"} for i in range(1000)]
         kind = name.partition(".")[2]
-        for other in (f"1.{kind}", f"2.{kind}", f"3.{kind}"):
-            write_rows(folder / other, rows)
+        for number in ("1", "2", "3"):
+            write_rows(folder / f"{number}.{kind}", [{**row, "SubAccountName": number} for row in rows])
         file = folder / name
         file.write_bytes(spoil(file.read_bytes()))
         return folder

@@ -57,10 +57,25 @@ def cur_lines(second_day: str = "4.10", payer: str = PAYER_1) -> list[Line]:
 
 
 PAYER_2_LINES = [
-    line("1.000000000001", start=at(FIRST), service="AmazonS3", account="100000000009", extra=IN_PAYER_2),
-    line("20", start=at(FIRST), service="AmazonRDS", account="100000000002", extra=IN_PAYER_2),
-    line("21.5", start=at(SECOND), service="AmazonRDS", account="100000000002", extra=IN_PAYER_2),
-    line("-1.5", start=at(SECOND), service="AmazonRDS", account="100000000002", category="Credit", extra=IN_PAYER_2),
+    line(
+        "1.000000000001",
+        start=at(FIRST),
+        service="Amazon Simple Storage Service",
+        account="100000000009",
+        extra=IN_PAYER_2,
+    ),
+    line("20", start=at(FIRST), service="Amazon Relational Database Service", account="100000000002", extra=IN_PAYER_2),
+    line(
+        "21.5", start=at(SECOND), service="Amazon Relational Database Service", account="100000000002", extra=IN_PAYER_2
+    ),
+    line(
+        "-1.5",
+        start=at(SECOND),
+        service="Amazon Relational Database Service",
+        account="100000000002",
+        category="Credit",
+        extra=IN_PAYER_2,
+    ),
 ]
 AZURE_LINES = [
     line("7.77", start=at(FIRST), service="Virtual Machines", account="sub-a", extra=IN_AZURE),
@@ -69,14 +84,18 @@ AZURE_LINES = [
 
 ROWS = {
     FIRST: [
-        ("AmazonEC2", "100000000001", "10.25"),
-        ("AmazonRDS", "100000000002", "20"),
-        ("AmazonS3", "100000000009", "1.750000000001"),  # 0.75 of payer-1 and 1.000000000001 of payer-2
+        ("Amazon Elastic Compute Cloud", "100000000001", "10.25"),
+        ("Amazon Relational Database Service", "100000000002", "20"),
+        (
+            "Amazon Simple Storage Service",
+            "100000000009",
+            "1.750000000001",
+        ),  # 0.75 of payer-1 and 1.000000000001 of payer-2
         ("Virtual Machines", "sub-a", "7.77"),
     ],
     SECOND: [
-        ("AmazonEC2", "100000000001", "4.10"),
-        ("AmazonRDS", "100000000002", "20"),  # 21.50 less a credit of 1.50
+        ("Amazon Elastic Compute Cloud", "100000000001", "4.10"),
+        ("Amazon Relational Database Service", "100000000002", "20"),  # 21.50 less a credit of 1.50
         ("Virtual Machines", "sub-a", "8.88"),
     ],
 }
@@ -201,7 +220,7 @@ def test_a_line_that_one_bill_restates_is_archived_anew_and_other_days_are_not(h
     command(home, "backfill")
     assert archived(home, FIRST).version == before.version
     assert archived(home, SECOND).total == Decimal("34.23")
-    assert rows(home, SECOND)[0] == ("AmazonEC2", "100000000001", Decimal("5.35"))
+    assert rows(home, SECOND)[0] == ("Amazon Elastic Compute Cloud", "100000000001", Decimal("5.35"))
     assert json.loads(archived(home, SECOND).metadata["bills"])[0] == ["payer-1", "AWS", 1, "5.35"]
     assert command(home, "gaps").exit_code == 0
 

@@ -349,13 +349,13 @@ def test_a_healthy_machine_has_nothing_to_mend(tmp_path: Path) -> None:
 def test_files_beside_the_bill_are_one_line_with_an_example(tmp_path: Path) -> None:
     """A file that may be a part of the bill is warned of, with what to do; hidden files alone are said, no more."""
     make_bill(tmp_path / "bill", [line("12.50")])
-    for name in ("_old.parquet", "10.csv.zip", "11.csv.zip"):
+    for name in ("_old.parquet", "10.zip", "11.zip"):
         (tmp_path / "bill" / name).write_bytes(b"x" * 600_000)
     warned = the(local(tmp_path), "files passed over", "warn")
-    assert "2 file(s), 1.2 MB: not .parquet, .csv or .csv.gz, such as 10.csv.zip" in warned.detail
+    assert "2 file(s), 1.2 MB: neither Parquet nor CSV by name, such as 10.zip" in warned.detail
     assert "such as _old.parquet" in warned.detail
     assert "Unpack" in warned.fix
-    for name in ("10.csv.zip", "11.csv.zip"):
+    for name in ("10.zip", "11.zip"):
         (tmp_path / "bill" / name).unlink()
     said = the(local(tmp_path), "files passed over", "ok")
     assert "1 file(s), 0.6 MB" in said.detail

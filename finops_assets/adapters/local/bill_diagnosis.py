@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finops_assets.adapters.local.bill_bytes import DataFile
 from finops_assets.adapters.local.bill_csv import csv_fault, csv_line
 from finops_assets.adapters.local.bill_source import FILE_COLUMN, BillSource
 from finops_assets.adapters.local.column_types import identifier
@@ -45,8 +45,8 @@ class Diagnosis:
     def of(self, error: Exception) -> BillError:
         """A value or a file that is at fault, or else what the engine says."""
         fault = self._bad_value()
-        for file in self._source.files.files:
-            fault = fault or self._bad_file(file)
+        for data in self._source.data:
+            fault = fault or self._bad_file(data)
         return fault or BillError(
             f"cannot be read ({first_line(error)})",
             where=str(self._source.files.root),
@@ -74,11 +74,12 @@ class Diagnosis:
             except duckdb.Error:
                 return None
             if row:
-                file, value = row
-                line = "" if self._source.files.parquet else csv_line(Path(file), name, value)
+                (path, value), parquet = row, self._source.files.parquet
+                data = self._source.data_of(path)
+                line = "" if parquet else csv_line(data, name, value)
                 return BillError(
                     f"{value!r} is not {kind}",
-                    where=f"{file}{line}, column {raw_name}",
+                    where=f"{data.name}{line}, column {raw_name}",
                     fix="Mend that line, or export the bill again.",
                 )
         return None
@@ -91,11 +92,11 @@ class Diagnosis:
             return "TIMESTAMPTZ", "a date"
         return "", ""
 
-    def _bad_file(self, file: Path) -> BillError | None:
+    def _bad_file(self, data: DataFile) -> BillError | None:
         """What is wrong with this file, read alone."""
         import duckdb
 
-        source = self._source.sql([file])
+        source = self._source.sql([data])
         try:
             names = {name.lower(): name for name, *_ in self._con.execute(f"DESCRIBE {source}").fetchall()}
             wanted = [self._source.columns[name][0].lower() for name in self._used] or list(names)
@@ -103,26 +104,28 @@ class Diagnosis:
             self._con.execute(f"SELECT BIT_XOR(HASH({columns})) FROM ({source})").fetchone()
         except duckdb.Error as error:
             if self._source.files.parquet and NOT_UTF8 in str(error):
-                return self._not_text(file, [names[name] for name in wanted if name in names])
-            what, where = f"is damaged or not whole ({first_line(error)})", str(file)
+                return self._not_text(data, [names[name] for name in wanted if name in names])
+            what, where = f"is damaged or not whole ({first_line(error)})", data.name
             if not self._source.files.parquet:
-                what, where = csv_fault(file) or (f"cannot be read as CSV ({first_line(error)})", str(file))
+                what, where = csv_fault(data) or (f"cannot be read as CSV ({first_line(error)})", data.name)
             return BillError(what, where=where, fix="Copy it from the export again.")
         return None
 
-    def _not_text(self, file: Path, names: Sequence[str]) -> BillError:
+    def _not_text(self, data: DataFile, names: Sequence[str]) -> BillError:
         """Which column of a Parquet file holds bytes that are no text."""
         import duckdb
 
         column = ""
         for name in names:
             try:
-                self._con.execute(f"SELECT MAX({identifier(name)}) FROM ({self._source.sql([file])})").fetchone()
+                self._con.execute(f"SELECT MAX({identifier(name)}) FROM ({self._source.sql([data])})").fetchone()
             except duckdb.Error:
                 column = f", column {name}"
                 break
         return BillError(
-            "holds text that is not UTF-8", where=f"{file}{column}", fix="Write it as UTF-8, or export the bill again."
+            "holds text that is not UTF-8",
+            where=f"{data.name}{column}",
+            fix="Write it as UTF-8, or export the bill again.",
         )
 
 

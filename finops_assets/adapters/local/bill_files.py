@@ -19,8 +19,8 @@ from finops_assets.core.bill.file_choice import ChosenFile, FileChoice, ListedFi
 from finops_assets.core.errors import BillError, SettingsError
 from finops_assets.core.values import PassedOver
 
-PARQUET = (".parquet",)
-CSV = (".csv", ".csv.gz")
+PARQUET = (".parquet", ".parq", ".pq")
+CSV = (".csv", ".csv.gz", ".csv.zip", ".csv.zst", ".csv.bz2", ".csv.xz")
 
 PARQUET_BEGINS = b"PAR1"
 

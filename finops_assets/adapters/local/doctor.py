@@ -17,7 +17,7 @@ from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.calendar import in_words
 from finops_assets.core.delivery.outbox import MEGABYTE
 from finops_assets.core.findings import Finding, findings_of
-from finops_assets.core.operations.doctor import addresses, files_passed_over
+from finops_assets.core.operations.doctor import addresses, days_in_several_files, files_passed_over
 from finops_assets.core.operations.heartbeat import is_set
 from finops_assets.core.values import DashboardContent
 
@@ -76,4 +76,5 @@ class LocalPreflight:
         missing = missing_days((), days, days[0], days[-1])
         if missing:
             yield Finding(name, "warn", f"it has no charges on {in_words(missing)}", "See whether files are missing.")
+        yield from days_in_several_files(bill.warnings)
         yield from files_passed_over(warehouse.export_version().passed_over)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finops_assets.adapters.local.bill_bytes import DataFile
+from finops_assets.adapters.local.bill_contents import BillContents
 from finops_assets.adapters.local.bill_diagnosis import Diagnosis, first_line
 from finops_assets.adapters.local.bill_files import BillFiles
 from finops_assets.adapters.local.bill_source import FILE_COLUMN, BillSource
 from finops_assets.adapters.local.column_types import identifier, type_of, typed_column
+from finops_assets.adapters.local.csv_contents import exact_records
+from finops_assets.adapters.local.overlapping_files import OverlappingFiles
+from finops_assets.adapters.local.parquet_contents import may_be_copies
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb, connect, in_utc
 from finops_assets.core.accounts.account_ids import impossible_account
 from finops_assets.core.bill.bill_format import currency_sql, quoted
@@ -20,6 +26,8 @@ from finops_assets.core.bill.charges import charges_sql, undated_condition, used
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.overlaps import PeriodDay, may_overlap
+from finops_assets.core.bill.overlaps import warnings as overlap_warnings
 from finops_assets.core.bill.payers import payer_periods, payers_sql
 from finops_assets.core.bill.queries import closer_survey_sql, half_filled_sql, survey_sql
 from finops_assets.core.bill.recognition import recognise
@@ -55,16 +63,25 @@ class OpenBill:
         format_name: bill.format.
         rules: what the settings ask of the bill.
         config: of DuckDB.
+        contents: what is known of CSV files already.
 
     Raises:
         BillError: it cannot be read, is of no known format, or lacks what the format or the settings need.
         SettingsError: a setting that its format cannot honour.
     """
 
-    def __init__(self, files: BillFiles, format_name: str, rules: Rules, config: Mapping[str, ConfigValue]) -> None:
+    def __init__(
+        self,
+        files: BillFiles,
+        format_name: str,
+        rules: Rules,
+        config: Mapping[str, ConfigValue],
+        contents: BillContents,
+    ) -> None:
         self.files, self._rules = files, rules
+        contents.refuse_same_files(files)
         self.con = connect(config)
-        self._source = BillSource(files)
+        self._source = BillSource(files, Path(str(config["temp_directory"])))
         with self.explained(Diagnosis(self.con, self._source)):
             self._source.describe(self.con)
         raw = self._source.columns
@@ -81,7 +98,8 @@ class OpenBill:
         with self.explained():
             self.create_bill_view(self.con)
         self._refuse_shared_periods()
-        self._survey()
+        lines_of = {} if files.parquet else contents.csv_lines(self._source.data, in_place=files.in_place)
+        warnings = self._survey(lines_of)
         self.description = BillDescription(
             format=self.format.name,
             path=str(files.root),
@@ -93,7 +111,13 @@ class OpenBill:
             updated=files.updated,
             missing_columns=missing_columns(self.format, self.columns),
             deliveries=files.deliveries,
+            warnings=warnings,
         )
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that a query of the view reads."""
+        return tuple(data.path for data in self._source.data)
 
     def session(self) -> OpenBill:
         """The same bill in another connection: two runs at once must not meet in one."""
@@ -132,7 +156,7 @@ class OpenBill:
         return columns, WITH_FILES, FILE_COLUMN
 
     def _period_of(self, file: str) -> str:
-        return self.files.period_of(Path(file))
+        return self.files.period_of(self._source.data_of(file).file)
 
     def _names_period(self) -> bool:
         """Whether the bill has a column of the billing period that can be read as a time."""
@@ -147,7 +171,7 @@ class OpenBill:
     def _refuse_shared_periods(self) -> None:
         """Refuse exports that have a billing period in common, unless their lines are of different payers."""
         files = {str(f): (self.files.period_of(f), export) for f, export in self.files.exports.items()}
-        shared = [Path(file) for file, (period, _) in files.items() if period in self.files.shared]
+        shared = [data for data in self._source.data if files[str(data.file)][0] in self.files.shared]
         if not shared:
             return
         name, payers = payer_column(self._source.columns), None
@@ -156,19 +180,71 @@ class OpenBill:
             lines = self._source.sql(shared, with_file=True)
             with self.explained():
                 rows = self.con.execute(f"SELECT DISTINCT {FILE_COLUMN}, {payer} FROM ({lines})").fetchall()
-            payers = [(*files[file], payer or "") for file, payer in rows]
+            payers = [(*files[str(self._source.data_of(path).file)], payer or "") for path, payer in rows]
         refuse_shared_periods(str(self.files.root), "bill.path", self.files.shared, payers)
 
-    def _survey(self) -> None:
-        """Learn the services' names; refuse a bill that cannot be read as money by day.
+    def _survey(self, lines_of: Mapping[DataFile, int]) -> tuple[str, ...]:
+        """One scan: it proves that all lines are read and can be booked, learns names, and finds files that share days.
 
-        That is one with lines that have no date or lack a column, or in several currencies, and a monthly export.
+        Args:
+            lines_of: the lines of CSV files, counted by another reader.
+
+        Returns:
+            What is to be warned of.
         """
+        with self.explained():
+            files = OverlappingFiles(self.con, self._source, WITH_FILES, self._used)
+            if self.files.parquet and self.files.in_place:
+                files.refuse_copies(may_be_copies(self.files.files))
+        shared = self.files.in_place and may_overlap(files.deliveries)
+        period = f"DATE_FORMAT({self.format.period}, '%Y-%m')" if self._names_period() else "''"
+        day = f"CAST({self.format.start} AS DATE)"
+        by = (FILE_COLUMN, period, day) if shared else (FILE_COLUMN,) if lines_of else ()
+        if by:
+            self._create_view_with_files()
+        rows = self.rows(survey_sql(self.format, self.columns, self._rules, WITH_FILES if by else "bill", by))
+        taught = learned((code, name, lines) for _, _, lines, _, _, code, name, is_taught, *_ in rows if is_taught)
+        self.names = ServiceNames(taught).of(self.format)
+        surveyed = [Surveyed._make((*row[:5], tuple(row[8:]))) for row in rows if not row[7]]
+        if lines_of:
+            self._refuse_lost_lines(lines_of, surveyed)
+        self._refuse_unreadable(surveyed)
+        if not shared:
+            return ()
+        lines: dict[str, dict[PeriodDay, int]] = defaultdict(lambda: defaultdict(int))
+        for row in surveyed:
+            path, of_period, of_day = row.place
+            lines[files.delivery(path)][of_period or "", of_day] += row.lines
+
+        def totals(first: date, last: date) -> list[tuple]:
+            cost = self.format.bases[self._rules.cost_basis].sql(self.columns)
+            lines_sql = f"SELECT {FILE_COLUMN}, {period} AS period, {day} AS day, {cost} AS cost FROM {WITH_FILES}"
+            return self.rows(
+                f"SELECT {FILE_COLUMN}, period, day, SUM(cost) FROM ({lines_sql}) AS lines "
+                f"WHERE day BETWEEN DATE '{first}' AND DATE '{last}' GROUP BY 1, 2, 3"
+            )
+
+        currencies = {row.currency or "" for row in surveyed}
+        with self.explained():
+            overlaps = files.overlaps(lines, totals)
+        return overlap_warnings(overlaps, currencies.pop() if len(currencies) == 1 else "")
+
+    def _refuse_lost_lines(self, lines_of: Mapping[DataFile, int], surveyed: Sequence[Surveyed]) -> None:
+        """Refuse a bill of which the engine has not read every line."""
+        read: dict[DataFile, int] = defaultdict(int)
+        for row in surveyed:
+            read[self._source.data_of(row.place[0])] += row.lines
+        for data, lines in lines_of.items():
+            if read[data] != lines and read[data] != (exact := exact_records(data)):
+                raise BillError(
+                    f"has {exact:,} line(s), of which {read[data]:,} can be read",
+                    where=data.name,
+                    fix="Copy it from the export again; if that does not help, report this message.",
+                )
+
+    def _refuse_unreadable(self, surveyed: Sequence[Surveyed]) -> None:
+        """Refuse a bill with lines that have no date, lack a column, or are in several currencies; a monthly export."""
         root, fmt, rules = str(self.files.root), self.format, self._rules
-        rows = self.rows(survey_sql(fmt, self.columns, rules))
-        taught = learned((code, name, lines) for _, _, lines, _, _, code, name, is_taught in rows if is_taught)
-        self.names = ServiceNames(taught).of(fmt)
-        surveyed = [Surveyed(*row[:5]) for row in rows if not row[7]]
         if not all(row.dated for row in surveyed):
             no_date = undated_condition(fmt.start)
             (lines,) = self.rows(f"SELECT COUNT(*) FROM bill WHERE {no_date}")[0]
@@ -214,7 +290,7 @@ class OpenBill:
         """The first file that has such a line, and the columns as they are named there."""
         first = self._first(condition)
         names = ", ".join(self._source.columns.get(column, (column,))[0] for column in columns)
-        return f"{first[0] if first else self.files.root}, column {names}"
+        return f"{self._source.data_of(first[0]).name if first else self.files.root}, column {names}"
 
     def _first(self, condition: str, column: str = "''") -> tuple | None:
         """The file of the first line that fulfils a condition, and one of its values."""
@@ -247,3 +323,14 @@ class OpenBill:
         except (duckdb.Error, pa.ArrowException) as error:  # the second while rows are streamed
             diagnosis = diagnosis or Diagnosis(self.con, self._source, self._used, self.format)
             raise diagnosis.of(error) from None
+
+
+def _by_currency(rows: Sequence[tuple]) -> list[tuple[str | None, int, bool]]:
+    """Rows of a survey by file or day as those of the whole bill."""
+    lines: dict[str | None, int] = defaultdict(int)
+    undated = set()
+    for currency, count, dated, *_ in rows:
+        lines[currency] += count
+        if not dated:
+            undated.add(currency)
+    return [(currency, count, currency not in undated) for currency, count in lines.items()]

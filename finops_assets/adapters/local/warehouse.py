@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finops_assets.adapters.local.bill_contents import BillContents, last_change, left_alone
 from finops_assets.adapters.local.bill_files import find_bill
 from finops_assets.adapters.local.open_bill import OpenBill
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb
@@ -57,6 +58,7 @@ class DuckDBWarehouse:
         self._config: dict[str, ConfigValue] = {"memory_limit": memory, "temp_directory": str(spill)}
         if threads:
             self._config["threads"] = threads
+        self._contents = BillContents(threads)
         self._lock = threading.Lock()
         self._opened: tuple[str, OpenBill] | None = None
         self._days: dict[tuple[str, date, date], dict[date, SourceDay]] = {}
@@ -75,7 +77,14 @@ class DuckDBWarehouse:
 
     def export_version(self) -> ExportVersion:
         files = find_bill(self._path)
-        return ExportVersion(files.snapshot, files.updated, files.in_place, files.periods, files.passed_over)
+        return ExportVersion(
+            files.snapshot,
+            files.updated,
+            files.in_place,
+            files.periods,
+            files.passed_over,
+            changed=last_change(files.files) if files.in_place else None,
+        )
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
         # Not by `fingerprints_sql`: it gathers each day's rows as text in memory, all days at once.
@@ -154,17 +163,19 @@ class DuckDBWarehouse:
             opened.create_bill_view(con, bill)
             summary = summary_sql(opened.charges(EARLIEST, LATEST, bill), names=opened.names)
             con.execute(f"CREATE VIEW {name} AS {athena_to_duckdb(summary)}")
-            return opened.files.files
+            return opened.paths
 
     @contextmanager
     def _open(self) -> Iterator[OpenBill]:
         """The bill as it is on disk now, in a connection of its own; recognised again only when a file has changed."""
         files = find_bill(self._path)
-        with self._lock:
-            if self._opened is None or self._opened[0] != files.snapshot:
-                self._opened = (files.snapshot, OpenBill(files, self._format_name, self._rules, self._config))
-            session = self._opened[1].session()
-        try:
-            yield session
-        finally:
-            session.con.close()
+        with left_alone(files.files):
+            with self._lock:
+                if self._opened is None or self._opened[0] != files.snapshot:
+                    opened = OpenBill(files, self._format_name, self._rules, self._config, self._contents)
+                    self._opened = (files.snapshot, opened)
+                session = self._opened[1].session()
+            try:
+                yield session
+            finally:
+                session.con.close()

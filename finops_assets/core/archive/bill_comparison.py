@@ -19,7 +19,7 @@ from finops_assets.core.archive.bill_difference import PublishedAs
 from finops_assets.core.archive.settlement import closes, first_open_day
 from finops_assets.core.bill.totals import BillTotals, bill_totals
 from finops_assets.core.calendar import days_between
-from finops_assets.core.errors import BillError, DamagedError, SettingsError
+from finops_assets.core.errors import BeingWrittenError, BillError, DamagedError, SettingsError
 from finops_assets.core.records import RecordType
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
 from finops_assets.core.values import DayPrint
@@ -175,6 +175,8 @@ class BillComparison:
             return before
         try:
             totals = bill_totals(self._warehouse.control_totals())
+        except BeingWrittenError:
+            raise
         except CANNOT_BE_READ as error:
             self._store(Comparison(state, now, unreadable=str(error), snapshot=export_version.snapshot))
             raise
@@ -265,8 +267,8 @@ def _spans(days: Sequence[date]) -> list[tuple[date, date]]:
 
 def is_being_written(export_version: ExportVersion, now: datetime) -> bool:
     """Whether the bill's files may be half there: without a manifest, and changed just now."""
-    touched = export_version.touched or export_version.updated
-    return export_version.in_place and touched is not None and abs(now - touched) < QUIET
+    changes = [change for change in (export_version.updated, export_version.changed) if change]
+    return export_version.in_place and any(abs(now - change) < QUIET for change in changes)
 
 
 def described_days(

@@ -27,7 +27,7 @@ PERIOD_FOLDER = re.compile(
 
 OLDER = "older deliveries, which the manifest does not name"
 LEFTOVER = "beside the files of a manifest that does not name them"
-UNREAD = "not .parquet, .csv or .csv.gz"
+UNREAD = "neither Parquet nor CSV by name"
 HIDDEN = "in a hidden folder, or with a name that begins with . or _"
 LINKED = "links to what is read already, or to a folder above"
 BROKEN = "links to what is not there"

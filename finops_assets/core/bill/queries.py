@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns
@@ -14,11 +14,16 @@ from finops_assets.core.schemas import UNASSIGNED
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
-def survey_sql(fmt: BillFormat, columns: Columns, rules: Rules, table: str = "bill") -> str:
+def survey_sql(fmt: BillFormat, columns: Columns, rules: Rules, table: str = "bill", by: Sequence[str] = ()) -> str:
     """The whole bill by billing currency as written and absent columns: lines, on a 1st, and whether all have a date.
 
     It reads few columns, as every bill is asked: `closer_survey_sql` is for what is unusual (`refusals.is_unusual`).
     Where lines name their service themselves, there are further rows, with `taught` = 1, of each product code and name.
+
+    Args:
+        fmt, columns, rules: as for the charges.
+        table: the bill.
+        by: expressions that part the rows further, and are their last columns.
     """
     charge = charge_expressions(fmt, columns, rules)
     earliest, latest = (f"TIMESTAMP '{day} 00:00:00'" for day in (EARLIEST, LATEST))
@@ -28,18 +33,22 @@ def survey_sql(fmt: BillFormat, columns: Columns, rules: Rules, table: str = "bi
     counts = f"""COUNT(*) AS lines,
     COUNT(CASE WHEN EXTRACT(DAY FROM {fmt.start}) = 1 THEN 1 END) AS on_first,
     COUNT(*) = COUNT({fmt.start}) AND MIN({fmt.start}) >= {earliest} AND MAX({fmt.start}) < {latest} AS dated"""
+    parts = [f"part_{number}" for number in range(len(by))]
+    parted = "".join(f", {expression} AS {part}" for expression, part in zip(by, parts, strict=True))
     if "service_name" not in charge:
+        groups = ", ".join(map(str, (1, 2, *range(9, 9 + len(by)))))
         return f"""SELECT {currency} AS currency, {lacks} AS lacks, {counts},
-    NULL AS service_code, NULL AS service_name, 0 AS taught
-FROM {table} GROUP BY 1, 2 ORDER BY 1, 2"""
+    NULL AS service_code, NULL AS service_name, 0 AS taught{parted}
+FROM {table} GROUP BY {groups} ORDER BY 1, 2"""
     # In one pass: a second one would parse CSV files once more.
-    return f"""SELECT currency, lacks, {counts}, service_code, service_name, GROUPING(currency) AS taught
+    of_parts = "".join(f", {part}" for part in parts)
+    return f"""SELECT currency, lacks, {counts}, service_code, service_name, GROUPING(currency) AS taught{of_parts}
 FROM (
     SELECT {currency} AS currency, {lacks} AS lacks, {fmt.start}, {charge["service_code"]} AS service_code,
-        {charge["service_name"]} AS service_name
+        {charge["service_name"]} AS service_name{parted}
     FROM {table}
 ) AS lines
-GROUP BY GROUPING SETS ((currency, lacks), (service_code, service_name))
+GROUP BY GROUPING SETS ((currency, lacks{of_parts}), (service_code, service_name))
 ORDER BY 1, 2"""
 
 

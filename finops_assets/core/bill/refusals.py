@@ -21,6 +21,8 @@ class Surveyed(NamedTuple):
     lines: int
     on_first: int
     dated: bool
+    place: tuple = ()
+    """Values of the expressions that part the lines further."""
 
 
 def is_unusual(surveyed: Iterable[Surveyed], chosen: str, has_currency: bool) -> bool:

@@ -101,7 +101,9 @@ def combined_version(
         passed_over=tuple(named for name, of in versions.items() for named in _named(name, of.passed_over)),
         unregistered={period: "; ".join(words) for period, words in sorted(unregistered.items())},
         oldest=oldest,
-        touched=max((of.updated for of in versions.values() if of.in_place and of.updated), default=None),
+        changed=max(
+            (at for of in versions.values() if of.in_place for at in (of.updated, of.changed) if at), default=None
+        ),
     )
 
 
@@ -207,6 +209,7 @@ def combined_description(bills: Mapping[str, BillDescription], version: ExportVe
         updated=version.updated,
         missing_columns={basis: tuple(lacking) for basis, lacking in missing.items()},
         deliveries={period: ", ".join(of_period) for period, of_period in sorted(deliveries.items())},
+        warnings=tuple(f"the bill {name}: {words}" for name, of in bills.items() for words in of.warnings),
         bills=dict(bills),
     )
 

@@ -19,6 +19,7 @@ from finops_assets.core.archive.coverage import coverage
 from finops_assets.core.archive.settlement import first_open_day
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.calendar import days_between, in_words
+from finops_assets.core.errors import BeingWrittenError
 
 if TYPE_CHECKING:
     from finops_assets.core.archive.bill_difference import PublishedAs
@@ -126,9 +127,11 @@ class BillInspector:
                 else:
                     totals = bill_totals(self._warehouse.control_totals())
                     in_bill = self._whole_days(totals, export_version, yesterday, written)
+        except BeingWrittenError:
+            question = asked
         except CANNOT_BE_READ as error:
             return BillState((), export_version=export_version, unreadable=str(error))
-        late = late_words(export_version, totals, yesterday)
+        late = late_words(export_version, totals, yesterday) if export_version else ""
         if compared is None:
             return BillState(in_bill, export_version=export_version, late=late, question=question)
         return BillState(
@@ -169,7 +172,7 @@ class BillInspector:
                 empty = {day: EMPTY for day in wanted if first <= day <= last and totals.is_empty(day, yesterday)}
                 prints = dict(sorted({**prints, **empty}.items()))
             covered = self._whole_days(totals, export_version, yesterday, written)
-            late = late_words(export_version, totals, yesterday)
+            late = late_words(export_version, totals, yesterday) if export_version else ""
             return BillState(covered, prints, totals, export_version, late=late)
         except CANNOT_BE_READ as error:
             return BillState(self._whole_days_of_a_faulty_bill(yesterday), unreadable=str(error))

@@ -65,6 +65,17 @@ def files_passed_over(passed_over: Sequence[PassedOver]) -> Iterator[Finding]:
     )
 
 
+def days_in_several_files(warnings: Sequence[str]) -> Iterator[Finding]:
+    """One finding of files that share days and may count twice, as BillDescription has them; none where none do."""
+    if warnings:
+        yield Finding(
+            "days in several files",
+            "warn",
+            "; ".join(warnings),
+            "If these are the same charges, keep one of the files; if the days are split over them, all is well.",
+        )
+
+
 def how_old(age: Age | None) -> Iterator[Finding]:
     """Whether the archive has the days up to yesterday, as far as they are due; nothing where it has none."""
     if age is None:
