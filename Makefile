@@ -12,7 +12,7 @@ LOCKED := $(INSTALL) --require-hashes
 # Where it is set, each of the many processes of the tests would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo dev aws-dev test coverage lint terraform bench lock clean
+.PHONY: help demo dev aws-dev test lint terraform bench lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -26,11 +26,8 @@ dev: $(VENV)/runtime  ## Open the Dagster UI (webserver and daemon) on http://12
 aws-dev: $(VENV)/development  ## Open the Dagster UI on a stand-in AWS with the sample bill in it
 	@$(BIN)/python -m standin.dev
 
-test: $(VENV)/development  ## Run the tests
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
-
-coverage: $(VENV)/development  ## Run the tests, and say which lines of the product none of them runs (slower)
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+test: $(VENV)/development  ## Run the tests (COVERAGE=1: and say which files have lines that none of them runs; slower)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(if $(COVERAGE),--cov --cov-report=term:skip-covered) $(PYTEST_ARGS)
 
 lint: $(VENV)/development  ## Check style, types and declared dependencies
 	@$(BIN)/ruff check .
