@@ -10,13 +10,15 @@ ARG PYTHON=python:3.13-slim-trixie
 FROM ${PYTHON} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
-RUN python -m venv /opt/venv
-# What is depended on first: it changes less often than the code.
-COPY pyproject.toml constraints.txt README.md LICENSE ./
-COPY finops_assets/__init__.py finops_assets/__init__.py
-RUN /opt/venv/bin/pip install --only-binary :all: --constraint constraints.txt ".[aws,postgres]"
+RUN python -m venv /opt/venv && python -m venv /opt/build
+# What is depended on first: it changes less often than the code. Every file is one whose hash is known.
+COPY requirements requirements
+RUN /opt/venv/bin/pip install --require-hashes --requirement requirements/deployment.txt \
+    && /opt/build/bin/pip install --require-hashes --requirement requirements/build.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY finops_assets finops_assets
-RUN /opt/venv/bin/pip install --no-deps --force-reinstall .
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /opt/wheel . \
+    && /opt/venv/bin/pip install --no-deps --no-index /opt/wheel/*.whl
 # Two homes, of which DAGSTER_HOME names one: a task a run, or everything in one task.
 COPY deploy /opt/finops
 RUN mkdir -p /opt/dagster/ecs /opt/dagster/single \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import os
@@ -67,6 +68,8 @@ LONG = (
     "test_contracts",
     "test_live_runs",
     "test_aws_terminated",
+    "test_killed",
+    "test_aws_morning",
     "test_hostile_names",
 )
 """The longest files, the longest first: one that began last would be waited for in the end by the other workers."""
@@ -93,14 +96,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was imported, half a million objects, to the end of the process: runs make garbage by themselves."""
+    """Leave what was imported, half a million objects, to the end of the process: runs make garbage by themselves.
+
+    DuckDB complains at the end of what is not collected. pytest itself collects five times before that.
+    """
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)
     gc.set_threshold(100_000, 20, 20)  # as the command does
-
-
-def pytest_unconfigure() -> None:
-    gc.unfreeze()  # DuckDB complains at the end of what is not collected
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,7 +22,7 @@ from standin.statements import Statements
 from standin.tables import Tables
 from standin.trino.language import Malformed, QueryFailed, Translated, Unsupported, parse
 from standin.trino.rewriting import MACROS
-from standin.trino.translation import translate
+from standin.trino.translation import Translations
 from standin.unload import Unload, parse_unload, refuse_if_taken, write_files
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ NO_OUTPUT = (
     "setting or as an API input."
 )
 
+
+TRANSLATIONS = Translations()
 
 MOTO_ANSWERS = frozenset({"CreateWorkGroup", "GetWorkGroup", "ListWorkGroups", "DeleteWorkGroup"})
 
@@ -308,7 +310,7 @@ class Athena:
         query.state = state
 
     def _translated(self, sql: str, database: str) -> Translated:
-        return translate(sql, database, self.tables.lookup, self._stand_in.clock())
+        return TRANSLATIONS.translate(sql, database, self.tables.lookup, self._stand_in.clock())
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         with self._engine_lock:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
 from moto.backends import get_backend
-from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.s3.models import FakeDeleteMarker
 from werkzeug import Response
 
@@ -31,8 +31,16 @@ if not hasattr(FakeDeleteMarker, "dispose"):
     FakeDeleteMarker.dispose = lambda _: None
 
 
-# moto tells what a rule of a security group is for where it names addresses only, not another group.
-SecurityGroupRule.description = property(lambda rule: (rule.ip_range or rule.source_group).get("Description"))
+@cache
+def _rules_are_described() -> None:
+    """moto tells what a rule of a security group is for where it names addresses only, not another group.
+
+    Its EC2 takes 1 s to import, more than all the rest of the stand-in.
+    """
+    from moto.ec2.models.security_groups import SecurityGroupRule
+
+    SecurityGroupRule.description = property(lambda rule: (rule.ip_range or rule.source_group).get("Description"))
+
 
 OF_A_SERVICE = {"enableECSManagedTags": False, "enableExecuteCommand": False, "availabilityZoneRebalancing": "DISABLED"}
 """What ECS keeps of a service and moto does not, with what it is where nothing is said."""
@@ -94,6 +102,8 @@ class Infrastructure:
 
     def answer(self, call: Call) -> Answer | None:
         """The answer, or None where the service itself has one."""
+        if call.service == "ec2":
+            _rules_are_described()
         operation = self._operations.get((call.service, call.operation))
         if operation is None:
             return None

@@ -2,9 +2,11 @@
 
 import json
 import re
+import time
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -311,9 +313,11 @@ def test_spice_is_not_filled_with_a_day_that_does_not_read_back(aws: StandIn, pl
 
 
 def test_throttling_of_every_second_call_is_survived(
-    of_the_organization: None, aws: StandIn, platform: Platform
+    of_the_organization: None, aws: StandIn, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever service says to slow down, the day comes through, once."""
+    # boto3's own waits between tries, half a minute in all.
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None, time=time.time))
     for service in ("athena", "glue", "quicksight", "sesv2", "organizations"):
         aws.faults.fail(service, "*", code=THROTTLED[service], times=None, every=2)
     assert run(platform, LAST).errors == ()

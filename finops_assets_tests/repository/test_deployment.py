@@ -35,6 +35,7 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._grpc.types import ExecuteRunArgs
 from dagster_aws.s3.compute_log_manager import S3ComputeLogManager
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -48,7 +49,7 @@ from finops_assets_tests.support.on_aws import BUCKET, RECIPIENTS, make_ready, p
 from standin.server import StandIn
 
 ROOT = Path(__file__).parents[2]
-DEPLOY, DOCKERFILE, CONSTRAINTS = ROOT / "deploy", ROOT / "Dockerfile", ROOT / "constraints.txt"
+DEPLOY, DOCKERFILE, REQUIREMENTS = ROOT / "deploy", ROOT / "Dockerfile", ROOT / "requirements"
 INSTANCE, INSTANCE_SET = DEPLOY / "dagster.yaml", ROOT / "terraform" / "runtime.tf"
 PAGE, ADAPTERS = ROOT / "docs" / "aws.md", ROOT / "finops_assets/adapters/aws"
 
@@ -321,9 +322,10 @@ def test_the_image_is_small_unprivileged_and_watched() -> None:
     assert "healthcheck.py" in last["HEALTHCHECK"]
     assert not [rest for name, rest in final_stage() if name == "RUN" and "pip" in rest], "what builds stays behind"
     assert not [name for name in final_stage_environment() if re.search("PASSWORD|SECRET|TOKEN|KEY", name)]
-    installs = [rest for name, rest in instructions if name == "RUN" and "pip install" in rest]
-    assert installs
-    assert all("--constraint constraints.txt" in each or "--no-deps" in each for each in installs)
+    steps = [step for name, rest in instructions if name == "RUN" for step in rest.split("&&") if "/pip " in step]
+    assert steps
+    assert all("--require-hashes" in step or "--no-deps" in step for step in steps)
+    assert all("--no-build-isolation" in step for step in steps if "pip wheel" in step)
     assert not [name for name, _ in instructions if name == "ADD"]
 
 
@@ -335,7 +337,7 @@ def test_what_the_image_copies_is_there_and_nothing_else_is_sent() -> None:
             for source in rest.split()[:-1]:
                 assert any(Path(source) in (file, *file.parents) for file in sent), source
     assert {file.parts[0] for file in sent} == {
-        *("LICENSE", "README.md", "constraints.txt", "pyproject.toml", "deploy", "finops_assets")
+        *("LICENSE", "README.md", "requirements", "pyproject.toml", "deploy", "finops_assets")
     }
     assert not [file for file in sent if file.suffix not in SENT and file.name not in ("LICENSE", "start")]
 
@@ -360,13 +362,19 @@ SENT = {
 }
 
 
-def test_everything_that_the_image_installs_has_one_version() -> None:
-    """What the package needs with the image's extras, and what those need, is pinned to what is tested here."""
-    [extras] = {found for name, rest in dockerfile() if name == "RUN" for found in re.findall(r'"\.\[(.+?)\]"', rest)}
-    lines = CONSTRAINTS.read_text(encoding="utf-8").splitlines()
-    pins = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines if "==" in line)}
+LOCKED = re.compile(r"^([\w.-]+)(?:\[.+?\])?==([^\s;]+)(?: ; (.+?))? \\$", re.MULTILINE)
+
+
+def locked(file: str) -> dict[str, str]:
+    """The versions that a file of requirements/ gives this Python on this machine: name -> version."""
+    lines = LOCKED.findall((REQUIREMENTS / file).read_text(encoding="utf-8"))
+    return {name: version for name, version, marker in lines if not marker or Marker(marker).evaluate()}
+
+
+def needed(*extras: str) -> set[str]:
+    """The names of all that the package needs with these extras, and of what those need in turn."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    chosen = [project["optional-dependencies"][name] for name in extras.split(",")]
+    chosen = [project["optional-dependencies"][name] for name in extras]
     left = [each for lines in (project["dependencies"], *chosen) for each in lines]
     seen: set[str] = set()
     while left:
@@ -378,9 +386,40 @@ def test_everything_that_the_image_installs_has_one_version() -> None:
             marker = Requirement(line).marker
             if any(not marker or marker.evaluate({"extra": extra}) for extra in (*requirement.extras, "")):
                 left.append(line.partition(";")[0])
-    installed = {canonicalize_name(Requirement(each).name) for each in seen}
-    assert {"dagster-postgres", "psycopg2-binary", "dagster-aws", "boto3"} <= installed
-    assert {name for name in installed if pins.get(name) != metadata.version(name)} == set()
+    return {canonicalize_name(Requirement(each).name) for each in seen}
+
+
+@pytest.mark.parametrize(
+    ("file", "extras"),
+    [
+        ("runtime.txt", ()),
+        ("deployment.txt", ("aws", "postgres")),
+        ("development.txt", ("aws", "postgres", "test", "lint")),
+    ],
+)
+def test_what_is_installed_is_what_is_tested_here(file: str, extras: tuple[str, ...]) -> None:
+    """Each file of requirements/ has all that is needed for its purpose, and the versions that run these tests."""
+    versions = locked(file)
+    assert needed(*extras) == versions.keys()
+    assert {name for name, version in versions.items() if version != metadata.version(name)} == set()
+
+
+def test_the_image_has_the_deployment_s_requirements() -> None:
+    """The storage and the cloud of deploy/dagster.yaml are among them; the file is the one that the image installs."""
+    assert {"dagster-postgres", "psycopg2-binary", "dagster-aws", "boto3"} <= locked("deployment.txt").keys()
+    assert [rest for name, rest in dockerfile() if name == "RUN" and "requirements/deployment.txt" in rest]
+
+
+@pytest.mark.parametrize("file", sorted(REQUIREMENTS.glob("*.txt")), ids=lambda file: file.stem)
+def test_every_file_that_is_installed_has_a_hash(file: Path) -> None:
+    """Versions and hashes, wheels alone (a source would be built with what is not locked), and no address."""
+    text = file.read_text(encoding="utf-8")
+    entries = re.split(r"^(?=[\w.-]+(?:\[.+?\])?==)", text, flags=re.MULTILINE)
+    assert "--only-binary :all:" in entries[0].splitlines()
+    assert len(entries) > 1
+    assert [entry for entry in entries[1:] if not re.search(r"--hash=sha256:[0-9a-f]{64}", entry)] == []
+    assert {line[:1] for line in text.splitlines() if line} == {"#", "-", " "} | {entry[0] for entry in entries[1:]}
+    assert "://" not in text
 
 
 def test_the_builds_steps_make_a_package_with_all_of_its_files(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 AWS's service models and Dagster's migrations are parsed once: for sessions and instances of each test it would be a
 third of its time. Dagster's records in memory keep their connection, of which a run opens 220, know their own columns,
-and take a batch of asset events in one transaction, as the platform's own event log does; and the class of a step's
-resources, of which a run makes 100, is made once for each set of names. moto loads its module of S3's addresses anew
-with each call, for settings that no test has. Templates are compiled once, and each SQL is translated once.
+and take an event in one transaction, or a batch of asset events, as the platform's own event log does; and the class of
+a step's resources, of which a run makes 100, is made once for each set of names. moto loads its module of S3's
+addresses anew with each call, for settings that no test has. Templates are compiled once, and each SQL is translated
+once.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from itertools import groupby
 
 import alembic.script
 import botocore.session
+import dagster as dg
 import jinja2
 import sqlglot
 from alembic.config import Config
 from dagster import EventLogEntry
 from dagster._core.definitions import scoped_resources_builder
-from dagster._core.events import ASSET_EVENTS
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.storage.event_log import in_memory as events_in_memory
+from dagster._core.storage.event_log.base import EventLogCursor
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.runs import in_memory as runs_in_memory
 from moto.s3 import urls as addresses_of_s3
@@ -64,6 +67,33 @@ events_in_memory.InMemoryEventLogStorage._connect = _event_transaction
 runs_in_memory.InMemoryRunStorage.connect = _run_transaction
 
 
+OF_NO_USE = {
+    dg.DagsterEventType.STEP_OUTPUT,
+    dg.DagsterEventType.HOOK_SKIPPED,
+    dg.DagsterEventType.ENGINE_EVENT,
+    dg.DagsterEventType.LOGS_CAPTURED,
+    dg.DagsterEventType.RESOURCE_INIT_STARTED,
+    dg.DagsterEventType.RESOURCE_INIT_SUCCESS,
+}
+"""A quarter of a run's events: neither Dagster nor a test reads them from records in memory."""
+
+
+def _store_event(storage: events_in_memory.InMemoryEventLogStorage, event: EventLogEntry) -> None:
+    storage._storage_id += 1
+    kind = event.dagster_event_type if event.is_dagster_event else None
+    if kind not in OF_NO_USE:
+        with storage.index_connection() as connection:
+            stored = connection.execute(SqlEventLogStorageTable.insert(), storage._event_to_row(event))
+            number = stored.inserted_primary_key[0]
+            if kind in ASSET_EVENTS and event.get_dagster_event().asset_key:
+                storage._store_asset_event_tags(connection, [event], [number])
+                storage._store_asset_event(connection, event, number)
+        if kind in ASSET_CHECK_EVENTS:
+            storage.store_asset_check_event(event, number)
+    for handler in list(storage._handlers[event.run_id]):
+        handler(event, str(EventLogCursor.from_storage_id(storage._storage_id)))
+
+
 def _store_batch(storage: events_in_memory.InMemoryEventLogStorage, events: Sequence[EventLogEntry]) -> None:
     for of_assets, stretch in groupby(events, key=lambda event: event.dagster_event_type in ASSET_EVENTS):
         if of_assets and not storage._handlers[events[0].run_id]:
@@ -86,6 +116,7 @@ def _store_asset_events(storage: events_in_memory.InMemoryEventLogStorage, event
     storage._storage_id += len(events)
 
 
+events_in_memory.InMemoryEventLogStorage.store_event = _store_event
 events_in_memory.InMemoryEventLogStorage.store_event_batch = _store_batch
 events_in_memory.InMemoryEventLogStorage._has_asset_key_col_on_connection = lambda *_: True
 events_in_memory.InMemoryEventLogStorage.has_asset_key_col = lambda *_: True

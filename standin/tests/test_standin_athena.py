@@ -741,6 +741,7 @@ def test_views_are_expanded_when_they_are_read(account: Account) -> None:
     assert 0 < one < account.run("SELECT total FROM v")["Statistics"]["DataScannedInBytes"]
     assert account.reason("CREATE VIEW v AS SELECT 1 AS one").startswith("TABLE_ALREADY_EXISTS")
     assert account.reason("CREATE VIEW w AS SELECT 1").startswith("MISSING_COLUMN_NAME")
+    assert len(account.rows("SELECT * FROM v")) == 2
     account.rows("CREATE OR REPLACE VIEW v AS SELECT 1 AS one")
     assert account.rows("SELECT * FROM v") == [["1"]]
     account.rows("DROP VIEW v")

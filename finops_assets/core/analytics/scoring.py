@@ -13,6 +13,9 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from finops_assets.core.accounts.ous import ALL, lineage
 from finops_assets.core.accounts.published_map import account_names, read_account_map
 from finops_assets.core.analytics import drivers, episodes, scorecard
@@ -204,11 +207,12 @@ class Scoring:
     def _restated(self, days: Iterable[date]) -> dict[date, dict[Key, Decimal]]:
         """By how much each cost was changed after its day was complete."""
         changed: dict[date, dict[Key, Decimal]] = {}
-        for row in restatements.read(self._archive, list(days)).to_pylist():
-            if (row["firstseen"].date() - row["billingdate"]).days > LATE_AFTER:
-                of_day = changed.setdefault(row["billingdate"], {})
-                key = row["ou"], row["service"], row["linkedaccount"]
-                of_day[key] = of_day.get(key, Decimal()) + row["delta"]
+        ledger = restatements.read(self._archive, list(days))
+        after = pc.days_between(ledger["billingdate"], ledger["firstseen"].cast(pa.date32()))
+        for row in ledger.filter(pc.greater(after, LATE_AFTER)).to_pylist():  # a tenth of it: the rest was completion
+            of_day = changed.setdefault(row["billingdate"], {})
+            key = row["ou"], row["service"], row["linkedaccount"]
+            of_day[key] = of_day.get(key, Decimal()) + row["delta"]
         return changed
 
     def _cards(self, days: Sequence[date], basis: _Basis) -> dict[date, Scorecard]:
