@@ -19,9 +19,9 @@ import pytest
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import Warehouse
-from finops_assets_tests.support.bills import Line, account_map, at, line, make_bill, open_bill, rows_of, write_rows
-from finops_assets_tests.support.on_aws import make_ready, platform_on
-from standin.bills import load_bill
+from finops_assets_tests.adapters.test_bill_files_on_aws import catalogue
+from finops_assets_tests.support.bills import Line, account_map, at, line, open_bill, rows_of, write_rows
+from finops_assets_tests.support.on_aws import platform_on
 from standin.server import StandIn
 
 SEP, OCT = date(2025, 9, 30), date(2025, 10, 1)
@@ -106,7 +106,7 @@ BILLS = [
     ),
     Bill(
         "two exports of the same period and payer",
-        {ONE: FIVE, f"f/data/{MONTH}/f-00001.parquet": FIVE},
+        {ONE: FIVE, f"f/data/{MONTH}/f-00001.parquet": SEVEN},
         refused=("2 exports",),
     ),
     Bill(
@@ -238,10 +238,14 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Ware
         if request.param == "DuckDB":
             return open_bill(folder, basis=basis, **rules)
         aws: StandIn = request.getfixturevalue("aws")
-        make_ready(aws, make_bill(tmp_path / "nothing", [line(1)]).parent)
-        load_bill(aws, folder, table="billing.the_bill", bucket="the-bucket")
+        export = next((file for file in folder.rglob(f"data/{MONTH}") if len(list(folder.glob("*/data"))) == 1), None)
+        if export:
+            place = export.relative_to(folder).as_posix()
+            catalogue(aws, folder, f"{place.removesuffix(MONTH)}", {("2025-10",): f"{place}/"})
+        else:
+            catalogue(aws, folder.parent, f"{folder.name}/", None)
         settings = {f"bill__{name}": value for name, value in {"cost_basis": basis, **rules}.items()}
-        return platform_on(aws, tmp_path, bill__table="billing.the_bill", **settings).warehouse
+        return platform_on(aws, tmp_path, **settings).warehouse
 
     return open_
 

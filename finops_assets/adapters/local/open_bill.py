@@ -171,7 +171,7 @@ class OpenBill:
     def _refuse_shared_periods(self) -> None:
         """Refuse exports that have a billing period in common, unless their lines are of different payers."""
         files = {str(f): (self.files.period_of(f), export) for f, export in self.files.exports.items()}
-        shared = [data for data in self._source.data if files[str(data.file)][0] in self.files.shared]
+        shared = [data for data in self._source.data if files.get(str(data.file), ("", ""))[0] in self.files.shared]
         if not shared:
             return
         name, payers = payer_column(self._source.columns), None
