@@ -48,11 +48,21 @@ The bill is one export: one file, or one folder (two exports in it are refused, 
 export keeps older versions of a month, its manifests say which files count, and each file that they name must be there:
 a month that is not wanted goes with its manifest. Files beside the bill that are not read (older versions, `.zip`,
 hidden ones, links to folders) are named by `finops doctor`. Every line must have a date, a currency and a cost;
-currencies are checked over the whole bill. A CSV line may have 2 MB; account ids that a tool stored as numbers get
-their leading zeros back (12 digits).
+currencies are checked over the whole bill. A CSV line may have 2 MB.
+
+Account ids of the bill and of `accounts.csv` have one form. What a spreadsheet or a data tool has made of an id of AWS
+(`12345678901`, `1.2345678901E+10`, `12345678901.0`, `0123-4567-8901`, `="012345678901"`, blanks, an apostrophe) is
+`012345678901` again. One that has lost digits (`1.23457E+10`), `0`, and at AWS more than 12 digits or letters are
+refused with their place. A FOCUS export says whose an account is; ids of other providers are text and only trimmed.
+Of an account that the map does not know, `finops doctor` and the digest name the one that it may be meant to be.
+
+A Cost and Usage Report names each service as Cost Explorer does. Lines that have a product's code alone (discounts,
+fees, a CUR 2.0 without the `product` map) get the code's name: from other lines of the bill, else from AWS's price
+list.
 
 `accounts.csv` has the columns `account_id`, `account_name`, `ou_path` and, if you like, `valid_from` and `valid_to`
-(ISO dates, the second exclusive). An account that moves has a row for each OU; one that is not there is `Unassigned`:
+(ISO dates, the second exclusive). An account that moves has a row for each OU; one that is not there is `Unassigned`.
+`Unassigned` and `All` are words of ours: an OU of yours that is called so is shown as `Unassigned (OU)` or `All (OU)`.
 
 ```csv
 account_id,account_name,ou_path,valid_from
