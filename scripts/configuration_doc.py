@@ -49,9 +49,18 @@ in it are one bill where no billing period is in two of them (an old export and 
 payer; else they are refused, as charges would count twice. Where a period has a manifest, the newest one says which
 files count, and each file that it names must be there: a month that is not wanted goes with its manifest. Folders of
 Delta Lake, Iceberg and Hudi are refused. Links are followed. Files beside the bill that are not read (older versions,
-leftovers, `.zip`, hidden ones) are named by `finops doctor`. Every line must have a date, a currency and a cost;
-currencies are checked over the whole bill. A CSV line may have 2 MB; account ids that a tool stored as numbers get
-their leading zeros back (12 digits).
+leftovers, hidden ones) are named by `finops doctor`. Every line must have a date, a currency and a cost;
+currencies are checked over the whole bill. A CSV line may have 2 MB.
+
+Account ids of the bill and of `accounts.csv` have one form. What a spreadsheet or a data tool has made of an id of AWS
+(`12345678901`, `1.2345678901E+10`, `12345678901.0`, `0123-4567-8901`, `="012345678901"`, blanks, an apostrophe) is
+`012345678901` again. One that has lost digits (`1.23457E+10`), `0`, and at AWS more than 12 digits or letters are
+refused with their place. A FOCUS export says whose an account is; ids of other providers are text and only trimmed.
+Of an account that the map does not know, `finops doctor` and the digest name the one that it may be meant to be.
+
+A Cost and Usage Report names each service as Cost Explorer does. Lines that have a product's code alone (discounts,
+fees, a CUR 2.0 without the `product` map) get the code's name: from other lines of the bill, else from AWS's price
+list.
 
 Several bills are read as one: exports of several payers, an export and its successor, another cloud's FOCUS export
 beside AWS. Each is a `[[bill]]` with a name (a table `[bill.azure]` means the same); in the environment it is
@@ -77,7 +86,8 @@ one whose payers go on in another bill, or that has a `last_day`. Each day's met
 CSV beside its CSV say what is of which bill. Each bill is queried by itself: two bills take twice the queries on AWS.
 
 `accounts.csv` has the columns `account_id`, `account_name`, `ou_path` and, if you like, `valid_from` and `valid_to`
-(ISO dates, the second exclusive). An account that moves has a row for each OU; one that is not there is `Unassigned`:
+(ISO dates, the second exclusive). An account that moves has a row for each OU; one that is not there is `Unassigned`.
+`Unassigned` and `All` are words of ours: an OU of yours that is called so is shown as `Unassigned (OU)` or `All (OU)`.
 
 ```csv
 account_id,account_name,ou_path,valid_from
