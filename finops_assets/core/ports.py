@@ -32,6 +32,8 @@ from finops_assets.core.values import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from finops_assets.core.bill.profile import BillProfile
+
 
 class Warehouse(Protocol):
     """Runs the bill's SQL and streams Arrow."""
@@ -49,6 +51,9 @@ class Warehouse(Protocol):
 
     def payers(self) -> list[PayerPeriod]:
         """Which payers the bill has in which billing periods: one scan of two columns; asked of several bills alone."""
+
+    def profile(self, since: date) -> BillProfile:
+        """What the bill is like from a day on, for people to look at: one scan of few columns."""
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
         """The fingerprints of the rows that `breakdown` would give, in one query with a row a day."""

@@ -20,6 +20,7 @@ from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, c
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.bill.payers import payer_columns, payers_sql
+from finops_assets.core.bill.profile import profile_columns
 from finops_assets.core.bill.queries import half_filled_sql
 from finops_assets.core.bill.recognition import recognise as recognise_format
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases, missing_columns
@@ -46,7 +47,8 @@ class BillTable:
     Attributes:
         name: `database.table`.
         format, columns: the bill's format; its columns with their SQL types.
-        select, select_drivers: the columns as the bill's SQL expects them, for a day's charges and for `drivers`.
+        select, select_drivers, select_profile: the columns as the bill's SQL expects them, for a day's charges, for
+            `drivers` and for `profile`.
         select_totals, totals: the columns of the control totals, and their SQL by what it reads from.
         select_payers, payers: those of the bill's payers.
         half_filled: gives the SQL of billing periods in which some lines have no cost (`core.bill.queries`), likewise;
@@ -65,6 +67,7 @@ class BillTable:
     columns: Mapping[str, str]
     select: str
     select_drivers: str
+    select_profile: str
     select_totals: str
     totals: Callable[[str], str]
     select_payers: str
@@ -135,6 +138,7 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
         columns=columns,
         select=select(used),
         select_drivers=select(driver_columns(fmt, columns, rules)),
+        select_profile=select(profile_columns(fmt, columns, rules)),
         select_totals=f"{select(control_columns(fmt, of_totals, rules))}, {PERIOD_SQL[periods]} AS {OF_PARTITION}",
         totals=partial(_totals_sql, fmt, of_totals, rules),
         select_payers=f"{select(payer_columns(fmt, of_totals))}, {PERIOD_SQL[periods]} AS {OF_PARTITION}",

@@ -33,6 +33,7 @@ from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
 from finops_assets.core.bill.control_totals import control_totals
 from finops_assets.core.bill.drivers_sql import drivers_sql
 from finops_assets.core.bill.payers import payer_periods
+from finops_assets.core.bill.profile import BillProfile, bill_profile, profile_sql
 from finops_assets.core.bill.queries import accounts_sql, breakdown_sql, fingerprints_sql, one_pass_sql, summary_sql
 from finops_assets.core.bill.refusals import (
     is_monthly,
@@ -177,6 +178,13 @@ class AthenaWarehouse:
 
     def payers(self) -> list[PayerPeriod]:
         return payer_periods(self._athena.rows(self._current().payers_sql, "payers of the whole bill")[1])
+
+    def profile(self, since: date) -> BillProfile:
+        table = self._current()
+        source = table.source(table.select_profile, since)
+        sql = profile_sql(table.format, table.columns, self._rules, source)
+        names = SERVICE_NAMES.read(self._archive, SERVICE_NAMES_PATH) or ServiceNames()
+        return bill_profile(self._athena.rows(sql, f"what the bill is like since {since}")[1], len(names.learned))
 
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         table, fetched = self._sums(start, end)

@@ -22,13 +22,14 @@ from finops_assets.adapters.local.parquet_contents import may_be_copies
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb, connect, in_utc
 from finops_assets.core.accounts.account_ids import impossible_account
 from finops_assets.core.bill.bill_format import currency_sql, quoted
-from finops_assets.core.bill.charges import charges_sql, undated_condition, used_columns
+from finops_assets.core.bill.charges import LATEST, charges_sql, in_days, undated_condition, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.bill.overlaps import PeriodDay, may_overlap
 from finops_assets.core.bill.overlaps import warnings as overlap_warnings
 from finops_assets.core.bill.payers import payer_periods, payers_sql
+from finops_assets.core.bill.profile import BillProfile, bill_profile, profile_columns, profile_sql
 from finops_assets.core.bill.queries import closer_survey_sql, half_filled_sql, survey_sql
 from finops_assets.core.bill.recognition import recognise
 from finops_assets.core.bill.refusals import (
@@ -92,6 +93,7 @@ class OpenBill:
         self._source.refuse_doubled(self._used)
         self.driver_columns = {n: type_ for n, type_ in self.columns.items() if n not in self._source.doubled}
         read = dict.fromkeys((*self._used, *driver_columns(self.format, self.driver_columns, rules)))
+        read |= dict.fromkeys(profile_columns(self.format, self.columns, rules))
         if self._names_period():
             read[self.format.period] = None
         self._select = ", ".join(f"{typed_column(self.format, n, *raw[n])} AS {identifier(n)}" for n in read)
@@ -143,6 +145,12 @@ class OpenBill:
         """The payers of all lines by billing period, which is found as for the control totals."""
         columns, view, otherwise = self._with_periods()
         return payer_periods(self.rows(payers_sql(self.format, columns, view, otherwise)), self._period_of)
+
+    def profile(self, since: date) -> BillProfile:
+        """What the lines from a day on are like."""
+        days = in_days(self.format, since, LATEST)
+        sql = profile_sql(self.format, self.columns, self._rules, f"(SELECT * FROM bill WHERE {days}) AS bill")
+        return bill_profile(self.rows(sql), len(self._learned))
 
     def _with_periods(self) -> tuple[dict[str, str], str, str]:
         """The bill's columns, the view of its lines, and the SQL of a line's billing period if no column names it."""
@@ -204,7 +212,7 @@ class OpenBill:
             self._create_view_with_files()
         rows = self.rows(survey_sql(self.format, self.columns, self._rules, WITH_FILES if by else "bill", by))
         taught = learned((code, name, lines) for _, _, lines, _, _, code, name, is_taught, *_ in rows if is_taught)
-        self.names = ServiceNames(taught).of(self.format)
+        self._learned, self.names = taught, ServiceNames(taught).of(self.format)
         surveyed = [Surveyed._make((*row[:5], tuple(row[8:]))) for row in rows if not row[7]]
         if lines_of:
             self._refuse_lost_lines(lines_of, surveyed)

@@ -22,6 +22,7 @@ from finops_assets.core.analytics.drivers import as_sums
 from finops_assets.core.archive.breakdown import split_by_day
 from finops_assets.core.bill.charges import EARLIEST, LATEST
 from finops_assets.core.bill.drivers_sql import drivers_sql
+from finops_assets.core.bill.profile import BillProfile
 from finops_assets.core.bill.queries import (
     accounts_sql,
     breakdown_sql,
@@ -101,6 +102,10 @@ class DuckDBWarehouse:
     def payers(self) -> list[PayerPeriod]:
         with self._open() as opened:
             return opened.payers()
+
+    def profile(self, since: date) -> BillProfile:
+        with self._open() as opened:
+            return opened.profile(since)
 
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         with self._open() as opened:

@@ -15,6 +15,7 @@ from finops_assets.core.archive.breakdown import split_by_day
 from finops_assets.core.archive.merged_rows import merged
 from finops_assets.core.bill import several
 from finops_assets.core.bill.payers import refuse_covered_twice, superseded
+from finops_assets.core.bill.profile import BillProfile, combined_profile
 from finops_assets.core.ports import Warehouse
 from finops_assets.core.values import (
     BillDescription,
@@ -60,6 +61,9 @@ class SeveralBills(Generic[OneBill]):
 
     def payers(self) -> list[PayerPeriod]:
         return [of for periods in self._payers_by_bill().values() for of in periods]
+
+    def profile(self, since: date) -> BillProfile:
+        return combined_profile(self._of_each(lambda bill: bill.profile(since)).values())
 
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         self._checked()

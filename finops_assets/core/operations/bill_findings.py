@@ -1,0 +1,91 @@
+"""What `finops doctor` says of the bill itself: deliveries, payers, granularity, and the columns that it lacks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from finops_assets.core.accounts.account_ids import AccountIdError, account_id
+from finops_assets.core.bill.profile import LENGTHS, BillProfile
+from finops_assets.core.findings import Finding
+from finops_assets.core.money import money
+
+if TYPE_CHECKING:
+    from finops_assets.core.bill.totals import Amount, BillTotals
+    from finops_assets.core.values import BillDescription
+
+SHOWN = 3
+"""Months, deliveries, payers and columns that are named in one finding."""
+
+
+def bill_findings(name: str, bill: BillDescription, profile: BillProfile) -> Iterator[Finding]:
+    """What the bill is like, for a person to hold against the export's own settings.
+
+    Args:
+        name: of the bill's finding; others begin with it.
+        bill: as it was recognised.
+        profile: of its lines.
+    """
+    if bill.deliveries:
+        newest = sorted(bill.deliveries.items(), reverse=True)
+        of = ", ".join(f"{period} of {delivery}" for period, delivery in newest[:SHOWN])
+        yield Finding(f"{name}'s delivery", "ok", f"{of}{_more(len(newest), 'earlier period')}")
+    who = "; ".join(f"{provider} bills {_payers(of)}" for provider, of in profile.payers.items())
+    if who:
+        yield Finding(f"{name}'s payers", "ok", who)
+    yield Finding(f"{name}'s lines", "ok", ", ".join(_of_lines(profile)))
+    lacking = "; ".join(
+        f"{basis} {', '.join(of[:SHOWN])}{_more(len(of), 'other')}" for basis, of in bill.missing_columns.items() if of
+    )
+    if lacking:
+        detail = f"not in the bill, and read by a cost basis where lines need them: {lacking}"
+        yield Finding(f"{name}'s columns", "ok", detail)
+
+
+def months(name: str, totals: BillTotals) -> Iterator[Finding]:
+    """The days and the total of each of the bill's newest months; nothing of a bill without days."""
+    by_month: dict[str, list[Amount]] = defaultdict(list)
+    for day, amount in totals.days.items():
+        by_month[f"{day:%Y-%m}"].append(amount)
+    if not by_month:
+        return
+    newest = sorted(by_month.items(), reverse=True)
+    of = "; ".join(f"{month} {_sum(amounts, totals.currency)}" for month, amounts in newest[:SHOWN])
+    earlier = [amount for _, amounts in newest[SHOWN:] for amount in amounts]
+    rest = f"; {len(newest) - SHOWN} earlier month(s) {_sum(earlier, totals.currency)}" if earlier else ""
+    yield Finding(f"{name}'s months", "ok", of + rest)
+
+
+def _sum(amounts: list[Amount], currency: str) -> str:
+    total = sum((amount.total for amount in amounts), Decimal())
+    lines = sum(amount.lines for amount in amounts)
+    return f"{len(amounts)} day(s), {lines:,} lines, {money(total, currency)}"
+
+
+def _payers(payers: tuple[str, ...]) -> str:
+    named = [payer for payer in payers if payer]
+    if not named:
+        return "accounts that it does not name"
+    return f"{', '.join(named[:SHOWN])}{_more(len(named), 'other payer')}"
+
+
+def _of_lines(profile: BillProfile) -> Iterator[str]:
+    yield f"{profile.lines:,} lines"
+    usage = sum(profile.lengths.values())
+    for length, lines in profile.lengths.items():
+        share = 100 * lines / usage
+        yield f"{f'{share:.0f}' if share >= 1 else '<1'} % of usage {LENGTHS[length]}"
+    if profile.rewritten:
+        try:
+            now = f" is read as {account_id(profile.example)}"
+        except AccountIdError:
+            now = ""
+        yield f"{profile.rewritten:,} with an account id in another form: {profile.example!r}{now}"
+    if profile.learned:
+        yield f"{profile.learned} product code(s) take a service's name from other lines"
+
+
+def _more(count: int, of: str) -> str:
+    return f" and {count - SHOWN} {of}(s)" if count > SHOWN else ""
