@@ -46,8 +46,9 @@ recipients = ["finops@example.com", "cfo@example.com"]
 
 The bill is one export: one file, or one folder (two exports in it are refused, as charges would count twice). Where an
 export keeps older versions of a month, its manifests say which files count, and each file that they name must be there:
-a month that is not wanted goes with its manifest. Files beside the bill that are not read (older versions, `.zip`,
-hidden ones, links to folders) are named by `finops doctor`. Every line must have a date, a currency and a cost;
+a month that is not wanted goes with its manifest. CSV may be plain, `.gz`, `.zst` or `.zip`; the same content in two
+files is refused. Files beside the bill that are not read (older versions, hidden ones, links to folders) are named by
+`finops doctor`. Every line must have a date, a currency and a cost;
 currencies are checked over the whole bill. A CSV line may have 2 MB; account ids that a tool stored as numbers get
 their leading zeros back (12 digits).
 
