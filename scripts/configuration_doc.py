@@ -48,9 +48,10 @@ The bill is one file, or one folder in any layout in which AWS, Hive's tools or 
 in it are one bill where no billing period is in two of them (an old export and its successor) or each is of another
 payer; else they are refused, as charges would count twice. Where a period has a manifest, the newest one says which
 files count, and each file that it names must be there: a month that is not wanted goes with its manifest. Folders of
-Delta Lake, Iceberg and Hudi are refused. Links are followed. Files beside the bill that are not read (older versions,
-leftovers, hidden ones) are named by `finops doctor`. Every line must have a date, a currency and a cost;
-currencies are checked over the whole bill. A CSV line may have 2 MB.
+Delta Lake, Iceberg and Hudi are refused. Links are followed. CSV may be plain, `.gz`, `.zst` or `.zip`; the same
+content in two files is refused. Files beside the bill that are not read (older versions, leftovers, hidden ones) are
+named by `finops doctor`. Every line must have a date, a currency and a cost; currencies are checked over the whole
+bill. A CSV line may have 2 MB.
 
 Account ids of the bill and of `accounts.csv` have one form. What a spreadsheet or a data tool has made of an id of AWS
 (`12345678901`, `1.2345678901E+10`, `12345678901.0`, `0123-4567-8901`, `="012345678901"`, blanks, an apostrophe) is
