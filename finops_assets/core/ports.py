@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from finops_assets.core.values import (
     AccountMap,
     BillDescription,
+    BillProfile,
     CatalogDay,
     ControlTotal,
     DayPrint,
@@ -31,8 +32,6 @@ from finops_assets.core.values import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from finops_assets.core.bill.profile import BillProfile
 
 
 class Warehouse(Protocol):

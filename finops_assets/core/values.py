@@ -97,6 +97,27 @@ class BillDescription:
 
 
 @dataclass(frozen=True)
+class BillProfile:
+    """What a bill is like, for people who look at it (`core.bill.profile`).
+
+    Attributes:
+        payers: provider -> the accounts that it bills, ascending; an empty one where lines name none.
+        lengths: usage lines by a key of `core.bill.profile.LENGTHS`; none where the bill has no column of their end.
+        lines: all.
+        rewritten: lines whose account id was not in its one form (`core.accounts.account_ids`).
+        example: one of those ids as it is written.
+        learned: product codes that take their service's name from other lines of the bill.
+    """
+
+    payers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lengths: Mapping[str, int] = field(default_factory=dict)
+    lines: int = 0
+    rewritten: int = 0
+    example: str = ""
+    learned: int = 0
+
+
+@dataclass(frozen=True)
 class ExportVersion:
     """The version of the bill's files: an id that changes with each refresh, and when the newest was written (UTC).
 

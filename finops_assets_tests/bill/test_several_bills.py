@@ -192,7 +192,7 @@ def test_texts_name_the_providers_and_the_digest_brings_what_is_of_which_bill(do
         assert "AWS and Microsoft may still change it" in shown
         assert "azure (Microsoft): 8.88 USD" in shown
     files = {part.get_filename(): part.get_content() for part in mail.iter_attachments()}
-    assert files["ou_breakdown_2025-09-10.csv"].lstrip("\ufeff").splitlines()[0].count(",") == 4
+    assert files["ou_breakdown_2025-09-10.csv"].lstrip("\ufeff").splitlines()[0].count(",") == 5
     assert files["bills_2025-09-10.csv"].lstrip("\ufeff").splitlines() == [
         "BillingDate,Bill,Provider,Lines,Cost,Currency,CostBasis",
         "2025-09-10,payer-1,AWS,1,4.1,USD,billed",
@@ -276,8 +276,11 @@ def test_a_day_waits_for_a_bill_that_was_written_but_does_not_have_it_yet(tmp_pa
     """Azure's lines come a day later: nothing half is archived, nothing runs by itself, and `gaps` names it."""
     home = make_home(tmp_path)
     days = [date(2025, 9, day) for day in (7, 8, 9, 10)]
-    for folder, extra, last in (("payer2", IN_PAYER_2, 4), ("azure", IN_AZURE, 3)):
-        lines = [line("5", start=at(day), account=folder, extra=extra) for day in days[:last]]
+    for folder, account, extra, last in (
+        ("payer2", "100000000002", IN_PAYER_2, 4),
+        ("azure", "sub-a", IN_AZURE, 3),
+    ):
+        lines = [line("5", start=at(day), account=account, extra=extra) for day in days[:last]]
         (home / folder).rename(home / f"old-{folder}")
         make_bill(home / folder, lines, "focus", "csv")
     done = command(home, "backfill")

@@ -33,7 +33,7 @@ from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
 from finops_assets.core.bill.control_totals import control_totals
 from finops_assets.core.bill.drivers_sql import drivers_sql
 from finops_assets.core.bill.payers import payer_periods
-from finops_assets.core.bill.profile import BillProfile, bill_profile, profile_sql
+from finops_assets.core.bill.profile import bill_profile, profile_sql
 from finops_assets.core.bill.queries import accounts_sql, breakdown_sql, fingerprints_sql, one_pass_sql, summary_sql
 from finops_assets.core.bill.refusals import (
     is_monthly,
@@ -51,7 +51,15 @@ from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import DATABASE, MONEY_SQL
-from finops_assets.core.values import BillDescription, ControlTotal, DayPrint, ExportVersion, PayerPeriod, SourceDay
+from finops_assets.core.values import (
+    BillDescription,
+    BillProfile,
+    ControlTotal,
+    DayPrint,
+    ExportVersion,
+    PayerPeriod,
+    SourceDay,
+)
 
 if TYPE_CHECKING:
     import duckdb

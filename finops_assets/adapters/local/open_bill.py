@@ -29,7 +29,7 @@ from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.bill.overlaps import PeriodDay, may_overlap
 from finops_assets.core.bill.overlaps import warnings as overlap_warnings
 from finops_assets.core.bill.payers import payer_periods, payers_sql
-from finops_assets.core.bill.profile import BillProfile, bill_profile, profile_columns, profile_sql
+from finops_assets.core.bill.profile import bill_profile, profile_columns, profile_sql
 from finops_assets.core.bill.queries import closer_survey_sql, half_filled_sql, survey_sql
 from finops_assets.core.bill.recognition import recognise
 from finops_assets.core.bill.refusals import (
@@ -44,7 +44,7 @@ from finops_assets.core.bill.rules import Rules, check_columns, cost_bases, miss
 from finops_assets.core.bill.service_names import ServiceNames, learned
 from finops_assets.core.bill.shared_periods import payer_column, refuse_shared_periods
 from finops_assets.core.errors import BillError
-from finops_assets.core.values import BillDescription, ControlTotal, PayerPeriod
+from finops_assets.core.values import BillDescription, BillProfile, ControlTotal, PayerPeriod
 
 if TYPE_CHECKING:
     import duckdb

@@ -22,7 +22,6 @@ from finops_assets.core.analytics.drivers import as_sums
 from finops_assets.core.archive.breakdown import split_by_day
 from finops_assets.core.bill.charges import EARLIEST, LATEST
 from finops_assets.core.bill.drivers_sql import drivers_sql
-from finops_assets.core.bill.profile import BillProfile
 from finops_assets.core.bill.queries import (
     accounts_sql,
     breakdown_sql,
@@ -33,7 +32,15 @@ from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.source_days import Fact, source_days
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.schemas import DATABASE
-from finops_assets.core.values import BillDescription, ControlTotal, DayPrint, ExportVersion, PayerPeriod, SourceDay
+from finops_assets.core.values import (
+    BillDescription,
+    BillProfile,
+    ControlTotal,
+    DayPrint,
+    ExportVersion,
+    PayerPeriod,
+    SourceDay,
+)
 
 if TYPE_CHECKING:
     import duckdb

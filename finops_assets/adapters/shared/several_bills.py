@@ -15,10 +15,11 @@ from finops_assets.core.archive.breakdown import split_by_day
 from finops_assets.core.archive.merged_rows import merged
 from finops_assets.core.bill import several
 from finops_assets.core.bill.payers import refuse_covered_twice, superseded
-from finops_assets.core.bill.profile import BillProfile, combined_profile
+from finops_assets.core.bill.profile import combined_profile
 from finops_assets.core.ports import Warehouse
 from finops_assets.core.values import (
     BillDescription,
+    BillProfile,
     ControlTotal,
     DayPrint,
     ExportVersion,

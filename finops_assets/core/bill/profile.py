@@ -6,37 +6,16 @@ It is for people who look at their bill (`finops doctor`): nothing is decided by
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any
 
 from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns, text_sql
 from finops_assets.core.bill.charges import charge_expressions, named_in
 from finops_assets.core.bill.providers import provider_name
 from finops_assets.core.bill.rules import Rules
+from finops_assets.core.values import BillProfile
 
 LENGTHS = {"hour": "hourly", "day": "daily", "longer": "longer than a day"}
-
-
-@dataclass(frozen=True)
-class BillProfile:
-    """What was counted.
-
-    Attributes:
-        payers: provider -> the accounts that it bills, ascending; an empty one where lines name none.
-        lengths: usage lines by a key of LENGTHS; none where the bill has no column of their end.
-        lines: all.
-        rewritten: lines whose account id was not in its one form (`core.accounts.account_ids`).
-        example: one of those ids as it is written.
-        learned: product codes that take their service's name from other lines of the bill.
-    """
-
-    payers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    lengths: Mapping[str, int] = field(default_factory=dict)
-    lines: int = 0
-    rewritten: int = 0
-    example: str = ""
-    learned: int = 0
 
 
 def profile_sql(fmt: BillFormat, columns: Columns, rules: Rules, table: str = "bill") -> str:

@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.accounts.account_ids import AccountIdError, account_id
-from finops_assets.core.bill.profile import LENGTHS, BillProfile
+from finops_assets.core.bill.profile import LENGTHS
 from finops_assets.core.findings import Finding
 from finops_assets.core.money import money
+from finops_assets.core.values import BillProfile
 
 if TYPE_CHECKING:
     from finops_assets.core.bill.totals import Amount, BillTotals
