@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.errors import BillError
-
-PAYERS = ("bill_payer_account_id", "billingaccountid")
-"""The columns of the payer, in CUR 2.0 and CUR, and in FOCUS."""
 
 
 def payer_column(columns: Iterable[str]) -> str:
-    """The column that names the payer of a line; empty where the bill has none."""
+    """The column that names the payer of a line, in any format; empty where the bill has none."""
     has = set(columns)
-    return next((name for name in PAYERS if name in has), "")
+    return next((of.payer for of in FORMATS.values() if of.payer in has), "")
 
 
 def refuse_shared_periods(
