@@ -13,7 +13,7 @@ from finops_assets.core.bill.bill_format import BillFormat
 from finops_assets.core.bill.charges import used_columns
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats.cur2 import CUR2
-from finops_assets.core.bill.formats.focus import FOCUS
+from finops_assets.core.bill.formats.focus import FOCUS, PROVIDERS
 from finops_assets.core.bill.providers import AWS
 from finops_assets.core.bill.rules import Rules, cost_bases
 from finops_assets.core.schemas import DATABASE
@@ -42,9 +42,10 @@ def _export(fmt: BillFormat, columns: str, types: dict[str, str], source: str) -
     glue = dict.fromkeys(columns.split(), "string")
     glue |= {name: type_ for type_, names in types.items() for name in names.split() if name in glue}
     sql = {name.lower(): {"string": "VARCHAR"}.get(type_, type_.upper()) for name, type_ in glue.items()}
+    sql = {name: type_ for name, type_ in sql.items() if name not in PROVIDERS}  # AWS bills: it need not be exported
     read: set[str] = set()
     for basis in cost_bases(fmt, sql):
-        rules = Rules(basis, provider=AWS)  # who bills need not be exported
+        rules = Rules(basis, provider=AWS)
         read |= {*used_columns(fmt, sql, rules), *driver_columns(fmt, sql, rules)}
     kept = [name for name in glue if name.lower() in read]
     return {
