@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 @common.as_json
 def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool) -> None:
     """Look at everything that the settings use, then at one day from the bill to the inbox; mend nothing."""
+    from finops_assets.core.archive.bill_comparison import last_comparison
     from finops_assets.core.findings import as_line, as_record, verdict
+    from finops_assets.core.operations.bill_findings import bill_findings
     from finops_assets.core.operations.doctor import covered, how_old, walk, without_ou
 
     settings = common.load()
@@ -59,10 +61,15 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         show(findings_of("age", how_old(platform.age(common.now()))))
         day = day or max(platform.archive.days(), default=None)
     if day:
-        if not as_json:
-            say("", f"{day}, from the bill to the inbox:")
         now = common.now()
         inspection = platform.inspector.thorough(now, [day])
+        if not inspection.facts.unreadable:
+            if not as_json:
+                say("", "What the bill is like:")
+            known = last_comparison(platform.archive)
+            show(findings_of("bill", bill_findings(platform.warehouse, known.totals if known else None, day)))
+        if not as_json:
+            say("", f"{day}, from the bill to the inbox:")
         outbox = platform.outbox
         settled = platform.journal.settled()
         show(walk(day, inspection, outbox=outbox, recipients=outbox.recipients.addresses, settled=settled))

@@ -190,7 +190,7 @@ class AthenaWarehouse:
     def profile(self, since: date) -> BillProfile:
         table = self._current()
         source = table.source(table.select_profile, since)
-        sql = profile_sql(table.format, table.columns, self._rules, source)
+        sql = profile_sql(table.format, table.columns, self._rules, since, source)
         names = SERVICE_NAMES.read(self._archive, SERVICE_NAMES_PATH) or ServiceNames()
         return bill_profile(self._athena.rows(sql, f"what the bill is like since {since}")[1], len(names.learned))
 

@@ -17,7 +17,6 @@ from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.calendar import in_words
 from finops_assets.core.delivery.outbox import MEGABYTE
 from finops_assets.core.findings import Finding, findings_of
-from finops_assets.core.operations.bill_findings import bill_findings, months
 from finops_assets.core.operations.doctor import addresses, days_in_several_files, files_passed_over
 from finops_assets.core.operations.heartbeat import is_set
 from finops_assets.core.values import DashboardContent
@@ -64,8 +63,7 @@ class LocalPreflight:
 
     @staticmethod
     def _bill(warehouse: Warehouse, _: str, name: str) -> Iterator[Finding]:
-        bill, totals = warehouse.describe(), bill_totals(warehouse.control_totals())
-        days = list(totals.days)
+        bill, days = warehouse.describe(), list(bill_totals(warehouse.control_totals()).days)
         if not days:
             yield Finding(name, "fail", f"{bill.path} has no charges", "Copy the export again, all of its files.")
             return
@@ -78,7 +76,5 @@ class LocalPreflight:
         missing = missing_days((), days, days[0], days[-1])
         if missing:
             yield Finding(name, "warn", f"it has no charges on {in_words(missing)}", "See whether files are missing.")
-        yield from months(name, totals)
-        yield from bill_findings(name, bill, warehouse.profile(days[0]))
         yield from days_in_several_files(bill.warnings)
         yield from files_passed_over(warehouse.export_version().passed_over)

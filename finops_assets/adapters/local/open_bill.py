@@ -22,7 +22,7 @@ from finops_assets.adapters.local.parquet_contents import may_be_copies
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb, connect, in_utc
 from finops_assets.core.accounts.account_ids import impossible_account
 from finops_assets.core.bill.bill_format import currency_sql, quoted
-from finops_assets.core.bill.charges import LATEST, charges_sql, in_days, undated_condition, used_columns
+from finops_assets.core.bill.charges import charges_sql, undated_condition, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
@@ -148,9 +148,8 @@ class OpenBill:
 
     def profile(self, since: date) -> BillProfile:
         """What the lines from a day on are like."""
-        days = in_days(self.format, since, LATEST)
-        sql = profile_sql(self.format, self.columns, self._rules, f"(SELECT * FROM bill WHERE {days}) AS bill")
-        return bill_profile(self.rows(sql), len(self._learned))
+        rows = self.rows(profile_sql(self.format, self.columns, self._rules, since))
+        return bill_profile(rows, len(self._learned))
 
     def _with_periods(self) -> tuple[dict[str, str], str, str]:
         """The bill's columns, the view of its lines, and the SQL of a line's billing period if no column names it."""

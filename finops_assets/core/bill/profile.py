@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns, text_sql
-from finops_assets.core.bill.charges import charge_expressions, named_in
+from finops_assets.core.bill.charges import EARLIEST, LATEST, charge_expressions, in_days, named_in
 from finops_assets.core.bill.providers import provider_name
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.values import BillProfile
@@ -18,8 +19,8 @@ from finops_assets.core.values import BillProfile
 LENGTHS = {"hour": "hourly", "day": "daily", "longer": "longer than a day"}
 
 
-def profile_sql(fmt: BillFormat, columns: Columns, rules: Rules, table: str = "bill") -> str:
-    """One scan of few columns, in Athena's dialect; `bill_profile` reads its rows."""
+def profile_sql(fmt: BillFormat, columns: Columns, rules: Rules, since: date, table: str = "bill") -> str:
+    """One scan of few columns of the days from `since` on, in Athena's dialect; `bill_profile` reads its rows."""
     charge = charge_expressions(fmt, columns, rules)
     payer = text_sql(fmt.payer) if fmt.payer in columns else NO_TEXT
     length = NO_TEXT
@@ -38,13 +39,14 @@ FROM (
     SELECT {charge["provider"]} AS provider, {payer} AS payer, {length} AS length, {written} AS written,
         {charge["linkedaccount"]} AS account
     FROM {table}
+    WHERE {in_days(fmt, since, LATEST)}
 ) AS lines
 GROUP BY provider, payer, length"""
 
 
 def profile_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
     """Those of the columns that `profile_sql` reads."""
-    return named_in(profile_sql(fmt, columns, rules), columns)
+    return named_in(profile_sql(fmt, columns, rules, EARLIEST), columns)
 
 
 def bill_profile(rows: Iterable[tuple[Any, ...]], learned: int) -> BillProfile:

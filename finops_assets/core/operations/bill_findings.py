@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -15,37 +16,47 @@ from finops_assets.core.values import BillProfile
 
 if TYPE_CHECKING:
     from finops_assets.core.bill.totals import Amount, BillTotals
+    from finops_assets.core.ports import Warehouse
     from finops_assets.core.values import BillDescription
 
 SHOWN = 3
 """Months, deliveries, payers and columns that are named in one finding."""
 
 
-def bill_findings(name: str, bill: BillDescription, profile: BillProfile) -> Iterator[Finding]:
+def bill_findings(warehouse: Warehouse, totals: BillTotals | None, newest: date) -> Iterator[Finding]:
     """What the bill is like, for a person to hold against the export's own settings.
 
     Args:
-        name: of the bill's finding; others begin with it.
-        bill: as it was recognised.
-        profile: of its lines.
+        warehouse: reads it.
+        totals: of the whole bill; None where it was not asked.
+        newest: the day that is looked at: lines of its month and the one before are asked for, as Athena's bytes are
+            paid for.
     """
-    if bill.deliveries:
-        newest = sorted(bill.deliveries.items(), reverse=True)
-        of = ", ".join(f"{period} of {delivery}" for period, delivery in newest[:SHOWN])
-        yield Finding(f"{name}'s delivery", "ok", f"{of}{_more(len(newest), 'earlier period')}")
-    who = "; ".join(f"{provider} bills {_payers(of)}" for provider, of in profile.payers.items())
-    if who:
-        yield Finding(f"{name}'s payers", "ok", who)
-    yield Finding(f"{name}'s lines", "ok", ", ".join(_of_lines(profile)))
+    bill = warehouse.describe()
+    yield from _deliveries(bill)
+    if totals:
+        yield from _months(totals)
+    since = (newest.replace(day=1) - timedelta(days=1)).replace(day=1)
+    profile = warehouse.profile(since)
+    if who := "; ".join(f"{provider} bills {_payers(of)}" for provider, of in profile.payers.items()):
+        yield Finding("payers", "ok", who)
+    yield Finding("lines", "ok", f"since {since}: {', '.join(_of_lines(profile))}")
     lacking = "; ".join(
         f"{basis} {', '.join(of[:SHOWN])}{_more(len(of), 'other')}" for basis, of in bill.missing_columns.items() if of
     )
     if lacking:
         detail = f"not in the bill, and read by a cost basis where lines need them: {lacking}"
-        yield Finding(f"{name}'s columns", "ok", detail)
+        yield Finding("columns", "ok", detail)
 
 
-def months(name: str, totals: BillTotals) -> Iterator[Finding]:
+def _deliveries(bill: BillDescription) -> Iterator[Finding]:
+    if bill.deliveries:
+        newest = sorted(bill.deliveries.items(), reverse=True)
+        of = ", ".join(f"{period} of {delivery}" for period, delivery in newest[:SHOWN])
+        yield Finding("delivery", "ok", f"{of}{_more(len(newest), 'earlier period')}")
+
+
+def _months(totals: BillTotals) -> Iterator[Finding]:
     """The days and the total of each of the bill's newest months; nothing of a bill without days."""
     by_month: dict[str, list[Amount]] = defaultdict(list)
     for day, amount in totals.days.items():
@@ -56,7 +67,7 @@ def months(name: str, totals: BillTotals) -> Iterator[Finding]:
     of = "; ".join(f"{month} {_sum(amounts, totals.currency)}" for month, amounts in newest[:SHOWN])
     earlier = [amount for _, amounts in newest[SHOWN:] for amount in amounts]
     rest = f"; {len(newest) - SHOWN} earlier month(s) {_sum(earlier, totals.currency)}" if earlier else ""
-    yield Finding(f"{name}'s months", "ok", of + rest)
+    yield Finding("months", "ok", of + rest)
 
 
 def _sum(amounts: list[Amount], currency: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from finops_assets.adapters.aws.accounts import HISTORY_PATH, ROLE_SETTING
@@ -12,7 +12,6 @@ from finops_assets.adapters.aws.s3 import open_archive
 from finops_assets.adapters.aws.session import AwsSession, explained
 from finops_assets.core.errors import BillError, FinopsError
 from finops_assets.core.findings import Finding, State, error_finding, findings_of
-from finops_assets.core.operations.bill_findings import bill_findings
 from finops_assets.core.operations.doctor import files_passed_over
 from finops_assets.core.ports import Warehouse
 from finops_assets.core.values import BillDescription
@@ -68,9 +67,6 @@ class BillChecks:
         else:
             yield from findings_of("bill's files", self._files(bill, location))
             yield from files_passed_over(self._warehouse.export_version().passed_over)
-            # Two months: each of Athena's bytes is paid for.
-            since = (self._clock().date().replace(day=1) - timedelta(days=1)).replace(day=1)
-            yield from bill_findings(self._finding, bill, self._warehouse.profile(since))
         for words in self._warehouse.export_version().unregistered.values():
             yield Finding("bill's partitions", "fail", words, "Run that statement in Athena.")
 
