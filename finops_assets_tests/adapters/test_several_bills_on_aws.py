@@ -27,15 +27,17 @@ OF_AZURE = {"BillingAccountId": "8611537", "ProviderName": "Microsoft"}
 AZURE = [
     line("7.77", start=at(BEFORE), service="Virtual Machines", account="sub-a", extra=OF_AZURE),
     line("8.88", start=at(DAY), service="Virtual Machines", account="sub-a", extra=OF_AZURE),
-    line("0.000000000001", start=at(DAY), service="AmazonS3", account="100000000009", extra=OF_AZURE),
+    line(
+        "0.000000000001", start=at(DAY), service="Amazon Simple Storage Service", account="100000000009", extra=OF_AZURE
+    ),
 ]
 
 
 def cur(amount: str) -> list[Line]:
     return [
-        line("10.25", start=at(BEFORE), service="AmazonEC2", account="100000000001", extra=OF_AWS),
-        line(amount, start=at(DAY), service="AmazonEC2", account="100000000001", extra=OF_AWS),
-        line("1", start=at(DAY), service="AmazonS3", account="100000000009", extra=OF_AWS),
+        line("10.25", start=at(BEFORE), service="Amazon Elastic Compute Cloud", account="100000000001", extra=OF_AWS),
+        line(amount, start=at(DAY), service="Amazon Elastic Compute Cloud", account="100000000001", extra=OF_AWS),
+        line("1", start=at(DAY), service="Amazon Simple Storage Service", account="100000000009", extra=OF_AWS),
     ]
 
 
@@ -65,8 +67,8 @@ def test_two_tables_are_one_bill(platform: Platform, aws: StandIn, tmp_path: Pat
     """Days exact, with what is of which bill; the view has all lines; what one bill restates is archived anew."""
     assert run(platform, BEFORE, DAY).errors == ()
     assert rows(platform, DAY) == [
-        ("Dev", "AmazonEC2", "100000000001", Decimal("4.10")),
-        ("Unassigned", "AmazonS3", "100000000009", Decimal("1.000000000001")),
+        ("Dev", "Amazon Elastic Compute Cloud", "100000000001", Decimal("4.10")),
+        ("Unassigned", "Amazon Simple Storage Service", "100000000009", Decimal("1.000000000001")),
         ("Unassigned", "Virtual Machines", "sub-a", Decimal("8.88")),
     ]
     before = platform.archive.describe(BEFORE)
