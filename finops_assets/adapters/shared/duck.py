@@ -9,6 +9,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finops_assets.core.accounts.account_ids import WHOLE
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -48,12 +50,30 @@ def in_utc(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     return con
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=256)
 def athena_to_duckdb(sql: str) -> str:
     """The project's SQL, written for Athena, as DuckDB runs it."""
+    parts: dict[str, str] = {}
+
+    def apart(match: re.Match[str]) -> str:
+        name = f"part_{len(parts)}_of_the_sql"
+        parts[name] = _translated(match[1], "SELECT ")
+        return name
+
+    translated = _translated(WHOLE_PART.sub(apart, sql))
+    return re.sub(r"part_\d+_of_the_sql", lambda match: parts[match[0]], translated) if parts else translated
+
+
+WHOLE_PART = re.compile(rf"{re.escape(WHOLE)}(.*?){re.escape(WHOLE)}", re.DOTALL)
+"""The SQL of an account id is the same in most statements, and most of their text: it takes 15 ms to translate."""
+
+
+@lru_cache(maxsize=256)
+def _translated(sql: str, before: str = "") -> str:
+    """SQL in DuckDB's dialect; `before` makes a statement of an expression, and is taken away again."""
     import sqlglot
 
-    return sqlglot.transpile(sql, read="athena", write="duckdb")[0]
+    return sqlglot.transpile(before + sql, read="athena", write="duckdb")[0].removeprefix(before)
 
 
 def sql_literal(value: object) -> str:

@@ -25,6 +25,9 @@ LEAST_DIGITS = 6
 IMPOSSIBLE = "(no account id) "
 """What the SQL puts in front of an id that cannot be one; `refuse_impossible` refuses it."""
 
+WHOLE = "/*.*/"
+"""A comment on either side of an id's SQL, which is translated once for all statements (`adapters.shared.duck`)."""
+
 _UNSEEN = "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff"
 _AROUND = f"[ \\t\\r\\n\u00a0\u2000-\u200a\u202f\u205f\u3000{_UNSEEN}='\"`\u2018\u2019\u201c\u201d]+"
 
@@ -98,11 +101,11 @@ def account_id_sql(candidates: Iterable[str], is_aws: str, otherwise: str) -> st
         f"AND {first} >= '1' AND {first} NOT LIKE '%e%' AND {first} NOT LIKE '%E%'"
     )
     others = " ".join(f"WHEN {_bare_sql(column)} <> '' THEN {_one_form_sql(column, is_aws)}" for column in columns)
-    return f"""CASE WHEN {is_fine} THEN {first}
+    return f"""{WHOLE}CASE WHEN {is_fine} THEN {first}
         WHEN REGEXP_LIKE({first}, '{_AS_IS}') THEN {first}
         WHEN REGEXP_LIKE({first}, '{_SHORT}') AND COALESCE({is_aws}, TRUE) THEN LPAD({first}, {DIGITS}, '0')
         WHEN REGEXP_LIKE({first}, '{_PLAIN}') AND NOT ({is_aws}) THEN {first}
-        {others} ELSE {otherwise} END"""
+        {others} ELSE {otherwise} END{WHOLE}"""
 
 
 def _bare_sql(column: str) -> str:
