@@ -110,6 +110,14 @@ BILLS = [
         refused=("2 exports",),
     ),
     Bill(
+        "two exports of one payer, whose id one of them has without its zero",
+        {
+            ONE: focus(line(5, start=at(OCT)), BillingAccountId="012345678901"),
+            f"f/data/{MONTH}/f-00001.parquet": focus(line(7, start=at(OCT)), BillingAccountId="12345678901"),
+        },
+        refused=("2 exports", "payer 012345678901"),
+    ),
+    Bill(
         "an old export and its successor",
         {
             "old/data/BILLING_PERIOD=2025-09/old-00001.parquet": focus(line(5, start=at(SEP))),

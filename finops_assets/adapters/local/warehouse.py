@@ -19,7 +19,7 @@ from finops_assets.adapters.local.open_bill import OpenBill
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb
 from finops_assets.core.accounts.account_ids import refuse_impossible
 from finops_assets.core.analytics.drivers import as_sums
-from finops_assets.core.archive.breakdown import split_by_day
+from finops_assets.core.archive.breakdown import prints
 from finops_assets.core.bill.charges import EARLIEST, LATEST
 from finops_assets.core.bill.drivers_sql import drivers_sql
 from finops_assets.core.bill.queries import (
@@ -96,8 +96,7 @@ class DuckDBWarehouse:
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
         # Not by `fingerprints_sql`: it gathers each day's rows as text in memory, all days at once.
-        days = split_by_day(self.breakdown(start, end, accounts))
-        return {of_day.day: DayPrint(of_day.fingerprint, of_day.total, of_day.rows.num_rows) for of_day in days}
+        return prints(self.breakdown(start, end, accounts))
 
     def control_totals(self) -> list[ControlTotal]:
         with self._open() as opened:

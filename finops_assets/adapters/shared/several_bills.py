@@ -11,7 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from finops_assets.core.analytics.drivers import OF_THE_BILL, as_sums
-from finops_assets.core.archive.breakdown import split_by_day
+from finops_assets.core.archive.breakdown import prints
 from finops_assets.core.archive.merged_rows import merged
 from finops_assets.core.bill import several
 from finops_assets.core.bill.payers import refuse_covered_twice, superseded
@@ -78,8 +78,7 @@ class SeveralBills(Generic[OneBill]):
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
         """As the port says; of merged rows, which no engine has, so that they are read for it."""
         self._checked()
-        days = split_by_day(merged(self._streams(start, end, accounts)))
-        return {of.day: DayPrint(of.fingerprint, of.total, of.rows.num_rows) for of in days}
+        return prints(merged(self._streams(start, end, accounts)))
 
     def drivers(self, day: date, against: date) -> pa.Table:
         import pyarrow as pa

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.schemas import MONEY, OU_BREAKDOWN, UNASSIGNED
-from finops_assets.core.values import DayRows
+from finops_assets.core.values import DayPrint, DayRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,6 +43,11 @@ def split_by_day(batches: Iterable[pa.RecordBatch], empty: Iterable[date] = ()) 
         yield _day_rows(current, pa.Table.from_batches(pending))
     for day in empty:
         yield _day_rows(day, OU_BREAKDOWN.append(pa.field("cost", MONEY)).empty_table())
+
+
+def prints(batches: Iterable[pa.RecordBatch]) -> dict[date, DayPrint]:
+    """The days of a stream that is ordered by day, without their rows."""
+    return {of.day: DayPrint(of.fingerprint, of.total, of.rows.num_rows) for of in split_by_day(batches)}
 
 
 def day_slices(batch: pa.RecordBatch) -> Iterator[tuple[date, pa.RecordBatch]]:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
+from finops_assets.core.accounts.account_ids import DIGITS, AccountIdError, account_id
 from finops_assets.core.bill.bill_format import BillFormat, Columns, text_sql
 from finops_assets.core.bill.charges import undated_condition
 from finops_assets.core.bill.control_totals import NO_PERIOD
 from finops_assets.core.errors import BillError
 from finops_assets.core.values import PayerPeriod
 
-ACCOUNT_DIGITS = 12
 SHOWN = 5
 
 
@@ -54,14 +55,16 @@ def payer_periods(rows: Iterable[tuple[Any, ...]], period_of: Any = str) -> list
     lines: dict[tuple[str, str], int] = defaultdict(int)
     for payer, period, month, count in rows:
         named = f"{period:%Y-%m}" if isinstance(period, date) else period_of(period) if period else ""
-        lines[_account(payer or ""), named or (f"{month:%Y-%m}" if month else "")] += count
+        lines[payer_id(payer or ""), named or (f"{month:%Y-%m}" if month else "")] += count
     return [PayerPeriod(payer, period, count) for (payer, period), count in sorted(lines.items())]
 
 
-def _account(payer: str) -> str:
-    """A payer's id in one form: a tool that wrote one of AWS's as a number has lost its leading zeros."""
+def payer_id(payer: str) -> str:
+    """A payer's id in one form, so that two exports of one payer are known: see `core.accounts.account_ids`."""
+    with suppress(AccountIdError):  # what cannot be an id is compared as it is written
+        payer = account_id(payer)
     payer = payer.strip()
-    return payer.zfill(ACCOUNT_DIGITS) if payer.isascii() and payer.isdigit() else payer.lower()
+    return payer.zfill(DIGITS) if payer.isascii() and payer.isdigit() else payer.lower()
 
 
 def refuse_covered_twice(payers: Mapping[str, Sequence[PayerPeriod]]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns, text_sql
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charge_expressions, in_days, named_in
+from finops_assets.core.bill.payers import payer_id
 from finops_assets.core.bill.providers import provider_name
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.values import BillProfile
@@ -61,7 +62,7 @@ def bill_profile(rows: Iterable[tuple[Any, ...]], learned: int) -> BillProfile:
     lines = rewritten = 0
     examples = []
     for provider, payer, length, count, otherwise, example in rows:
-        payers.setdefault(provider_name(provider or ""), set()).add(payer or "")
+        payers.setdefault(provider_name(provider or ""), set()).add(payer_id(payer or ""))
         lines += count
         rewritten += otherwise
         if length:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.payers import payer_id
 from finops_assets.core.errors import BillError
 
 
@@ -41,7 +42,7 @@ def refuse_shared_periods(
     exports: dict[tuple[str, str], set[str]] = defaultdict(set)
     for period, export, payer in payers:
         if period in shared:
-            exports[period, payer].add(export)
+            exports[period, payer_id(payer)].add(export)
     for (period, payer), of in sorted(exports.items()):
         if not payer:
             raise _refused(root, setting, period, shared[period], f"lines of {min(of)} name no payer")
