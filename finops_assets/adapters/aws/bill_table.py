@@ -19,6 +19,7 @@ from finops_assets.core.bill.charges import EARLIEST, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.manifests import is_manifest
 from finops_assets.core.bill.payers import payer_columns, payers_sql
 from finops_assets.core.bill.profile import profile_columns
 from finops_assets.core.bill.queries import half_filled_sql
@@ -217,7 +218,7 @@ def manifests(table: BillTable, open_bucket: OpenBucket) -> list[Mapping[str, An
     return [
         each
         for each in listed
-        if each["size"] and each["path"].endswith("anifest.json") and not layout.is_hidden(each["path"].split("/")[-1])
+        if each["size"] and is_manifest(each["path"]) and not layout.is_hidden(each["path"].split("/")[-1])
     ]
 
 

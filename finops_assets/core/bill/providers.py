@@ -28,6 +28,12 @@ def provider_name(named: str) -> str:
     return name
 
 
+def is_aws_sql(column: str) -> str:
+    """The SQL of whether `provider_name` of a column is AWS, in Athena's dialect; NULL where it names nobody."""
+    name = f"LOWER(TRIM({column}))"
+    return f"CASE WHEN {column} <> '' THEN {name} LIKE 'aws%' OR {name} LIKE 'amazon%' END"
+
+
 def providers_of(named: Iterable[str | None]) -> tuple[str, ...]:
     """Each provider once, by name."""
     return tuple(sorted({provider_name(name or "") for name in named}))

@@ -84,7 +84,7 @@ def _is_aws(columns: Columns) -> str:
     provider = next((c for c in PROVIDERS if c in columns), "")
     if not provider:
         return "CAST(NULL AS BOOLEAN)"
-    return f"CASE WHEN {provider} <> '' THEN {provider} LIKE '%AWS%' OR {provider} LIKE '%Amazon%' END"
+    return providers.is_aws_sql(provider)
 
 
 def _usage(columns: Columns, cost_basis: str) -> Usage | None:  # noqa: ARG001
