@@ -109,6 +109,20 @@ class Archive(Protocol):
         It reads the whole object, and compares the rows with the footer (`core.archive.proof`).
         """
 
+    def charges(self, day: date, fingerprint: str) -> pa.Table:
+        """What the day's rows are made of, in the OU_CHARGES schema.
+
+        Args:
+            day: the day.
+            fingerprint: of the charges, as the day's metadata names it (`core.archive.day_charges.named_charges`).
+
+        Raises:
+            DamagedError: they are not there, are damaged, or are of another state of the day.
+        """
+
+    def kept_charges(self, day: date, fingerprint: str) -> pa.Table | None:
+        """The charges of a version of the day; None where they are not kept."""
+
     def days(self) -> list[date]: ...
 
     def written(self) -> dict[date, datetime]:

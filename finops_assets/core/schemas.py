@@ -33,12 +33,43 @@ OU_BREAKDOWN = pa.schema(
 )
 """One row per OU, service and linked account of one UTC day; dailycost in the billing currency."""
 
+CATEGORY_COLUMNS = ("usagecost", "purchasecost", "taxcost", "creditcost", "refundcost", "adjustmentcost")
+"""What the money of a row is, by charge category: these sum to the row's exact cost."""
+
+MAY_BE_UNKNOWN = ("effectivecost", "committedcost", "unusedcommitment")
+"""Columns of OU_CHARGES that not every bill tells."""
+
+CHARGES_OF_ROW = (*CATEGORY_COLUMNS, *MAY_BE_UNKNOWN, "scheduledcost")
+
+OU_CHARGES = pa.schema(
+    [
+        *(OU_BREAKDOWN.field(name) for name in ("billingdate", "ou", "service", "linkedaccount")),
+        *(pa.field(name, MONEY) for name in CHARGES_OF_ROW),
+    ]
+)
+"""What each row of OU_BREAKDOWN is made of, in exact decimals of the billing currency, and on what basis.
+
+`effectivecost` is the amortized cost of the same charges, of which commitments cover `committedcost` and nobody used
+`unusedcommitment`; null on every row of a day on which the bill does not tell. `scheduledcost` is the part of the cost
+that is no usage of the day: tax, fees, credits, refunds and charges whose period is longer than a day.
+"""
+
 COLUMN_DESCRIPTIONS = {
     "billingdate": "UTC day on which the charge period starts",
     "ou": "Organizational unit of the linked account on that day, or Unassigned",
     "service": "Service name as the bill gives it",
     "linkedaccount": "Linked (usage) account id, 12 digits on AWS",
     "dailycost": "Cost of the day in the billing currency, on the cost basis set",
+    "usagecost": "Usage; of a bill without charge categories, all of the cost",
+    "purchasecost": "Fees of reservations, Savings Plans and subscriptions",
+    "taxcost": "Tax",
+    "creditcost": "Credits, mostly negative",
+    "refundcost": "Refunds, mostly negative",
+    "adjustmentcost": "Discounts, corrections and every other kind of charge",
+    "effectivecost": "Amortized cost of the same charges; null where the bill has none",
+    "committedcost": "The part of the amortized cost that reservations and Savings Plans cover",
+    "unusedcommitment": "The part of the amortized cost that nobody used of reservations and Savings Plans",
+    "scheduledcost": "The part of the cost that is no usage of the day: tax, fees, credits, refunds, longer charges",
     "daycost": "Cost of the day, of the OU and all below it",
     "directcost": "Cost of the day of the OU's own accounts: sums to the day's total",
     "expectedlow": "What the day was expected to cost at least, from the days before it",
@@ -111,9 +142,14 @@ ACCOUNT_OU_MAP = pa.schema(
 
 BREAKDOWN_PREFIX = "ou-breakdowns"
 DAY_OBJECT_NAME = "ou_breakdown.parquet"
+CHARGES_PREFIX = "ou-charges"
+CHARGES_OBJECT_NAME = "ou_charges.parquet"
 SCORECARD_PREFIX = "ou-scorecards"
 SCORECARD_OBJECT_NAME = "ou_scorecard.parquet"
 ACCOUNT_MAP_PATH = "account-ou-map/account_ou_map.parquet"
+
+CHARGES = "charges"
+"""In a day's metadata: the fingerprint of its charges. Days of releases without `ou_charges` do not have it."""
 
 BILL_DELIVERY = "bill_delivery"
 """In a day's metadata: the export's id of the delivery that it was made of, or else the id of the bill's files."""
@@ -130,6 +166,11 @@ def day_location(day: date) -> str:
 def day_path(day: date) -> str:
     """The one object of a day in the archive."""
     return day_location(day) + DAY_OBJECT_NAME
+
+
+def charges_path(day: date) -> str:
+    """The one object of a day's charges, in partitions as those of the breakdown."""
+    return f"{CHARGES_PREFIX}/year={day.year}/month={day.month:02d}/day={day.day:02d}/{CHARGES_OBJECT_NAME}"
 
 
 def scorecard_path(day: date) -> str:

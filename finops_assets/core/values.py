@@ -59,13 +59,18 @@ class SourceDay:
 
 @dataclass(frozen=True)
 class DayRows:
-    """One day of the breakdown as it will be archived: rows in the OU_BREAKDOWN schema and their exact total."""
+    """One day as it will be archived: rows in the OU_BREAKDOWN schema, their exact total, and what they are made of.
+
+    `charges` are in the OU_CHARGES schema, a row for each of `rows`; None of a version of an older release.
+    """
 
     day: date
     rows: pa.Table
     total: Decimal
     unassigned: Decimal
     fingerprint: str
+    charges: pa.Table | None = None
+    charges_fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -196,11 +201,15 @@ class PayerPeriod:
 
 @dataclass(frozen=True)
 class DayPrint:
-    """A day of the breakdown without its rows: their fingerprint (`core.archive.breakdown`), exact total and number."""
+    """A day of the breakdown without its rows: their fingerprint (`core.archive.breakdown`), exact total and number.
+
+    `charges` is the fingerprint of what the rows are made of; empty in a note of an older release.
+    """
 
     fingerprint: str
     total: Decimal
     rows: int
+    charges: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from finops_assets.adapters.aws.bill_sources import BillSource
 from finops_assets.adapters.aws.bill_view import quoted_name
 from finops_assets.core.bill import layout
 from finops_assets.core.bill.bill_format import BillFormat, Columns
+from finops_assets.core.bill.charge_kinds import kind_columns
 from finops_assets.core.bill.charges import EARLIEST, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
@@ -137,7 +138,7 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
         name=name,
         format=fmt,
         columns=columns,
-        select=select(used),
+        select=select(dict.fromkeys((*used, *kind_columns(fmt, columns, rules)))),
         select_drivers=select(driver_columns(fmt, columns, rules)),
         select_profile=select(profile_columns(fmt, columns, rules)),
         select_totals=f"{select(control_columns(fmt, of_totals, rules))}, {PERIOD_SQL[periods]} AS {OF_PARTITION}",

@@ -1,7 +1,7 @@
 """The tables of finops_db in the Glue catalog, created as agreed and held to that; and the bill's table, only read.
 
-Days of ou_breakdown are registered one by one (`glue_partitions`). Those of ou_scorecard are projected: Athena finds
-them by their paths, and the platform's own checks report a day without a scorecard.
+Days of ou_breakdown are registered one by one (`glue_partitions`). Those of ou_charges and ou_scorecard are projected:
+Athena finds them by their paths, and the platform's own checks report a day without charges or a scorecard.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from finops_assets.core.schemas import (
     ACCOUNT_MAP_PATH,
     ACCOUNT_OU_MAP,
     BREAKDOWN_PREFIX,
+    CHARGES_PREFIX,
     DATABASE,
     OU_BREAKDOWN,
+    OU_CHARGES,
     OU_SCORECARD,
     PARTITION_KEYS,
     SCORECARD_PREFIX,
@@ -26,12 +28,12 @@ from finops_assets.core.schemas import (
 )
 
 TABLE, MAP_TABLE, SUMMARY_VIEW = "ou_breakdown", "account_ou_map", "finops_daily_summary"
-SCORECARD = "ou_scorecard"
+SCORECARD, CHARGES = "ou_scorecard", "ou_charges"
 LEDGER = RESTATEMENTS_PREFIX
 
 PROJECTED_YEARS = (2015, 2040)
-"""Years of ou_scorecard that Athena looks for. A query without a year makes it list each day of them: all of ours say
-which years they want."""
+"""Years of projected tables that Athena looks for. A query without a year makes it list each day of them: all of ours
+say which years they want."""
 
 PARQUET = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
@@ -64,11 +66,12 @@ def table_inputs(bucket: str) -> dict[str, dict[str, Any]]:
         }
 
     folder = ACCOUNT_MAP_PATH.rsplit("/", 1)[0]
-    scorecards = f"s3://{bucket}/{SCORECARD_PREFIX}/"
+    scorecards, charges = (f"s3://{bucket}/{prefix}/" for prefix in (SCORECARD_PREFIX, CHARGES_PREFIX))
     return {
         TABLE: table(TABLE, hive_columns(OU_BREAKDOWN), f"s3://{bucket}/{BREAKDOWN_PREFIX}/", PARTITION_KEYS),
         MAP_TABLE: table(MAP_TABLE, hive_columns(ACCOUNT_OU_MAP), f"s3://{bucket}/{folder}/"),
         LEDGER: table(LEDGER, hive_columns(RESTATEMENTS), f"s3://{bucket}/{RESTATEMENTS_PREFIX}/"),
+        CHARGES: table(CHARGES, hive_columns(OU_CHARGES), charges, PARTITION_KEYS, _projection_of_days(charges)),
         SCORECARD: table(
             SCORECARD, hive_columns(OU_SCORECARD), scorecards, PARTITION_KEYS, _projection_of_days(scorecards)
         ),
@@ -130,7 +133,7 @@ class GlueTables:
 
     def own_tables(self) -> dict[str, dict[str, Any]] | None:
         """The platform's existing tables and view; None without the database."""
-        wanted = "|".join((TABLE, MAP_TABLE, LEDGER, SCORECARD, SUMMARY_VIEW))
+        wanted = "|".join((TABLE, MAP_TABLE, LEDGER, CHARGES, SCORECARD, SUMMARY_VIEW))
         try:
             with explained("glue:GetTables", where=f"database {DATABASE}"):
                 pages = self._client.get_paginator("get_tables").paginate(DatabaseName=DATABASE, Expression=wanted)

@@ -29,6 +29,7 @@ from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_l
 from finops_assets.core.accounts.account_ids import impossible_account, refuse_impossible
 from finops_assets.core.analytics.drivers import as_sums
 from finops_assets.core.bill import layout
+from finops_assets.core.bill.charge_kinds import kind_expressions
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
 from finops_assets.core.bill.control_totals import control_totals
 from finops_assets.core.bill.drivers_sql import drivers_sql
@@ -172,9 +173,9 @@ class AthenaWarehouse:
         self._tables.ensure()
         table = self._current()
         charges = self._charges(table, start, end)
-        sql = fingerprints_sql(breakdown_sql(summary_sql(charges, f"{DATABASE}.{MAP_TABLE}", self._names(table))))
+        sql = fingerprints_sql(breakdown_sql(charges, f"{DATABASE}.{MAP_TABLE}", self._names(table)))
         rows = self._athena.rows(sql, f"compare the days from {start} to {end} with the archive")[1]
-        return {day: DayPrint(fingerprint, total, lines) for day, fingerprint, total, lines in rows}
+        return {day: DayPrint(*of_day) for day, *of_day in rows}
 
     def control_totals(self) -> list[ControlTotal]:
         table = self._current()
@@ -213,7 +214,7 @@ class AthenaWarehouse:
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         table, fetched = self._sums(start, end)
         sums = f"SELECT *, total AS cost FROM {SUMS} WHERE of_source = 0"
-        sql = athena_to_duckdb(breakdown_sql(summary_sql(sums, names=self._names(table))))
+        sql = athena_to_duckdb(breakdown_sql(sums, names=self._names(table)))
         with closing(self._connect(fetched)) as con:
             con.register("account_ou_map", accounts)
             for batch in con.sql(sql).to_arrow_reader(BATCH_ROWS):
@@ -265,7 +266,8 @@ class AthenaWarehouse:
 
     def _charges(self, table: BillTable, start: date, end: date, *, undated: bool = False) -> str:
         source = table.source(table.select, start)
-        return charges_sql(table.format, table.columns, self._rules, start, end, source, undated=undated)
+        of_bill = (table.format, table.columns, self._rules)
+        return charges_sql(*of_bill, start, end, source, undated=undated, further=kind_expressions(*of_bill))
 
     def _sums(self, start: date, end: date) -> tuple[BillTable, _Fetched]:
         """The sums of these days: fetched ones are used again, unless the bill's files have changed since."""
@@ -325,8 +327,8 @@ class AthenaWarehouse:
             con.execute(
                 f"CREATE TABLE {SUMS} (charge_date DATE, currency VARCHAR, charge_category VARCHAR, scheduled BOOLEAN, "
                 "left_out VARCHAR, provider VARCHAR, ou VARCHAR, service VARCHAR, linkedaccount VARCHAR, "
-                f"of_source BIGINT, lines BIGINT, without_cost BIGINT, total {MONEY_SQL}, amounts BIGINT, "
-                "usage BIGINT, month_long BIGINT, lacks VARCHAR)"
+                f"commitment VARCHAR, of_source BIGINT, lines BIGINT, without_cost BIGINT, total {MONEY_SQL}, "
+                f"effective {MONEY_SQL}, amounts BIGINT, usage BIGINT, month_long BIGINT, lacks VARCHAR)"
             )
         return con
 

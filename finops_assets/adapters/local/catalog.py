@@ -22,9 +22,12 @@ from finops_assets.core.home import make_home
 from finops_assets.core.schemas import (
     ACCOUNT_MAP_PATH,
     ACCOUNT_OU_MAP,
+    CHARGES_OBJECT_NAME,
+    CHARGES_PREFIX,
     DATABASE,
     DAY_OBJECT_NAME,
     MONEY_SQL,
+    OU_CHARGES,
     OU_SCORECARD,
     SCORECARD_OBJECT_NAME,
     SCORECARD_PREFIX,
@@ -174,8 +177,9 @@ class SQLiteCatalog:
 
     @contextmanager
     def stream(self, sql: str) -> Iterator[QueryResult]:
-        """Run one SELECT, in Athena's dialect, over finops_db: ou_breakdown, ou_scorecard, account_ou_map,
-        restatements, finops_daily_summary; its rows are read batch by batch, and it reaches nothing but these tables.
+        """Run one SELECT, in Athena's dialect, over finops_db: ou_breakdown, ou_charges, ou_scorecard,
+        account_ou_map, restatements, finops_daily_summary; its rows are read batch by batch, and it reaches nothing
+        but these tables.
 
         The database's name may be left out.
 
@@ -207,13 +211,15 @@ class SQLiteCatalog:
     def _create_side_tables(self, con: duckdb.DuckDBPyConnection) -> list[Path]:
         """Create the tables that need no registration, over the objects that exist; returns their files."""
         read: list[Path] = []
+        days = "year=*/month=*/day=*"
         for name, schema, pattern in (
             ("account_ou_map", ACCOUNT_OU_MAP, ACCOUNT_MAP_PATH),
             ("restatements", RESTATEMENTS, f"{RESTATEMENTS_PREFIX}/*.parquet"),
-            ("ou_scorecard", OU_SCORECARD, f"{SCORECARD_PREFIX}/year=*/month=*/day=*/{SCORECARD_OBJECT_NAME}"),
+            ("ou_charges", OU_CHARGES, f"{CHARGES_PREFIX}/{days}/{CHARGES_OBJECT_NAME}"),
+            ("ou_scorecard", OU_SCORECARD, f"{SCORECARD_PREFIX}/{days}/{SCORECARD_OBJECT_NAME}"),
         ):
             keys = ", ".join(f"{part}(billingdate) AS {part}" for part in ("year", "month", "day"))
-            columns = f"*, {keys}" if name == "ou_scorecard" else "*"
+            columns = f"*, {keys}" if days in pattern else "*"
             objects = sorted(self._folder.glob(pattern))
             files = ", ".join(map(file_literal, objects))
             read += objects

@@ -22,6 +22,7 @@ from finops_assets.adapters.local.parquet_contents import may_be_copies
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb, connect, in_utc
 from finops_assets.core.accounts.account_ids import impossible_account
 from finops_assets.core.bill.bill_format import currency_sql, quoted
+from finops_assets.core.bill.charge_kinds import kind_columns, kind_expressions
 from finops_assets.core.bill.charges import charges_sql, undated_condition, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
 from finops_assets.core.bill.drivers_sql import driver_columns
@@ -91,9 +92,10 @@ class OpenBill:
         check_columns(self.format, self.columns, rules, str(files.root))
         self._used = used_columns(self.format, self.columns, rules)
         self._source.refuse_doubled(self._used)
-        self.driver_columns = {n: type_ for n, type_ in self.columns.items() if n not in self._source.doubled}
-        read = dict.fromkeys((*self._used, *driver_columns(self.format, self.driver_columns, rules)))
+        self.undoubled = {n: type_ for n, type_ in self.columns.items() if n not in self._source.doubled}
+        read = dict.fromkeys((*self._used, *driver_columns(self.format, self.undoubled, rules)))
         read |= dict.fromkeys(profile_columns(self.format, self.columns, rules))
+        read |= dict.fromkeys(kind_columns(self.format, self.undoubled, rules))
         if self._names_period():
             read[self.format.period] = None
         self._select = ", ".join(f"{typed_column(self.format, n, *raw[n])} AS {identifier(n)}" for n in read)
@@ -133,7 +135,8 @@ class OpenBill:
 
     def charges(self, start: date, end: date, view: str = "bill") -> str:
         """The SQL of the charges of these days, both inclusive."""
-        return charges_sql(self.format, self.columns, self._rules, start, end, view)
+        kinds = kind_expressions(self.format, self.undoubled, self._rules)
+        return charges_sql(self.format, self.columns, self._rules, start, end, view, further=kinds)
 
     def control_totals(self) -> list[ControlTotal]:
         """The control totals of all lines; the billing period is that of a line's file where no column names it."""

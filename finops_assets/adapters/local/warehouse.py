@@ -134,7 +134,7 @@ class DuckDBWarehouse:
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         with self._open() as opened:
             opened.con.register("account_ou_map", accounts)
-            sql = breakdown_sql(summary_sql(opened.charges(start, end), names=opened.names))
+            sql = breakdown_sql(opened.charges(start, end), names=opened.names)
             with opened.explained():
                 # An id is looked for in a connection of its own, as rows are still streamed from this one.
                 refused = lambda account: opened.session().impossible_account(account)  # noqa: E731
@@ -144,7 +144,7 @@ class DuckDBWarehouse:
 
     def drivers(self, day: date, against: date) -> pa.Table:
         with self._open() as opened:
-            of_bill = (opened.format, opened.driver_columns, self._rules)
+            of_bill = (opened.format, opened.undoubled, self._rules)
             sql = athena_to_duckdb(drivers_sql(*of_bill, day, against, names=opened.names))
             with opened.explained():
                 return as_sums(opened.con.sql(sql).to_arrow_table())

@@ -11,7 +11,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -20,10 +20,18 @@ from typing import TYPE_CHECKING
 from finops_assets.adapters.shared.duck import session
 from finops_assets.adapters.shared.folder import FolderStore
 from finops_assets.adapters.shared.versions import KeptVersions, Versions, content_version
-from finops_assets.core.archive import proof
+from finops_assets.core.archive import day_charges, proof
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
 from finops_assets.core.money import plain
-from finops_assets.core.schemas import BREAKDOWN_PREFIX, MONEY_SQL, OU_BREAKDOWN, RESTORED_FROM, day_path
+from finops_assets.core.schemas import (
+    BREAKDOWN_PREFIX,
+    CHARGES,
+    MONEY_SQL,
+    OU_BREAKDOWN,
+    RESTORED_FROM,
+    charges_path,
+    day_path,
+)
 from finops_assets.core.values import DayRows, DayVersion, PublishedDay
 
 if TYPE_CHECKING:
@@ -38,6 +46,7 @@ Explain = Callable[[str, str, str], FinopsError | None]
 DAY_OBJECT = re.compile(rf"{BREAKDOWN_PREFIX}/year=(\d{{4}})/month=(\d{{2}})/day=(\d{{2}})/ou_breakdown\.parquet")
 SAME = (
     *("fingerprint", "total", "currency", "cost_basis", "source_total", "by_category", "scheduled", "left_out"),
+    CHARGES,
     *("providers", "bills"),
     "settlement",
     RESTORED_FROM,  # so that a restored day that is run by name is held no longer, whatever the run finds
@@ -69,10 +78,10 @@ class ObjectArchive:
     def publish(
         self, day: DayRows, metadata: Mapping[str, str], replacing: Callable[[PublishedDay], None] = lambda _: None
     ) -> PublishedDay:
-        """Write the day's object unless it already holds the same rows and the same metadata (SAME).
+        """Write the day's objects unless they already hold the same rows and the same metadata (SAME).
 
-        The rows themselves are compared, so that a damaged object is written anew, whatever its footer says. What is
-        replaced stays as a version.
+        The rows themselves are compared, so that a damaged object is written anew, whatever its footer says. The
+        charges are put first, and the rows that name them commit both. What is replaced stays as a version.
         """
         path = day_path(day.day)
         known = {
@@ -82,6 +91,7 @@ class ObjectArchive:
             "unassigned": plain(day.unassigned),
             "fingerprint": day.fingerprint,
             **metadata,
+            **({CHARGES: day.charges_fingerprint} if day.charges else {}),
             proof.CONTENT: proof.content_hash(day.rows),
         }
         if stored := self._get(path):
@@ -93,14 +103,40 @@ class ObjectArchive:
                 before = self._published(day.day, path, stored[0], proved.footer, stored[1])
                 says_the_same = all(proved.footer.get(name) == known.get(name) for name in SAME)
                 if says_the_same and proof.same_rows(proved.rows, day.rows):
-                    return replace(before, changed=False)
+                    return replace(before, changed=self._put_charges(day, known))
                 if before.fingerprint != day.fingerprint:
                     replacing(before)
+        self._put_charges(day, known)
         data = _encode(day.rows, known)
         with self._explained(path, "s3:PutObject"):
             self._versions.keep(path)
         version = self.put(path, data)
         return self._published(day.day, path, data, known, version)
+
+    def _put_charges(self, day: DayRows, metadata: Mapping[str, str]) -> bool:
+        """Write the day's charges unless they are there; returns whether they were written."""
+        if day.charges is None:
+            return False
+        path = charges_path(day.day)
+        try:
+            day_charges.decode(self.get(path), day.day, day.charges_fingerprint)
+        except DamagedError:
+            with self._explained(path, "s3:PutObject"):
+                self._versions.keep(path)
+            self.put(path, day_charges.encode(day, metadata))
+            return True
+        return False
+
+    def charges(self, day: date, fingerprint: str) -> pa.Table:
+        return day_charges.decode(self.get(charges_path(day)), day, fingerprint)
+
+    def kept_charges(self, day: date, fingerprint: str) -> pa.Table | None:
+        path = charges_path(day)
+        with self._explained(path, "s3:GetObject"):
+            for version in self._versions.of(path):
+                with suppress(DamagedError):
+                    return day_charges.decode(self._versions.read(path, version.id), day, fingerprint)
+        return None
 
     def describe(self, day: date) -> PublishedDay | None:
         path = day_path(day)

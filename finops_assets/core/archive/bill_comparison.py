@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.archive import bill_difference
 from finops_assets.core.archive.bill_difference import PublishedAs
+from finops_assets.core.archive.day_charges import named_charges
 from finops_assets.core.archive.settlement import closes, first_open_day
 from finops_assets.core.bill.totals import BillTotals, bill_totals
 from finops_assets.core.calendar import days_between
@@ -43,7 +44,8 @@ QUIET = timedelta(minutes=1)
 ASKED_BETWEEN = 7
 """Days that may lie between two that are asked for together: one query more costs more than a week's lines."""
 
-EMPTY = DayPrint(hashlib.sha256(b"").hexdigest(), Decimal(), 0)
+NO_ROWS = hashlib.sha256(b"").hexdigest()
+EMPTY = DayPrint(NO_ROWS, Decimal(), 0, NO_ROWS)
 """The print of a day without rows, as `core.archive.breakdown` makes it."""
 
 ASK_AGAIN = timedelta(minutes=5)
@@ -97,7 +99,7 @@ class Comparison:
         written = min(self.written or self.at, self.at)  # a file's time may lie in the future
         if day not in self.prints or day not in self.archived or not closes(day, written):
             return False
-        return self.archived[day][1].fingerprint == self.prints[day].fingerprint
+        return not bill_difference.difference(self.prints[day], replace(self.archived[day][1], held=False))
 
 
 RECORD = RecordType[Comparison](Comparison, "what the bill was when it was compared")
@@ -158,7 +160,7 @@ class BillComparison:
         if current.snapshot != snapshot or current.unreadable:
             return None
         prints = {
-            day: DayPrint(published.fingerprint, published.total, published.rows) for day, published in days.items()
+            day: DayPrint(of.fingerprint, of.total, of.rows, named_charges(of.metadata)) for day, of in days.items()
         }
         current = replace(current, prints={**current.prints, **prints}, asked=frozenset((*current.asked, *days)))
         return self._with_archive(current)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from finops_assets.core.archive.day_charges import named_charges
 from finops_assets.core.archive.provenance import bill_shares
 from finops_assets.core.bill.totals import Amount
 from finops_assets.core.money import change
@@ -24,6 +25,7 @@ class PublishedAs:
         held: whether somebody has restored an earlier version.
         lines: how many lines of the bill it was made of; None in a note of an older release.
         bills: of several bills, what each had of it.
+        charges: the fingerprint of its charges; empty where it has none, as a day of an older release.
     """
 
     fingerprint: str
@@ -32,6 +34,7 @@ class PublishedAs:
     held: bool
     lines: int | None = None
     bills: Mapping[str, Amount] = field(default_factory=dict)
+    charges: str = ""
 
 
 def is_held(published: PublishedDay | None) -> bool:
@@ -43,12 +46,23 @@ def published_as(published: PublishedDay) -> PublishedAs:
     """What is kept of an archived day for later comparisons."""
     lines = int(published.metadata.get("source_lines", 0))
     bills = {share.name: Amount(share.lines, share.total) for share in bill_shares(published.metadata)}
-    return PublishedAs(published.fingerprint, published.total, published.currency, is_held(published), lines, bills)
+    return PublishedAs(
+        published.fingerprint,
+        published.total,
+        published.currency,
+        is_held(published),
+        lines,
+        bills,
+        named_charges(published.metadata),
+    )
 
 
 def difference(in_bill: DayPrint, archived: PublishedAs) -> str:
     """How the bill's day differs from the archived one; empty where it does not, or where the day is held."""
-    if archived.held or in_bill.fingerprint == archived.fingerprint:
+    if archived.held:
         return ""
+    if in_bill.fingerprint == archived.fingerprint:
+        other = in_bill.charges and archived.charges and in_bill.charges != archived.charges
+        return "the bill has the same costs as other charges" if other else ""
     amount = in_bill.total - archived.total
     return f"the bill has {change(amount)} {archived.currency}" if amount else "the bill has other rows"

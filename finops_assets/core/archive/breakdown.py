@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.schemas import MONEY, OU_BREAKDOWN, UNASSIGNED
+from finops_assets.core.schemas import CHARGES_OF_ROW, MAY_BE_UNKNOWN, MONEY, OU_BREAKDOWN, OU_CHARGES, UNASSIGNED
 from finops_assets.core.values import DayPrint, DayRows
 
 if TYPE_CHECKING:
@@ -42,12 +42,16 @@ def split_by_day(batches: Iterable[pa.RecordBatch], empty: Iterable[date] = ()) 
     if current is not None:
         yield _day_rows(current, pa.Table.from_batches(pending))
     for day in empty:
-        yield _day_rows(day, OU_BREAKDOWN.append(pa.field("cost", MONEY)).empty_table())
+        columns = [*OU_BREAKDOWN, pa.field("cost", MONEY), *(OU_CHARGES.field(name) for name in CHARGES_OF_ROW)]
+        yield _day_rows(day, pa.schema(columns).empty_table())
 
 
 def prints(batches: Iterable[pa.RecordBatch]) -> dict[date, DayPrint]:
     """The days of a stream that is ordered by day, without their rows."""
-    return {of.day: DayPrint(of.fingerprint, of.total, of.rows.num_rows) for of in split_by_day(batches)}
+    return {
+        of.day: DayPrint(of.fingerprint, of.total, of.rows.num_rows, of.charges_fingerprint)
+        for of in split_by_day(batches)
+    }
 
 
 def day_slices(batch: pa.RecordBatch) -> Iterator[tuple[date, pa.RecordBatch]]:
@@ -68,13 +72,27 @@ def _day_rows(day: date, table: pa.Table) -> DayRows:
 
     cost = table.column("cost")
     unassigned = table.filter(pc.equal(table.column("ou"), UNASSIGNED)).column("cost")
+    charges = _charges(table) if CHARGES_OF_ROW[0] in table.column_names else None
     return DayRows(
         day=day,
         rows=table.select(OU_BREAKDOWN.names).combine_chunks(),
         total=pc.sum(cost).as_py() or Decimal(),
         unassigned=pc.sum(unassigned).as_py() or Decimal(),
         fingerprint=fingerprint(table),
+        charges=charges,
+        charges_fingerprint=charges_fingerprint(charges) if charges else "",
     )
+
+
+def _charges(table: pa.Table) -> pa.Table:
+    """A day's charges; a column that is not known on one row is not on any: its sum would be a wrong number."""
+    import pyarrow as pa
+
+    columns = {name: table.column(name) for name in OU_CHARGES.names}
+    for name in MAY_BE_UNKNOWN:
+        if columns[name].null_count:
+            columns[name] = pa.chunked_array([pa.nulls(table.num_rows, MONEY)])
+    return pa.table(columns).cast(OU_CHARGES).combine_chunks()
 
 
 def fingerprint(table: pa.Table) -> str:
@@ -83,14 +101,30 @@ def fingerprint(table: pa.Table) -> str:
     The same on every platform and library version, as it is made of text: CSV of the rows in archive order, with costs
     in units of the twelfth decimal. `core.bill.queries.fingerprints_sql` has an engine make the same.
     """
+    return _fingerprint(table, ("cost",))
+
+
+def charges_fingerprint(charges: pa.Table) -> str:
+    """An id of a day's charges, made as that of its rows; it can be made again of the object, whose costs are exact.
+
+    Args:
+        charges: in the OU_CHARGES schema.
+    """
+    return _fingerprint(charges, CHARGES_OF_ROW)
+
+
+def _fingerprint(table: pa.Table, amounts: Sequence[str]) -> str:
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
-    names = table.select(["ou", "service", "linkedaccount"])
-    cost = table.column("cost").cast(MONEY)
-    units = pa.chunked_array([chunk.view(pa.decimal128(MONEY.precision, 0)) for chunk in cost.chunks])
+    columns = {name: table.column(name) for name in ("ou", "service", "linkedaccount")}
+    for name in amounts:
+        cost = table.column(name).cast(MONEY)
+        columns[name] = pa.chunked_array(
+            [chunk.view(pa.decimal128(MONEY.precision, 0)) for chunk in cost.chunks], pa.decimal128(MONEY.precision, 0)
+        )
     sink = pa.BufferOutputStream()
-    pacsv.write_csv(names.append_column("units", units), sink, pacsv.WriteOptions(include_header=False))
+    pacsv.write_csv(pa.table(columns), sink, pacsv.WriteOptions(include_header=False))
     return hashlib.sha256(sink.getvalue()).hexdigest()
 
 

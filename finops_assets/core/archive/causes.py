@@ -15,7 +15,7 @@ BILL, ARCHIVE, CATALOG, READ_BACK, SCORECARD, DASHBOARD, MAIL = LINKS = (
 )
 """The links of the chain, in order."""
 
-DIFFERS, GONE = "not as in the bill", "gone from the bill"
+DIFFERS, GONE, NO_CHARGES = "not as in the bill", "gone from the bill", "no charges"
 NO_SCORECARD, OUTDATED = "no scorecard", "dashboard outdated"
 LATE, NO_SUCH_DAY, UNREADABLE = "source late", "source has no such day", "bill unreadable"
 UNREGISTERED = "source not registered"
@@ -28,6 +28,7 @@ CAUSES = {
     "no object": ARCHIVE,
     "damaged object": ARCHIVE,
     "zero rows": ARCHIVE,
+    NO_CHARGES: ARCHIVE,
     DIFFERS: ARCHIVE,
     GONE: ARCHIVE,
     "no partition": CATALOG,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from finops_assets.core.archive.day_charges import charges_fault
 from finops_assets.core.schemas import OU_BREAKDOWN
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from finops_assets.core.values import DayRows, SourceDay
 
-TOTALS, SCHEMA, KEYS = "totals_match_source", "schema_as_agreed", "no_duplicate_keys"
+TOTALS, CHARGES, SCHEMA, KEYS = "totals_match_source", "charges_match_source", "schema_as_agreed", "no_duplicate_keys"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ def _total_fault(day: DayRows, source: SourceDay | None) -> str:
 
 DAY_CHECKS = (
     DayCheck(TOTALS, "The rows of each day sum to the bill's own total, exactly.", _total_fault),
+    DayCheck(
+        CHARGES,
+        "Usage, purchases, tax, credits, refunds and adjustments of each day sum to the bill's own, exactly.",
+        charges_fault,
+    ),
     DayCheck(
         SCHEMA,
         "Columns and types are those of the contract, and no value is null.",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.archive.breakdown import day_slices
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.schemas import MONEY, OU_BREAKDOWN
+from finops_assets.core.schemas import CHARGES_OF_ROW, MONEY, OU_BREAKDOWN
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,9 +95,17 @@ def _merged_day(parts: Sequence[pa.Table]) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    names = (*OU_BREAKDOWN.names, "cost")
+    names = (*OU_BREAKDOWN.names, "cost", *CHARGES_OF_ROW)
     rows = pa.concat_tables([part.select(names) for part in parts], promote_options="permissive")
-    sums = rows.group_by(list(KEYS)).aggregate([("cost", "sum"), ("dailycost", "sum"), ("cost", "count")])
+    whole = pc.ScalarAggregateOptions(skip_nulls=False)  # what one bill does not tell is not told of the sum
+    sums = rows.group_by(list(KEYS)).aggregate(
+        [
+            ("cost", "sum"),
+            ("dailycost", "sum"),
+            ("cost", "count"),
+            *((name, "sum", whole) for name in CHARGES_OF_ROW),
+        ]
+    )
     cost = sums.column("cost_sum").cast(MONEY)
     # A row of one bill keeps the engine's double. Of a sum, Python's is the nearest one; Arrow's may be one unit off.
     several = pc.greater(sums.column("cost_count"), 1).to_pylist()
@@ -106,6 +114,11 @@ def _merged_day(parts: Sequence[pa.Table]) -> pa.Table:
         for total, is_sum, double in zip(cost, several, sums.column("dailycost_sum").to_pylist(), strict=True)
     ]
     table = pa.table(
-        {**{key: sums.column(key) for key in KEYS}, "dailycost": pa.array(exact, pa.float64()), "cost": cost}
+        {
+            **{key: sums.column(key) for key in KEYS},
+            "dailycost": pa.array(exact, pa.float64()),
+            "cost": cost,
+            **{name: sums.column(f"{name}_sum").cast(MONEY) for name in CHARGES_OF_ROW},
+        }
     )
     return table.sort_by([(key, "ascending") for key in KEYS]).combine_chunks()

@@ -10,7 +10,6 @@ Nothing here belongs to a store: bytes go in, and proved rows or a DamagedError 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,6 +17,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import breakdown
+from finops_assets.core.archive.content_hash import content_hash
 from finops_assets.core.archive.day_checks import key_fault, null_fault
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.money import from_double
@@ -35,10 +35,6 @@ NEEDED = frozenset(("rows", "total", "currency", "cost_basis", "fingerprint"))
 """Footer entries that every object of finops_assets has."""
 
 EPOCH = date(1970, 1, 1)
-TEXT_COLUMNS = ("ou", "service", "linkedaccount")
-WIDTHS = {"billingdate": 4, "dailycost": 8}
-"""Bytes a value of the columns that are no text."""
-
 ROUNDING = 1e-12
 """How far the sum of the doubles may be from the exact total: of the costs' absolute sum, and for each row.
 
@@ -95,35 +91,6 @@ class ProvedDay:
         return breakdown.fingerprint(self.rows.append_column("cost", costs))
 
 
-def content_hash(rows: pa.Table) -> str:
-    """The SHA-256 of a day's rows as they are stored, in hexadecimal: the footer's `finops.content`.
-
-    An auditor makes it again from the values that any Parquet reader gives, in the order of the file. The hash is over
-    these bytes, one after the other:
-
-    1. the number of rows, as a little-endian integer of 8 bytes;
-    2. for each of `ou`, `service` and `linkedaccount`, in this order: the length in bytes of every value's UTF-8 text,
-       as little-endian integers of 4 bytes, then the texts themselves with nothing between them;
-    3. every `billingdate`, as days since 1970-01-01 in little-endian integers of 4 bytes;
-    4. every `dailycost`, as little-endian IEEE 754 doubles of 8 bytes.
-
-    Args:
-        rows: in the OU_BREAKDOWN schema, without nulls. Of none, there is only the first part.
-    """
-    import pyarrow.compute as pc
-
-    sha256 = hashlib.sha256(rows.num_rows.to_bytes(8, "little"))
-    if not rows.num_rows:
-        return sha256.hexdigest()
-    for name in TEXT_COLUMNS:
-        column = rows.column(name).combine_chunks()
-        sha256.update(_values(pc.binary_length(column), 4))
-        sha256.update(_text(column))
-    for name, width in WIDTHS.items():
-        sha256.update(_values(rows.column(name).combine_chunks(), width))
-    return sha256.hexdigest()
-
-
 def same_rows(stored: pa.Table, wanted: pa.Table) -> bool:
     """Whether two days have the same rows: keys in the same order, and costs that differ by a cast's rounding at most.
 
@@ -137,18 +104,6 @@ def same_rows(stored: pa.Table, wanted: pa.Table) -> bool:
     old, new = stored.column("dailycost"), wanted.column("dailycost")
     apart, allowed = pc.abs(pc.subtract(old, new)), pc.multiply(pc.abs(new), ROUNDING)
     return bool(pc.all(pc.less_equal(apart, allowed)).as_py())
-
-
-def _values(column: pa.Array, width: int) -> memoryview:
-    """The bytes of an array of numbers."""
-    return memoryview(column.buffers()[1])[column.offset * width : (column.offset + len(column)) * width]
-
-
-def _text(column: pa.Array) -> memoryview:
-    """The bytes of all values of an array of strings, one after the other."""
-    _, offsets, text = column.buffers()
-    ends = memoryview(offsets).cast("i")
-    return memoryview(text or b"")[ends[column.offset] : ends[column.offset + len(column)]]
 
 
 def read_footer(data: bytes, day: date) -> dict[str, str]:

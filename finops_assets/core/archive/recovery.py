@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import proof, restatements
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.schemas import RESTORED_AT, RESTORED_FROM
+from finops_assets.core.schemas import CHARGES, RESTORED_AT, RESTORED_FROM
 from finops_assets.core.values import DayRows, PublishedDay
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def restore_day(archive: Archive, day: date, version: str, now: datetime) -> PublishedDay:
     """Publish a version of the day again; nothing is changed where it is current, or was restored before.
 
-    Its rows and metadata stay as they were; `restored_from` and `restored_at` are added.
+    Its rows, charges and metadata stay as they were; `restored_from` and `restored_at` are added. Where its charges are
+    not kept, the day is published without, as one of a release that had none.
 
     Args:
         archive: where the day is.
@@ -39,6 +40,9 @@ def restore_day(archive: Archive, day: date, version: str, now: datetime) -> Pub
     if chosen.current and (published := archive.describe(day)):
         return replace(published, changed=False)
     facts = {**chosen.metadata, RESTORED_FROM: version, RESTORED_AT: now.astimezone(UTC).isoformat()}
+    fingerprint = facts.pop(CHARGES, "")
+    if fingerprint and (charges := archive.kept_charges(day, fingerprint)):
+        rows = replace(rows, charges=charges, charges_fingerprint=fingerprint)
 
     def record_change(before: PublishedDay) -> None:
         if (before.currency, before.cost_basis) == (facts["currency"], facts["cost_basis"]):

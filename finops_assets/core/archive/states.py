@@ -20,6 +20,7 @@ from finops_assets.core.archive.causes import (
     GONE,
     LATE,
     LINKS,
+    NO_CHARGES,
     NO_SCORECARD,
     NO_SUCH_DAY,
     OUTDATED,
@@ -58,6 +59,7 @@ class Facts:
         gone: archived days after the bill's newest day, though the bill has their month: it had them before.
         kept: archived days that a setting keeps as they are, whatever the bill says of them now.
         unregistered: billing periods, `2025-09`, whose files the bill's table does not read, and what mends it.
+        without_charges: archived days whose charges are not those that their rows were made from, and how.
     """
 
     covered: Collection[date]
@@ -76,6 +78,7 @@ class Facts:
     gone: Collection[date] = frozenset()
     kept: Collection[date] = frozenset()
     unregistered: Mapping[str, str] = field(default_factory=dict)
+    without_charges: Mapping[date, str] = field(default_factory=dict)
 
     @cached_property
     def newest(self) -> date:
@@ -213,6 +216,8 @@ def _archive_fault(day: date, facts: Facts) -> tuple[str, str] | None:
     published = facts.archived[day]
     if published and not published.rows and not is_empty_day(published.metadata):
         return "zero rows", f"{published.path} holds no row"
+    if day in facts.without_charges:
+        return NO_CHARGES, f"it is archived, and {facts.without_charges[day]}"
     known = _known_as(day, facts)
     if known and day not in facts.kept and day in facts.prints and (how := difference(facts.prints[day], known)):
         return DIFFERS, how

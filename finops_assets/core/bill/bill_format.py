@@ -115,6 +115,19 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Commitments:
+    """How a bill tells of reservations and Savings Plans, as SQL conditions on a line.
+
+    Attributes:
+        covered: the line is usage that a commitment covers.
+        unused: its amortized cost is the part of a commitment that covered nothing.
+    """
+
+    covered: str
+    unused: str
+
+
+@dataclass(frozen=True)
 class BillFormat:
     """One kind of bill.
 
@@ -146,6 +159,8 @@ class BillFormat:
         payer: the column of the account that is billed, if the format has one.
         providers: columns that name who bills, the best first.
         usage: gives the usage behind a charge, by the bill's columns and the cost basis; None where it is not known.
+        commitments: gives how lines of commitments are told, by the bill's columns, None where they cannot be; None
+            where the format has no such lines.
     """
 
     name: str
@@ -170,6 +185,7 @@ class BillFormat:
     payer: str = ""
     providers: tuple[str, ...] = ()
     usage: Callable[[Columns, str], Usage | None] | None = None
+    commitments: Callable[[Columns], Commitments | None] | None = None
 
 
 def text_sql(column: str) -> str:

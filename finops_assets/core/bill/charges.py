@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, timedelta
+from types import MappingProxyType
 
 from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns, first_sql, quoted
 from finops_assets.core.bill.rules import Rules
@@ -29,15 +30,17 @@ def charges_sql(
     table: str = "bill",
     *,
     undated: bool = False,
+    further: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The SELECT that turns the bill's lines of start to end (inclusive) into charges.
 
-    With `undated`, lines without a date come too, so that they can be refused.
+    With `undated`, lines without a date come too, so that they can be refused. `further` are more columns of a charge,
+    each with its SQL (`core.bill.charge_kinds`).
     """
     lines = in_days(fmt, start, end)
     if undated:
         lines = f"(({lines}) OR {fmt.start} IS NULL)"
-    return select_sql(charge_expressions(fmt, columns, rules), table, lines)
+    return select_sql({**charge_expressions(fmt, columns, rules), **further}, table, lines)
 
 
 def select_sql(expressions: Mapping[str, str], table: str, condition: str) -> str:

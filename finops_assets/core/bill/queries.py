@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns
+from finops_assets.core.bill.charge_kinds import EFFECTIVE_SUM, KIND_KEYS, kind_sums
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charge_expressions
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.service_names import join_names
-from finops_assets.core.schemas import UNASSIGNED
+from finops_assets.core.schemas import CHARGES_OF_ROW, MAY_BE_UNKNOWN, UNASSIGNED
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
@@ -101,61 +102,109 @@ def one_pass_sql(charges: str, *, teaches: bool = False) -> str:
     """Both sums of the bill in one pass over it, for an engine that charges by the bytes it scans.
 
     Rows with of_source = 1 are those of `source_days_sql`; the others are the lines that count, summed by account,
-    service and the bill's own OU, for `summary_sql` to join with the account map. The engine makes each kind from the
-    lines themselves, so that the first proves the second. With `teaches`, rows with of_source = 3 are those of each
-    product code and name of a service (`core.bill.service_names`).
+    service, the bill's own OU and what the money is, for `breakdown_sql` to join with the account map. The engine makes
+    each kind from the lines themselves, so that the first proves the second. With `teaches`, rows with of_source = 3
+    are those of each product code and name of a service (`core.bill.service_names`).
     """
     taught = ("service_code, service_name, ", ",\n    (service_code, service_name)") if teaches else ("", "")
     return f"""SELECT charge_date, currency, charge_category, scheduled, left_out, provider, ou, service, linkedaccount,
-    {taught[0]}GROUPING(charge_date, linkedaccount) AS of_source, COUNT(*) AS lines,
-    COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total, {AMOUNTS}, {GRANULARITY}, MAX(lacks) AS lacks
+    commitment, {taught[0]}GROUPING(charge_date, linkedaccount) AS of_source, COUNT(*) AS lines,
+    COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total, {EFFECTIVE_SUM} AS effective, {AMOUNTS}, {GRANULARITY},
+    MAX(lacks) AS lacks
 FROM ({charges}) AS charges
 GROUP BY GROUPING SETS (
     (charge_date, currency, charge_category, scheduled, left_out, provider),
-    (charge_date, left_out, ou, service, linkedaccount){taught[1]}
+    (charge_date, left_out, ou, service, linkedaccount, {", ".join(KIND_KEYS)}){taught[1]}
 )"""
 
 
 def summary_sql(charges: str, account_map: str = "account_ou_map", names: Mapping[str, str] = NO_NAMES) -> str:
     """finops_daily_summary: billingdate, ou, service, linkedaccount, cost, through the effective-dated map.
 
-    Lines are summed by account before the map is looked up: an account's day meets one row of the map, so the join
-    can neither lose nor double money, and the reconciliation with `source_days_sql` proves it.
-
     Args:
         charges: as `charges_sql` selects them.
         account_map: its table.
         names: product code -> name of the service (`core.bill.service_names`).
     """
+    return _through_map(charges, account_map, names, (), {"cost": "SUM(cost)"})
+
+
+def breakdown_sql(charges: str, account_map: str = "account_ou_map", names: Mapping[str, str] = NO_NAMES) -> str:
+    """The day's OU x Service x LinkedAccount cost, in archive order, and what each row is made of.
+
+    `cost` is exact, `dailycost` its double; the columns after it are those of CHARGES_OF_ROW.
+
+    Args:
+        charges: as `charges_sql` selects them, with the columns of `core.bill.charge_kinds`.
+        account_map: its table.
+        names: product code -> name of the service (`core.bill.service_names`).
+    """
+    sums = _through_map(charges, account_map, names, KIND_KEYS, {"cost": "SUM(cost)", "effective": EFFECTIVE_SUM})
+    kinds = ",\n    ".join(f"{sql} AS {name}" for name, sql in kind_sums().items())
+    return f"""SELECT billingdate, ou, service, linkedaccount, CAST(SUM(cost) AS DOUBLE) AS dailycost,
+    SUM(cost) AS cost,
+    {kinds}
+FROM ({sums}) AS finops_daily_summary
+GROUP BY billingdate, ou, service, linkedaccount
+ORDER BY billingdate, ou, service, linkedaccount"""
+
+
+def _through_map(
+    charges: str, account_map: str, names: Mapping[str, str], kept: Sequence[str], sums: Mapping[str, str]
+) -> str:
+    """The charges that count, summed by account and service, each with the OU of its account on its day.
+
+    Lines are summed by account before the map is looked up: an account's day meets one row of the map, so the join
+    can neither lose nor double money, and the reconciliation with `source_days_sql` proves it.
+
+    Args:
+        charges, account_map, names: as for `summary_sql`.
+        kept: further columns of a charge by which sums are kept apart.
+        sums: name of a sum -> its SQL.
+    """
     join, service = join_names(names, "c.service")
+    keys = ", ".join(("charge_date", "ou", "service", "linkedaccount", *kept))
+    of_charge = "".join(f", c.{name}" for name in (*kept, *sums))
     return f"""SELECT c.charge_date AS billingdate, COALESCE(c.ou, m.ou, '{UNASSIGNED}') AS ou, {service} AS service,
-    c.linkedaccount, c.cost
+    c.linkedaccount{of_charge}
 FROM (
-    SELECT charge_date, ou, service, linkedaccount, SUM(cost) AS cost
+    SELECT {keys}, {", ".join(f"{sql} AS {name}" for name, sql in sums.items())}
     FROM ({charges}) AS charges
     WHERE left_out IS NULL
-    GROUP BY charge_date, ou, service, linkedaccount
+    GROUP BY {keys}
 ) AS c{join}
 LEFT JOIN {account_map} AS m
     ON c.linkedaccount = m.account_id AND c.charge_date >= m.valid_from AND c.charge_date < m.valid_to"""
 
 
-def breakdown_sql(summary: str) -> str:
-    """The day's OU x Service x LinkedAccount cost, in archive order; `cost` is exact, `dailycost` its double."""
-    return f"""SELECT billingdate, ou, service, linkedaccount, CAST(SUM(cost) AS DOUBLE) AS dailycost, SUM(cost) AS cost
-FROM ({summary}) AS finops_daily_summary
-GROUP BY billingdate, ou, service, linkedaccount
-ORDER BY billingdate, ou, service, linkedaccount"""
-
-
 def fingerprints_sql(breakdown: str) -> str:
-    """A line a day of a breakdown: its rows' fingerprint (`core.archive.breakdown`), number and exact total."""
-    names = ", ".join(f"'\"', REPLACE({name}, '\"', '\"\"'), '\",'" for name in ("ou", "service", "linkedaccount"))
-    row = f"CONCAT({names}, CAST(CAST(cost * 1000000000000 AS DECIMAL(38, 0)) AS VARCHAR), CHR(10))"
-    rows = f"ARRAY_JOIN(ARRAY_AGG({row} ORDER BY ou, service, linkedaccount), '')"
-    return f"""SELECT billingdate, LOWER(TO_HEX(SHA256(TO_UTF8({rows})))) AS fingerprint, SUM(cost) AS total,
-    COUNT(*) AS row_count
-FROM ({breakdown}) AS ou_breakdown
+    """A line a day of a breakdown: its rows' fingerprints (`core.archive.breakdown`), number and exact total."""
+    keys = [f"'\"', REPLACE({name}, '\"', '\"\"'), '\",'" for name in ("ou", "service", "linkedaccount")]
+
+    def units(name: str) -> str:
+        return f"CAST(CAST({name} * 1000000000000 AS DECIMAL(38, 0)) AS VARCHAR)"
+
+    def fingerprint(*fields: str) -> str:
+        row = f"CONCAT({', '.join((*keys, *fields))}, CHR(10))"
+        rows = f"ARRAY_JOIN(ARRAY_AGG({row} ORDER BY ou, service, linkedaccount), '')"
+        return f"LOWER(TO_HEX(SHA256(TO_UTF8({rows}))))"
+
+    # A column that is not known on one row is not on any of the day's (`core.archive.breakdown`).
+    of_day = "OVER (PARTITION BY billingdate)"
+    columns = ", ".join(
+        f"CASE WHEN COUNT({name}) {of_day} = COUNT(*) {of_day} THEN {name} END AS {name}"
+        if name in MAY_BE_UNKNOWN
+        else name
+        for name in CHARGES_OF_ROW
+    )
+    charges = [f"COALESCE({units(name)}, '')" for name in CHARGES_OF_ROW]
+    separated = [part for field in charges for part in (field, "','")][:-1]
+    return f"""SELECT billingdate, {fingerprint(units("cost"))} AS fingerprint, SUM(cost) AS total,
+    COUNT(*) AS row_count, {fingerprint(*separated)} AS charges
+FROM (
+    SELECT billingdate, ou, service, linkedaccount, cost, {columns}
+    FROM ({breakdown}) AS ou_breakdown
+) AS ou_charges
 GROUP BY billingdate
 ORDER BY billingdate"""
 

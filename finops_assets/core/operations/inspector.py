@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from finops_assets.core.analytics import scorecard
 from finops_assets.core.archive import bill_difference, causes, states
 from finops_assets.core.archive.bill_comparison import READERS, BillComparison, described_days
+from finops_assets.core.archive.day_charges import ABSENT, charges_fault_of
 from finops_assets.core.archive.expected_days import expected_days
 from finops_assets.core.archive.states import Facts
 from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import DamagedError, FinopsError
 from finops_assets.core.operations.bill_inspection import BillInspector, InspectionRules
 from finops_assets.core.operations.inspection import Inspection
-from finops_assets.core.schemas import SCORECARD_PREFIX, scorecard_path
+from finops_assets.core.schemas import CHARGES_PREFIX, SCORECARD_PREFIX, charges_path, scorecard_path
 
 if TYPE_CHECKING:
+    from finops_assets.core.archive.bill_difference import PublishedAs
     from finops_assets.core.delivery.outbox import Outbox
     from finops_assets.core.ports import Archive, Catalog, Warehouse
     from finops_assets.core.values import DashboardContent, PublishedDay
@@ -117,6 +119,7 @@ class Inspector:
             gone=gone,
             kept=self._of_bill.kept(archived, bill.prints, now),
             unregistered=bill.unregistered,
+            without_charges=self._without_charges(archived),
         )
         return Inspection(
             yesterday=yesterday,
@@ -161,6 +164,7 @@ class Inspector:
             gone=self._of_bill.gone(bill, written, yesterday),
             kept=self._of_bill.kept(archived, bill.prints, now),
             unregistered=bill.unregistered,
+            without_charges=self._other_charges(described),
         )
         return Inspection(
             yesterday,
@@ -190,6 +194,17 @@ class Inspector:
         """The archived days that have a scorecard, by one listing."""
         paths = set(self._archive.list(f"{SCORECARD_PREFIX}/"))
         return frozenset(day for day in written if scorecard_path(day) in paths)
+
+    def _without_charges(self, archived: Mapping[date, PublishedAs]) -> dict[date, str]:
+        """Those of the days whose rows were made from charges that are not there, by one listing."""
+        paths = set(self._archive.list(f"{CHARGES_PREFIX}/"))
+        return {day: ABSENT for day, of in archived.items() if of.charges and charges_path(day) not in paths}
+
+    def _other_charges(self, described: Mapping[date, PublishedDay]) -> dict[date, str]:
+        """Those of the days whose charges are not those that their rows were made from, by reading all of them."""
+        with ThreadPoolExecutor(READERS) as readers:
+            faults = readers.map(lambda of: charges_fault_of(self._archive, of), described.values())
+            return {day: fault for day, fault in zip(described, faults, strict=True) if fault}
 
     def _scored_as_archived(self, described: Mapping[date, PublishedDay]) -> frozenset[date]:
         """Those of the days whose scorecard is made of the rows that are archived."""

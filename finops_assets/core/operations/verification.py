@@ -14,6 +14,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import proof
+from finops_assets.core.archive.day_charges import named_charges
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.operations.incident_records import Problem
 from finops_assets.core.operations.incidents import Incidents
@@ -99,6 +100,11 @@ def _verdict(archive: Archive, day: date) -> Verdict:
         proved = proof.prove(data, day)
     except DamagedError as error:
         return Verdict(day, error.what)
+    if fingerprint := named_charges(proved.footer):
+        try:
+            archive.charges(day, fingerprint)
+        except DamagedError as error:
+            return Verdict(day, f"has no whole charges: {error.what}")
     return Verdict(day, "", proved.rows.num_rows, len(data), proved.has_content_hash, proved.not_proved())
 
 

@@ -7,7 +7,7 @@ small objects, and one query when the bill was refreshed; the archive and the ar
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +171,7 @@ class Watch:
             for day in prints
             if day in published and day not in kept and (day not in archived or difference(prints[day], archived[day]))
         )
-        unlike = {day for day in archived if archived[day].fingerprint != prints[day].fingerprint}
+        unlike = {day for day in archived if difference(prints[day], replace(archived[day], held=False))}
         unchanged = tuple(day for day in archived if day not in unlike)
         self.journal.record(
             export_version.snapshot, now, unchanged=unchanged, changed=(*new, *restated, *unlike), today=today

@@ -17,6 +17,7 @@ from finops_assets.core.bill.bill_format import (
     NO_SERVICE,
     BillFormat,
     Columns,
+    Commitments,
     CostBasis,
     CostRule,
     Usage,
@@ -298,6 +299,14 @@ def _usage(columns: Columns, cost_basis: str) -> Usage | None:
     )
 
 
+def _commitments_of_lines(columns: Columns) -> Commitments:  # noqa: ARG001
+    """By the line-item type: the amortized cost of a commitment's own recurring fee is what nobody used of it."""
+    return Commitments(
+        covered=f"{TYPE} IN ('DiscountedUsage', 'SavingsPlanCoveredUsage')",
+        unused=f"{TYPE} IN ('RIFee', 'SavingsPlanRecurringFee')",
+    )
+
+
 def has_line_items(names: Collection[str]) -> bool:
     """Whether a bill with these columns is a Cost and Usage Report, of either version."""
     return any(name.startswith("line_item_") for name in names)
@@ -325,4 +334,5 @@ CUR = BillFormat(
     service_code=CODE,
     payer="bill_payer_account_id",
     usage=_usage,
+    commitments=_commitments_of_lines,
 )

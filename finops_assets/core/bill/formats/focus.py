@@ -11,6 +11,7 @@ from finops_assets.core.bill.bill_format import (
     NO_TEXT,
     BillFormat,
     Columns,
+    Commitments,
     CostBasis,
     Usage,
     currency_sql,
@@ -112,6 +113,15 @@ def _usage(columns: Columns, cost_basis: str) -> Usage | None:  # noqa: ARG001
     )
 
 
+def _commitments(columns: Columns) -> Commitments | None:
+    """By the id and the status of the commitment discount, which usage alone has a use of."""
+    if not {"chargecategory", "commitmentdiscountid", "commitmentdiscountstatus"} <= set(columns):
+        return None
+    unused = "chargecategory = 'Usage' AND commitmentdiscountstatus = 'Unused'"
+    used = "chargecategory = 'Usage' AND commitmentdiscountid <> '' AND COALESCE(commitmentdiscountstatus, '') <> "
+    return Commitments(covered=f"{used}'Unused'", unused=unused)
+
+
 FOCUS = BillFormat(
     name="focus",
     title="FOCUS",
@@ -133,4 +143,5 @@ FOCUS = BillFormat(
     payer="billingaccountid",
     providers=providers.COLUMNS,
     usage=_usage,
+    commitments=_commitments,
 )
