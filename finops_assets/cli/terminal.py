@@ -128,6 +128,8 @@ def _encoded(item: Any) -> Any:
 
 
 def _cell(value: Any) -> str:
+    if type(value) is Decimal:
+        return f"{value:f}"  # 0.000000000000, not 0E-12
     return "" if value is None else shortened(visible(value if type(value) is str else str(value)), LONGEST_CELL)
 
 

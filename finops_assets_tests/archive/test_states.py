@@ -133,6 +133,12 @@ BROKEN: list[tuple[str, Callable[[Facts], Facts], str, str]] = [
         f"the bill ends on {LAST} now",
     ),
     ("no scorecard", lambda c: without(c, "scored", MIDDLE), RUN, "ou_scorecard does not have it"),
+    (
+        "no charges",
+        lambda c: replace(c, without_charges={MIDDLE: "the table ou_charges does not have it"}),
+        RUN,
+        "ou_charges does not have it",
+    ),
     ("damaged object", lambda c: replace(c, damaged={MIDDLE: "is damaged: no footer"}), RUN, "no footer"),
     (
         "mail unsent",

@@ -24,7 +24,7 @@ from finops_assets.core.operations import verification
 from finops_assets.core.operations.alerting import FRESHNESS, FailedRun
 from finops_assets.core.operations.repair import REFRESH, plan, work_of
 from finops_assets.core.operations.watch import Attempts
-from finops_assets.core.schemas import day_path, scorecard_path
+from finops_assets.core.schemas import charges_path, day_path, scorecard_path
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
@@ -101,6 +101,22 @@ def alter_the_rows(folder: Path) -> None:
     pq.write_table(table, file, compression="snappy")
 
 
+def put_charges_of_another_day(folder: Path) -> None:
+    archive = folder / "home" / "archive"
+    shutil.copyfile(archive / charges_path(LAST), archive / charges_path(MIDDLE))
+
+
+def alter_the_charges(folder: Path) -> None:
+    """Two amounts are exchanged: rows and metadata stay as they were."""
+    file = folder / "home" / "archive" / charges_path(MIDDLE)
+    table = pq.read_table(file, partitioning=None)
+    usage, tax = table["usagecost"], table["taxcost"]
+    names = table.schema.names
+    altered = table.set_column(names.index("usagecost"), "usagecost", tax)
+    altered = altered.set_column(names.index("taxcost"), "taxcost", usage)
+    pq.write_table(altered.replace_schema_metadata(table.schema.metadata), file, compression="snappy")
+
+
 def in_the_catalog(statement: str) -> Callable[[Path], None]:
     def broken(folder: Path) -> None:
         with closing(sqlite3.connect(folder / "home" / "catalog.sqlite")) as con, con:
@@ -171,6 +187,9 @@ BROKEN: list[tuple[str, date, Callable[[Path], None], bool]] = [
     ("bill unreadable", MIDDLE, break_the_bill_and_lose_the_object, True),
     ("damaged object", MIDDLE, cut_the_object, True),
     ("damaged object", MIDDLE, alter_the_rows, False),
+    ("no charges", MIDDLE, lose(charges_path), True),
+    ("no charges", MIDDLE, put_charges_of_another_day, False),
+    ("no charges", MIDDLE, alter_the_charges, False),
     ("not as in the bill", MIDDLE, change_the_bill, True),
     ("no partition", MIDDLE, in_the_catalog("DELETE FROM partitions"), True),
     ("wrong location", MIDDLE, in_the_catalog("UPDATE partitions SET location = 'ou-breakdowns/elsewhere/'"), True),

@@ -17,13 +17,17 @@ from typing import Any
 
 import pytest
 
+from finops_assets.adapters.aws.warehouse import AthenaWarehouse
 from finops_assets.composition import channels
+from finops_assets.core.archive.breakdown import split_by_day
+from finops_assets.core.archive.day_checks import faults
 from finops_assets.core.bill.formats.cur import CUR
 from finops_assets.core.bill.formats.cur2 import CUR2
 from finops_assets.core.bill.formats.focus import FOCUS
 from finops_assets.core.bill.rules import missing_columns
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import Warehouse
+from finops_assets.core.schemas import CATEGORY_COLUMNS, MAY_BE_UNKNOWN
 from finops_assets.core.values import LeftOut
 from finops_assets_tests.support.bills import DAY, LEGACY_PARQUET, Line, account_map, at, line, open_bill, rows_of
 from finops_assets_tests.support.bills import write_rows as write
@@ -81,6 +85,16 @@ def by_account(warehouse: Warehouse) -> dict[str, Decimal]:
     """Account -> its cost on the day. It has one service."""
     rows = [row for batch in warehouse.breakdown(DAY, DAY, account_map()) for row in batch.to_pylist()]
     return {row["linkedaccount"]: row["cost"] for row in rows}
+
+
+def charges_of(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
+    """Account -> what the money of its row is; the engine's own fingerprint of all rows is that of the rows."""
+    (day,) = split_by_day(warehouse.breakdown(DAY, DAY, account_map()))
+    if isinstance(warehouse, AthenaWarehouse):
+        assert warehouse.fingerprints(DAY, DAY, account_map())[DAY].charges == day.charges_fingerprint
+    assert not faults(day, warehouse.source_days(DAY, DAY)[DAY])
+    assert day.charges is not None
+    return {row["linkedaccount"]: row for row in day.charges.to_pylist()}
 
 
 def total(warehouse: Warehouse) -> Decimal:
@@ -219,7 +233,68 @@ def test_a_csv_costs_the_same(tmp_path: Path, basis: str) -> None:
     assert by_account(open_bill(tmp_path / "bill", basis=basis)) == expected
 
 
+COLUMN_OF_TYPE = {
+    "Usage": "usagecost",
+    "DiscountedUsage": "usagecost",
+    "SavingsPlanCoveredUsage": "usagecost",
+    "SavingsPlanNegation": "usagecost",
+    "SavingsPlanRecurringFee": "purchasecost",
+    "SavingsPlanUpfrontFee": "purchasecost",
+    "RIFee": "purchasecost",
+    "Fee": "purchasecost",
+    "Refund": "refundcost",
+    "Credit": "creditcost",
+    "Tax": "taxcost",
+    "EdpDiscount": "adjustmentcost",
+    "PrivateRateDiscount": "adjustmentcost",
+    "BundledDiscount": "adjustmentcost",
+    "FlatRateSubscription": "adjustmentcost",
+    "SomethingNew": "adjustmentcost",
+}
+"""Line-item type -> the column of ou_charges that its money stands in."""
+
+USED_COMMITMENT = ("DiscountedUsage", "SavingsPlanCoveredUsage")
+UNUSED_COMMITMENT = ("SavingsPlanRecurringFee", "RIFee")
+
+
+@pytest.mark.parametrize(("basis", "amortized"), [("billed", "effective"), ("net_unblended", "net_amortized")])
+def test_the_money_of_each_line_item_type_is_of_its_kind(opened: Opener, basis: str, amortized: str) -> None:
+    """Each row says its category, its amortized cost, and what of it a commitment covers or leaves unused."""
+    charges = charges_of(opened(*CUR2_ROWS, basis=basis))
+    cost_at, amortized_at = CUR_BASES.index("unblended" if basis == "billed" else basis), CUR_BASES.index(amortized)
+    for number, (line_type, _, costs, why) in enumerate(CUR_TABLE):
+        row, cost, effective = charges[f"{number:012d}"], Decimal(costs[cost_at]), Decimal(costs[amortized_at])
+        in_categories = {name: row[name] for name in CATEGORY_COLUMNS if row[name]}
+        assert in_categories == {COLUMN_OF_TYPE[line_type]: cost}, f"{line_type}: {why}"
+        assert row["effectivecost"] == effective, f"{line_type}: {why}"
+        assert row["committedcost"] == (effective if line_type in USED_COMMITMENT else 0), line_type
+        assert row["unusedcommitment"] == (effective if line_type in UNUSED_COMMITMENT else 0), line_type
+        fixed = COLUMN_OF_TYPE[line_type] in ("purchasecost", "taxcost", "creditcost", "refundcost")
+        assert row["scheduledcost"] == (cost if fixed else 0), line_type
+
+
+@pytest.mark.parametrize("absent", ["savings_plan_savings_plan_effective_cost", "reservation_effective_cost"])
+def test_a_day_of_which_one_line_has_no_amortized_cost_has_none(opened: Opener, absent: str) -> None:
+    """A sum without it would be a wrong number; what was billed is known all the same."""
+    line_type = "DiscountedUsage" if absent.startswith("reservation") else "SavingsPlanCoveredUsage"
+    rows = [{k: v for k, v in row.items() if k != absent} for row in cur2_rows([("Usage", {}), (line_type, {})])]
+    charges = charges_of(opened(rows, basis="billed"))
+    assert [row["usagecost"] for row in charges.values()] == [1, 1]
+    assert {row[name] for row in charges.values() for name in MAY_BE_UNKNOWN} == {None}
+
+
 # --- FOCUS: charge category x charge class x cost basis -----------------------------------------------------------
+
+COLUMN_OF_SHOWN = {
+    "Usage": "usagecost",
+    "Purchase": "purchasecost",
+    "Tax": "taxcost",
+    "Credit": "creditcost",
+    "Refund": "refundcost",
+    "Adjustment": "adjustmentcost",
+    "Correction": "adjustmentcost",
+}
+"""Category that is shown -> the column of ou_charges."""
 
 FOCUS_TABLE: list[tuple[str, str | None, str | None, tuple[int, int], str, str]] = [
     # ChargeCategory, ChargeClass, ChargeFrequency, (billed, effective), category that is shown, why
@@ -265,6 +340,47 @@ def test_each_charge_of_focus_costs_what_it_says(opened: Opener, basis: str, col
         assert costs[f"{number:012d}"] == amounts[column], f"{category}, {class_}: {why}"
         shown[name] = shown.get(name, Decimal()) + amounts[column]
     assert warehouse.source_days(DAY, DAY)[DAY].by_category == shown
+
+
+def test_the_money_of_each_charge_of_focus_is_of_its_kind(opened: Opener) -> None:
+    """Its category as it is shown; commitments are told by their id and status, which this bill does not have."""
+    charges = charges_of(opened(FOCUS_ROWS))
+    for number, (_, _, _, (billed, effective), shown, why) in enumerate(FOCUS_TABLE):
+        row = charges[f"{number:012d}"]
+        assert {name: row[name] for name in CATEGORY_COLUMNS if row[name]} == (
+            {COLUMN_OF_SHOWN[shown]: billed} if billed else {}
+        ), why
+        assert (row["effectivecost"], row["committedcost"], row["unusedcommitment"]) == (effective, None, None), why
+
+
+@pytest.mark.parametrize(
+    ("columns", "committed", "unused", "why"),
+    [
+        ({"CommitmentDiscountId": None, "CommitmentDiscountStatus": None}, 0, 0, "on demand"),
+        ({"CommitmentDiscountId": "arn:sp", "CommitmentDiscountStatus": "Used"}, 9, 0, "covered"),
+        ({"CommitmentDiscountId": "arn:sp", "CommitmentDiscountStatus": "Unused"}, 0, 9, "nobody used it"),
+        (
+            {"CommitmentDiscountId": "arn:sp", "CommitmentDiscountStatus": None, "ChargeCategory": "Purchase"},
+            0,
+            0,
+            "the purchase itself is no use of it",
+        ),
+    ],
+)
+def test_focus_tells_what_a_commitment_covers(
+    tmp_path: Path, columns: dict[str, Any], committed: int, unused: int, why: str
+) -> None:
+    write(tmp_path / "b.parquet", rows_of([line(10, extra={"EffectiveCost": Decimal(9), **columns})], "focus"))
+    (row,) = charges_of(open_bill(tmp_path / "b.parquet")).values()
+    assert (row["effectivecost"], row["committedcost"], row["unusedcommitment"]) == (9, committed, unused), why
+
+
+def test_a_summary_table_says_nothing_of_its_money(tmp_path: Path) -> None:
+    """All of it counts as usage; the setting alone may say that its cost is amortized."""
+    write(tmp_path / "b.parquet", rows_of([line(10)], "summary"))
+    for basis, effective in (("billed", None), ("effective", 10)):
+        (row,) = charges_of(open_bill(tmp_path / "b.parquet", basis=basis, currency="USD")).values()
+        assert (row["usagecost"], row["effectivecost"], row["committedcost"]) == (10, effective, None)
 
 
 @pytest.mark.parametrize(
