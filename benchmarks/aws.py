@@ -25,8 +25,14 @@ from typing import Any
 
 import boto3
 
+from finops_assets.core.bill.charge_kinds import kind_columns
+from finops_assets.core.bill.charges import used_columns
+from finops_assets.core.bill.drivers_sql import driver_columns
+from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.rules import Rules
 from finops_assets.platform import build_platform
 from finops_assets.settings.load import load_settings
+from finops_assets.stories.sample_bill import focus_export
 from finops_assets_tests.support import on_aws
 from standin.server import StandIn
 
@@ -34,8 +40,6 @@ LAST, YEAR = date(2025, 9, 30), 365
 SPANS = (("a day", 1),) if "--quick" in sys.argv else (("a day", 1), (f"{YEAR} days", YEAR))
 QUERY_SECONDS, REFRESH_SECONDS, REFRESH_STEPS = 1.5, 20.0, 3
 LOOK = 0.5
-USED = ("billedcost", "billingcurrency", "chargecategory", "chargeclass", "chargefrequency", "chargeperiodend")
-USED += ("chargeperiodstart", "servicename", "subaccountid", "subaccountname", "billingaccountid")
 
 
 @dataclass(frozen=True)
@@ -186,12 +190,24 @@ def plain(account: str, first: date, *_: Path) -> Work:
 
 def one_pass(_: str, first: date, *__: Path) -> Work:
     """Reading every column that the bill's SQL needs, once, of these days."""
-    columns = ", ".join(f"COUNT({name})" for name in USED)
+    columns = ", ".join(f"COUNT({name})" for name in used())
     sql = (
         f"SELECT {columns} FROM {on_aws.TABLE} WHERE chargeperiodstart >= TIMESTAMP '{first} 00:00:00' "
         f"AND chargeperiodstart < TIMESTAMP '{LAST + timedelta(days=1)} 00:00:00'"
     )
     return lambda: _query(sql)
+
+
+def used() -> list[str]:
+    """Every column that is read of the sample bill for a day's rows, what their money is, and why the day moved."""
+    fmt, rules = FORMATS["focus"], Rules("billed")
+    columns = dict.fromkeys(map(str.lower, focus_export.FOCUS_COLUMNS.split()), "VARCHAR")
+    read = (
+        *used_columns(fmt, columns, rules),
+        *kind_columns(fmt, columns, rules),
+        *driver_columns(fmt, columns, rules),
+    )
+    return list(dict.fromkeys(read))
 
 
 def _query(sql: str, pause: float = 0.0) -> dict[str, Any]:

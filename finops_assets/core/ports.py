@@ -72,6 +72,9 @@ class Warehouse(Protocol):
         The columns are those of `core.analytics.drivers.as_sums`; costs are those of `breakdown`, over all OUs.
         """
 
+    def keep_sums(self, day: date) -> None:
+        """Keep what later days are compared with of this archived day, where its sums are at hand: without a query."""
+
     def accounts(self) -> pa.Table:
         """Accounts that the bill names: account_id, account_name."""
 

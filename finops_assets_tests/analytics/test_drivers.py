@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +21,12 @@ from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 from finops_assets.core.accounts.account_map import Membership, read_accounts_csv
 from finops_assets.core.analytics import drivers
 from finops_assets.core.analytics.drivers import EFFECTS, OF_THE_BILL, Driver, Drivers, explain, summed, words
+from finops_assets.core.archive.recovery import whole_day
 from finops_assets.core.errors import DamagedError
+from finops_assets.core.ports import Archive
+from finops_assets.core.schemas import day_path
+from finops_assets.core.values import DayRows
+from finops_assets.defs.run import run_days
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 from finops_assets_tests.bill.test_real_bills import CUR, FOCUS
 from finops_assets_tests.support.bills import (
@@ -341,6 +347,35 @@ def test_athena_says_what_duckdb_says(aws: StandIn, sample: SampleBill, tmp_path
     assert aws.refused == []
     staged = aws.client("s3").list_objects_v2(Bucket="finops-daily-summaries", Prefix="_staging/")
     assert staged["KeyCount"] == 0
+
+
+def test_a_morning_on_athena_reads_its_lines_once(aws: StandIn, sample: SampleBill, tmp_path: Path) -> None:
+    """What the day before has used was kept by its own run; of a day that was restated since, it is asked again."""
+    make_ready(aws, sample.focus)
+    platform = platform_on(aws, tmp_path, accounts__path=sample.accounts)
+    before, last = LAST - timedelta(days=1), LAST
+
+    def run_of(day: date) -> list[str]:
+        asked = len(aws.athena.queries)
+        seven = datetime.combine(day + timedelta(days=1), time(7), UTC)
+        assert run_days(platform, day, day, clock=lambda: seven).errors == ()
+        return [query.sql for query in aws.athena.queries[asked:] if "sku_0" in query.sql]
+
+    first, second = run_of(before), run_of(last)
+    assert (len(first), len(second)) == (1, 1), "the day's own pass"
+    found = platform.warehouse.drivers(last, before)
+    assert found.equals(open_bill(sample.focus).drivers(last, before))
+    archive = platform.archive
+    facts = {name: fact for name, fact in archive.describe(before).metadata.items() if name != "fingerprint"}
+    archive.publish(replace(archive_day(archive, before), fingerprint="another"), facts)
+    asked = len(aws.athena.queries)
+    assert platform.warehouse.drivers(last, before).equals(found)
+    (query,) = aws.athena.queries[asked:]
+    assert f"IN (DATE '{before}')" in query.sql, "of that day alone"
+
+
+def archive_day(archive: Archive, day: date) -> DayRows:
+    return whole_day(archive.get(day_path(day)) or b"", day, "now")
 
 
 @pytest.mark.skipif(not FOCUS.is_file() or not CUR.is_file(), reason="no real bills")

@@ -19,7 +19,7 @@ from finops_assets.core.bill.providers import cost_in_words, provider_name, prov
 from finops_assets.core.bill.several import combined_version
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.errors import ArchiveError, BillError
-from finops_assets.core.schemas import MONEY
+from finops_assets.core.schemas import CHARGES_OF_ROW, MONEY
 from finops_assets.core.values import ControlTotal, ExportVersion, PayerPeriod, SourceDay
 from finops_assets_tests.support.bills import account_map, at, line, make_bill, open_bill
 
@@ -126,7 +126,12 @@ def batch(*rows: tuple[date, str, str]) -> pa.RecordBatch:
             "service": [service for _, service, _ in rows],
             "linkedaccount": ["1"] * len(rows),
             "dailycost": [float(cost) for _, _, cost in rows],
-            "cost": pa.array([Decimal(cost) for _, _, cost in rows], MONEY),
+            **{
+                name: pa.array(
+                    [Decimal(cost) if name in ("cost", "usagecost") else Decimal() for *_, cost in rows], MONEY
+                )
+                for name in ("cost", *CHARGES_OF_ROW)
+            },
         }
     )
 
@@ -137,6 +142,7 @@ def test_rows_are_merged_in_archive_order_and_exactly() -> None:
     one = [batch((DAY, "B", "0.1"), (DAY, "Z", "1")), batch((DAY, "a", "2"), (next_day, "B", "3"))]
     other = [batch((DAY, "A", "4"), (DAY, "B", "0.200000000001"), (DAY, "Ä", "5"))]
     rows = pa.Table.from_batches(merged({"one": one, "other": other})).to_pylist()
+    assert all(row["usagecost"] == row["cost"] for row in rows)
     assert [(row["billingdate"], row["service"], row["cost"], row["dailycost"]) for row in rows] == [
         (DAY, "A", Decimal(4), 4.0),
         (DAY, "B", Decimal("0.300000000001"), 0.300000000001),
@@ -144,6 +150,18 @@ def test_rows_are_merged_in_archive_order_and_exactly() -> None:
         (DAY, "a", Decimal(2), 2.0),
         (DAY, "Ä", Decimal(5), 5.0),
         (next_day, "B", Decimal(3), 3.0),
+    ]
+
+
+def test_what_one_bill_does_not_tell_is_not_told_of_both() -> None:
+    """An amortized cost of one bill alone is none of the account."""
+    one, other = batch((DAY, "A", "3"), (DAY, "B", "1")), batch((DAY, "A", "5"))
+    unknown = pa.array([None], MONEY)
+    other = other.set_column(other.schema.names.index("effectivecost"), "effectivecost", unknown)
+    rows = pa.Table.from_batches(merged({"one": [one], "other": [other]}))
+    assert [(row["service"], row["usagecost"], row["effectivecost"]) for row in rows.to_pylist()] == [
+        ("A", Decimal(8), None),
+        ("B", Decimal(1), Decimal(0)),
     ]
 
 

@@ -49,8 +49,8 @@ class BillTable:
     Attributes:
         name: `database.table`.
         format, columns: the bill's format; its columns with their SQL types.
-        select, select_drivers, select_profile: the columns as the bill's SQL expects them, for a day's charges, for
-            `drivers` and for `profile`.
+        select, select_profile: the columns as the bill's SQL expects them, for a day's charges and for `profile`.
+        select_skus, select_no_skus: the further columns that tell what was used, and NULLs in their place.
         select_totals, totals: the columns of the control totals, and their SQL by what it reads from.
         select_payers, payers: those of the bill's payers.
         half_filled: gives the SQL of billing periods in which some lines have no cost (`core.bill.queries`), likewise;
@@ -68,7 +68,8 @@ class BillTable:
     format: BillFormat
     columns: Mapping[str, str]
     select: str
-    select_drivers: str
+    select_skus: str
+    select_no_skus: str
     select_profile: str
     select_totals: str
     totals: Callable[[str], str]
@@ -87,9 +88,25 @@ class BillTable:
 
     def source(self, select: str, start: date) -> str:
         """What a query of the days from `start` on reads from."""
-        conditions = " AND ".join(filter(None, (_since(self.periods, start), self.condition)))
-        where = f" WHERE {conditions}" if conditions else ""
-        return f"(SELECT {select} FROM {self.relation}{where}) AS bill"
+        return f"({self._selected(select, _since(self.periods, start))}) AS bill"
+
+    def source_with_skus(self, start: date, skus_since: date) -> str:
+        """What a pass over the days from `start` on reads from, which asks for SKUs from a later day on.
+
+        Each billing period is read once, and those that cannot hold that day without the columns that name SKUs.
+        """
+        with_skus = f"{self.select}, {self.select_skus}" if self.select_skus else self.select
+        since = _since(self.periods, skus_since)
+        if not since or (start.year, start.month) == (skus_since.year, skus_since.month):
+            return self.source(with_skus, start)
+        before = filter(None, (_since(self.periods, start), f"NOT ({since})"))
+        without_skus = f"{self.select}, {self.select_no_skus}" if self.select_skus else self.select
+        parts = (self._selected(without_skus, *before), self._selected(with_skus, since))
+        return f"({' UNION ALL '.join(parts)}) AS bill"
+
+    def _selected(self, select: str, *conditions: str) -> str:
+        of_lines = " AND ".join(filter(None, (*conditions, self.condition)))
+        return f"SELECT {select} FROM {self.relation}" + (f" WHERE {of_lines}" if of_lines else "")
 
     @property
     def totals_sql(self) -> str:
@@ -127,6 +144,9 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
     check_columns(fmt, columns, rules, name)
     used = used_columns(fmt, columns, rules)
 
+    of_charges = dict.fromkeys((*used, *kind_columns(fmt, columns, rules)))
+    of_skus = [name for name in driver_columns(fmt, columns, rules) if name not in of_charges]
+
     def select(names: Iterable[str]) -> str:
         return ", ".join(f"{_typed(fmt, column, raw[column])} AS {column}" for column in names)
 
@@ -138,8 +158,9 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
         name=name,
         format=fmt,
         columns=columns,
-        select=select(dict.fromkeys((*used, *kind_columns(fmt, columns, rules)))),
-        select_drivers=select(driver_columns(fmt, columns, rules)),
+        select=select(of_charges),
+        select_skus=select(of_skus),
+        select_no_skus=", ".join(f"CAST(NULL AS {_no_sku_type(fmt, columns, n)}) AS {n}" for n in of_skus),
         select_profile=select(profile_columns(fmt, columns, rules)),
         select_totals=f"{select(control_columns(fmt, of_totals, rules))}, {PERIOD_SQL[periods]} AS {OF_PARTITION}",
         totals=partial(_totals_sql, fmt, of_totals, rules),
@@ -247,6 +268,13 @@ def _typed(fmt: BillFormat, name: str, hive_type: str) -> str:
     if hive_type == "string" or hive_type.startswith(("map", "varchar")):
         return name
     return f"CAST({name} AS VARCHAR)"
+
+
+def _no_sku_type(fmt: BillFormat, columns: Columns, name: str) -> str:
+    """The type of a column as `_typed` selects it."""
+    if name in fmt.costs:
+        return MONEY_SQL if columns[name] == "VARCHAR" else columns[name]
+    return "DOUBLE" if name in fmt.quantities else "VARCHAR"
 
 
 def _since(periods: str, start: date) -> str:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from tempfile import mkdtemp
@@ -21,21 +21,31 @@ from typing import TYPE_CHECKING
 from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.bill_payers import refuse_shared
 from finops_assets.adapters.aws.bill_sources import BillSources
+from finops_assets.adapters.aws.bill_sql import charges, day_pass, sku_sums
 from finops_assets.adapters.aws.bill_table import BillTable, manifests, recognise, with_files
+from finops_assets.adapters.aws.fetched_sums import SUMS, FetchedSums, by_day
 from finops_assets.adapters.aws.glue_tables import MAP_TABLE, GlueTables
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.aws.summary_view import NAME, SummaryView
-from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_literal
+from finops_assets.adapters.shared.duck import athena_to_duckdb, connect
 from finops_assets.core.accounts.account_ids import impossible_account, refuse_impossible
 from finops_assets.core.analytics.drivers import as_sums
+from finops_assets.core.archive.sku_sums import SkuSums
 from finops_assets.core.bill import layout
-from finops_assets.core.bill.charge_kinds import kind_expressions
-from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
+from finops_assets.core.bill.charges import EARLIEST, LATEST
 from finops_assets.core.bill.control_totals import control_totals
-from finops_assets.core.bill.drivers_sql import drivers_sql
+from finops_assets.core.bill.drivers_sql import effects_sql, sku_keys
 from finops_assets.core.bill.payers import payer_periods
 from finops_assets.core.bill.profile import bill_profile, profile_sql
-from finops_assets.core.bill.queries import accounts_sql, breakdown_sql, fingerprints_sql, one_pass_sql, summary_sql
+from finops_assets.core.bill.queries import (
+    OF_NAMES,
+    OF_ROWS,
+    OF_SOURCE,
+    accounts_sql,
+    breakdown_sql,
+    fingerprints_sql,
+    summary_sql,
+)
 from finops_assets.core.bill.refusals import (
     is_monthly,
     refuse_currencies,
@@ -51,7 +61,7 @@ from finops_assets.core.bill.source_days import Fact, source_days
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import Archive
-from finops_assets.core.schemas import DATABASE, MONEY_SQL
+from finops_assets.core.schemas import DATABASE
 from finops_assets.core.values import (
     BillDescription,
     BillProfile,
@@ -63,25 +73,12 @@ from finops_assets.core.values import (
 )
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
     from obstore.store import ObjectStore
 
 BATCH_ROWS = 131_072
 STAGED_FOR = 3600.0
 """Seconds that fetched sums are read again within one process: the steps of a run follow each other at once."""
-
-SUMS = "sums"
-
-
-@dataclass(frozen=True)
-class _Fetched:
-    """The sums of a range of days, in a folder of their own."""
-
-    key: tuple[str, date, date]
-    folder: Path
-    files: tuple[Path, ...]
-    fetched_at: float
 
 
 class AthenaWarehouse:
@@ -126,7 +123,7 @@ class AthenaWarehouse:
         self._lock = threading.Lock()
         self._table: BillTable | None = None
         self._proved = ""
-        self._fetched: _Fetched | None = None
+        self._fetched: FetchedSums | None = None
         self._version: ExportVersion | None = None
         self._delivery = ""
         self._totals: tuple[str, float, list[ControlTotal]] | None = None
@@ -172,8 +169,9 @@ class AthenaWarehouse:
         """As the port says; Athena reads the published account map, which is the same."""
         self._tables.ensure()
         table = self._current()
-        charges = self._charges(table, start, end)
-        sql = fingerprints_sql(breakdown_sql(charges, f"{DATABASE}.{MAP_TABLE}", self._names(table)))
+        sql = fingerprints_sql(
+            breakdown_sql(charges(table, self._rules, start, end), f"{DATABASE}.{MAP_TABLE}", self._names(table))
+        )
         rows = self._athena.rows(sql, f"compare the days from {start} to {end} with the archive")[1]
         return {day: DayPrint(*of_day) for day, *of_day in rows}
 
@@ -197,10 +195,10 @@ class AthenaWarehouse:
 
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         table, fetched = self._sums(start, end)
-        with closing(self._connect(fetched)) as con:
+        with closing(fetched.connect(self._config)) as con:
             rows = con.execute(
                 "SELECT charge_date, currency, charge_category, scheduled, left_out, lines, without_cost, total, "
-                f"amounts, provider, usage, month_long, lacks FROM {SUMS} WHERE of_source = 1 ORDER BY ALL"
+                f"amounts, provider, usage, month_long, lacks FROM {SUMS} WHERE is_of = '{OF_SOURCE}' ORDER BY ALL"
             ).fetchall()
         facts = [Fact(*row) for row in rows]
         self._refuse(table, facts)
@@ -213,35 +211,63 @@ class AthenaWarehouse:
 
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         table, fetched = self._sums(start, end)
-        sums = f"SELECT *, total AS cost FROM {SUMS} WHERE of_source = 0"
+        sums = f"SELECT *, total AS cost FROM {SUMS} WHERE is_of = '{OF_ROWS}'"
         sql = athena_to_duckdb(breakdown_sql(sums, names=self._names(table)))
-        with closing(self._connect(fetched)) as con:
+        with closing(fetched.connect(self._config)) as con:
             con.register("account_ou_map", accounts)
             for batch in con.sql(sql).to_arrow_reader(BATCH_ROWS):
                 refuse_impossible(batch.column("linkedaccount"), lambda text: self._impossible(table, text))
                 yield batch
 
     def drivers(self, day: date, against: date) -> pa.Table:
+        """As the port says, of sums by SKU: those of the pass over the day, and those that an earlier one has kept."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         table = self._current()
-        source = table.source(table.select_drivers, min(day, against))
-        of_bill = (table.format, table.columns, self._rules)
-        sql = drivers_sql(*of_bill, day, against, source, self._names(table))
+        skus = sku_keys(table.format, table.columns, self._rules)
+        kept = self._kept_sums(table)
+        known = {each: of for each in (against, day) if (of := kept.read(each)) is not None}
+        if missing := [each for each in (against, day) if each not in known]:
+            asked = self._sku_sums(table, skus, missing)
+            known |= asked
+            for each, of_day in asked.items():
+                kept.keep(each, of_day)
+        kept.sweep(day)
+        sql = effects_sql("SELECT * FROM sku_sums", skus, day, against, self._names(table))
+        with closing(connect(self._config)) as con:
+            con.register("sku_sums", pa.concat_tables(known.values()))
+            found = con.sql(athena_to_duckdb(sql)).to_arrow_table()
+        return as_sums(found)
+
+    def keep_sums(self, day: date) -> None:  # noqa: ARG002  (those of all its days are kept)
+        self._kept_sums(self._current())
+
+    def _kept_sums(self, table: BillTable) -> SkuSums:
+        """The kept sums by SKU, with those of the last pass among them."""
+        skus = sku_keys(table.format, table.columns, self._rules)
+        kept = SkuSums(self._archive, self._name, f"{table.format.name} {self._rules} {skus}")
+        fetched = self._fetched
+        if fetched and not fetched.sums_kept and fetched.key[0] == table.description.snapshot:
+            for day, sums in fetched.sku_sums(skus, self._config).items():
+                kept.keep(day, sums)
+            self._fetched = replace(fetched, sums_kept=True)
+        return kept
+
+    def _sku_sums(self, table: BillTable, skus: Sequence[str], days: Sequence[date]) -> dict[date, pa.Table]:
+        """The sums by SKU of one or two days, by a query of their own."""
+        sql, purpose = sku_sums(table, self._rules, days), f"what was used on {' and '.join(map(str, days))}"
         folder = self._new_folder()
         try:
-            files = self._staging.fetch(sql, table.description.snapshot, f"why {day} is not as {against}", folder)
-            sums = [pq.ParquetFile(file).read() for file in files]
+            files = self._staging.fetch(sql, table.description.snapshot, purpose, folder)
+            return by_day(files, skus, days, self._config)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return as_sums(pa.concat_tables(sums) if sums else None)
 
     def accounts(self) -> pa.Table:
         import pyarrow as pa
 
-        charges = self._charges(self._table or self._current(), EARLIEST, LATEST)
-        names, rows = self._athena.rows(accounts_sql(charges), "which accounts the bill names")
+        lines = charges(self._table or self._current(), self._rules, EARLIEST, LATEST)
+        names, rows = self._athena.rows(accounts_sql(lines), "which accounts the bill names")
         return pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
 
     def provide_summary(self, beside: Sequence[AthenaWarehouse] = ()) -> str:
@@ -262,14 +288,9 @@ class AthenaWarehouse:
     def summary_select(self) -> str:
         """The SELECT of finops_daily_summary over this bill, all days."""
         table = self._table or self._current()
-        return summary_sql(self._charges(table, EARLIEST, LATEST), f"{DATABASE}.{MAP_TABLE}", self._names(table))
+        return summary_sql(charges(table, self._rules, EARLIEST, LATEST), f"{DATABASE}.{MAP_TABLE}", self._names(table))
 
-    def _charges(self, table: BillTable, start: date, end: date, *, undated: bool = False) -> str:
-        source = table.source(table.select, start)
-        of_bill = (table.format, table.columns, self._rules)
-        return charges_sql(*of_bill, start, end, source, undated=undated, further=kind_expressions(*of_bill))
-
-    def _sums(self, start: date, end: date) -> tuple[BillTable, _Fetched]:
+    def _sums(self, start: date, end: date) -> tuple[BillTable, FetchedSums]:
         """The sums of these days: fetched ones are used again, unless the bill's files have changed since."""
         with self._lock:
             table = self._current()
@@ -279,10 +300,10 @@ class AthenaWarehouse:
                 self._discard()
                 folder = self._new_folder()
                 teaches = "service_name" in table.format.select(table.columns)
-                select = one_pass_sql(self._charges(table, start, end, undated=True), teaches=teaches)
+                select, skus_since = day_pass(table, self._rules, start, end, teaches=teaches)
                 purpose = f"sum the bill of {start}" + (f" to {end}" if end != start else "")
                 files = self._staging.fetch(select, table.description.snapshot, purpose, folder)
-                self._fetched = fetched = _Fetched(key, folder, tuple(files), time.monotonic())
+                self._fetched = fetched = FetchedSums(key, folder, tuple(files), time.monotonic(), skus_since)
                 if teaches and files:
                     self._learn_names(fetched)
             return table, fetched
@@ -293,10 +314,12 @@ class AthenaWarehouse:
             return {}
         return (SERVICE_NAMES.read(self._archive, SERVICE_NAMES_PATH) or ServiceNames()).of(table.format)
 
-    def _learn_names(self, fetched: _Fetched) -> None:
+    def _learn_names(self, fetched: FetchedSums) -> None:
         """Keep the names of product codes that are new in these sums: they come with them, by no further scan."""
-        with closing(self._connect(fetched)) as con:
-            rows = con.execute(f"SELECT service_code, service_name, lines FROM {SUMS} WHERE of_source = 3").fetchall()
+        with closing(fetched.connect(self._config)) as con:
+            rows = con.execute(
+                f"SELECT service_code, service_name, lines FROM {SUMS} WHERE is_of = '{OF_NAMES}'"
+            ).fetchall()
         known = SERVICE_NAMES.read(self._archive, SERVICE_NAMES_PATH) or ServiceNames()
         names = known.and_also(learned(rows))
         if names != known:
@@ -317,20 +340,6 @@ class AthenaWarehouse:
 
     def __del__(self) -> None:
         self._discard()
-
-    def _connect(self, fetched: _Fetched) -> duckdb.DuckDBPyConnection:
-        con = connect(self._config)
-        if fetched.files:
-            files = ", ".join(map(file_literal, fetched.files))
-            con.execute(f"CREATE VIEW {SUMS} AS SELECT * FROM read_parquet([{files}])")
-        else:
-            con.execute(
-                f"CREATE TABLE {SUMS} (charge_date DATE, currency VARCHAR, charge_category VARCHAR, scheduled BOOLEAN, "
-                "left_out VARCHAR, provider VARCHAR, ou VARCHAR, service VARCHAR, linkedaccount VARCHAR, "
-                f"commitment VARCHAR, of_source BIGINT, lines BIGINT, without_cost BIGINT, total {MONEY_SQL}, "
-                f"effective {MONEY_SQL}, amounts BIGINT, usage BIGINT, month_long BIGINT, lacks VARCHAR)"
-            )
-        return con
 
     def _current(self) -> BillTable:
         """The table as it is now: its columns are asked of Glue once a process, its files listed each time."""

@@ -92,6 +92,9 @@ class SeveralBills(Generic[OneBill]):
         whole = {f"{name}_sum": name for name in money} | {f"{name}_any": name for name in flags}
         return as_sums(grouped.rename_columns([whole.get(name, name) for name in grouped.column_names]))
 
+    def keep_sums(self, day: date) -> None:
+        self._of_each(lambda bill: bill.keep_sums(day))
+
     def accounts(self) -> pa.Table:
         import pyarrow as pa
 

@@ -271,6 +271,7 @@ class Scoring:
         archived = set(self._archive.days())
         against = next((d for d in (day - timedelta(days=7), day - timedelta(days=1)) if d in archived), None)
         if against is None:
+            self._warehouse.keep_sums(day)
             return None, ()
         try:
             sums = self._warehouse.drivers(day, against)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from finops_assets.core.bill.bill_format import BillFormat, Columns, Usage
@@ -32,18 +32,71 @@ def drivers_sql(
     Quotients are doubles, rounded to the sixth decimal; the rest is exact, and a row's effects sum to now - before.
     `there_` is 1 where there are lines on the day, `used_` where some of them are more than fees, tax and the like.
     """
-    usage = fmt.usage(columns, rules.cost_basis) if fmt.usage else None
-    usage = usage or Usage((), "CAST(NULL AS DOUBLE)", "FALSE", "FALSE", "FALSE")
-    sku = {f"sku_{n}": column for n, column in enumerate(usage.sku)}
-    of_usage = sku | {
+    lines = _on_two_days(fmt, min(day, against), max(day, against))
+    charges = select_sql(charge_expressions(fmt, columns, rules) | sku_expressions(fmt, columns, rules), table, lines)
+    return effects_sql(kept_sql(charges), sku_keys(fmt, columns, rules), day, against, names)
+
+
+def sku_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[str, str]:
+    """Further columns of a charge, as SQL: what was used (`sku_0`, ...), how much, and whether it is committed use."""
+    usage = _usage(fmt, columns, rules)
+    return {f"sku_{n}": column for n, column in enumerate(usage.sku)} | {
         "quantity": usage.quantity,
         "is_use": f"COALESCE({usage.is_usage}, FALSE)",
         "committed": f"COALESCE({usage.committed}, FALSE)",
         "unused": f"COALESCE({usage.unused}, FALSE)",
     }
-    lines = _on_two_days(fmt, min(day, against), max(day, against))
-    charges = select_sql(charge_expressions(fmt, columns, rules) | of_usage, table, lines)
-    key = ", ".join(("linkedaccount", "service", "ou", "part", *sku))
+
+
+def sku_keys(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
+    """The columns that together name what was used, beside its service and account."""
+    return tuple(f"sku_{n}" for n in range(len(_usage(fmt, columns, rules).sku)))
+
+
+def _usage(fmt: BillFormat, columns: Columns, rules: Rules) -> Usage:
+    usage = fmt.usage(columns, rules.cost_basis) if fmt.usage else None
+    return usage or Usage((), "CAST(NULL AS DOUBLE)", "FALSE", "FALSE", "FALSE")
+
+
+def with_parts_sql(charges: str) -> str:
+    """The charges, each with the `part` of its day's cost that it belongs to: use, or what is no use of the day."""
+    return f"""SELECT charges.*, CASE
+        WHEN charge_category = 'Tax' THEN 'tax'
+        WHEN charge_category IN ('Credit', 'Refund') THEN 'credits'
+        WHEN unused THEN 'coverage'
+        WHEN scheduled OR charge_category = 'Purchase' THEN 'one_off'
+        WHEN is_use THEN 'use'
+        ELSE 'other' END AS part
+    FROM ({charges}) AS charges"""
+
+
+def kept_sql(charges: str) -> str:
+    """The charges that count, each with its part."""
+    return f"""{with_parts_sql(charges)}
+    WHERE left_out IS NULL"""
+
+
+SKU_SUM_KEYS = ("charge_date", "linkedaccount", "service", "ou", "part", "committed")
+"""The columns by which sums by SKU are kept apart, beside those that name the SKU."""
+
+
+def sku_sums_sql(kept: str, skus: Sequence[str]) -> str:
+    """Charges summed by SKU and day: as good as the charges themselves for `effects_sql`."""
+    keys = ", ".join((*SKU_SUM_KEYS, *skus))
+    return f"""SELECT {keys}, SUM(cost) AS cost, SUM(quantity) AS quantity
+FROM ({kept}) AS kept
+GROUP BY {keys}"""
+
+
+def effects_sql(kept: str, skus: Sequence[str], day: date, against: date, names: Mapping[str, str] = NO_NAMES) -> str:
+    """What `drivers_sql` says, of charges or their sums by SKU that were selected before.
+
+    Args:
+        kept: as `kept_sql` or `sku_sums_sql` selects them.
+        skus: the columns that name what was used.
+        day, against, names: as for `drivers_sql`.
+    """
+    key = ", ".join(("linkedaccount", "service", "ou", "part", *skus))
     on = [f"charge_date = DATE '{against}'", f"charge_date = DATE '{day}'"]
 
     def of_days(name: str, value: str, condition: str = "", function: str = "SUM", other: str = "") -> str:
@@ -52,15 +105,6 @@ def drivers_sql(
             for n, is_day in enumerate(on)
         )
 
-    kept = f"""SELECT charges.*, CASE
-        WHEN charge_category = 'Tax' THEN 'tax'
-        WHEN charge_category IN ('Credit', 'Refund') THEN 'credits'
-        WHEN unused THEN 'coverage'
-        WHEN scheduled OR charge_category = 'Purchase' THEN 'one_off'
-        WHEN is_use THEN 'use'
-        ELSE 'other' END AS part
-    FROM ({charges}) AS charges
-    WHERE left_out IS NULL"""
     grouped = f"""SELECT {key},
         {of_days("cost", "cost")},
         {of_days("quantity", "quantity")},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from types import MappingProxyType
 
 from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns
@@ -98,24 +99,46 @@ GROUP BY charge_date, currency, COALESCE(charge_category, ''), scheduled, left_o
 ORDER BY 1, 2, 3, 4, 5, 10"""
 
 
-def one_pass_sql(charges: str, *, teaches: bool = False) -> str:
-    """Both sums of the bill in one pass over it, for an engine that charges by the bytes it scans.
+OF_SOURCE, OF_ROWS, OF_NAMES, OF_SKUS = "source", "rows", "names", "skus"
+"""What a row of `one_pass_sql` is: its column `is_of`."""
 
-    Rows with of_source = 1 are those of `source_days_sql`; the others are the lines that count, summed by account,
+
+def one_pass_sql(
+    charges: str, *, teaches: bool = False, skus: Sequence[str] | None = None, skus_since: date = LATEST
+) -> str:
+    """All sums of the bill in one pass over it, for an engine that charges by the bytes it scans.
+
+    Rows of OF_SOURCE are those of `source_days_sql`; those of OF_ROWS are the lines that count, summed by account,
     service, the bill's own OU and what the money is, for `breakdown_sql` to join with the account map. The engine makes
-    each kind from the lines themselves, so that the first proves the second. With `teaches`, rows with of_source = 3
-    are those of each product code and name of a service (`core.bill.service_names`).
+    each kind from the lines themselves, so that the first proves the second.
+
+    Args:
+        charges: of the days, with the columns of `core.bill.charge_kinds`.
+        teaches: whether there are rows of OF_NAMES: each product code and name of a service
+            (`core.bill.service_names`).
+        skus: the columns that name what was used, where there are rows of OF_SKUS: the sums of
+            `core.bill.drivers_sql`. The charges have the columns of `sku_expressions`, then, and their part. None of
+            them where there are no such rows.
+        skus_since: the first day of those.
     """
-    taught = ("service_code, service_name, ", ",\n    (service_code, service_name)") if teaches else ("", "")
+    names = ("service_code, service_name, ", ",\n    (service_code, service_name)") if teaches else ("", "")
+    used, of_skus, otherwise, since = "", "", f"'{OF_ROWS}'", ""
+    if skus is not None:
+        of_sku = ", ".join(("part", "committed", *skus))
+        used = f"{of_sku}, SUM(quantity) AS quantity, "
+        of_skus = f",\n    (charge_date, left_out, ou, service, linkedaccount, {of_sku})"
+        otherwise = f"CASE WHEN GROUPING(part) = 0 THEN '{OF_SKUS}' ELSE {otherwise} END"
+        since = f"\nHAVING GROUPING(part) = 1 OR charge_date >= DATE '{skus_since}'"
     return f"""SELECT charge_date, currency, charge_category, scheduled, left_out, provider, ou, service, linkedaccount,
-    commitment, {taught[0]}GROUPING(charge_date, linkedaccount) AS of_source, COUNT(*) AS lines,
-    COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total, {EFFECTIVE_SUM} AS effective, {AMOUNTS}, {GRANULARITY},
-    MAX(lacks) AS lacks
+    commitment, {names[0]}{used}CASE GROUPING(charge_date, linkedaccount) WHEN 1 THEN '{OF_SOURCE}'
+        WHEN 3 THEN '{OF_NAMES}' ELSE {otherwise} END AS is_of,
+    COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total, {EFFECTIVE_SUM} AS effective,
+    {AMOUNTS}, {GRANULARITY}, MAX(lacks) AS lacks
 FROM ({charges}) AS charges
 GROUP BY GROUPING SETS (
     (charge_date, currency, charge_category, scheduled, left_out, provider),
-    (charge_date, left_out, ou, service, linkedaccount, {", ".join(KIND_KEYS)}){taught[1]}
-)"""
+    (charge_date, left_out, ou, service, linkedaccount, {", ".join(KIND_KEYS)}){names[1]}{of_skus}
+){since}"""
 
 
 def summary_sql(charges: str, account_map: str = "account_ou_map", names: Mapping[str, str] = NO_NAMES) -> str:
