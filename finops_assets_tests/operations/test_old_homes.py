@@ -88,6 +88,29 @@ def test_the_next_morning_goes_on(folder: Path) -> None:
     assert not (folder / "home" / "archive" / "damaged").exists()
 
 
+def test_a_backfill_makes_the_charges_of_days_that_have_none(folder: Path) -> None:
+    """They are whole before it, and it restates and mails nothing."""
+    assert finops("gaps", cwd=folder, now=NOON).exit_code == 0
+    ledger = folder / "home" / "archive" / "restatements"
+    restated = sorted(ledger.iterdir())
+    done = finops("backfill", cwd=folder, now=NOON)
+    assert done.exit_code == 0, done.output
+    sums = "SELECT COUNT(DISTINCT {0}) AS days, SUM({1}) AS total FROM {2}"
+    cost = "usagecost + purchasecost + taxcost + creditcost + refundcost + adjustmentcost"
+    ((charges,), (rows,)) = (
+        json.loads(finops("query", "--json", sql, cwd=folder, now=NOON).stdout)
+        for sql in (
+            sums.format("billingdate", cost, "ou_charges"),
+            sums.format("billingdate", "dailycost", "ou_breakdown"),
+        )
+    )
+    assert charges["days"] == rows["days"] == 13
+    assert Decimal(charges["total"]) == Decimal(str(rows["total"]))
+    assert finops("gaps", cwd=folder, now=NOON).exit_code == 0
+    assert sorted(ledger.iterdir()) == restated
+    assert list((folder / "home" / "outbox").glob("*.eml")) == []
+
+
 def test_an_earlier_version_of_a_day_is_put_back(folder: Path) -> None:
     """`finops restore` lists what the earlier release has kept, and puts it back."""
     kept = json.loads(finops("restore", str(RESTATED), "--json", cwd=folder, now=NOON).stdout)
