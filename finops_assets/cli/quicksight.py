@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -32,10 +33,16 @@ def quicksight() -> None:
 @permissions_option
 @click.option("--owner", "owners", multiple=True, metavar="WHO", help="group/NAME, user/NAME or an ARN: may change it.")
 @click.option("--viewer", "viewers", multiple=True, metavar="WHO", help="group/NAME, user/NAME or an ARN: may look.")
+@click.option("--charges", is_flag=True, help="Also a data set of what the money is, for analyses of your own.")
 @click.option("--open-to-all", is_flag=True, help="Take row-level security away: who can open it sees every OU.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def deploy(
-    permissions: str | None, owners: Sequence[str], viewers: Sequence[str], open_to_all: bool, as_json: bool
+    permissions: str | None,
+    owners: Sequence[str],
+    viewers: Sequence[str],
+    charges: bool,
+    open_to_all: bool,
+    as_json: bool,
 ) -> None:
     """Make or update it, wait for it and share it; without a change, nothing is done."""
     from finops_assets.adapters.aws.glue_tables import GlueTables
@@ -45,7 +52,7 @@ def deploy(
 
     settings, platform = _on_aws()
     session = aws_session(settings)
-    plan = _plan(settings, platform, permissions, owners, viewers, open_to_all)
+    plan = replace(_plan(settings, platform, permissions, owners, viewers, open_to_all), charges=charges)
     # The tables that the data sets read: on a new account, the first run has not made them yet.
     GlueTables(session, settings.aws.bucket).ensure()
     deployment = Deployment(

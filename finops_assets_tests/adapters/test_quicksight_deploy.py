@@ -316,6 +316,17 @@ def test_all_of_it_is_made_and_filled(account: StandIn, deploy_and_query: Any) -
     assert not account.refused
 
 
+def test_what_the_money_is_has_a_data_set_for_who_wants_it(account: StandIn, deploy_and_query: Any) -> None:
+    """Asked of Athena when it is opened; once it is there, each deployment secures it as it does the others."""
+    assert deploy_and_query(plan(charges=True))[ids.CHARGES] == "created"
+    made = account.quicksight.data_sets[ids.CHARGES]
+    assert made.mode == "DIRECT_QUERY"
+    assert account.athena.rows_of(made.sql) == []
+    assert deploy_and_query(plan(rules=RULES))[ids.CHARGES] == "updated"
+    secured = account.quicksight.data_sets[ids.CHARGES].request["RowLevelPermissionDataSet"]
+    assert secured["Arn"] == account.quicksight.data_sets[ids.PERMISSIONS].arn
+
+
 def test_the_columns_made_for_the_dashboard_say_what_they_should(account: StandIn, deploy_and_query: Any) -> None:
     """Light with its shape, where it begins, whether the row is of the newest day or has an anomaly."""
     put(account, YESTERDAY - timedelta(days=1), {"All": "9"})

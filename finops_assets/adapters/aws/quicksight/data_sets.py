@@ -8,7 +8,7 @@ from typing import Any
 from finops_assets.core.accounts.ous import ALL
 from finops_assets.core.accounts.permissions import Rule
 from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED, SHAPES
-from finops_assets.core.schemas import DATABASE, OU_BREAKDOWN, OU_SCORECARD, hive_columns
+from finops_assets.core.schemas import DATABASE, OU_BREAKDOWN, OU_CHARGES, OU_SCORECARD, hive_columns
 
 _TYPES = {"string": "STRING", "date": "DATETIME", "double": "DECIMAL", "int": "INTEGER"}
 
@@ -42,6 +42,19 @@ def scorecard_sql(amber: float) -> str:
     ]
     listed = ",\n    ".join(columns)
     return f"SELECT\n    {listed}\nFROM {DATABASE}.ou_scorecard\nWHERE year >= year(current_date) - 1"
+
+
+def charges_columns() -> dict[str, str]:
+    """The columns of the charges' data set, with their QuickSight types."""
+    return {name: "DECIMAL" if kind.startswith("decimal") else _TYPES[kind] for name, kind in hive_columns(OU_CHARGES)}
+
+
+def charges_sql() -> str:
+    """What the charges' data set asks Athena when it is opened: this year and the last one, amounts as doubles."""
+    kinds = hive_columns(OU_CHARGES)
+    listed = [f"CAST({name} AS double) AS {name}" if kind.startswith("decimal") else name for name, kind in kinds]
+    columns = ",\n    ".join(listed)
+    return f"SELECT\n    {columns}\nFROM {DATABASE}.ou_charges\nWHERE year >= year(current_date) - 1"
 
 
 def light_starts(amber: float) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -75,11 +75,15 @@ class Deployment:
         """
         self.account = self.account or self.session.account
         partition, region = self._partition, self.session.region
-        planned = requests(plan, region, self.account, partition)
+        planned = requests(replace(plan, charges=True), region, self.account, partition)
         hold_to_model(planned, self.account)
         wanted = grants(plan.owners, plan.viewers, f"arn:{partition}:quicksight:{region}:{self.account}:")
         self._check_subscription()
         current = {request.id: self._find(request) for request in planned}
+        if (
+            not plan.charges and current[ids.CHARGES] is None
+        ):  # where it was made once, it stays as secured as the others
+            planned = [request for request in planned if request.id != ids.CHARGES]
         self._check_stays_secured(plan, current)
         deployed = []
         for request in planned:

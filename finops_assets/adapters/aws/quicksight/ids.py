@@ -6,3 +6,4 @@ SOURCE, THEME, DASHBOARD = "finops-athena", "finops-theme", "finops-costs"
 
 
 BREAKDOWN, SCORECARD, PERMISSIONS = "finops-ou-breakdown", "finops-ou-scorecard", "finops-ou-permissions"
+CHARGES = "finops-ou-charges"

@@ -30,6 +30,7 @@ class Plan:
         currency, cost_basis: of the amounts; empty where nothing is archived yet.
         amber: share of a budget from which on its light is amber.
         open_to_all: remove row-level security where `rules` is empty.
+        charges: whether there is a data set of what the money is, for analyses of one's own.
     """
 
     workgroup: str
@@ -42,6 +43,7 @@ class Plan:
     cost_basis: str = ""
     amber: float = 0.9
     open_to_all: bool = False
+    charges: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def requests(plan: Plan, region: str, account: str, partition: str = "aws") -> l
     planned += [
         _data_set(ids.BREAKDOWN, "FinOps: cost by OU, service, account", data_sets.breakdown_table(source), **secured),
         _data_set(ids.SCORECARD, "FinOps: scorecard by OU", scorecard, **secured),
+        *([_charges(source, **secured)] if plan.charges else []),
         Request(
             "theme",
             ids.THEME,
@@ -140,6 +143,12 @@ def _permissions(source: str, rules: Sequence[Rule]) -> Request:
             }
         },
     )
+
+
+def _charges(source: str, **secured: Any) -> Request:
+    """What the money is; no visual of the dashboard reads it, so that it is asked of Athena when it is opened."""
+    table = data_sets.sql_table(source, "ou_charges", data_sets.charges_sql(), data_sets.charges_columns())
+    return _data_set(ids.CHARGES, "FinOps: what the money is, by OU", table, ImportMode="DIRECT_QUERY", **secured)
 
 
 def _data_set(key: str, name: str, table: dict[str, Any], **more: Any) -> Request:
