@@ -153,7 +153,13 @@ data "aws_iam_policy_document" "task" {
     resources = ["${local.athena}:workgroup/${var.name}"]
   }
 
-  # Athena looks at the database `default` too, whatever a query names.
+  # Athena looks at the database `default` too, whatever a query names, and makes it where there is none yet.
+  statement {
+    sid       = "DefaultDatabase"
+    actions   = ["glue:GetDatabase", "glue:CreateDatabase"]
+    resources = ["${local.glue}:catalog", "${local.glue}:database/default"]
+  }
+
   statement {
     sid = "BillTable"
     actions = [
@@ -161,7 +167,7 @@ data "aws_iam_policy_document" "task" {
       "glue:BatchGetPartition",
     ]
     resources = concat(
-      ["${local.glue}:catalog", "${local.glue}:database/default"],
+      ["${local.glue}:catalog"],
       distinct([for table in local.bill_tables : "${local.glue}:database/${split(".", table)[0]}"]),
       [for table in local.bill_tables : "${local.glue}:table/${replace(table, ".", "/")}"],
     )
@@ -235,10 +241,13 @@ data "aws_iam_policy_document" "task" {
     }
   }
 
-  # IAM knows no resource for any of these: the account's sending state, its suppression list, its exports by name.
+  # IAM knows no resource for any of these: the account's sending state, its suppression list, its exports by name, and
+  # the data that Lake Formation has granted the role, where a table is registered with it.
   statement {
-    sid       = "WithoutResource"
-    actions   = ["ses:GetAccount", "ses:GetSuppressedDestination", "bcm-data-exports:ListExports"]
+    sid = "WithoutResource"
+    actions = [
+      "ses:GetAccount", "ses:GetSuppressedDestination", "bcm-data-exports:ListExports", "lakeformation:GetDataAccess",
+    ]
     resources = ["*"]
   }
 }

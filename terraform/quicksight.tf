@@ -29,11 +29,18 @@ data "aws_iam_policy_document" "quicksight" {
     resources = ["${local.athena}:datacatalog/AwsDataCatalog"]
   }
 
-  # IAM knows no resource for these two, which the console of QuickSight lists choices with.
+  # IAM knows no resource for these: the console of QuickSight lists choices with two, Lake Formation gives data by one.
   statement {
     sid       = "WithoutResource"
-    actions   = ["athena:ListDataCatalogs", "athena:ListWorkGroups"]
+    actions   = ["athena:ListDataCatalogs", "athena:ListWorkGroups", "lakeformation:GetDataAccess"]
     resources = ["*"]
+  }
+
+  # Athena looks at the database `default` too, and makes it where there is none yet.
+  statement {
+    sid       = "DefaultDatabase"
+    actions   = ["glue:GetDatabase", "glue:CreateDatabase"]
+    resources = ["${local.glue}:catalog", "${local.glue}:database/default"]
   }
 
   statement {
@@ -42,7 +49,7 @@ data "aws_iam_policy_document" "quicksight" {
       "glue:GetDatabase", "glue:GetDatabases", "glue:GetTable", "glue:GetTables", "glue:GetPartition",
       "glue:GetPartitions", "glue:BatchGetPartition",
     ]
-    resources = concat(local.catalog_of_the_archive, ["${local.glue}:database/default"])
+    resources = local.catalog_of_the_archive
   }
 
   statement {

@@ -88,6 +88,7 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
     )
     tables = GlueTables(session, aws.bucket)
     catalog = GlueCatalog(session, tables, athena, aws.bucket)
+    staging = Staging(athena, archive, session.store(aws.bucket), aws.bucket, session.store)
     of_each = {
         bill.name: AthenaWarehouse(
             bill.table,
@@ -95,7 +96,7 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
             bill_rules(settings, bill),
             athena=athena,
             tables=tables,
-            staging=Staging(athena, archive, session.store(aws.bucket), aws.bucket, session.store),
+            staging=staging,
             archive=archive,
             open_bucket=session.store,
             memory=part_of(settings.warehouse.memory, len(bills)),
@@ -157,7 +158,9 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
         budgets=partial(named_file, settings, session, settings.budgets.path, "budgets.path", "budgets.csv"),
         events=partial(named_file, settings, session, settings.anomalies.events, "anomalies.events", "events.csv"),
         metrics=CloudWatchMetrics(session, aws.metrics_namespace) if aws.metrics_namespace else NoMetrics(),
-        preflight=AwsPreflight(settings, session, warehouse=warehouse, tables=tables, catalog=catalog, athena=athena),
+        preflight=AwsPreflight(
+            settings, session, warehouse=warehouse, tables=tables, catalog=catalog, athena=athena, staging=staging
+        ),
         receipts=partial(_noted, athena.receipts, archive, clock),
         labels=LABELS,
         links={"Dashboard": board},

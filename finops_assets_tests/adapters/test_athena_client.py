@@ -138,6 +138,52 @@ def test_what_athena_calls_retryable_is_tried_again(aws: StandIn) -> None:
     assert len(aws.athena.queries) == 3
 
 
+@pytest.mark.parametrize(
+    ("reason", "allowed"),
+    [
+        (
+            (
+                "Insufficient permissions to execute the query. User: arn:aws:sts::1:assumed-role/r/s is not "
+                "authorized to perform: glue:GetTable on resource: arn:aws:glue:us-east-1:1:table/billing/cur2 "
+                "because no identity-based policy allows the glue:GetTable action"
+            ),
+            "Allow glue:GetTable on arn:aws:glue:us-east-1:1:table/billing/cur2 ",
+        ),
+        (
+            "GENERIC_USER_ERROR: Insufficient Lake Formation permission(s): Required Select on cur2",
+            "Grant the role Select on cur2 in Lake Formation, and allow lakeformation:GetDataAccess ",
+        ),
+        (
+            (
+                "Access denied when writing output to url: s3://finops-bucket/_staging/ab/cd/file.gz . "
+                "Please ensure you are allowed to access the S3 bucket."
+            ),
+            "Allow s3:PutObject on arn:aws:s3:::finops-bucket/_staging/ab/cd/* ",
+        ),
+        (
+            "PERMISSION_DENIED: Permission denied on S3 path: s3://a-bill/data/BILLING_PERIOD=2025-09/x.parquet",
+            "Allow s3:GetObject on arn:aws:s3:::a-bill/data/BILLING_PERIOD=2025-09/* ",
+        ),
+    ],
+)
+def test_a_denial_names_the_action_to_allow(aws: StandIn, reason: str, allowed: str) -> None:
+    """Athena says so as the reason of a failed query, not as an error of the call."""
+    code, _, message = reason.partition(": ") if reason.split(":")[0].isupper() else ("", "", reason)
+    aws.athena.fail_next(code, message)
+    with pytest.raises(QueryError) as failed:
+        client(aws).rows("SELECT 1", "a test")
+    assert failed.value.fix.startswith(allowed)
+    assert failed.value.fix.count("IAM policy of the role") == 1
+
+
+def test_a_statement_is_validated_without_a_scan(aws: StandIn) -> None:
+    """Names and types are checked on the engine; one that does not exist is named."""
+    client(aws).run("EXPLAIN (TYPE VALIDATE)\nSELECT 1 AS one", "a test")
+    assert aws.athena.queries[-1].scanned == 0
+    with pytest.raises(QueryError, match="nowhere"):
+        client(aws).run("EXPLAIN (TYPE VALIDATE) SELECT * FROM nowhere.nothing", "a test")
+
+
 def test_a_query_that_takes_too_long_is_stopped(aws: StandIn) -> None:
     """The deadline stops the query in Athena, not only the wait."""
     aws.athena.min_seconds = 60

@@ -642,15 +642,18 @@ CHANGING = ("Create", "Put", "Delete", "Update", "Batch", "Start", "Stop", "Send
 
 
 def test_a_healthy_account_has_nothing_to_mend_and_is_left_as_it_was(account: Account) -> None:
-    """No check fails; the only effects are the probe object, removed at once, and a query that scans nothing."""
+    """No check fails; the only effects are probes, removed at once, and queries that scan nothing."""
     findings = account.doctor()
     assert of(findings, "fail") + of(findings, "warn") == [], "\n".join(map(as_line, findings))
     effects = [call for call in account.aws.calls.log if call.operation.startswith(CHANGING)]
-    assert [call.operation for call in effects] == ["PutObject", "DeleteObjects", "StartQueryExecution"]
-    assert effects[0].params["Key"].startswith("_staging/doctor/")
-    assert effects[2].params["QueryString"] == "SELECT 1"
-    removed = account.s3.list_object_versions(Bucket=BUCKET)["DeleteMarkers"]
-    assert [marker["Key"] for marker in removed] == [effects[0].params["Key"]]
+    assert {call.operation for call in effects} == {"PutObject", "DeleteObjects", "StartQueryExecution"}
+    assert all(call.params["Key"].startswith("_staging/") for call in effects if call.operation == "PutObject")
+    queries = [call.params["QueryString"] for call in effects if call.operation == "StartQueryExecution"]
+    assert queries[0] == "SELECT 1"
+    assert queries[1].startswith("UNLOAD (\nSELECT 1 AS one\n)")
+    assert len(queries) > 5
+    assert all(query.startswith("EXPLAIN (TYPE VALIDATE)\n") for query in queries[2:])
+    assert sum(query.scanned for query in account.aws.athena.queries) == 0
     assert "Contents" not in account.s3.list_objects_v2(Bucket=BUCKET)
 
 
@@ -982,7 +985,7 @@ def test_each_fault_is_one_finding_that_says_what_to_do(
 ) -> None:
     """What is broken is found where it is, and nothing else is blamed for it but what cannot work without it."""
     # The contract names the bucket: another one is another place for its tables and days.
-    follows = {"workgroup": {"query"}, "bucket": {"tables", "partitions"}}
+    follows = {"workgroup": {"query"}, "bucket": {"tables", "partitions"}, "bill's files": {"query"}}
     spoil(account)
     findings = account.doctor()
     assert fix in the(findings, name, state).fix

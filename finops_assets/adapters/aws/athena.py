@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from finops_assets.adapters.aws import retries
+from finops_assets.adapters.aws.denials import fix_of_denial
 from finops_assets.adapters.aws.polling import jittered, wait_until
 from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
 from finops_assets.core.errors import FinopsError, SettingsError
@@ -309,7 +310,7 @@ def _failed(status: Mapping[str, Any], purpose: str, query_id: str) -> QueryErro
         kind=kind or status["State"],
         retryable=bool(fault.get("Retryable")),
         where=f"{purpose} (query {query_id})",
-        fix=FIXES.get(kind, "Look at it in Athena's history."),
+        fix=fix_of_denial(reason) or FIXES.get(kind, "Look at it in Athena's history."),
     )
 
 

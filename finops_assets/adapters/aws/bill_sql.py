@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from finops_assets.adapters.aws.bill_table import BillTable
+from finops_assets.adapters.aws.glue_tables import MAP_TABLE
+from finops_assets.adapters.aws.summary_view import NAME
 from finops_assets.core.archive.sku_sums import SUMS_SINCE
 from finops_assets.core.bill.charge_kinds import kind_expressions
-from finops_assets.core.bill.charges import charges_sql
+from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
 from finops_assets.core.bill.drivers_sql import kept_sql, sku_expressions, sku_keys, sku_sums_sql, with_parts_sql
-from finops_assets.core.bill.queries import one_pass_sql
+from finops_assets.core.bill.queries import accounts_sql, breakdown_sql, fingerprints_sql, one_pass_sql, summary_sql
 from finops_assets.core.bill.rules import Rules
+from finops_assets.core.schemas import DATABASE
 
 
 def charges(table: BillTable, rules: Rules, start: date, end: date, *, undated: bool = False) -> str:
@@ -34,6 +37,25 @@ def day_pass(table: BillTable, rules: Rules, start: date, end: date, *, teaches:
     further = {**kind_expressions(*of_bill), **sku_expressions(*of_bill)}
     lines = with_parts_sql(charges_sql(*of_bill, start, end, source, undated=True, further=further))
     return one_pass_sql(lines, teaches=teaches, skus=sku_keys(*of_bill), skus_since=since), since
+
+
+def statements(table: BillTable, rules: Rules, names: Mapping[str, str], day: date) -> dict[str, str]:
+    """What a run of a day, and the sensors, ask of the bill's table: what for -> the SELECT."""
+    breakdown = breakdown_sql(charges(table, rules, day, day), f"{DATABASE}.{MAP_TABLE}", names)
+    teaches = "service_name" in table.format.select(table.columns)
+    asked = {
+        "the pass over a day": day_pass(table, rules, day, day, teaches=teaches)[0],
+        "what was used on a day": sku_sums(table, rules, [day]),
+        "control totals": table.totals_sql,
+        "payers": table.payers_sql,
+        "months without a cost": table.half_filled_sql,
+        "accounts": accounts_sql(charges(table, rules, EARLIEST, LATEST)),
+    }
+    through_map = {
+        "comparison with the archive": fingerprints_sql(breakdown),
+        NAME: summary_sql(charges(table, rules, EARLIEST, LATEST), f"{DATABASE}.{MAP_TABLE}", names),
+    }
+    return {purpose: sql for purpose, sql in (asked | through_map).items() if sql}
 
 
 def sku_sums(table: BillTable, rules: Rules, days: Sequence[date]) -> str:

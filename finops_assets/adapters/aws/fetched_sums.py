@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from finops_assets.adapters.shared.duck import ConfigValue, connect, file_literal
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 SUMS = "sums"
 """The view of their rows, those of `one_pass_sql`."""
+
+LEFT_BEHIND = 86_400.0
+"""Seconds after which a folder of sums belongs to no live process."""
 
 EMPTY = (
     "charge_date DATE, currency VARCHAR, charge_category VARCHAR, scheduled BOOLEAN, left_out VARCHAR, "
@@ -66,6 +72,15 @@ class FetchedSums:
         days = days_between(self.skus_since, self.key[2])
         condition = f"is_of = '{OF_SKUS}' AND left_out IS NULL"
         return by_day(self.files, skus, days, config, cost="total", condition=condition)
+
+
+def new_folder(parent: Path) -> Path:
+    """A folder for sums. Folders that killed processes left behind a day ago are removed first."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for old in parent.glob("sums-*"):
+        if time.time() - old.stat().st_mtime > LEFT_BEHIND:
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(mkdtemp(prefix="sums-", dir=parent))
 
 
 def by_day(

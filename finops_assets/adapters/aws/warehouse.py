@@ -15,15 +15,14 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.bill_payers import refuse_shared
 from finops_assets.adapters.aws.bill_sources import BillSources
-from finops_assets.adapters.aws.bill_sql import charges, day_pass, sku_sums
+from finops_assets.adapters.aws.bill_sql import charges, day_pass, sku_sums, statements
 from finops_assets.adapters.aws.bill_table import BillTable, manifests, recognise, with_files
-from finops_assets.adapters.aws.fetched_sums import SUMS, FetchedSums, by_day
+from finops_assets.adapters.aws.fetched_sums import SUMS, FetchedSums, by_day, new_folder
 from finops_assets.adapters.aws.glue_tables import MAP_TABLE, GlueTables
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.aws.summary_view import NAME, SummaryView
@@ -256,7 +255,7 @@ class AthenaWarehouse:
     def _sku_sums(self, table: BillTable, skus: Sequence[str], days: Sequence[date]) -> dict[date, pa.Table]:
         """The sums by SKU of one or two days, by a query of their own."""
         sql, purpose = sku_sums(table, self._rules, days), f"what was used on {' and '.join(map(str, days))}"
-        folder = self._new_folder()
+        folder = new_folder(self._folder)
         try:
             files = self._staging.fetch(sql, table.description.snapshot, purpose, folder)
             return by_day(files, skus, days, self._config)
@@ -290,6 +289,11 @@ class AthenaWarehouse:
         table = self._table or self._current()
         return summary_sql(charges(table, self._rules, EARLIEST, LATEST), f"{DATABASE}.{MAP_TABLE}", self._names(table))
 
+    def statements(self, day: date) -> dict[str, str]:
+        """What a run of a day asks of the bill's table, as SELECTs: what for -> the statement."""
+        table = self._current()
+        return statements(table, self._rules, self._names(table), day)
+
     def _sums(self, start: date, end: date) -> tuple[BillTable, FetchedSums]:
         """The sums of these days: fetched ones are used again, unless the bill's files have changed since."""
         with self._lock:
@@ -298,7 +302,7 @@ class AthenaWarehouse:
             fetched = self._fetched
             if fetched is None or fetched.key != key or time.monotonic() - fetched.fetched_at > STAGED_FOR:
                 self._discard()
-                folder = self._new_folder()
+                folder = new_folder(self._folder)
                 teaches = "service_name" in table.format.select(table.columns)
                 select, skus_since = day_pass(table, self._rules, start, end, teaches=teaches)
                 purpose = f"sum the bill of {start}" + (f" to {end}" if end != start else "")
@@ -324,14 +328,6 @@ class AthenaWarehouse:
         names = known.and_also(learned(rows))
         if names != known:
             SERVICE_NAMES.write(self._archive, SERVICE_NAMES_PATH, names)
-
-    def _new_folder(self) -> Path:
-        """A folder for sums. Folders that killed processes left behind a day ago are removed first."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for old in self._folder.glob("sums-*"):
-            if time.time() - old.stat().st_mtime > 24 * STAGED_FOR:
-                shutil.rmtree(old, ignore_errors=True)
-        return Path(mkdtemp(prefix="sums-", dir=self._folder))
 
     def _discard(self) -> None:
         if self._fetched is not None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from finops_assets.adapters.aws.accounts import HISTORY_PATH, ROLE_SETTING
-from finops_assets.adapters.aws.glue_tables import GlueTables
+from finops_assets.adapters.aws.athena import Athena
+from finops_assets.adapters.aws.glue_tables import MAP_TABLE, GlueTables
 from finops_assets.adapters.aws.s3 import open_archive
 from finops_assets.adapters.aws.session import AwsSession, explained
+from finops_assets.adapters.aws.warehouse import AthenaWarehouse
 from finops_assets.core.errors import BillError, FinopsError
 from finops_assets.core.findings import Finding, State, error_finding, findings_of
 from finops_assets.core.operations.doctor import files_passed_over
-from finops_assets.core.ports import Warehouse
+from finops_assets.core.schemas import DATABASE
 from finops_assets.core.values import BillDescription
 from finops_assets.settings.sections import AwsSettings
 
@@ -33,6 +35,7 @@ class BillChecks:
         table: bill.table.
         session: the identity.
         warehouse, tables: the platform's own, so that what is tried is what runs.
+        athena: likewise; None where no query runs.
         clock: the time, UTC.
         name: of the finding.
     """
@@ -42,14 +45,15 @@ class BillChecks:
         table: str,
         session: AwsSession,
         *,
-        warehouse: Warehouse,
+        warehouse: AthenaWarehouse,
         tables: GlueTables,
+        athena: Athena | None,
         clock: Callable[[], datetime],
         name: str = "bill",
     ) -> None:
         self._finding = name
         self._table, self._session, self._clock = table, session, clock
-        self._warehouse, self._tables = warehouse, tables
+        self._warehouse, self._tables, self._athena = warehouse, tables, athena
 
     def check(self) -> Iterator[Finding]:
         source = self._tables.source(self._table)
@@ -65,10 +69,26 @@ class BillChecks:
                 "Wait for the export's first delivery, or see that the table's location is the export's.",
             )
         else:
-            yield from findings_of("bill's files", self._files(bill, location))
+            of_files = list(findings_of("bill's files", self._files(bill, location)))
+            yield from of_files
             yield from files_passed_over(self._warehouse.export_version().passed_over)
+            if self._athena and all(finding.state != "fail" for finding in of_files):
+                yield from findings_of("bill's statements", self._statements(self._athena))
         for words in self._warehouse.export_version().unregistered.values():
             yield Finding("bill's partitions", "fail", words, "Run that statement in Athena.")
+
+    def _statements(self, athena: Athena) -> Iterator[Finding]:
+        """Have Athena check what a run will ask: syntax, names, types and rights, by statements that scan nothing."""
+        checked, later = [], []
+        is_new = MAP_TABLE not in (self._tables.own_tables() or {})
+        for purpose, sql in self._warehouse.statements(self._clock().date() - timedelta(days=1)).items():
+            if is_new and f"{DATABASE}.{MAP_TABLE}" in sql:
+                later.append(purpose)
+                continue
+            athena.run(f"EXPLAIN (TYPE VALIDATE)\n{sql}", f"doctor: whether this is valid: {purpose}")
+            checked.append(purpose)
+        rest = f"; once the first run has made the account map: {', '.join(later)}" if later else ""
+        yield Finding("bill's statements", "ok", f"Athena would run each of {len(checked)}: {', '.join(checked)}{rest}")
 
     def _described(self, location: str) -> BillDescription:
         from obstore.exceptions import BaseError

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from finops_assets.adapters.aws.athena import Athena
@@ -11,6 +13,7 @@ from finops_assets.adapters.aws.doctor.denied import unless_denied
 from finops_assets.adapters.aws.glue_partitions import GlueCatalog
 from finops_assets.adapters.aws.glue_tables import GlueTables, hold_to_contract, table_inputs
 from finops_assets.adapters.aws.session import AwsSession, explained
+from finops_assets.adapters.aws.staging import PREFIX, Staging
 from finops_assets.core.archive.expected_days import missing_days
 from finops_assets.core.calendar import in_words
 from finops_assets.core.findings import Finding, findings_of
@@ -26,18 +29,29 @@ class CatalogChecks:
     Args:
         settings: of `[aws]`.
         session: the identity.
-        tables, catalog, athena: the platform's own, so that what is tried is what runs.
+        tables, catalog, athena, staging: the platform's own, so that what is tried is what runs.
     """
 
     def __init__(
-        self, settings: AwsSettings, session: AwsSession, *, tables: GlueTables, catalog: GlueCatalog, athena: Athena
+        self,
+        settings: AwsSettings,
+        session: AwsSession,
+        *,
+        tables: GlueTables,
+        catalog: GlueCatalog,
+        athena: Athena,
+        staging: Staging,
     ) -> None:
         self._settings, self._session = settings, session
-        self._tables, self._catalog, self._athena = tables, catalog, athena
+        self._tables, self._catalog, self._athena, self._staging = tables, catalog, athena, staging
 
-    def check(self) -> Iterator[Finding]:
+    def queries(self, *, writes: bool) -> Iterator[Finding]:
+        """Whether queries run; and where the bucket takes objects (`writes`), whether they may write them there."""
         yield from unless_denied("workgroup", self._workgroup())
-        yield from findings_of("query", self._query())
+        yield from findings_of("query", self._query(writes=writes))
+
+    def tables(self) -> Iterator[Finding]:
+        """The tables of finops_db, and the registered days."""
         yield from findings_of("tables", self._contract())
         yield from findings_of("partitions", self._partitions())
 
@@ -76,9 +90,14 @@ class CatalogChecks:
                 + (f"stops a query at {limit / GIGABYTE:,.1f} GB" if limit else "no limit of what a query scans"),
             )
 
-    def _query(self) -> Iterator[Finding]:
+    def _query(self, *, writes: bool) -> Iterator[Finding]:
         self._athena.rows("SELECT 1", "doctor: whether a query runs")
         yield Finding("query", "ok", "SELECT 1 ran, and its result was read")
+        if not writes:
+            return
+        with TemporaryDirectory() as folder:
+            self._staging.fetch("SELECT 1 AS one", "", "doctor: whether an UNLOAD is written", Path(folder))
+        yield Finding("query", "ok", f"UNLOAD wrote below s3://{self._settings.bucket}/{PREFIX}, and was removed again")
 
     def _contract(self) -> Iterator[Finding]:
         existing = self._tables.own_tables()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
 
 from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.doctor.alerts import alerts
@@ -16,6 +17,7 @@ from finops_assets.adapters.aws.glue_partitions import GlueCatalog
 from finops_assets.adapters.aws.glue_tables import GlueTables
 from finops_assets.adapters.aws.s3 import open_archive
 from finops_assets.adapters.aws.session import AwsSession, explained
+from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.shared import doctor as machine
 from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, page_shown
 from finops_assets.core.findings import Finding, findings_of
@@ -24,6 +26,9 @@ from finops_assets.core.operations.heartbeat import is_set
 from finops_assets.core.ports import Warehouse
 from finops_assets.core.values import DashboardContent
 from finops_assets.settings.model import Settings
+
+if TYPE_CHECKING:
+    from finops_assets.adapters.aws.warehouse import AthenaWarehouse
 
 
 def utc_now() -> datetime:
@@ -37,6 +42,7 @@ class AwsPreflight:
         settings: the settings in force.
         session: the identity.
         warehouse, tables, catalog, athena: the platform's own, so that what is tried is what runs.
+        staging: the platform's own, too.
         clock: the time, UTC.
     """
 
@@ -49,10 +55,12 @@ class AwsPreflight:
         tables: GlueTables,
         catalog: GlueCatalog,
         athena: Athena,
+        staging: Staging,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._settings, self._session, self._clock = settings, session, clock
         self._warehouse, self._tables, self._catalog, self._athena = warehouse, tables, catalog, athena
+        self._staging, self._queries_run = staging, True
 
     def check(self) -> Iterator[Finding]:
         settings, tables, catalog = self._settings, self._tables, self._catalog
@@ -61,10 +69,16 @@ class AwsPreflight:
         if any(finding.state == "fail" for finding in credentials):
             yield Finding("everything else", "skip", "nothing can be asked of AWS without credentials")
             return
-        yield from findings_of("bucket", BucketChecks(self._session, settings.aws.bucket).check())
-        yield from CatalogChecks(
-            settings.aws, self._session, tables=tables, catalog=catalog, athena=self._athena
-        ).check()
+        storage = list(findings_of("bucket", BucketChecks(self._session, settings.aws.bucket).check()))
+        yield from storage
+        checks = CatalogChecks(
+            settings.aws, self._session, tables=tables, catalog=catalog, athena=self._athena, staging=self._staging
+        )
+        queries = list(checks.queries(writes=all(finding.state != "fail" for finding in storage)))
+        yield from queries
+        of_tables = list(checks.tables())
+        yield from of_tables
+        self._queries_run = all(finding.state != "fail" for finding in (*queries, *of_tables))
         yield from machine.each_bill(self._warehouse, self._bill)
         if settings.accounts.path:
             yield from findings_of("accounts", machine.accounts_file(settings.accounts, self._warehouse))
@@ -88,7 +102,13 @@ class AwsPreflight:
         bills = self._settings.bill.bills
         table = next(bill.table for bill in bills if bill.name == of or len(bills) == 1)
         return BillChecks(
-            table, self._session, warehouse=warehouse, tables=self._tables, clock=self._clock, name=name
+            table,
+            self._session,
+            warehouse=cast("AthenaWarehouse", warehouse),
+            tables=self._tables,
+            athena=self._athena if self._queries_run else None,
+            clock=self._clock,
+            name=name,
         ).check()
 
     def shown(self) -> DashboardContent | None:

@@ -10,6 +10,9 @@ from finops_assets.core.accounts.permissions import Rule
 from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED, SHAPES
 from finops_assets.core.schemas import DATABASE, OU_BREAKDOWN, OU_CHARGES, OU_SCORECARD, hive_columns
 
+THIS_YEAR_AND_THE_LAST = "year BETWEEN year(current_date) - 1 AND year(current_date)"
+"""The condition on a projected table: without an end, Athena lists the folder of every day to come."""
+
 _TYPES = {"string": "STRING", "date": "DATETIME", "double": "DECIMAL", "int": "INTEGER"}
 
 
@@ -41,7 +44,7 @@ def scorecard_sql(amber: float) -> str:
         "CASE WHEN episodeid IS NULL THEN 'no' ELSE 'yes' END AS anomaly",
     ]
     listed = ",\n    ".join(columns)
-    return f"SELECT\n    {listed}\nFROM {DATABASE}.ou_scorecard\nWHERE year >= year(current_date) - 1"
+    return f"SELECT\n    {listed}\nFROM {DATABASE}.ou_scorecard\nWHERE {THIS_YEAR_AND_THE_LAST}"
 
 
 def charges_columns() -> dict[str, str]:
@@ -54,7 +57,7 @@ def charges_sql() -> str:
     kinds = hive_columns(OU_CHARGES)
     listed = [f"CAST({name} AS double) AS {name}" if kind.startswith("decimal") else name for name, kind in kinds]
     columns = ",\n    ".join(listed)
-    return f"SELECT\n    {columns}\nFROM {DATABASE}.ou_charges\nWHERE year >= year(current_date) - 1"
+    return f"SELECT\n    {columns}\nFROM {DATABASE}.ou_charges\nWHERE {THIS_YEAR_AND_THE_LAST}"
 
 
 def light_starts(amber: float) -> dict[str, float]:
@@ -72,7 +75,7 @@ def permissions_sql(rules: Sequence[Rule]) -> str:
 ),
 known (ou) AS (
     SELECT ou FROM {DATABASE}.account_ou_map
-    UNION SELECT ou FROM {DATABASE}.ou_scorecard WHERE year >= year(current_date) - 1
+    UNION SELECT ou FROM {DATABASE}.ou_scorecard WHERE {THIS_YEAR_AND_THE_LAST}
 ),
 seen (username, groupname, ou) AS (
     SELECT username, groupname, root FROM rules WHERE root <> '{ALL}'
