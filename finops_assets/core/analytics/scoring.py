@@ -22,10 +22,10 @@ from finops_assets.core.analytics import drivers, episodes, scorecard
 from finops_assets.core.analytics.anomalies import Doubled, Episode, Key, largest
 from finops_assets.core.analytics.anomaly_history import RECENT, AnomalyHistory
 from finops_assets.core.analytics.budgets import month_lines, rolled_up
+from finops_assets.core.analytics.coherence import coherent_forecasts
 from finops_assets.core.analytics.detection import HISTORY, Threshold, detect
 from finops_assets.core.analytics.doubling import Question, questions
 from finops_assets.core.analytics.forecast import HISTORY as FORECAST_HISTORY
-from finops_assets.core.analytics.forecast import forecasts_by_day
 from finops_assets.core.analytics.plan import Plan, PlanFiles
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive import restatements
@@ -102,6 +102,7 @@ class _Basis:
         newest: the last of them.
         plan: budgets and events.
         history: the anomalies.
+        unsettled: days that may still be incomplete.
     """
 
     costs: CostHistory
@@ -109,6 +110,7 @@ class _Basis:
     newest: PublishedDay
     plan: Plan
     history: AnomalyHistory
+    unsettled: Sequence[date] = ()
 
 
 class Scoring:
@@ -202,7 +204,7 @@ class Scoring:
             events=plan.events,
             names=account_names(self._archive),
         )
-        return _Basis(costs, archived, newest, plan, history)
+        return _Basis(costs, archived, newest, plan, history, unsettled)
 
     def _restated(self, days: Iterable[date]) -> dict[date, dict[Key, Decimal]]:
         """By how much each cost was changed after its day was complete."""
@@ -222,7 +224,7 @@ class Scoring:
         rolled = {ALL: dict.fromkeys(basis.archived, Decimal()), **rolled_up(direct)}
         settlement = self._journal.settled()
         since = _first_days(basis.costs)
-        expected = forecasts_by_day(rolled, days)
+        expected = coherent_forecasts(direct, rolled, days, basis.unsettled)
         cards = {}
         for day in days:
             lines = month_lines(
