@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ from finops_assets.core.analytics.anomalies import (
     to_estimate,
 )
 from finops_assets.core.analytics.cost_series import SeriesTable
+from finops_assets.core.analytics.day_notes import TOLD_DAYS, BlindDays, Holiday
 from finops_assets.core.analytics.deviations import LEVEL, SCORE, Deviations
 from finops_assets.core.analytics.episode_builder import Run
 from finops_assets.core.analytics.events import Event, planned
@@ -79,6 +80,8 @@ class AnomalyHistory:
         table, judged: every series, and how far each of its days is off.
         runs: the odd days of each episode, over the whole history.
         renamed: services that have another name since a day; the series have the new one.
+        holidays: weekdays on which most services were down, and back on the next day.
+        blind: stretches after long holes, on which anomalies may be missed.
     """
 
     currency: str
@@ -92,6 +95,8 @@ class AnomalyHistory:
     judged: Deviations
     runs: Sequence[Run]
     renamed: tuple[Renamed, ...] = ()
+    holidays: tuple[Holiday, ...] = ()
+    blind: tuple[BlindDays, ...] = ()
 
     @property
     def calendar(self) -> Sequence[date]:
@@ -106,6 +111,12 @@ class AnomalyHistory:
         while at and days[at - 1] in doubled:
             at -= 1
         return days[at - 1] if at else None
+
+    def notes(self, as_of: date) -> tuple[str, ...]:
+        """What is to be said as of a day and is no anomaly: holidays, and that anomalies may be missed."""
+        holidays = [each for each in self.holidays if each.back <= as_of <= each.day + timedelta(days=TOLD_DAYS)]
+        blind = [each for each in self.blind if each.hole_last < as_of <= each.until]
+        return (*(each.words(self.currency) for each in holidays), *(each.words() for each in blind))
 
     def not_judged(self, as_of: date, back: int) -> tuple[date, ...]:
         """The holes and doubled days among so many days up to `as_of`; none while the history is too short to judge."""
@@ -122,7 +133,12 @@ class AnomalyHistory:
         """Whether one of these days was itself an anomaly that the episode is made of."""
         columns = {self.table.column(day) for day in days if episode.first <= day <= episode.last}
         sign = 1 if episode.rises else -1
-        return any(columns.intersection(run.hits) for run in self.runs if (run.key, run.sign) == (episode.key, sign))
+        runs = [run for run in self.runs if run.sign == sign and contains(run.key, episode.key)]
+        return any(
+            columns.intersection(run.hits)
+            for run in runs
+            if run.id(self.calendar) == episode.id or run.key == episode.key
+        )
 
     def episodes(self, as_of: date, recent: int = RECENT) -> tuple[Episode, ...]:
         """The episodes as they stood on a day, the newest and largest first.
@@ -133,9 +149,10 @@ class AnomalyHistory:
         """
         episodes = []
         for run in self.runs:
-            hits = run.hits[: bisect_right(run.hits, self.table.column(as_of))]
+            column = self.table.column(as_of)
+            hits = run.hits[: bisect_right(run.hits, column)]
             if hits and self.calendar[hits[-1]] >= as_of - timedelta(days=recent):
-                episodes.append(self._episode(run, hits, as_of))
+                episodes.append(self._episode(replace(run, key=run.key_on(column)), hits, as_of))
         return tuple(sorted(episodes, key=newest_first))
 
     def band(self, ou: str, day: date) -> Band | None:

@@ -31,9 +31,10 @@ SCORE = 4.5
 AGAIN = 3.0
 """Usual deviations that are enough on two days in a row."""
 
-RECORD, RECORD_SHARE, RECORD_SCORE = 1.1, 0.35, 2.0
+RECORD, RECORD_SHARE, RECORD_SCORE = 1.2, 0.35, 2.5
 """So many times the most of eight weeks, so far over what was expected and so many usual deviations off are a rise,
-too: noise makes many odd days, and seldom one like none before."""
+too: noise makes many odd days, and seldom one like none before. With 1.1 times, an organization of 112 noisy
+services had twice as many false rises."""
 
 DRIFTED = 1.3
 """The last week's median over that of the four weeks before, or the other way round: growth, or a fall, that no single

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -77,8 +76,7 @@ def expected_charges(found: np.ndarray, days: Sequence[date]) -> np.ndarray:
     half_a_year = of(QUARTERS[1])
     monthly = (one > 0) & ((two > 0) | (three > 0))
     quarterly = (one == 0) & (two == 0) & (three > 0) & (half_a_year > 0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # most days have no charge, and no median of it
-        known = np.stack([one, two, three])
-        amount = np.nanmedian(np.where(known > 0, known, np.nan), axis=0)
-    return np.where(monthly, amount, np.where(quarterly, (three + half_a_year) / 2, 0.0))
+    expected = np.where(quarterly, (three + half_a_year) / 2, 0.0)
+    known = np.stack([part[monthly] for part in (one, two, three)])
+    expected[monthly] = np.nanmedian(np.where(known > 0, known, np.nan), axis=0)
+    return expected

@@ -151,7 +151,7 @@ class Scoring:
         last = scored.cards[days[-1]]
         moved, why_not = self._moved(days[-1], last)
         scored.wrong = tuple(dict.fromkeys((*scored.wrong, *why_not)))
-        scored.cards[days[-1]] = replace(last, drivers=moved, notes=scored.wrong)
+        scored.cards[days[-1]] = replace(last, drivers=moved, notes=_notes(scored.wrong, last))
         self._keep(scored.cards)
         newest = self._archive.days()[-1]
         if newest > days[-1] and self._archive.get(scorecard_path(newest)) is not None:
@@ -185,7 +185,8 @@ class Scoring:
         if scored.reconciled:
             scored.cards[days[-1]] = _with_episodes(scored.cards[days[-1]], scored.reconciled.current)
         scored.wrong = tuple(dict.fromkeys(wrong))
-        scored.cards[days[-1]] = replace(scored.cards[days[-1]], notes=scored.wrong)
+        last = scored.cards[days[-1]]
+        scored.cards[days[-1]] = replace(last, notes=_notes(scored.wrong, last))
         return scored
 
     def _basis(self, days: Sequence[date], now: datetime) -> _Basis:
@@ -261,7 +262,7 @@ class Scoring:
                 episodes=current,
                 error=whole.error,
                 why_no_forecast=whole.why_not,
-                notes=plan.notes,
+                notes=(*plan.notes, *basis.history.notes(day)),
                 fingerprint=basis.archived[day].fingerprint,
                 questions=tuple(each for each in questions(basis.history.doubled, day) if each.is_asked),
                 renamed=tuple(each for each in basis.history.renamed if 0 <= (day - each.since).days < RECENT),
@@ -316,6 +317,11 @@ def _doubled_words(doubled: Doubled, currency: str) -> str:
         f"({money(doubled.actual, currency)}, expected {money(doubled.expected, currency)}): see whether the "
         "export has a file twice; if it is real, a line in events.csv says so"
     )
+
+
+def _notes(wrong: Sequence[str], card: Scorecard) -> tuple[str, ...]:
+    """What was left out in the run, and what is to be said of the card's day."""
+    return tuple(dict.fromkeys((*wrong, *card.notes)))
 
 
 def _with_episodes(card: Scorecard, current: tuple[Episode, ...]) -> Scorecard:
