@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -97,6 +97,7 @@ class AnomalyHistory:
     renamed: tuple[Renamed, ...] = ()
     holidays: tuple[Holiday, ...] = ()
     blind: tuple[BlindDays, ...] = ()
+    _of_hits: dict[tuple[Run, Key, int], _Sums] = field(default_factory=dict)
 
     @property
     def calendar(self) -> Sequence[date]:
@@ -106,9 +107,8 @@ class AnomalyHistory:
     def newest(self, as_of: date, *, rises: bool) -> date | None:
         """The newest day up to `as_of` on which a rise, or a drop, can be reported."""
         days = self.archived if rises else self.settled
-        doubled = {each.day for each in self.doubled}
         at = bisect_right(days, as_of)
-        while at and days[at - 1] in doubled:
+        while at and any(each.day == days[at - 1] for each in self.doubled):
             at -= 1
         return days[at - 1] if at else None
 
@@ -152,7 +152,7 @@ class AnomalyHistory:
             column = self.table.column(as_of)
             hits = run.hits[: bisect_right(run.hits, column)]
             if hits and self.calendar[hits[-1]] >= as_of - timedelta(days=recent):
-                episodes.append(self._episode(replace(run, key=run.key_on(column)), hits, as_of))
+                episodes.append(self._episode(run, hits, as_of))
         return tuple(sorted(episodes, key=newest_first))
 
     def band(self, ou: str, day: date) -> Band | None:
@@ -180,7 +180,11 @@ class AnomalyHistory:
         return sum((history.exact(rows, day) for day in history.days if first <= day <= last), Decimal())
 
     def _episode(self, run: Run, hits: list[int], as_of: date) -> Episode:
-        sums = self._sums(run, hits)
+        known = run, run.key_on(self.table.column(as_of)), len(hits)
+        run = replace(run, key=known[1])
+        if known not in self._of_hits:
+            self._of_hits[known] = self._sums(run, hits)
+        sums = self._of_hits[known]
         first, last = self.calendar[hits[0]], self.calendar[hits[-1]]
         kind = self._kind(run, hits, gone=abs(sums.actual) <= Decimal(repr(NOTHING * abs(sums.expected))))
         plan = planned(self.events, run.key[0], run.key[1], first, last)

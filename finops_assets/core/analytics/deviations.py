@@ -184,8 +184,8 @@ def _judge(values: np.ndarray, first: np.ndarray, months: np.ndarray, share: flo
             & ~first
         )
         drift &= ~rise & (week > _shift(_largest_last(week, RECURS - WEEK), WEEK))  # more than any week before
-        fallen = (week < min(1 / DRIFTED, 1 - share) * level) & ((level - week) * factor >= floor) & (below > 0)
-        drop |= fallen & (week >= 0) & (busy >= LEVEL * 0.75)
+        fallen = (week < min(1 / DRIFTED, 1 - share) * level) & ((level - week) * factor >= floor)
+        drop |= fallen & (below > 0) & (below >= share / 2 * usual) & (week >= 0) & (busy >= LEVEL * 0.75)
         gone = low & (_last(known & (values == 0), GONE_DAYS) == GONE_DAYS) & (_shift(busy, GONE_DAYS - 1) >= LEVEL - 3)
         new, born = _new(values, known, costs_something, busy, floor)
         return Deviations(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from finops_assets.core.accounts.ous import ALL
+from finops_assets.core.accounts.ous import ALL, lineage, within
 from finops_assets.core.analytics.anomalies import NEARLY_ALL, WHOLE, Key, contains, shared
 from finops_assets.core.analytics.deviations import LEVEL, WEEK
 
@@ -30,7 +30,7 @@ PARTS = 3
 """OUs at most that a day of the OU above them is reported as; what is in more of them is one cause, reported once."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
     """An episode while it is built.
 
@@ -53,6 +53,32 @@ class Run:
     def id(self, calendar: Sequence[date]) -> str:
         text = "\0".join((*self.key_on(self.hits[0]), "up" if self.sign > 0 else "down", str(calendar[self.hits[0]])))
         return f"A-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+class _ByOU:
+    """Episodes by the OU that they are of: what is in other OUs has nothing in common with a key."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._runs: dict[str, dict[Run, None]] = {}
+        for run in runs:
+            self.add(run)
+
+    def add(self, run: Run) -> None:
+        self._runs.setdefault(run.key[0], {})[run] = None
+
+    def of(self, ou: str) -> Iterator[Run]:
+        """The episodes of the OU itself, of its services and of its accounts."""
+        yield from self._runs.get(ou, ())
+
+    def around(self, key: Key) -> Iterator[Run]:
+        """The episodes that a key may have something in common with."""
+        if key[1] or key[2]:
+            for ou in (*lineage(key[0]), ALL):
+                yield from self.of(ou)
+        else:
+            for ou in self._runs:
+                if ou == ALL or key[0] == ALL or within(ou, key[0]) or within(key[0], ou):
+                    yield from self.of(ou)
 
 
 class EpisodeBuilder:
@@ -135,27 +161,31 @@ class EpisodeBuilder:
             usual: those whose cost counts as usual now.
             recent: those that may still go on, though their last odd day is longer ago.
         """
-        opened: list[Run] = []
         for run in going:
             if run.key in odd:
                 run.hits.append(column)
+        opened: list[Run] = []
+        current, before, near = _ByOU([*going, *usual]), _ByOU(recent), {*usual}
         if self._is_everywhere(column, odd) and not any(run.key == WHOLE for run in going):
             opened.append(Run(WHOLE, sign, [column]))
+            current.add(opened[-1])
         for key in sorted(odd, key=lambda key: (-self._excess(key, column, sign), key)):
             off = self._excess(key, column, sign)
-            if not self._is_explained(key, column, sign, [*going, *opened], usual):
-                before = self._explained.get((key, sign))
-                if before and self._quiet_days(before[0], column) <= GAP and off <= 2 * before[1]:
-                    self._explained[key, sign] = (column, before[1])
+            if not self._is_explained(key, column, sign, current, near):
+                known = self._explained.get((key, sign))
+                if known and self._quiet_days(known[0], column) <= GAP and off <= 2 * known[1]:
+                    self._explained[key, sign] = (column, known[1])
                     continue
                 for cause in self._causes(key, column, sign, odd):
-                    if not self._is_explained(cause, column, sign, [*going, *opened], usual):
-                        known = self._same_cause(cause, column, [*opened, *recent])
-                        if known is None:
-                            opened.append(Run(cause, sign, [column]))
-                        else:
-                            self._go_on(known, cause, column)
-                            going.append(known)
+                    if self._is_explained(cause, column, sign, current, near):
+                        continue
+                    same = self._same_cause(cause, column, [*current.of(cause[0]), *before.of(cause[0])])
+                    if same is None:
+                        same = Run(cause, sign, [column])
+                        opened.append(same)
+                    else:
+                        self._go_on(same, cause, column)
+                    current.add(same)
             self._explained[key, sign] = (column, max(off, self._explained.get((key, sign), (0, 0.0))[1]))
         return opened
 
@@ -205,9 +235,9 @@ class EpisodeBuilder:
         row = self._table.row(key, column)
         return 0.0 if row is None else float(self._off[row, column]) * sign
 
-    def _is_explained(self, key: Key, column: int, sign: int, runs: Iterable[Run], usual: Collection[Run] = ()) -> bool:
+    def _is_explained(self, key: Key, column: int, sign: int, runs: _ByOU, usual: Collection[Run]) -> bool:
         rest = off = self._excess(key, column, sign)
-        for run in (*runs, *usual):
+        for run in runs.around(key):
             # What contains the key explains it only if it is odd on this day itself.
             if contains(run.key, key) and (run.hits[-1] == column or run.key == key or run in usual):
                 return True
