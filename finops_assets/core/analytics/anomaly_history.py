@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ from finops_assets.core.analytics.anomalies import (
     to_estimate,
 )
 from finops_assets.core.analytics.cost_series import SeriesTable
+from finops_assets.core.analytics.day_notes import TOLD_DAYS, BlindDays, Holiday
 from finops_assets.core.analytics.deviations import LEVEL, SCORE, Deviations
 from finops_assets.core.analytics.episode_builder import Run
 from finops_assets.core.analytics.events import Event, planned
@@ -79,6 +80,8 @@ class AnomalyHistory:
         table, judged: every series, and how far each of its days is off.
         runs: the odd days of each episode, over the whole history.
         renamed: services that have another name since a day; the series have the new one.
+        holidays: weekdays on which most services were down, and back on the next day.
+        blind: stretches after long holes, on which anomalies may be missed.
     """
 
     currency: str
@@ -92,6 +95,9 @@ class AnomalyHistory:
     judged: Deviations
     runs: Sequence[Run]
     renamed: tuple[Renamed, ...] = ()
+    holidays: tuple[Holiday, ...] = ()
+    blind: tuple[BlindDays, ...] = ()
+    _of_hits: dict[tuple[Run, Key, int], _Sums] = field(default_factory=dict)
 
     @property
     def calendar(self) -> Sequence[date]:
@@ -101,11 +107,16 @@ class AnomalyHistory:
     def newest(self, as_of: date, *, rises: bool) -> date | None:
         """The newest day up to `as_of` on which a rise, or a drop, can be reported."""
         days = self.archived if rises else self.settled
-        doubled = {each.day for each in self.doubled}
         at = bisect_right(days, as_of)
-        while at and days[at - 1] in doubled:
+        while at and any(each.day == days[at - 1] for each in self.doubled):
             at -= 1
         return days[at - 1] if at else None
+
+    def notes(self, as_of: date) -> tuple[str, ...]:
+        """What is to be said as of a day and is no anomaly: holidays, and that anomalies may be missed."""
+        holidays = [each for each in self.holidays if each.back <= as_of <= each.day + timedelta(days=TOLD_DAYS)]
+        blind = [each for each in self.blind if each.hole_last < as_of <= each.until]
+        return (*(each.words(self.currency) for each in holidays), *(each.words() for each in blind))
 
     def not_judged(self, as_of: date, back: int) -> tuple[date, ...]:
         """The holes and doubled days among so many days up to `as_of`; none while the history is too short to judge."""
@@ -122,7 +133,12 @@ class AnomalyHistory:
         """Whether one of these days was itself an anomaly that the episode is made of."""
         columns = {self.table.column(day) for day in days if episode.first <= day <= episode.last}
         sign = 1 if episode.rises else -1
-        return any(columns.intersection(run.hits) for run in self.runs if (run.key, run.sign) == (episode.key, sign))
+        runs = [run for run in self.runs if run.sign == sign and contains(run.key, episode.key)]
+        return any(
+            columns.intersection(run.hits)
+            for run in runs
+            if run.id(self.calendar) == episode.id or run.key == episode.key
+        )
 
     def episodes(self, as_of: date, recent: int = RECENT) -> tuple[Episode, ...]:
         """The episodes as they stood on a day, the newest and largest first.
@@ -133,7 +149,8 @@ class AnomalyHistory:
         """
         episodes = []
         for run in self.runs:
-            hits = run.hits[: bisect_right(run.hits, self.table.column(as_of))]
+            column = self.table.column(as_of)
+            hits = run.hits[: bisect_right(run.hits, column)]
             if hits and self.calendar[hits[-1]] >= as_of - timedelta(days=recent):
                 episodes.append(self._episode(run, hits, as_of))
         return tuple(sorted(episodes, key=newest_first))
@@ -163,7 +180,11 @@ class AnomalyHistory:
         return sum((history.exact(rows, day) for day in history.days if first <= day <= last), Decimal())
 
     def _episode(self, run: Run, hits: list[int], as_of: date) -> Episode:
-        sums = self._sums(run, hits)
+        known = run, run.key_on(self.table.column(as_of)), len(hits)
+        run = replace(run, key=known[1])
+        if known not in self._of_hits:
+            self._of_hits[known] = self._sums(run, hits)
+        sums = self._of_hits[known]
         first, last = self.calendar[hits[0]], self.calendar[hits[-1]]
         kind = self._kind(run, hits, gone=abs(sums.actual) <= Decimal(repr(NOTHING * abs(sums.expected))))
         plan = planned(self.events, run.key[0], run.key[1], first, last)

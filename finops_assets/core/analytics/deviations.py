@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
+
+from finops_assets.core.analytics.recurring import QUARTERS, months_later
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,14 +25,21 @@ if TYPE_CHECKING:
 SHARE = 0.25
 """Of what was expected, that a day must be off: nobody acts on less, however significant it is."""
 
-SCORE = 4.0
+SCORE = 4.5
 """Usual deviations that a day must be off: 3 would do for normal noise, and cost has heavy tails."""
 
-AGAIN = 2.5
+AGAIN = 3.0
 """Usual deviations that are enough on two days in a row."""
 
+RECORD, RECORD_SHARE, RECORD_SCORE = 1.2, 0.35, 2.5
+"""So many times the most of eight weeks, so far over what was expected and so many usual deviations off are a rise,
+too: noise makes many odd days, and seldom one like none before. With 1.1 times, an organization of 112 noisy
+services had twice as many false rises."""
+
 DRIFTED = 1.3
-"""The last week's median over that of the four weeks before: growth that no single day shows."""
+"""The last week's median over that of the four weeks before, or the other way round: growth, or a fall, that no single
+day shows. A week of growth must also be more than any in ten weeks; a fall need not be: what is left of something is
+seldom less than it ever was. With such a rule a lasting drop of 40 % was found in 70 % of cases, without it in all."""
 
 WEEK = 7
 LEVEL = 28
@@ -40,10 +49,14 @@ WEEKS = 8
 """Weeks that a weekday's factor is the median of: an odd day or a holiday does not bend it."""
 
 SPREAD = 56
-"""Days whose median error is the usual deviation, in money or as a share of what was expected, whichever is more.
+"""Days whose median distance from the median of the two weeks before is the usual deviation, in money or as a share,
+whichever is more. Four weeks before made a step widen it for eight weeks: recall .90 instead of .92, as quiet.
 
 Alone, the money of quiet weekends would make weekdays look odd: with noise of 10 % the two have a sixth of the alarms.
 """
+
+NEAR = 14
+"""Days whose median each day's distance is taken from, for the usual deviation."""
 
 LEAST = 28
 """Days of history that a series needs before it is judged: each weekday four times."""
@@ -123,12 +136,13 @@ def deviations(values: np.ndarray, days: Sequence[date], *, share: float, floor:
     """
     import numpy as np
 
-    first, month = np.array([day.day == 1 for day in days]), np.array([_since_last_month(day) for day in days])
-    parts = [_judge(values[n : n + CHUNK], first, month, share, floor) for n in range(0, max(len(values), 1), CHUNK)]
+    first = np.array([day.day == 1 for day in days])
+    months = np.array([[(day - months_later(day, -n)).days for day in days] for n in (1, *QUARTERS)])
+    parts = [_judge(values[n : n + CHUNK], first, months, share, floor) for n in range(0, max(len(values), 1), CHUNK)]
     return Deviations(*(np.concatenate([getattr(part, name.name) for part in parts]) for name in fields(Deviations)))
 
 
-def _judge(values: np.ndarray, first: np.ndarray, month: np.ndarray, share: float, floor: float) -> Deviations:
+def _judge(values: np.ndarray, first: np.ndarray, months: np.ndarray, share: float, floor: float) -> Deviations:
     import numpy as np
 
     with np.errstate(all="ignore"):
@@ -142,15 +156,7 @@ def _judge(values: np.ndarray, first: np.ndarray, month: np.ndarray, share: floa
         level[_before(np.isfinite(alive), RECURS) < LEAST] = np.nan
         usual = level * factor
         error = alive - usual
-        share_off = np.where(usual != 0, np.abs(error / usual), np.nan)
-        spread = (
-            np.fmax(
-                _median_before(np.abs(error), SPREAD, LEVEL // 2),
-                _median_before(share_off, SPREAD, LEVEL // 2) * np.abs(usual),
-            )
-            * 1.4826
-        )
-        spread = np.where(np.isnan(spread), 1.4826 * factor * _spread_around(flat, level, np.isnan(spread)), spread)
+        spread = _spread(flat, level, factor)
         fees = _fees(values - usual, first)
         expected = usual + fees
         deviation = np.fmax(spread, LEAST_DEVIATION * np.abs(usual)) + FIRST_DEVIATION * fees
@@ -159,13 +165,16 @@ def _judge(values: np.ndarray, first: np.ndarray, month: np.ndarray, share: floa
         enough = np.fmax(share * np.abs(expected), floor)
         high = (excess >= enough) & (excess > 0) & ~first
         rise = high & ((score > SCORE) | (_last(high & (score > AGAIN), 2) == 2))
+        most = factor * _shift(_largest_last(flat, SPREAD), 1)
+        rise |= high & (excess >= RECORD_SHARE * expected) & (score > RECORD_SCORE) & (values > RECORD * most)
         largest = _shift(_largest_last(values, RECURS), 1)
         rise &= (busy >= LEVEL / 2) | (values > (1 + share) * largest)  # what comes now and then is judged by its most
         below = usual - values  # fees that do not come are no drop
         low = (below >= np.fmax(share * np.abs(usual), floor)) & (below > 0)
-        drop = low & (below > SCORE * deviation) & (busy >= LEVEL * 0.75)
+        drop = low & ((below > SCORE * deviation) | (_last(low & (below > AGAIN * deviation), 2) == 2))
+        drop &= busy >= LEVEL * 0.75
         odd = np.where(first, np.nan, error)
-        rise, drop = (_unusual(flags, odd, values, usual, month, sign) for flags, sign in ((rise, 1), (drop, -1)))
+        rise, drop = (_unusual(flags, odd, values, usual, months, sign) for flags, sign in ((rise, 1), (drop, -1)))
         week = _median_last(flat, WEEK, 4)
         drift = (
             (week > max(DRIFTED, 1 + share) * level)
@@ -175,6 +184,8 @@ def _judge(values: np.ndarray, first: np.ndarray, month: np.ndarray, share: floa
             & ~first
         )
         drift &= ~rise & (week > _shift(_largest_last(week, RECURS - WEEK), WEEK))  # more than any week before
+        fallen = (week < min(1 / DRIFTED, 1 - share) * level) & ((level - week) * factor >= floor)
+        drop |= fallen & (below > 0) & (below >= share / 2 * usual) & (week >= 0) & (busy >= LEVEL * 0.75)
         gone = low & (_last(known & (values == 0), GONE_DAYS) == GONE_DAYS) & (_shift(busy, GONE_DAYS - 1) >= LEVEL - 3)
         new, born = _new(values, known, costs_something, busy, floor)
         return Deviations(
@@ -199,6 +210,25 @@ def _new(
     born = _last(begins, NEW_DAYS) > 0
     earlier = _shift(_largest_last(values, RECURS - NEW_DAYS), NEW_DAYS)
     return born & costs_something & (values >= floor) & ~(earlier >= AS_ODD * values), born
+
+
+def _spread(flat: np.ndarray, level: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """The usual deviation of each day, in money.
+
+    Args:
+        flat: cost over its weekday's factor.
+        level: its usual one.
+        factor: the weekday's.
+    """
+    import numpy as np
+
+    near = np.abs(flat - _median_before(flat, NEAR, 4))
+    of_level = np.where(level != 0, near / np.abs(level), np.nan)
+    spread = np.fmax(
+        _median_before(near * np.abs(factor), SPREAD, LEVEL // 2),
+        _median_before(of_level, SPREAD, LEVEL // 2) * np.abs(level * factor),
+    )
+    return 1.4826 * np.where(np.isnan(spread), factor * _spread_around(flat, level, np.isnan(spread)), spread)
 
 
 def _factors(values: np.ndarray) -> np.ndarray:
@@ -227,11 +257,12 @@ def _fees(excess: np.ndarray, first: np.ndarray) -> np.ndarray:
 
 
 def _unusual(
-    flags: np.ndarray, odd: np.ndarray, values: np.ndarray, usual: np.ndarray, month: np.ndarray, sign: int
+    flags: np.ndarray, odd: np.ndarray, values: np.ndarray, usual: np.ndarray, months: np.ndarray, sign: int
 ) -> np.ndarray:
     """The flags without those days that are as odd as others were.
 
-    That is, as two in the weeks before, a week or more apart, or as the same day of the month before.
+    That is, as two in the weeks before, a week or more apart, or as the same day of the month before, or of both the
+    third and the sixth month before.
     """
     import numpy as np
 
@@ -244,18 +275,17 @@ def _unusual(
     often = padded[rows[:, None], days[:, None] + RECURS - lags] >= enough[:, None]
     often[:, :-1] &= ~often[:, 1:]  # the first day of each such time
     apart = np.where(often, lags, -1).max(axis=1) - np.where(often, lags, RECURS * 2).min(axis=1)
-    before = days - month[days]
-    then = np.where(np.isnan(odd[rows, before]), values[rows, before] - usual[rows, days], odd[rows, before])
-    monthly = (before >= 0) & (then * sign >= enough)
+
+    def was_as_odd(back: np.ndarray) -> np.ndarray:
+        before = days - back[days]
+        at = np.maximum(before, 0)
+        then = np.where(np.isnan(odd[rows, at]), values[rows, at] - usual[rows, days], odd[rows, at])
+        return (before >= 0) & (then * sign >= enough)
+
+    month, *quarters = (was_as_odd(back) for back in months)
     kept = flags.copy()
-    kept[rows, days] = (apart < WEEK) & ~monthly
+    kept[rows, days] = (apart < WEEK) & ~month & ~np.all(quarters, axis=0)
     return kept
-
-
-def _since_last_month(day: date) -> int:
-    """Days since the same day of the month before, or since its last one."""
-    last = day.replace(day=1) - timedelta(days=1)
-    return (day - last.replace(day=min(day.day, last.day))).days
 
 
 def _shift(values: np.ndarray, days: int) -> np.ndarray:
@@ -274,10 +304,11 @@ def _last(values: np.ndarray, days: int) -> np.ndarray:
 
 def _largest_last(values: np.ndarray, days: int) -> np.ndarray:
     """The largest of so many days up to each."""
+    import bottleneck
     import numpy as np
 
     padded = np.pad(np.nan_to_num(values), ((0, 0), (days - 1, 0)))
-    return np.lib.stride_tricks.sliding_window_view(padded, days, axis=1).max(axis=2)
+    return bottleneck.move_max(padded, days, axis=1)[:, days - 1 :]
 
 
 def _before(values: np.ndarray, days: int) -> np.ndarray:

@@ -37,11 +37,13 @@ if TYPE_CHECKING:
 LEDGER = "anomalies/episodes.json"
 
 GROWN = 2
-"""Times of its worst day when it was last notified, at which an episode is notified again."""
+"""Times of its worst day when it was last notified, at which an episode is notified again: of what that day was off
+and, where it rises, of its cost, as a share of what was expected. A drift that is told at +30 % always comes to twice
+that; it is told again at +160 %."""
 
 WORSE = 1.25
-"""Times of the share that it was off, by which it must be off, too: a service that is gone at the weekend is still gone
-on weekdays, at more money and the same share."""
+"""Times of the share that a drop was off, by which it must be off, too: a service that is gone at the weekend is still
+gone on weekdays, at more money and the same share."""
 
 LATE = 62
 """Days back in which anomalies of a hole that is filled are notified: two months, which AWS may still change. An older
@@ -218,7 +220,11 @@ def _has_closed(before: Notification, after: Notification) -> bool:
 
 
 def _has_grown(known: Notification, episode: Episode) -> bool:
-    return abs(episode.peak) >= GROWN * abs(known.peak) and (not known.worst or episode.worst >= WORSE * known.worst)
+    if abs(episode.peak) < GROWN * abs(known.peak):
+        return False
+    if not known.worst:
+        return True
+    return 1 + episode.worst >= GROWN * (1 + known.worst) if episode.rises else episode.worst >= WORSE * known.worst
 
 
 def _is_recent(episode: Episode, as_of: date) -> bool:

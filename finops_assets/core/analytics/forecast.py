@@ -8,12 +8,14 @@ with a fee on day 1 of a fifth of a month 5.0 %, against 14.8 to 38.9 %. `python
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from finops_assets.core.analytics.levels import levels
+from finops_assets.core.analytics.recurring import charges, expected_charges
 from finops_assets.core.money import CENT
 
 if TYPE_CHECKING:
@@ -25,19 +27,14 @@ WINDOW = 56
 LOOK_BACK = 110
 """Days whose forecasts are held against what came, for the band: it covers 83 % of months."""
 
-HISTORY = WINDOW + LOOK_BACK
+LEVELS = WINDOW + LOOK_BACK
+"""Days that levels and past errors are made of."""
+
+HISTORY = 200
+"""Days that are best given: a quarterly charge is known by those of three and of six months before."""
+
 LEAST = 28
 """Days of history below which nothing is forecast: in four weeks, a weekday's median has two days on each side."""
-
-ALPHA = 0.15
-"""How fast the level follows: errors were 6.5 % with 0.1, 6.4 % with 0.15, 6.5 % with 0.2."""
-
-CLIP = 4.0
-"""A day moves the level by at most so many usual steps: a single outlier does not carry into the rest of the month."""
-
-LASTING, FAR = 3, 2.0
-"""So many days in a row, each over two usual steps off to the same side, are no outliers but a new level: their median.
-Errors were 6.4 % without, 6.0 % with it; with 2 or 4 days, or 3 steps, 6.2 to 7.7 %."""
 
 BAND = (5, 95)
 """Percentiles of past errors that are shown as the 80 % band: nominal bands cover less than they say."""
@@ -55,7 +52,7 @@ class Forecast:
         expected, low, high: the month's total; None where nothing can be said.
         error: the median error of past forecasts of so many days, as a share; None without any.
         why_not: why nothing is forecast; empty where something is.
-        daily: the days that are left and what each is expected to cost.
+        daily: what each day that is left is expected to cost; before them, what days that may be incomplete still lack.
     """
 
     month_to_date: Decimal
@@ -71,21 +68,25 @@ def month_end(day: date) -> date:
     return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
 
 
-def forecasts(costs: Mapping[str, Mapping[date, Decimal]], as_of: date) -> dict[str, Forecast]:
+def forecasts(
+    costs: Mapping[str, Mapping[date, Decimal]], as_of: date, unsettled: Collection[date] = ()
+) -> dict[str, Forecast]:
     """The month of `as_of` for each series.
 
     The first day of each month is left out of level, factors and errors: support, tax and reservation fees are booked
-    on it, and the month's own is in the month to date already.
+    on it, and the month's own is in the month to date already. Charges that come again on another day of the month
+    are left out, too, and added where they are to come.
 
     Args:
         costs: name -> day -> cost; a day without an entry has no data; best `HISTORY` days up to as_of.
         as_of: the newest day.
+        unsettled: days that may be incomplete; each counts as the larger of seen and expected.
     """
-    return forecasts_by_day(costs, [as_of])[as_of]
+    return forecasts_by_day(costs, [as_of], unsettled)[as_of]
 
 
 def forecasts_by_day(
-    costs: Mapping[str, Mapping[date, Decimal]], days: Sequence[date]
+    costs: Mapping[str, Mapping[date, Decimal]], days: Sequence[date], unsettled: Collection[date] = ()
 ) -> dict[date, dict[str, Forecast]]:
     """As `forecasts`, as of each of many days: the same figures, in a fraction of the time."""
     import numpy as np
@@ -94,57 +95,127 @@ def forecasts_by_day(
     if not costs or not days:
         return by_day
     first, last = min(days) - timedelta(days=HISTORY - 1), max(days)
-    span = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    span = [first + timedelta(days=n) for n in range((month_end(last) - first).days + 1)]
+    known = {day for day in span if day.day != 1 and day <= last}
     table = np.array(
-        [[float(of[day]) if day in of and day.day != 1 else np.nan for day in span] for of in costs.values()]
+        [[float(of[day]) if day in known and day in of else np.nan for day in span] for of in costs.values()]
     )
+    charged = charges(table)
+    to_come = expected_charges(charged, span)
+    table -= np.where(to_come > 0, charged, 0.0)
+    late = np.where(charged > 0, 0.0, to_come)
     for weekday in range(7):  # days of one weekday see the same weekdays behind them, and go through at once
         alike = [day for day in days if day.weekday() == weekday]
-        ends = [(day - first).days + 1 for day in alike]
         if alike:
-            values = np.concatenate([table[:, end - HISTORY : end] for end in ends])
-            as_of = [day for day in alike for _ in costs]
-            of_rows = _forecasts([*costs.values()] * len(alike), values, as_of)
-            for n, day in enumerate(alike):
-                by_day[day] = dict(zip(costs, of_rows[n * len(costs) :], strict=False))
+            ends = [(day - first).days + 1 for day in alike]
+            rows = _Rows(
+                alike,
+                [*costs.values()],
+                np.concatenate([table[:, end - LEVELS : end] for end in ends]),
+                [to_come[:, end : end + (month_end(day) - day).days] for day, end in zip(alike, ends, strict=True)],
+                np.concatenate([late[:, end - LEVELS : end] for end in ends]),
+                unsettled,
+            )
+            for day, of_day in zip(alike, rows.forecasts(), strict=True):
+                by_day[day] = dict(zip(costs, of_day, strict=True))
     return by_day
 
 
-def _forecasts(costs: Sequence[Mapping[date, Decimal]], values: np.ndarray, as_of: Sequence[date]) -> list[Forecast]:
-    """The forecasts of rows of `HISTORY` days that end each on its own day, all of one weekday."""
-    import numpy as np
+class _Rows:
+    """Each series as of each of some days, all of one weekday: a row for each series as of the first day, and so on.
 
-    weekday = np.array([(as_of[0] - timedelta(days=HISTORY - 1 - n)).weekday() for n in range(HISTORY)])
-    factors = _factors(values[:, -WINDOW:], weekday[-WINDOW:])
-    levels = _levels(values / factors[:, weekday])
-    known = np.isfinite(values).sum(axis=1)
-    lengths = np.array([(month_end(day) - day).days for day in as_of])
-    errors = {n: _errors(values, levels, factors, weekday, n, lengths == n) for n in set(lengths.tolist()) if n}
-    rows: list[Forecast] = []
-    for row, (of, day) in enumerate(zip(costs, as_of, strict=True)):
-        so_far = (day - timedelta(days=n) for n in range(day.day))
-        to_date = sum((of[d] for d in so_far if d in of), Decimal())
-        rest = [day + timedelta(days=n + 1) for n in range(lengths[row])]
-        if not rest:
-            rows.append(Forecast(to_date, to_date, to_date, to_date))
-        elif known[row] < LEAST:
-            rows.append(Forecast(to_date, why_not=f"{known[row]} days of history, {LEAST} are needed"))
-        else:
-            ahead = factors[row, [d.weekday() for d in rest]] * levels[row, -1]
-            rows.append(_forecast(to_date, rest, ahead, errors[lengths[row]][row]))
-    return rows
+    Args:
+        as_of: the days.
+        costs: the series.
+        values: of each row, the `LEVELS` days up to its own, without recurring charges.
+        to_come: for each day, by series, the charges of the days that are left.
+        late: in the shape of `values`, charges that were expected and have not come.
+        unsettled: days that may be incomplete.
+    """
+
+    def __init__(
+        self,
+        as_of: Sequence[date],
+        costs: Sequence[Mapping[date, Decimal]],
+        values: np.ndarray,
+        to_come: Sequence[np.ndarray],
+        late: np.ndarray,
+        unsettled: Collection[date],
+    ) -> None:
+        import numpy as np
+
+        self._as_of, self._costs, self._values, self._to_come = as_of, costs, values, to_come
+        back = [timedelta(days=LEVELS - 1 - n) for n in range(LEVELS)]
+        self._weekday = np.array([(as_of[0] - days).weekday() for days in back])
+        self._factors = _factors(values[:, -WINDOW:], self._weekday[-WINDOW:])
+        of_days = self._factors[:, self._weekday]
+        incomplete = np.repeat([[day - days in unsettled for days in back] for day in as_of], len(costs), axis=0)
+        self._levels, filled = levels(values / of_days, incomplete)
+        self._missing = np.where(incomplete, np.nan_to_num(filled * of_days - values) + late, 0.0)
+
+    def forecasts(self) -> list[list[Forecast]]:
+        """For each day, the forecast of each series."""
+        import numpy as np
+
+        known, number = np.isfinite(self._values).sum(axis=1), len(self._costs)
+        by_day = []
+        for at, day in enumerate(self._as_of):
+            rows = range(at * number, (at + 1) * number)
+            rest = [day + timedelta(days=n + 1) for n in range((month_end(day) - day).days)]
+            ahead = self._factors[rows][:, [d.weekday() for d in rest]] * self._levels[rows, -1:] + self._to_come[at]
+            errors = self._errors(slice(rows.start, rows.stop), len(rest)) if rest else np.empty((number, 0))
+            missing = self._missing[rows, -day.day :]
+            by_day.append(
+                [
+                    _forecast(of, day, int(known[row]), [*missing[n], *ahead[n]], errors[n])
+                    for n, (row, of) in enumerate(zip(rows, self._costs, strict=True))
+                ]
+            )
+        return by_day
+
+    def _errors(self, rows: slice, length: int) -> np.ndarray:
+        """How far sums over so many days came from what was expected of them, as shares, by row and past day."""
+        import numpy as np
+
+        values, levels, factors = self._values[rows], self._levels[rows], self._factors[rows]
+        columns = []
+        for origin in range(LEVELS - LOOK_BACK, LEVELS - length):
+            ahead = slice(origin + 1, origin + 1 + length)
+            known = np.isfinite(values[:, ahead])
+            expected = (factors[:, self._weekday[ahead]] * known).sum(axis=1) * levels[:, origin]
+            with np.errstate(all="ignore"):
+                share = np.nansum(values[:, ahead], axis=1) / expected - 1
+            columns.append(np.where(known.any(axis=1) & (expected > 0), share, np.nan))
+        return np.array(columns).T if columns else np.empty((len(values), 0))
 
 
-def _forecast(to_date: Decimal, rest: list[date], ahead: np.ndarray, errors: np.ndarray) -> Forecast:
+def _forecast(
+    costs: Mapping[date, Decimal], as_of: date, known: int, to_come: Sequence[float], errors: np.ndarray
+) -> Forecast:
+    """A month's forecast.
+
+    Args:
+        costs: the series.
+        as_of: the newest day.
+        known: days of history.
+        to_come: for each day of the month, what is still to come of it.
+        errors: past ones of so many days, as shares.
+    """
     import numpy as np
 
     def cents(amount: float) -> Decimal:
         return Decimal(repr(float(amount))).quantize(CENT)
 
-    remainder = float(ahead.sum())
-    errors = errors[np.isfinite(errors)]
-    daily = tuple((day, cents(cost)) for day, cost in zip(rest, ahead, strict=True))
+    month = [as_of.replace(day=n + 1) for n in range(month_end(as_of).day)]
+    to_date = sum((costs[day] for day in month[: as_of.day] if day in costs), Decimal())
+    if as_of == month[-1] and not any(to_come):
+        return Forecast(to_date, to_date, to_date, to_date)
+    if known < LEAST:
+        return Forecast(to_date, why_not=f"{known} days of history, {LEAST} are needed")
+    daily = tuple((day, cents(cost)) for day, cost in zip(month, to_come, strict=True) if day > as_of or cost)
+    remainder = float(sum(to_come))
     expected = to_date + cents(remainder)
+    errors = errors[np.isfinite(errors)]
     if len(errors) < LEAST_TRIALS:
         return Forecast(to_date, expected, daily=daily)
     low, high = np.percentile(errors, BAND)
@@ -175,50 +246,3 @@ def _factors(values: np.ndarray, weekday: np.ndarray) -> np.ndarray:
             factors[:, day] = np.where(enough, np.nanmedian(of_day, axis=1), 1.0)
     factors = np.where(np.isfinite(factors) & (factors > 0), factors, 1.0)
     return factors * 7 / factors.sum(axis=1, keepdims=True)
-
-
-def _levels(values: np.ndarray) -> np.ndarray:
-    """The level after each day: exponentially smoothed, in steps that an outlier does not widen."""
-    import numpy as np
-
-    levels = np.full(values.shape, np.nan)
-    level, spread = np.full(len(values), np.nan), np.full(len(values), np.nan)
-    side, recent = np.zeros(len(values)), np.full((len(values), LASTING), np.nan)
-    for n in range(values.shape[1]):
-        value = values[:, n]
-        off = value - level
-        known, begun = np.isfinite(value), np.isfinite(level)
-        most = np.where(np.isfinite(spread), CLIP * spread, np.inf)
-        step = np.nan_to_num(np.clip(off, -most, most))
-        follows = known & begun
-        far = follows & (np.abs(off) > FAR * spread)
-        direction = np.sign(np.nan_to_num(off))
-        days = np.where(far, np.where(direction == np.sign(side), side + direction, direction), 0.0)
-        side = np.where(known, days, side)  # days in a row, negative below
-        recent = np.where(known[:, None], np.column_stack([recent[:, 1:], value]), recent)
-        moved = known & (np.abs(side) >= LASTING)
-        level = np.where(known & ~begun, value, np.where(follows, level + ALPHA * step, level))
-        level, side = np.where(moved, np.median(recent, axis=1), level), np.where(moved, 0.0, side)
-        usual = 1.25 * np.abs(step)  # of a normal error, the mean absolute one makes a standard deviation
-        spread = np.where(follows, np.where(np.isfinite(spread), 0.93 * spread + 0.07 * usual, usual), spread)
-        levels[:, n] = level
-    return levels
-
-
-def _errors(
-    values: np.ndarray, levels: np.ndarray, factors: np.ndarray, weekday: np.ndarray, length: int, rows: np.ndarray
-) -> dict[int, np.ndarray]:
-    """How far sums over so many days came from what was expected of them, as shares: of these rows, by past day."""
-    import numpy as np
-
-    values, levels, factors = values[rows], levels[rows], factors[rows]
-    columns = []
-    for origin in range(values.shape[1] - LOOK_BACK, values.shape[1] - length):
-        ahead = slice(origin + 1, origin + 1 + length)
-        known = np.isfinite(values[:, ahead])
-        expected = (factors[:, weekday[ahead]] * known).sum(axis=1) * levels[:, origin]
-        with np.errstate(all="ignore"):
-            share = np.nansum(values[:, ahead], axis=1) / expected - 1
-        columns.append(np.where(known.any(axis=1) & (expected > 0), share, np.nan))
-    shares = np.array(columns).T if columns else np.empty((len(values), 0))
-    return dict(zip(np.flatnonzero(rows).tolist(), shares, strict=True))

@@ -22,10 +22,10 @@ from finops_assets.core.analytics import drivers, episodes, scorecard
 from finops_assets.core.analytics.anomalies import Doubled, Episode, Key, largest
 from finops_assets.core.analytics.anomaly_history import RECENT, AnomalyHistory
 from finops_assets.core.analytics.budgets import month_lines, rolled_up
+from finops_assets.core.analytics.coherence import coherent_forecasts
 from finops_assets.core.analytics.detection import HISTORY, Threshold, detect
 from finops_assets.core.analytics.doubling import Question, questions
 from finops_assets.core.analytics.forecast import HISTORY as FORECAST_HISTORY
-from finops_assets.core.analytics.forecast import forecasts_by_day
 from finops_assets.core.analytics.plan import Plan, PlanFiles
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive import restatements
@@ -102,6 +102,7 @@ class _Basis:
         newest: the last of them.
         plan: budgets and events.
         history: the anomalies.
+        unsettled: days that may still be incomplete.
     """
 
     costs: CostHistory
@@ -109,6 +110,7 @@ class _Basis:
     newest: PublishedDay
     plan: Plan
     history: AnomalyHistory
+    unsettled: Sequence[date] = ()
 
 
 class Scoring:
@@ -149,7 +151,7 @@ class Scoring:
         last = scored.cards[days[-1]]
         moved, why_not = self._moved(days[-1], last)
         scored.wrong = tuple(dict.fromkeys((*scored.wrong, *why_not)))
-        scored.cards[days[-1]] = replace(last, drivers=moved, notes=scored.wrong)
+        scored.cards[days[-1]] = replace(last, drivers=moved, notes=_notes(scored.wrong, last))
         self._keep(scored.cards)
         newest = self._archive.days()[-1]
         if newest > days[-1] and self._archive.get(scorecard_path(newest)) is not None:
@@ -183,7 +185,8 @@ class Scoring:
         if scored.reconciled:
             scored.cards[days[-1]] = _with_episodes(scored.cards[days[-1]], scored.reconciled.current)
         scored.wrong = tuple(dict.fromkeys(wrong))
-        scored.cards[days[-1]] = replace(scored.cards[days[-1]], notes=scored.wrong)
+        last = scored.cards[days[-1]]
+        scored.cards[days[-1]] = replace(last, notes=_notes(scored.wrong, last))
         return scored
 
     def _basis(self, days: Sequence[date], now: datetime) -> _Basis:
@@ -202,7 +205,7 @@ class Scoring:
             events=plan.events,
             names=account_names(self._archive),
         )
-        return _Basis(costs, archived, newest, plan, history)
+        return _Basis(costs, archived, newest, plan, history, unsettled)
 
     def _restated(self, days: Iterable[date]) -> dict[date, dict[Key, Decimal]]:
         """By how much each cost was changed after its day was complete."""
@@ -222,7 +225,7 @@ class Scoring:
         rolled = {ALL: dict.fromkeys(basis.archived, Decimal()), **rolled_up(direct)}
         settlement = self._journal.settled()
         since = _first_days(basis.costs)
-        expected = forecasts_by_day(rolled, days)
+        expected = coherent_forecasts(direct, rolled, days, basis.unsettled)
         cards = {}
         for day in days:
             lines = month_lines(
@@ -259,7 +262,7 @@ class Scoring:
                 episodes=current,
                 error=whole.error,
                 why_no_forecast=whole.why_not,
-                notes=plan.notes,
+                notes=(*plan.notes, *basis.history.notes(day)),
                 fingerprint=basis.archived[day].fingerprint,
                 questions=tuple(each for each in questions(basis.history.doubled, day) if each.is_asked),
                 renamed=tuple(each for each in basis.history.renamed if 0 <= (day - each.since).days < RECENT),
@@ -315,6 +318,11 @@ def _doubled_words(doubled: Doubled, currency: str) -> str:
         f"({money(doubled.actual, currency)}, expected {money(doubled.expected, currency)}): see whether the "
         "export has a file twice; if it is real, a line in events.csv says so"
     )
+
+
+def _notes(wrong: Sequence[str], card: Scorecard) -> tuple[str, ...]:
+    """What was left out in the run, and what is to be said of the card's day."""
+    return tuple(dict.fromkeys((*wrong, *card.notes)))
 
 
 def _with_episodes(card: Scorecard, current: tuple[Episode, ...]) -> Scorecard:
