@@ -18,6 +18,7 @@ from finops_assets.core.bill.bill_format import BillFormat, Columns
 from finops_assets.core.bill.charge_kinds import kind_columns
 from finops_assets.core.bill.charges import EARLIEST, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, control_totals_sql
+from finops_assets.core.bill.dimensions import absent_columns, label_columns
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.bill.manifests import is_manifest
@@ -138,7 +139,7 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
         name=name,
         format=fmt,
         columns=columns,
-        select=select(dict.fromkeys((*used, *kind_columns(fmt, columns, rules)))),
+        select=select(dict.fromkeys((*used, *kind_columns(fmt, columns, rules), *label_columns(fmt, columns, rules)))),
         select_drivers=select(driver_columns(fmt, columns, rules)),
         select_profile=select(profile_columns(fmt, columns, rules)),
         select_totals=f"{select(control_columns(fmt, of_totals, rules))}, {PERIOD_SQL[periods]} AS {OF_PARTITION}",
@@ -157,6 +158,7 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
             columns=used,
             cost_bases=cost_bases(fmt, columns),
             missing_columns=missing_columns(fmt, columns),
+            dimensions={key: absent_columns(fmt, columns, key) for key in rules.dimensions},
         ),
     )
 

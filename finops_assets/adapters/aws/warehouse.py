@@ -23,19 +23,30 @@ from finops_assets.adapters.aws.bill_payers import refuse_shared
 from finops_assets.adapters.aws.bill_sources import BillSources
 from finops_assets.adapters.aws.bill_table import BillTable, manifests, recognise, with_files
 from finops_assets.adapters.aws.glue_tables import MAP_TABLE, GlueTables
+from finops_assets.adapters.aws.staged_sums import SUMS, connect_to_sums, counted_sums_sql
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.aws.summary_view import NAME, SummaryView
-from finops_assets.adapters.shared.duck import athena_to_duckdb, connect, file_literal
+from finops_assets.adapters.shared.duck import athena_to_duckdb
 from finops_assets.core.accounts.account_ids import impossible_account, refuse_impossible
 from finops_assets.core.analytics.drivers import as_sums
+from finops_assets.core.archive.breakdown import day_prints
 from finops_assets.core.bill import layout
 from finops_assets.core.bill.charge_kinds import kind_expressions
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
 from finops_assets.core.bill.control_totals import control_totals
+from finops_assets.core.bill.dimensions import label_expressions
 from finops_assets.core.bill.drivers_sql import drivers_sql
 from finops_assets.core.bill.payers import payer_periods
 from finops_assets.core.bill.profile import bill_profile, profile_sql
-from finops_assets.core.bill.queries import accounts_sql, breakdown_sql, fingerprints_sql, one_pass_sql, summary_sql
+from finops_assets.core.bill.queries import (
+    accounts_sql,
+    breakdown_sql,
+    by_dimension_sql,
+    fingerprints_sql,
+    one_pass_sql,
+    summary_sql,
+    summed_by_dimension_sql,
+)
 from finops_assets.core.bill.refusals import (
     is_monthly,
     refuse_currencies,
@@ -51,7 +62,7 @@ from finops_assets.core.bill.source_days import Fact, source_days
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.errors import BillError
 from finops_assets.core.ports import Archive
-from finops_assets.core.schemas import DATABASE, MONEY_SQL
+from finops_assets.core.schemas import DATABASE
 from finops_assets.core.values import (
     BillDescription,
     BillProfile,
@@ -70,8 +81,6 @@ if TYPE_CHECKING:
 BATCH_ROWS = 131_072
 STAGED_FOR = 3600.0
 """Seconds that fetched sums are read again within one process: the steps of a run follow each other at once."""
-
-SUMS = "sums"
 
 
 @dataclass(frozen=True)
@@ -172,10 +181,12 @@ class AthenaWarehouse:
         """As the port says; Athena reads the published account map, which is the same."""
         self._tables.ensure()
         table = self._current()
-        charges = self._charges(table, start, end)
-        sql = fingerprints_sql(breakdown_sql(charges, f"{DATABASE}.{MAP_TABLE}", self._names(table)))
-        rows = self._athena.rows(sql, f"compare the days from {start} to {end} with the archive")[1]
-        return {day: DayPrint(*of_day) for day, *of_day in rows}
+        charges, keys = self._charges(table, start, end), self._rules.dimensions
+        if keys:
+            charges = by_dimension_sql(summed_by_dimension_sql(charges, len(keys)), keys)
+        names, by = self._names(table), bool(keys)
+        sql = fingerprints_sql(breakdown_sql(charges, f"{DATABASE}.{MAP_TABLE}", names, dimensions=by), dimensions=by)
+        return day_prints(self._athena.rows(sql, f"compare the days from {start} to {end} with the archive")[1])
 
     def control_totals(self) -> list[ControlTotal]:
         table = self._current()
@@ -213,8 +224,9 @@ class AthenaWarehouse:
 
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         table, fetched = self._sums(start, end)
-        sums = f"SELECT *, total AS cost FROM {SUMS} WHERE of_source = 0"
-        sql = athena_to_duckdb(breakdown_sql(sums, names=self._names(table)))
+        keys = self._rules.dimensions
+        sums = counted_sums_sql(keys)
+        sql = athena_to_duckdb(breakdown_sql(sums, names=self._names(table), dimensions=bool(keys)))
         with closing(self._connect(fetched)) as con:
             con.register("account_ou_map", accounts)
             for batch in con.sql(sql).to_arrow_reader(BATCH_ROWS):
@@ -267,7 +279,8 @@ class AthenaWarehouse:
     def _charges(self, table: BillTable, start: date, end: date, *, undated: bool = False) -> str:
         source = table.source(table.select, start)
         of_bill = (table.format, table.columns, self._rules)
-        return charges_sql(*of_bill, start, end, source, undated=undated, further=kind_expressions(*of_bill))
+        further = kind_expressions(*of_bill) | label_expressions(*of_bill)
+        return charges_sql(*of_bill, start, end, source, undated=undated, further=further)
 
     def _sums(self, start: date, end: date) -> tuple[BillTable, _Fetched]:
         """The sums of these days: fetched ones are used again, unless the bill's files have changed since."""
@@ -279,7 +292,8 @@ class AthenaWarehouse:
                 self._discard()
                 folder = self._new_folder()
                 teaches = "service_name" in table.format.select(table.columns)
-                select = one_pass_sql(self._charges(table, start, end, undated=True), teaches=teaches)
+                charges, by = self._charges(table, start, end, undated=True), len(self._rules.dimensions)
+                select = one_pass_sql(charges, teaches=teaches, dimensions=by)
                 purpose = f"sum the bill of {start}" + (f" to {end}" if end != start else "")
                 files = self._staging.fetch(select, table.description.snapshot, purpose, folder)
                 self._fetched = fetched = _Fetched(key, folder, tuple(files), time.monotonic())
@@ -319,18 +333,7 @@ class AthenaWarehouse:
         self._discard()
 
     def _connect(self, fetched: _Fetched) -> duckdb.DuckDBPyConnection:
-        con = connect(self._config)
-        if fetched.files:
-            files = ", ".join(map(file_literal, fetched.files))
-            con.execute(f"CREATE VIEW {SUMS} AS SELECT * FROM read_parquet([{files}])")
-        else:
-            con.execute(
-                f"CREATE TABLE {SUMS} (charge_date DATE, currency VARCHAR, charge_category VARCHAR, scheduled BOOLEAN, "
-                "left_out VARCHAR, provider VARCHAR, ou VARCHAR, service VARCHAR, linkedaccount VARCHAR, "
-                f"commitment VARCHAR, of_source BIGINT, lines BIGINT, without_cost BIGINT, total {MONEY_SQL}, "
-                f"effective {MONEY_SQL}, amounts BIGINT, usage BIGINT, month_long BIGINT, lacks VARCHAR)"
-            )
-        return con
+        return connect_to_sums(self._config, fetched.files, self._rules.dimensions)
 
     def _current(self) -> BillTable:
         """The table as it is now: its columns are asked of Glue once a process, its files listed each time."""
