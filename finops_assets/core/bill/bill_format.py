@@ -132,14 +132,16 @@ class LabelColumns:
     """Where a bill has tags, or cost categories (`core.bill.dimensions`).
 
     Attributes:
-        maps: columns that hold a map of names to values, the best first; as text it is JSON.
+        maps: columns that hold a map of names to values, as text JSON; the first that a bill has is read.
         prefix: how the columns begin that hold one name each; empty where the format has none.
         inside: column of `maps` -> how its names begin.
+        bare: those of `maps` that may have a tag without AWS's `user:`.
     """
 
     maps: tuple[str, ...]
     prefix: str = ""
     inside: Mapping[str, str] = field(default_factory=dict)
+    bare: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

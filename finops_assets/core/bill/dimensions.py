@@ -98,11 +98,13 @@ def _places(fmt: BillFormat, columns: Columns, key: str) -> Iterator[str]:
     column = labels.prefix + athena_name(full)
     if labels.prefix and column in columns:
         yield column
-    for of_maps in labels.maps:
-        kind_of_column = columns.get(of_maps, "").upper()
-        spelled = dict.fromkeys((athena_name(full), full, full.removeprefix("user:")))
-        for spelling in (labels.inside.get(of_maps, "") + each for each in spelled):
-            if kind_of_column.startswith("MAP"):
-                yield f"element_at({of_maps}, {quoted(spelling)})"
-            elif kind_of_column in ("VARCHAR", "STRING"):  # as CSV a map is JSON text
-                yield f"""json_extract_scalar({of_maps}, {quoted(f'$["{spelling}"]')})"""
+    of_maps = next((name for name in labels.maps if name in columns), "")
+    type_ = columns.get(of_maps, "").upper()
+    bare = [full.removeprefix("user:")] if of_maps in labels.bare else []
+    for spelling in dict.fromkeys((athena_name(full), full, *bare)):
+        inside = labels.inside.get(of_maps, "") + spelling
+        if type_.startswith("MAP"):
+            yield f"element_at({of_maps}, {quoted(inside)})"
+        elif type_ in ("VARCHAR", "STRING"):  # as CSV a map is JSON text
+            value = f"json_extract_scalar({of_maps}, {quoted(f'$["{inside}"]')})"
+            yield f"CASE WHEN {of_maps} LIKE '{{%' THEN {value} END"

@@ -127,10 +127,16 @@ def summed_by_dimension_sql(charges: str, dimensions: int) -> str:
     """The charges that count, summed as `one_pass_sql` sums them: by what their money is, and by each dimension."""
     base, labels = "charge_date, ou, service, linkedaccount", dimension_columns(dimensions)
     sets = ", ".join(f"({base}, {of_set})" for of_set in (", ".join(KIND_KEYS), *labels))
-    return f"""SELECT {base}, {", ".join((*KIND_KEYS, *labels))}, {_of_dimension(labels)},
+    keys = ", ".join((base, *KIND_KEYS, *labels))
+    # Lines first, by all of these at once: sets over millions of lines would take DuckDB half as long again.
+    return f"""SELECT {keys}, {_of_dimension(labels)},
     CAST(NULL AS VARCHAR) AS left_out, SUM(cost) AS cost, {EFFECTIVE_SUM} AS effective
-FROM ({charges}) AS charges
-WHERE left_out IS NULL
+FROM (
+    SELECT {keys}, SUM(cost) AS cost, {EFFECTIVE_SUM} AS effective
+    FROM ({charges}) AS charges
+    WHERE left_out IS NULL
+    GROUP BY {keys}
+) AS lines
 GROUP BY GROUPING SETS ({sets})"""
 
 

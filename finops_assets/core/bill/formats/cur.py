@@ -314,7 +314,7 @@ def has_line_items(names: Collection[str]) -> bool:
 
 
 LABELS = {
-    "tag": LabelColumns(("resource_tags", "tags"), "resource_tags_", {"tags": "resourceTags/"}),
+    "tag": LabelColumns(("resource_tags", "tags"), "resource_tags_", {"tags": "resourceTags/"}, ("tags",)),
     "cost_category": LabelColumns(("cost_category",), "cost_category_"),
 }
 """A column for each name in a legacy CUR, or where a CUR 2.0 query selects keys by themselves; else a map.

@@ -145,5 +145,5 @@ FOCUS = BillFormat(
     providers=providers.COLUMNS,
     usage=_usage,
     commitments=_commitments,
-    labels={"tag": LabelColumns(("tags",)), "cost_category": LabelColumns(("x_costcategories",))},
+    labels={"tag": LabelColumns(("tags",), bare=("tags",)), "cost_category": LabelColumns(("x_costcategories",))},
 )
