@@ -106,5 +106,5 @@ def _places(fmt: BillFormat, columns: Columns, key: str) -> Iterator[str]:
         if type_.startswith("MAP"):
             yield f"element_at({of_maps}, {quoted(inside)})"
         elif type_ in ("VARCHAR", "STRING"):  # as CSV a map is JSON text
-            value = f"json_extract_scalar({of_maps}, {quoted(f'$["{inside}"]')})"
-            yield f"CASE WHEN {of_maps} LIKE '{{%' THEN {value} END"
+            place = quoted(f'$["{inside}"]')
+            yield f"CASE WHEN {of_maps} LIKE '{{%' THEN json_extract_scalar({of_maps}, {place}) END"
