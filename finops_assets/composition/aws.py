@@ -144,7 +144,10 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
             sources=PageSources(
-                settled_days(settings, archive), partial(read_outlook, archive), partial(archive_age, settings, archive)
+                settled_days(settings, archive),
+                partial(read_outlook, archive),
+                partial(archive_age, settings, archive),
+                dimensions=bool(settings.dimensions.keys),
             ),
             clock=clock,
         )
