@@ -93,10 +93,6 @@ def test_a_run_that_is_killed_between_objects_leaves_no_half(
     before = published(bill_of(bills, ("10", "a", "prod")), archive)
     charges, dimensions = charges_path(DAY), dimensions_path(DAY)
     allowed: dict[str, list[str]] = {"nothing": [], "charges": [charges], "dimensions": [charges, dimensions]}
-        "nothing": [],
-        "charges": [charges_path(DAY)],
-        "dimensions": [charges_path(DAY), dimensions_path(DAY)],
-    }
     put = archive.put
 
     def until(path: str, data: bytes) -> str:
