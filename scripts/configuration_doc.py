@@ -96,6 +96,24 @@ account_id,account_name,ou_path,valid_from
 444455556666,search,Workloads/Dev,
 444455556666,search,Workloads/Prod,2025-09-10
 ```
+
+`[dimensions]` names what costs are shown by beside OUs. A tag is looked for as AWS writes it: `tag:CostCenter` is
+`user_cost_center` or `user:CostCenter` in the maps of CUR 2.0 and FOCUS (`resource_tags`, `Tags`), the column
+`resource_tags_user_cost_center` of a legacy report. A cost category is in `cost_category`, `x_CostCategories` or
+`cost_category_product`; AWS's FOCUS 1.2 has none. An attribute of accounts is a further column of `accounts.csv`, with
+the row's dates, or a tag of the account in AWS Organizations. What has no value is `(untagged)`: tax, credits, fees and
+whatever nobody has tagged; so is an empty value. A value of your own that reads `(untagged)` gets a backslash in front.
+
+```toml
+[dimensions]
+keys = ["tag:team", "cost_category:Product", "account:business_unit"]
+```
+
+A day gets its dimensions when it is run, and keeps them: a change of the setting makes no archived day wrong, and
+`finops backfill FIRST LAST --refresh` has it count for old days. So does a change of `accounts.csv`, unless it moves
+OUs. `finops doctor` names days that lack a key, a key that nothing of the day has, and a column that the bill lacks
+(all is `(untagged)` then). Rows of two dimensions have the same money twice: a query says which one it wants,
+`SELECT value, SUM(cost) FROM dimension_breakdown WHERE dimension = 'tag:team' GROUP BY 1`.
 """
 
 

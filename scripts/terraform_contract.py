@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from finops_assets.adapters.aws.glue_tables import table_inputs
-from finops_assets.core.bill.bill_format import BillFormat
+from finops_assets.core.bill.bill_format import BillFormat, Columns, LabelColumns
 from finops_assets.core.bill.charges import used_columns
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats.cur2 import CUR2
@@ -33,12 +33,25 @@ def contract() -> dict[str, Any]:
     return {
         "database": DATABASE,
         "tables": table_inputs(BUCKET),
-        "exports": {name: _export(*described) for name, described in EXPORTS.items()},
+        "exports": {
+            f"{name}{suffix}": _export(*described, with_resources=bool(suffix))
+            for name, described in EXPORTS.items()
+            for suffix in ("", "_with_resources")
+        },
     }
 
 
-def _export(fmt: BillFormat, columns: str, types: dict[str, str], source: str) -> dict[str, Any]:
-    """The columns that the code reads with any cost basis, as Data Exports and as Glue name them, and no others."""
+RESOURCE_ID = {"focus": "resourceid", "cur2": "line_item_resource_id"}
+
+
+def _export(
+    fmt: BillFormat, columns: str, types: dict[str, str], source: str, *, with_resources: bool = False
+) -> dict[str, Any]:
+    """The columns that the code reads with any cost basis, as Data Exports and as Glue name them.
+
+    Tags and cost categories are among them from the first day on, whatever dimensions are set: an export has no column
+    for the months before it was asked for. With `with_resources` the id of each line's resource is, too.
+    """
     glue = dict.fromkeys(columns.split(), "string")
     glue |= {name: type_ for type_, names in types.items() for name in names.split() if name in glue}
     sql = {name.lower(): {"string": "VARCHAR"}.get(type_, type_.upper()) for name, type_ in glue.items()}
@@ -47,12 +60,21 @@ def _export(fmt: BillFormat, columns: str, types: dict[str, str], source: str) -
     for basis in cost_bases(fmt, sql):
         rules = Rules(basis, provider=AWS)
         read |= {*used_columns(fmt, sql, rules), *driver_columns(fmt, sql, rules)}
+    read |= {next(name for name in labels.maps if name in sql) for labels in fmt.labels.values() if _any(labels, sql)}
+
+    if with_resources:
+        read.add(RESOURCE_ID[fmt.name])
     kept = [name for name in glue if name.lower() in read]
     return {
         "query": f"SELECT {', '.join(kept)} FROM {source}",
         "source": source,
         "columns": [{"Name": name.lower(), "Type": glue[name]} for name in kept],
     }
+
+
+def _any(labels: LabelColumns, columns: Columns) -> bool:
+    """Whether AWS exports such a column in this format: FOCUS 1.2 has no cost categories."""
+    return any(name in columns for name in labels.maps)
 
 
 if __name__ == "__main__":

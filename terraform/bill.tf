@@ -3,7 +3,7 @@
 
 locals {
   exports     = var.bill.export != "none"
-  export      = local.exports ? local.contract.exports[var.bill.export] : null
+  export      = local.exports ? local.contract.exports["${var.bill.export}${var.bill.resource_ids ? "_with_resources" : ""}"] : null
   export_name = "${var.name}-${var.bill.export}"
   bill_bucket = var.bill.bucket_name == "" ? "${var.name}-bill-${local.payer}" : var.bill.bucket_name
   bill_data   = "${local.bill_bucket}/exports/${local.export_name}/data/"
@@ -161,7 +161,7 @@ resource "aws_bcmdataexports_export" "bill" {
           { TIME_GRANULARITY = "DAILY" },
           var.bill.export == "focus" ? {} : {
             INCLUDE_MANUAL_DISCOUNT_COMPATIBILITY = "FALSE"
-            INCLUDE_RESOURCES                     = "FALSE"
+            INCLUDE_RESOURCES                     = var.bill.resource_ids ? "TRUE" : "FALSE"
             INCLUDE_SPLIT_COST_ALLOCATION_DATA    = "FALSE"
           },
         )

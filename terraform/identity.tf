@@ -89,7 +89,7 @@ data "aws_iam_policy_document" "task" {
   statement {
     sid       = "OldVersionsOfDays"
     actions   = ["s3:GetObjectVersion"]
-    resources = ["${local.bucket_arn}/ou-breakdowns/*", "${local.bucket_arn}/ou-charges/*"]
+    resources = ["${local.bucket_arn}/ou-breakdowns/*", "${local.bucket_arn}/ou-charges/*", "${local.bucket_arn}/dimension-breakdowns/*"]
   }
 
   # Staged files, notes that a mail is under way, open incidents, the restatement of a version that was never published,

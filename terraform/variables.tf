@@ -131,13 +131,16 @@ variable "bill" {
     bucket_name    = optional(string, "")
     kms_key_arn    = optional(string, "")
     first_month    = optional(string, "2023-01")
+    resource_ids   = optional(bool, false)
     catalog_tables = optional(list(string), [])
   })
   description = <<-EOT
     Where the bill is. `export` is `focus` or `cur2` (a Data Export, its bucket `bucket_name` and its table are made, in
     the management account and here), or `none`: then `table` is the table in Athena that is there, `buckets` are those
     that its files lie in, `catalog_tables` further tables (`database.table`) where it is a view, and `kms_key_arn` their key.
-    `first_month` is the first that the table of a new export looks for.
+    `first_month` is the first that the table of a new export looks for. `resource_ids` has the export name the resource
+    of each line: nothing here reads them, and lines become as many as resources, which makes the export many times as
+    large, and each query as much dearer. Set it before the export is made: AWS keeps that choice with it.
   EOT
   default     = {}
 

@@ -19,8 +19,8 @@ from finops_assets.cli.terminal import print_json, print_json_rows, print_rows, 
 def query(sql: str, as_json: bool) -> None:
     """Run one SELECT (Athena's SQL) over the archive's tables; rows are printed as they come, in bounded memory.
 
-    The tables are ou_breakdown, ou_charges, ou_scorecard, account_ou_map, restatements and finops_daily_summary. No
-    other file and no address can be read.
+    The tables are ou_breakdown, ou_charges, dimension_breakdown, ou_scorecard, account_ou_map, restatements and
+    finops_daily_summary. No other file and no address can be read.
     """
     from finops_assets.core.errors import FinopsError
 

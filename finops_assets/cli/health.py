@@ -34,6 +34,7 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
     from finops_assets.core.archive.bill_comparison import last_comparison
     from finops_assets.core.findings import as_line, as_record, verdict
     from finops_assets.core.operations.bill_findings import bill_findings
+    from finops_assets.core.operations.dimension_findings import dimension_findings
     from finops_assets.core.operations.doctor import covered, how_old, walk, without_ou
 
     settings = common.load()
@@ -68,6 +69,9 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
                 say("", "What the bill is like:")
             known = last_comparison(platform.archive)
             show(findings_of("bill", bill_findings(platform.warehouse, known.totals if known else None, day)))
+            archived = {other: of for other, (_, of) in known.archived.items()} if known else {}
+            keys, bill = settings.dimensions.keys, platform.warehouse.describe()
+            show(findings_of("dimension", dimension_findings(keys, bill, platform.archive, day, archived)))
         if not as_json:
             say("", f"{day}, from the bill to the inbox:")
         outbox = platform.outbox

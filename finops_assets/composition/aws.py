@@ -24,6 +24,7 @@ from finops_assets.composition import channels
 from finops_assets.composition.adapters import Adapters, AssetLabel
 from finops_assets.composition.channels import alert_channel, heartbeat_channels, mailer_of, named_file
 from finops_assets.composition.parts import archive_age, bill_rules, part_of, refuse_incomplete, settled_days
+from finops_assets.core.bill.dimension_keys import account_attributes
 from finops_assets.core.delivery.own_cost import note_queries
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.ports import Accounts, Archive, DashboardData
@@ -109,14 +110,17 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
     if len(of_each) > 1:
         warehouse = SeveralTables(of_each, {bill.name: bill.last_day for bill in bills})
     level, history = settings.accounts.ou_level, settings.accounts.history
+    attributes = account_attributes(settings.dimensions.keys)
     if settings.accounts.path:
-        accounts: Accounts = AccountsFile(settings.accounts.path, warehouse, ou_level=level, history=history)
+        file = settings.accounts.path
+        accounts: Accounts = AccountsFile(file, warehouse, ou_level=level, history=history, attributes=attributes)
     else:
         accounts = OrganizationsAccounts(
             session,
             archive,
             ou_level=level,
             history=history,
+            tags=attributes,
             role_arn=aws.organizations_role_arn,
             today=lambda: clock().date(),
         )
@@ -141,7 +145,10 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
             sources=PageSources(
-                settled_days(settings, archive), partial(read_outlook, archive), partial(archive_age, settings, archive)
+                settled_days(settings, archive),
+                partial(read_outlook, archive),
+                partial(archive_age, settings, archive),
+                dimensions=bool(settings.dimensions.keys),
             ),
             clock=clock,
         )

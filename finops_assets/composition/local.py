@@ -18,6 +18,7 @@ from finops_assets.adapters.shared.dashboard_page import PageSources
 from finops_assets.composition.adapters import Adapters, AssetLabel
 from finops_assets.composition.channels import alert_channel, heartbeat_channels, look_at_mail, mailer_of, named_file
 from finops_assets.composition.parts import archive_age, bill_rules, part_of, refuse_incomplete, settled_days
+from finops_assets.core.bill.dimension_keys import account_attributes
 from finops_assets.core.reports.dashboard import read_outlook
 from finops_assets.settings.model import Settings
 
@@ -77,6 +78,7 @@ def local_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapter
             warehouse,
             ou_level=settings.accounts.ou_level,
             history=settings.accounts.history,
+            attributes=account_attributes(settings.dimensions.keys),
         ),
         archive=archive,
         catalog=SQLiteCatalog(settings.catalog_file, settings.archive_folder, warehouse),
@@ -86,7 +88,10 @@ def local_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapter
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
             sources=PageSources(
-                settled_days(settings, archive), partial(read_outlook, archive), partial(archive_age, settings, archive)
+                settled_days(settings, archive),
+                partial(read_outlook, archive),
+                partial(archive_age, settings, archive),
+                dimensions=bool(settings.dimensions.keys),
             ),
             clock=clock,
         ),

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from finops_assets.core.archive.age import Age, age_of, deadline_by
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.bill.bill_names import bill_key
+from finops_assets.core.bill.dimension_keys import is_of_bill
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.ports import Archive
@@ -29,13 +30,15 @@ def bill_rules(settings: Settings, of: BillEntry | None = None) -> Rules:
         include_tax=bill.include_tax,
         include_credits=bill.include_credits,
         include_refunds=bill.include_refunds,
+        dimensions=tuple(filter(is_of_bill, settings.dimensions.keys)),
     )
 
 
 def bills_in_words(settings: Settings) -> str:
     """All that the settings ask of the bills, as text: bills that are asked otherwise are compared anew."""
     several = settings.bill.entries.values()
-    return repr(tuple((of.name, bill_rules(settings, of)) for of in several) or bill_rules(settings))
+    words = repr(tuple((of.name, bill_rules(settings, of)) for of in several) or bill_rules(settings))
+    return words + "".join(f" {key}" for key in bill_rules(settings).dimensions)
 
 
 def refuse_incomplete(bills: Iterable[BillEntry], setting: str, example: str) -> None:

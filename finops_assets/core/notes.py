@@ -145,23 +145,27 @@ def _validated(kind: type[T], what: str, where: str, data: bytes) -> T:
         raise DamagedError(f"is not {what} ({reason})", where=where, fix=FIX) from None
 
 
-def table_note(schema: pa.Schema, what: str, where: str) -> Callable[[bytes], pa.Table]:
+def table_note(schema: pa.Schema, what: str, where: str, *, texts: bool = False) -> Callable[[bytes], pa.Table]:
     """Parses a note that is a Parquet file with at least these columns, of which no other is kept.
 
     Args:
         schema: the columns and their types.
         what: the note is, for the error.
         where: its path, for the error.
+        texts: whether further columns of text are kept, too, behind those of the schema.
     """
-    return partial(_table, schema, what, where)
+    return partial(_table, schema, what, where, texts)
 
 
-def _table(schema: pa.Schema, what: str, where: str, data: bytes) -> pa.Table:
+def _table(schema: pa.Schema, what: str, where: str, texts: bool, data: bytes) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with parsing(what, where, pa.ArrowException, OSError):
-        table = pq.ParquetFile(pa.BufferReader(data)).read().select(schema.names).cast(schema)
+        whole = pq.ParquetFile(pa.BufferReader(data)).read()
+        further = [f for f in whole.schema if texts and f.name not in schema.names and pa.types.is_string(f.type)]
+        wanted = pa.schema([*schema, *further])
+        table = whole.select(wanted.names).cast(wanted)
         table.validate(full=True)
     return table
 

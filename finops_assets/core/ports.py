@@ -63,7 +63,8 @@ class Warehouse(Protocol):
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         """Rows of the days from start to end inclusive, ordered by day, OU, service and account.
 
-        The batches have OU_BREAKDOWN's columns and a sixth, `cost`, the exact decimal that dailycost rounds.
+        The batches have OU_BREAKDOWN's columns and a sixth, `cost`, the exact decimal that dailycost rounds. Where the
+        settings name dimensions, further rows have a `dimension` and its `value`: both are empty on the day's own rows.
         """
 
     def drivers(self, day: date, against: date) -> pa.Table:
@@ -125,6 +126,20 @@ class Archive(Protocol):
 
     def kept_charges(self, day: date, fingerprint: str) -> pa.Table | None:
         """The charges of a version of the day; None where they are not kept."""
+
+    def dimensions(self, day: date, named: str) -> pa.Table:
+        """What the day's rows cost by the values of its dimensions, in the DIMENSION_BREAKDOWN schema.
+
+        Args:
+            day: the day.
+            named: the dimensions, as the day's metadata names them (DIMENSIONS).
+
+        Raises:
+            DamagedError: they are not there, are damaged, or are of another state of the day.
+        """
+
+    def kept_dimensions(self, day: date, named: str) -> pa.Table | None:
+        """The dimensions of a version of the day; None where they are not kept."""
 
     def days(self) -> list[date]: ...
 

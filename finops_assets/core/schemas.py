@@ -54,6 +54,21 @@ OU_CHARGES = pa.schema(
 that is no usage of the day: tax, fees, credits, refunds and charges whose period is longer than a day.
 """
 
+DIMENSION_BREAKDOWN = pa.schema(
+    [
+        pa.field("billingdate", pa.date32()),
+        pa.field("dimension", pa.string()),
+        pa.field("value", pa.string()),
+        *(OU_BREAKDOWN.field(name) for name in ("ou", "service", "linkedaccount")),
+        pa.field("cost", MONEY),
+    ]
+)
+"""What each row of OU_BREAKDOWN costs by the values of each dimension that is set (`core.bill.dimensions`).
+
+The rows of one dimension sum to the day, and those of an OU, service and account to its row. A query says which
+dimension it wants: the rows of two of them have the same money twice.
+"""
+
 COLUMN_DESCRIPTIONS = {
     "billingdate": "UTC day on which the charge period starts",
     "ou": "Organizational unit of the linked account on that day, or Unassigned",
@@ -70,6 +85,9 @@ COLUMN_DESCRIPTIONS = {
     "committedcost": "The part of the amortized cost that reservations and Savings Plans cover",
     "unusedcommitment": "The part of the amortized cost that nobody used of reservations and Savings Plans",
     "scheduledcost": "The part of the cost that is no usage of the day: tax, fees, credits, refunds, longer charges",
+    "dimension": "Key of the dimension, such as tag:team; the rows of each dimension sum to the day",
+    "value": "Value of the dimension, or (untagged)",
+    "cost": "Exact cost of the day in the billing currency, on the cost basis set",
     "daycost": "Cost of the day, of the OU and all below it",
     "directcost": "Cost of the day of the OU's own accounts: sums to the day's total",
     "expectedlow": "What the day was expected to cost at least, from the days before it",
@@ -144,12 +162,17 @@ BREAKDOWN_PREFIX = "ou-breakdowns"
 DAY_OBJECT_NAME = "ou_breakdown.parquet"
 CHARGES_PREFIX = "ou-charges"
 CHARGES_OBJECT_NAME = "ou_charges.parquet"
+DIMENSIONS_PREFIX = "dimension-breakdowns"
+DIMENSIONS_OBJECT_NAME = "dimension_breakdown.parquet"
 SCORECARD_PREFIX = "ou-scorecards"
 SCORECARD_OBJECT_NAME = "ou_scorecard.parquet"
 ACCOUNT_MAP_PATH = "account-ou-map/account_ou_map.parquet"
 
 CHARGES = "charges"
 """In a day's metadata: the fingerprint of its charges. Days of releases without `ou_charges` do not have it."""
+
+DIMENSIONS = "dimensions"
+"""In a day's metadata: the keys of its dimensions, each with the fingerprint of its values, as JSON; absent without."""
 
 BILL_DELIVERY = "bill_delivery"
 """In a day's metadata: the export's id of the delivery that it was made of, or else the id of the bill's files."""
@@ -171,6 +194,12 @@ def day_path(day: date) -> str:
 def charges_path(day: date) -> str:
     """The one object of a day's charges, in partitions as those of the breakdown."""
     return f"{CHARGES_PREFIX}/year={day.year}/month={day.month:02d}/day={day.day:02d}/{CHARGES_OBJECT_NAME}"
+
+
+def dimensions_path(day: date) -> str:
+    """The one object of a day's dimensions, in partitions as those of the breakdown."""
+    folder = f"{DIMENSIONS_PREFIX}/year={day.year}/month={day.month:02d}/day={day.day:02d}"
+    return f"{folder}/{DIMENSIONS_OBJECT_NAME}"
 
 
 def scorecard_path(day: date) -> str:

@@ -62,6 +62,8 @@ class DayRows:
     """One day as it will be archived: rows in the OU_BREAKDOWN schema, their exact total, and what they are made of.
 
     `charges` are in the OU_CHARGES schema, a row for each of `rows`; None of a version of an older release.
+    `dimensions` are in the DIMENSION_BREAKDOWN schema; None where no dimension is set. `dimension_prints` has the
+    fingerprint of each, and `dimension_keys` are those that the settings ask for.
     """
 
     day: date
@@ -71,6 +73,9 @@ class DayRows:
     fingerprint: str
     charges: pa.Table | None = None
     charges_fingerprint: str = ""
+    dimensions: pa.Table | None = None
+    dimension_prints: Mapping[str, str] = field(default_factory=dict)
+    dimension_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,9 @@ class BillDescription:
     `updated` is when the newest file was written (UTC), where that is known. `missing_columns` has for each cost basis
     those that it can read and the bill does not have (`core.bill.rules.missing_columns`). `deliveries` has the export's
     own id of the delivery of each billing period, `2025-09`, that has one. `warnings` say what may count twice: files
-    that no manifest names and that share days (`core.bill.overlaps`). Of several bills, `bills` has each by its name.
+    that no manifest names and that share days (`core.bill.overlaps`). `dimensions` has each dimension that its lines
+    are asked for, and the columns that could hold it where it has none of them. Of several bills, `bills` has each by
+    its name.
     """
 
     format: str
@@ -94,6 +101,7 @@ class BillDescription:
     warnings: tuple[str, ...] = ()
     missing_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     deliveries: Mapping[str, str] = field(default_factory=dict)
+    dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bills: Mapping[str, BillDescription] = field(default_factory=dict)
 
     def delivery_of(self, day: date) -> str:
@@ -203,13 +211,15 @@ class PayerPeriod:
 class DayPrint:
     """A day of the breakdown without its rows: their fingerprint (`core.archive.breakdown`), exact total and number.
 
-    `charges` is the fingerprint of what the rows are made of; empty in a note of an older release.
+    `charges` is the fingerprint of what the rows are made of; empty in a note of an older release. `dimensions` has
+    that of the values of each dimension which the bill's own lines have.
     """
 
     fingerprint: str
     total: Decimal
     rows: int
     charges: str = ""
+    dimensions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

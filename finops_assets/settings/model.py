@@ -22,6 +22,7 @@ from finops_assets.settings.sections import (
     AwsSettings,
     BudgetsSettings,
     DashboardSettings,
+    DimensionsSettings,
     MailSettings,
     ScheduleSettings,
     SmtpSettings,
@@ -46,6 +47,7 @@ class Settings(Section):
     )
     bill: BillSettings = BillSettings()
     accounts: AccountsSettings = AccountsSettings()
+    dimensions: DimensionsSettings = DimensionsSettings()
     mail: MailSettings = MailSettings()
     smtp: SmtpSettings = SmtpSettings()
     dashboard: DashboardSettings = DashboardSettings()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from finops_assets.core.bill.dimension_keys import MOST_KEYS, check_key
 from finops_assets.settings.kinds import (
     AccountId,
     AddressOrDomain,
@@ -56,6 +57,30 @@ class AccountsSettings(Section):
         if level != "full" and (not isinstance(level, int) or isinstance(level, bool) or level < 1):
             raise ValueError("must be full, or a number of levels from 1 on")
         return level
+
+
+class DimensionsSettings(Section):
+    """What else costs are shown by: tags, cost categories and attributes of accounts, beside OUs."""
+
+    keys: tuple[str, ...] = Field(
+        (),
+        description="`tag:team` (a cost allocation tag; `tag:aws:createdBy` of AWS's own), `cost_category:Product`, or "
+        "`account:business_unit` (a column of `accounts.csv`, or a tag of the accounts in AWS Organizations); at most "
+        f"{MOST_KEYS} (a comma-separated list). Archived days get them by `finops backfill --refresh`.",
+    )
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _keys(cls, value: Any) -> Any:
+        keys = listed(value)
+        if not isinstance(keys, list | tuple) or not all(isinstance(key, str) for key in keys):
+            return keys
+        checked = tuple(check_key(key.strip()) for key in keys)
+        if doubled := sorted({key for key in checked if checked.count(key) > 1}):
+            raise ValueError(f"has {doubled[0]} twice")
+        if len(checked) > MOST_KEYS:
+            raise ValueError(f"has {len(checked)} keys, and may have {MOST_KEYS}")
+        return checked
 
 
 class MailSettings(Section):

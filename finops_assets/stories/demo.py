@@ -82,6 +82,9 @@ first_day = {first_day}
 [accounts]
 path = "sample-bill/accounts.csv"
 
+[dimensions]
+keys = ["tag:team", "tag:environment", "account:business_unit"]
+
 [budgets]
 path = "sample-bill/budgets.csv"
 

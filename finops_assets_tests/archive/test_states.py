@@ -139,6 +139,12 @@ BROKEN: list[tuple[str, Callable[[Facts], Facts], str, str]] = [
         RUN,
         "ou_charges does not have it",
     ),
+    (
+        "no dimensions",
+        lambda c: replace(c, without_dimensions={MIDDLE: "the table dimension_breakdown does not have it"}),
+        RUN,
+        "dimension_breakdown does not have it",
+    ),
     ("damaged object", lambda c: replace(c, damaged={MIDDLE: "is damaged: no footer"}), RUN, "no footer"),
     (
         "mail unsent",

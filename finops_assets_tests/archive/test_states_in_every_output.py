@@ -24,7 +24,7 @@ from finops_assets.core.operations import verification
 from finops_assets.core.operations.alerting import FRESHNESS, FailedRun
 from finops_assets.core.operations.repair import REFRESH, plan, work_of
 from finops_assets.core.operations.watch import Attempts
-from finops_assets.core.schemas import charges_path, day_path, scorecard_path
+from finops_assets.core.schemas import charges_path, day_path, dimensions_path, scorecard_path
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.run import run_days
 from finops_assets.platform import Platform, build_platform
@@ -52,6 +52,7 @@ def settings_of(folder: Path) -> dict[str, str]:
         "FINOPS_HOME": str(folder / "home"),
         "FINOPS_BILL__PATH": str(folder / "bill"),
         "FINOPS_BILL__FIRST_DAY": str(DAYS[0]),
+        "FINOPS_DIMENSIONS__KEYS": "tag:team",
     }
 
 
@@ -115,6 +116,11 @@ def alter_the_charges(folder: Path) -> None:
     altered = table.set_column(names.index("usagecost"), "usagecost", tax)
     altered = altered.set_column(names.index("taxcost"), "taxcost", usage)
     pq.write_table(altered.replace_schema_metadata(table.schema.metadata), file, compression="snappy")
+
+
+def put_dimensions_of_another_day(folder: Path) -> None:
+    archive = folder / "home" / "archive"
+    shutil.copyfile(archive / dimensions_path(LAST), archive / dimensions_path(MIDDLE))
 
 
 def in_the_catalog(statement: str) -> Callable[[Path], None]:
@@ -190,6 +196,8 @@ BROKEN: list[tuple[str, date, Callable[[Path], None], bool]] = [
     ("no charges", MIDDLE, lose(charges_path), True),
     ("no charges", MIDDLE, put_charges_of_another_day, False),
     ("no charges", MIDDLE, alter_the_charges, False),
+    ("no dimensions", MIDDLE, lose(dimensions_path), True),
+    ("no dimensions", MIDDLE, put_dimensions_of_another_day, False),
     ("not as in the bill", MIDDLE, change_the_bill, True),
     ("no partition", MIDDLE, in_the_catalog("DELETE FROM partitions"), True),
     ("wrong location", MIDDLE, in_the_catalog("UPDATE partitions SET location = 'ou-breakdowns/elsewhere/'"), True),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -38,8 +38,9 @@ PAGE = 20
 CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 ROLE_SETTING = "aws.organizations_role_arn (FINOPS_AWS__ORGANIZATIONS_ROLE_ARN)"
 _ALLOW = (
-    "Allow organizations:ListRoots, organizations:ListOrganizationalUnitsForParent and "
-    "organizations:ListAccountsForParent to a role in the management account (or a delegated administrator's), and "
+    "Allow organizations:ListRoots, organizations:ListOrganizationalUnitsForParent, "
+    "organizations:ListAccountsForParent (with account:... in dimensions.keys, organizations:ListTagsForResource, too) "
+    "to a role in the management account (or a delegated administrator's), and "
     f"name it in {ROLE_SETTING}; or write an accounts.csv and set accounts.path."
 )
 _FIXES = {
@@ -109,6 +110,7 @@ class OrganizationsAccounts:
         session: how AWS is reached.
         archive: keeps the history and the facts of the newest snapshot.
         ou_level, history: as `account_map` takes them.
+        tags: keys of the accounts' own tags that are kept as attributes; each account is asked for them.
         role_arn: role in the management account; empty where the session's own may read the organization.
         today: the day of the snapshot, in UTC.
     """
@@ -120,11 +122,12 @@ class OrganizationsAccounts:
         *,
         ou_level: str | int,
         history: str,
+        tags: Sequence[str] = (),
         role_arn: str = "",
         today: Callable[[], date],
     ) -> None:
         self._session, self._archive, self._role_arn, self._today = session, archive, role_arn, today
-        self._ou_level, self._history = ou_level, history
+        self._ou_level, self._history, self._tags = ou_level, history, tags
 
     def load(self) -> AccountMap:
         """The map of today, or of the newest snapshot if today's cannot be had.
@@ -140,7 +143,7 @@ class OrganizationsAccounts:
         facts = known.shown() if known else {}
         client, day = self._session.client("organizations", self._role_arn), self._today()
         try:
-            snapshot = _snapshot(client)
+            snapshot = _snapshot(client, self._tags)
             last = known.day if known else ALWAYS
             merged = merge_snapshot(memberships, snapshot.memberships, day, last=last)
         except FinopsError as error:
@@ -154,7 +157,8 @@ class OrganizationsAccounts:
             if newest != known:
                 SNAPSHOT.write(self._archive, SNAPSHOT_PATH, newest)
             memberships = merged
-        table = account_map(memberships, ou_level=self._ou_level, history=self._history)
+        level, history, tags = self._ou_level, self._history, self._tags
+        table = account_map(memberships, ou_level=level, history=history, attributes=tags)
         return AccountMap(table, {**facts, "history": HISTORY_PATH}, outdated)
 
     def _memberships(self) -> list[Membership]:
@@ -190,15 +194,15 @@ def _history(data: bytes) -> list[Membership]:
         AccountsError: it is whole, and contradicts itself: somebody has edited it.
     """
     try:
-        return read_accounts_csv(data, HISTORY_PATH)
+        return read_accounts_csv(data, HISTORY_PATH, attributes=None)
     except AccountsError as error:
         if data.startswith(COLUMNS[0].encode()) and data.endswith(b"\n"):
             raise
         raise DamagedError(error.what, where=HISTORY_PATH, fix="Put an earlier version of it back.") from None
 
 
-def _snapshot(client: Any) -> Snapshot:
-    """Every account and its OU, by a walk from the root.
+def _snapshot(client: Any, tags: Sequence[str]) -> Snapshot:
+    """Every account, its OU and these of its tags, by a walk from the root.
 
     The walk takes a while: an account that is moved meanwhile can be met twice, and where it is met last counts.
     """
@@ -220,14 +224,25 @@ def _snapshot(client: Any) -> Snapshot:
     if not accounts:
         raise AccountsError("Organizations names no account", where="organizations:ListAccountsForParent", fix=_ALLOW)
     states = Counter(state for _, state in accounts.values())
-    return Snapshot(tuple(membership for membership, _ in accounts.values()), units, states)
+    memberships = tuple(_tagged(client, membership, tags) for membership, _ in accounts.values())
+    return Snapshot(memberships, units, states)
+
+
+def _tagged(client: Any, membership: Membership, tags: Sequence[str]) -> Membership:
+    """The membership with these of the account's tags: one request an account, so none where no tag is asked for."""
+    if not tags:
+        return membership
+    listed = _listed(client, "list_tags_for_resource", "Tags", ResourceId=membership.account_id)
+    of = {tag["Key"]: CONTROL.sub(" ", tag.get("Value", "")).strip() for tag in listed}
+    return replace(membership, attributes=tuple((name, of.get(name, "")) for name in sorted(tags)))
 
 
 def _listed(client: Any, operation: str, items: str, **parameters: str) -> list[dict[str, Any]]:
     """All items of a listing, past pages that are empty and not the last, as AWS may give them."""
     action = "organizations:" + operation.title().replace("_", "")
     with explained(action, where=f"{action} ({ROLE_SETTING})", fixes=_FIXES):
-        pages = client.get_paginator(operation).paginate(**parameters, PaginationConfig={"PageSize": PAGE})
+        paged = {} if operation == "list_tags_for_resource" else {"PaginationConfig": {"PageSize": PAGE}}
+        pages = client.get_paginator(operation).paginate(**parameters, **paged)
         return [item for page in pages for item in page[items]]
 
 

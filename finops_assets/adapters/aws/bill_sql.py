@@ -11,8 +11,17 @@ from finops_assets.adapters.aws.summary_view import NAME
 from finops_assets.core.archive.sku_sums import SUMS_SINCE
 from finops_assets.core.bill.charge_kinds import kind_expressions
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
+from finops_assets.core.bill.dimensions import label_expressions
 from finops_assets.core.bill.drivers_sql import kept_sql, sku_expressions, sku_keys, sku_sums_sql, with_parts_sql
-from finops_assets.core.bill.queries import accounts_sql, breakdown_sql, fingerprints_sql, one_pass_sql, summary_sql
+from finops_assets.core.bill.queries import (
+    accounts_sql,
+    breakdown_sql,
+    by_dimension_sql,
+    fingerprints_sql,
+    one_pass_sql,
+    summary_sql,
+    summed_by_dimension_sql,
+)
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.schemas import DATABASE
 
@@ -21,7 +30,8 @@ def charges(table: BillTable, rules: Rules, start: date, end: date, *, undated: 
     """The charges of days from start to end inclusive, and with `undated` the lines that have no date."""
     of_bill = (table.format, table.columns, rules)
     source = table.source(table.select, start)
-    return charges_sql(*of_bill, start, end, source, undated=undated, further=kind_expressions(*of_bill))
+    further = kind_expressions(*of_bill) | label_expressions(*of_bill)
+    return charges_sql(*of_bill, start, end, source, undated=undated, further=further)
 
 
 def day_pass(table: BillTable, rules: Rules, start: date, end: date, *, teaches: bool) -> tuple[str, date | None]:
@@ -29,19 +39,29 @@ def day_pass(table: BillTable, rules: Rules, start: date, end: date, *, teaches:
 
     A table without partitions has all of its columns read for every day of a range: there a long one gives none.
     """
-    of_bill = (table.format, table.columns, rules)
+    of_bill, dimensions = (table.format, table.columns, rules), len(rules.dimensions)
     since = max(start, end - SUMS_SINCE)
     if since > start and not table.periods:
-        return one_pass_sql(charges(table, rules, start, end, undated=True), teaches=teaches), None
+        lines = charges(table, rules, start, end, undated=True)
+        return one_pass_sql(lines, teaches=teaches, dimensions=dimensions), None
     source = table.source_with_skus(start, since)
-    further = {**kind_expressions(*of_bill), **sku_expressions(*of_bill)}
+    further = kind_expressions(*of_bill) | label_expressions(*of_bill) | sku_expressions(*of_bill)
     lines = with_parts_sql(charges_sql(*of_bill, start, end, source, undated=True, further=further))
-    return one_pass_sql(lines, teaches=teaches, skus=sku_keys(*of_bill), skus_since=since), since
+    skus = sku_keys(*of_bill)
+    return one_pass_sql(lines, teaches=teaches, dimensions=dimensions, skus=skus, skus_since=since), since
+
+
+def compared_sql(table: BillTable, rules: Rules, names: Mapping[str, str], start: date, end: date) -> str:
+    """The fingerprints of these days, and of each dimension of them, through the published account map."""
+    lines, keys = charges(table, rules, start, end), rules.dimensions
+    if keys:
+        lines = by_dimension_sql(summed_by_dimension_sql(lines, len(keys)), keys)
+    by = bool(keys)
+    return fingerprints_sql(breakdown_sql(lines, f"{DATABASE}.{MAP_TABLE}", names, dimensions=by), dimensions=by)
 
 
 def statements(table: BillTable, rules: Rules, names: Mapping[str, str], day: date) -> dict[str, str]:
     """What a run of a day, and the sensors, ask of the bill's table: what for -> the SELECT."""
-    breakdown = breakdown_sql(charges(table, rules, day, day), f"{DATABASE}.{MAP_TABLE}", names)
     teaches = "service_name" in table.format.select(table.columns)
     asked = {
         "the pass over a day": day_pass(table, rules, day, day, teaches=teaches)[0],
@@ -52,7 +72,7 @@ def statements(table: BillTable, rules: Rules, names: Mapping[str, str], day: da
         "accounts": accounts_sql(charges(table, rules, EARLIEST, LATEST)),
     }
     through_map = {
-        "comparison with the archive": fingerprints_sql(breakdown),
+        "comparison with the archive": compared_sql(table, rules, names, day, day),
         NAME: summary_sql(charges(table, rules, EARLIEST, LATEST), f"{DATABASE}.{MAP_TABLE}", names),
     }
     return {purpose: sql for purpose, sql in (asked | through_map).items() if sql}

@@ -13,8 +13,9 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from finops_assets.adapters.shared.duck import ConfigValue, connect, file_literal
+from finops_assets.core.bill.dimensions import dimension_columns
 from finops_assets.core.bill.drivers_sql import SKU_SUM_KEYS
-from finops_assets.core.bill.queries import OF_SKUS
+from finops_assets.core.bill.queries import OF_ROWS, OF_SKUS, by_dimension_sql
 from finops_assets.core.calendar import days_between
 from finops_assets.core.schemas import MONEY_SQL
 
@@ -30,7 +31,7 @@ LEFT_BEHIND = 86_400.0
 
 EMPTY = (
     "charge_date DATE, currency VARCHAR, charge_category VARCHAR, scheduled BOOLEAN, left_out VARCHAR, "
-    "provider VARCHAR, ou VARCHAR, service VARCHAR, linkedaccount VARCHAR, commitment VARCHAR, is_of VARCHAR, "
+    "provider VARCHAR, ou VARCHAR, service VARCHAR, linkedaccount VARCHAR, commitment VARCHAR, {labels}is_of VARCHAR, "
     f"lines BIGINT, without_cost BIGINT, total {MONEY_SQL}, effective {MONEY_SQL}, amounts BIGINT, usage BIGINT, "
     "month_long BIGINT, lacks VARCHAR"
 )
@@ -44,6 +45,7 @@ class FetchedSums:
         key: the bill's snapshot, the first and the last day.
         folder, files: where they are.
         fetched_at: on the clock of `time.monotonic`.
+        dimensions: how many dimensions they are by.
         skus_since: the first day of which they have sums by SKU, too; None where they have none.
         sums_kept: whether those were kept in the archive.
     """
@@ -52,6 +54,7 @@ class FetchedSums:
     folder: Path
     files: tuple[Path, ...]
     fetched_at: float
+    dimensions: int
     skus_since: date | None
     sums_kept: bool = False
 
@@ -62,7 +65,8 @@ class FetchedSums:
             files = ", ".join(map(file_literal, self.files))
             con.execute(f"CREATE VIEW {SUMS} AS SELECT * FROM read_parquet([{files}])")
         else:
-            con.execute(f"CREATE TABLE {SUMS} ({EMPTY})")
+            labels = "".join(f"{name} VARCHAR, " for name in dimension_columns(self.dimensions))
+            con.execute(f"CREATE TABLE {SUMS} ({EMPTY.format(labels=f'{labels}of_dimension BIGINT, ')})")
         return con
 
     def sku_sums(self, skus: Sequence[str], config: Mapping[str, ConfigValue]) -> dict[date, pa.Table]:
@@ -81,6 +85,12 @@ def new_folder(parent: Path) -> Path:
         if time.time() - old.stat().st_mtime > LEFT_BEHIND:
             shutil.rmtree(old, ignore_errors=True)
     return Path(mkdtemp(prefix="sums-", dir=parent))
+
+
+def counted_sums_sql(dimensions: Sequence[str]) -> str:
+    """The sums of lines that count, of the view SUMS, as `breakdown_sql` takes charges."""
+    sums = f"SELECT *, total AS cost FROM {SUMS} WHERE is_of = '{OF_ROWS}'"
+    return by_dimension_sql(sums, dimensions) if dimensions else sums
 
 
 def by_day(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finops_assets.adapters.aws.session import AwsError, AwsSession, explained
 from finops_assets.core.archive.restatements import RESTATEMENTS, RESTATEMENTS_PREFIX
@@ -19,6 +19,8 @@ from finops_assets.core.schemas import (
     BREAKDOWN_PREFIX,
     CHARGES_PREFIX,
     DATABASE,
+    DIMENSION_BREAKDOWN,
+    DIMENSIONS_PREFIX,
     OU_BREAKDOWN,
     OU_CHARGES,
     OU_SCORECARD,
@@ -27,8 +29,11 @@ from finops_assets.core.schemas import (
     hive_columns,
 )
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 TABLE, MAP_TABLE, SUMMARY_VIEW = "ou_breakdown", "account_ou_map", "finops_daily_summary"
-SCORECARD, CHARGES = "ou_scorecard", "ou_charges"
+SCORECARD, CHARGES, DIMENSIONS = "ou_scorecard", "ou_charges", "dimension_breakdown"
 LEDGER = RESTATEMENTS_PREFIX
 
 PROJECTED_YEARS = (2015, 2040)
@@ -66,15 +71,18 @@ def table_inputs(bucket: str) -> dict[str, dict[str, Any]]:
         }
 
     folder = ACCOUNT_MAP_PATH.rsplit("/", 1)[0]
-    scorecards, charges = (f"s3://{bucket}/{prefix}/" for prefix in (SCORECARD_PREFIX, CHARGES_PREFIX))
+
+    def by_day(name: str, schema: pa.Schema, prefix: str) -> dict[str, Any]:
+        place = f"s3://{bucket}/{prefix}/"
+        return table(name, hive_columns(schema), place, PARTITION_KEYS, _projection_of_days(place))
+
     return {
         TABLE: table(TABLE, hive_columns(OU_BREAKDOWN), f"s3://{bucket}/{BREAKDOWN_PREFIX}/", PARTITION_KEYS),
         MAP_TABLE: table(MAP_TABLE, hive_columns(ACCOUNT_OU_MAP), f"s3://{bucket}/{folder}/"),
         LEDGER: table(LEDGER, hive_columns(RESTATEMENTS), f"s3://{bucket}/{RESTATEMENTS_PREFIX}/"),
-        CHARGES: table(CHARGES, hive_columns(OU_CHARGES), charges, PARTITION_KEYS, _projection_of_days(charges)),
-        SCORECARD: table(
-            SCORECARD, hive_columns(OU_SCORECARD), scorecards, PARTITION_KEYS, _projection_of_days(scorecards)
-        ),
+        CHARGES: by_day(CHARGES, OU_CHARGES, CHARGES_PREFIX),
+        DIMENSIONS: by_day(DIMENSIONS, DIMENSION_BREAKDOWN, DIMENSIONS_PREFIX),
+        SCORECARD: by_day(SCORECARD, OU_SCORECARD, SCORECARD_PREFIX),
     }
 
 
@@ -133,7 +141,7 @@ class GlueTables:
 
     def own_tables(self) -> dict[str, dict[str, Any]] | None:
         """The platform's existing tables and view; None without the database."""
-        wanted = "|".join((TABLE, MAP_TABLE, LEDGER, CHARGES, SCORECARD, SUMMARY_VIEW))
+        wanted = "|".join((TABLE, MAP_TABLE, LEDGER, CHARGES, DIMENSIONS, SCORECARD, SUMMARY_VIEW))
         try:
             with explained("glue:GetTables", where=f"database {DATABASE}"):
                 pages = self._client.get_paginator("get_tables").paginate(DatabaseName=DATABASE, Expression=wanted)

@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING
 from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.bill_payers import refuse_shared
 from finops_assets.adapters.aws.bill_sources import BillSources
-from finops_assets.adapters.aws.bill_sql import charges, day_pass, sku_sums, statements
+from finops_assets.adapters.aws.bill_sql import charges, compared_sql, day_pass, sku_sums, statements
 from finops_assets.adapters.aws.bill_table import BillTable, manifests, recognise, with_files
-from finops_assets.adapters.aws.fetched_sums import SUMS, FetchedSums, by_day, new_folder
+from finops_assets.adapters.aws.fetched_sums import SUMS, FetchedSums, by_day, counted_sums_sql, new_folder
 from finops_assets.adapters.aws.glue_tables import MAP_TABLE, GlueTables
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.aws.summary_view import NAME, SummaryView
 from finops_assets.adapters.shared.duck import athena_to_duckdb, connect
 from finops_assets.core.accounts.account_ids import impossible_account, refuse_impossible
 from finops_assets.core.analytics.drivers import as_sums
+from finops_assets.core.archive.breakdown import day_prints
 from finops_assets.core.archive.sku_sums import SkuSums
 from finops_assets.core.bill import layout
 from finops_assets.core.bill.charges import EARLIEST, LATEST
@@ -38,11 +39,9 @@ from finops_assets.core.bill.payers import payer_periods
 from finops_assets.core.bill.profile import bill_profile, profile_sql
 from finops_assets.core.bill.queries import (
     OF_NAMES,
-    OF_ROWS,
     OF_SOURCE,
     accounts_sql,
     breakdown_sql,
-    fingerprints_sql,
     summary_sql,
 )
 from finops_assets.core.bill.refusals import (
@@ -168,11 +167,8 @@ class AthenaWarehouse:
         """As the port says; Athena reads the published account map, which is the same."""
         self._tables.ensure()
         table = self._current()
-        sql = fingerprints_sql(
-            breakdown_sql(charges(table, self._rules, start, end), f"{DATABASE}.{MAP_TABLE}", self._names(table))
-        )
-        rows = self._athena.rows(sql, f"compare the days from {start} to {end} with the archive")[1]
-        return {day: DayPrint(*of_day) for day, *of_day in rows}
+        sql = compared_sql(table, self._rules, self._names(table), start, end)
+        return day_prints(self._athena.rows(sql, f"compare the days from {start} to {end} with the archive")[1])
 
     def control_totals(self) -> list[ControlTotal]:
         table = self._current()
@@ -210,8 +206,9 @@ class AthenaWarehouse:
 
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         table, fetched = self._sums(start, end)
-        sums = f"SELECT *, total AS cost FROM {SUMS} WHERE is_of = '{OF_ROWS}'"
-        sql = athena_to_duckdb(breakdown_sql(sums, names=self._names(table)))
+        keys = self._rules.dimensions
+        sums = counted_sums_sql(keys)
+        sql = athena_to_duckdb(breakdown_sql(sums, names=self._names(table), dimensions=bool(keys)))
         with closing(fetched.connect(self._config)) as con:
             con.register("account_ou_map", accounts)
             for batch in con.sql(sql).to_arrow_reader(BATCH_ROWS):
@@ -304,10 +301,11 @@ class AthenaWarehouse:
                 self._discard()
                 folder = new_folder(self._folder)
                 teaches = "service_name" in table.format.select(table.columns)
+                by = len(self._rules.dimensions)
                 select, skus_since = day_pass(table, self._rules, start, end, teaches=teaches)
                 purpose = f"sum the bill of {start}" + (f" to {end}" if end != start else "")
                 files = self._staging.fetch(select, table.description.snapshot, purpose, folder)
-                self._fetched = fetched = FetchedSums(key, folder, tuple(files), time.monotonic(), skus_since)
+                self._fetched = fetched = FetchedSums(key, folder, tuple(files), time.monotonic(), by, skus_since)
                 if teaches and files:
                     self._learn_names(fetched)
             return table, fetched

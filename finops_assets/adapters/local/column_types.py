@@ -24,8 +24,8 @@ def typed_column(bill_format: BillFormat, name: str, raw_name: str, raw_type: st
     if name in bill_format.quantities:
         return f"TRY_CAST({column} AS DOUBLE)"
     if raw_type == "VARCHAR":
-        # CUR 2.0's map as text: empty where a line has no product, and nothing but JSON can be looked into.
-        return f"CASE WHEN json_valid({column}) THEN {column} END" if name == "product" else column
+        # A map as text: empty where a line has no product or tag, and nothing but JSON can be looked into.
+        return f"CASE WHEN json_valid({column}) THEN {column} END" if name in bill_format.maps else column
     if raw_type.startswith("MAP"):
         return column
     return f"CAST({column} AS VARCHAR)"

@@ -25,6 +25,7 @@ from finops_assets.core.bill.bill_format import currency_sql, quoted
 from finops_assets.core.bill.charge_kinds import kind_columns, kind_expressions
 from finops_assets.core.bill.charges import charges_sql, undated_condition, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
+from finops_assets.core.bill.dimensions import absent_columns, label_columns, label_expressions, refuse_doubled_labels
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.bill.overlaps import PeriodDay, may_overlap
@@ -96,6 +97,8 @@ class OpenBill:
         read = dict.fromkeys((*self._used, *driver_columns(self.format, self.undoubled, rules)))
         read |= dict.fromkeys(profile_columns(self.format, self.columns, rules))
         read |= dict.fromkeys(kind_columns(self.format, self.undoubled, rules))
+        refuse_doubled_labels(self.format, self.columns, tuple(self._source.doubled), rules)
+        read |= dict.fromkeys(label_columns(self.format, self.columns, rules))
         if self._names_period():
             read[self.format.period] = None
         self._select = ", ".join(f"{typed_column(self.format, n, *raw[n])} AS {identifier(n)}" for n in read)
@@ -114,6 +117,7 @@ class OpenBill:
             cost_bases=cost_bases(self.format, self.columns),
             updated=files.updated,
             missing_columns=missing_columns(self.format, self.columns),
+            dimensions={key: absent_columns(self.format, self.columns, key) for key in rules.dimensions},
             deliveries=files.deliveries,
             warnings=warnings,
         )
@@ -135,8 +139,9 @@ class OpenBill:
 
     def charges(self, start: date, end: date, view: str = "bill") -> str:
         """The SQL of the charges of these days, both inclusive."""
-        kinds = kind_expressions(self.format, self.undoubled, self._rules)
-        return charges_sql(self.format, self.columns, self._rules, start, end, view, further=kinds)
+        further = kind_expressions(self.format, self.undoubled, self._rules)
+        further |= label_expressions(self.format, self.columns, self._rules)
+        return charges_sql(self.format, self.columns, self._rules, start, end, view, further=further)
 
     def control_totals(self) -> list[ControlTotal]:
         """The control totals of all lines; the billing period is that of a line's file where no column names it."""

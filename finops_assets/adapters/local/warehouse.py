@@ -25,8 +25,10 @@ from finops_assets.core.bill.drivers_sql import drivers_sql
 from finops_assets.core.bill.queries import (
     accounts_sql,
     breakdown_sql,
+    by_dimension_sql,
     source_days_sql,
     summary_sql,
+    summed_by_dimension_sql,
 )
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.source_days import Fact, source_days
@@ -134,7 +136,10 @@ class DuckDBWarehouse:
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         with self._open() as opened:
             opened.con.register("account_ou_map", accounts)
-            sql = breakdown_sql(opened.charges(start, end), names=opened.names)
+            charges, keys = opened.charges(start, end), self._rules.dimensions
+            if keys:
+                charges = by_dimension_sql(summed_by_dimension_sql(charges, len(keys)), keys)
+            sql = breakdown_sql(charges, names=opened.names, dimensions=bool(keys))
             with opened.explained():
                 # An id is looked for in a connection of its own, as rows are still streamed from this one.
                 refused = lambda account: opened.session().impossible_account(account)  # noqa: E731

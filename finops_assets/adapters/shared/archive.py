@@ -20,16 +20,19 @@ from typing import TYPE_CHECKING
 from finops_assets.adapters.shared.duck import session
 from finops_assets.adapters.shared.folder import FolderStore
 from finops_assets.adapters.shared.versions import KeptVersions, Versions, content_version
-from finops_assets.core.archive import day_charges, proof
+from finops_assets.core.archive import proof
+from finops_assets.core.archive.day_charges import CHARGES_PART
+from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART, as_named
+from finops_assets.core.archive.day_parts import DayPart
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
 from finops_assets.core.money import plain
 from finops_assets.core.schemas import (
     BREAKDOWN_PREFIX,
     CHARGES,
+    DIMENSIONS,
     MONEY_SQL,
     OU_BREAKDOWN,
     RESTORED_FROM,
-    charges_path,
     day_path,
 )
 from finops_assets.core.values import DayRows, DayVersion, PublishedDay
@@ -47,6 +50,7 @@ DAY_OBJECT = re.compile(rf"{BREAKDOWN_PREFIX}/year=(\d{{4}})/month=(\d{{2}})/day
 SAME = (
     *("fingerprint", "total", "currency", "cost_basis", "source_total", "by_category", "scheduled", "left_out"),
     CHARGES,
+    DIMENSIONS,
     *("providers", "bills"),
     "settlement",
     RESTORED_FROM,  # so that a restored day that is run by name is held no longer, whatever the run finds
@@ -81,7 +85,8 @@ class ObjectArchive:
         """Write the day's objects unless they already hold the same rows and the same metadata (SAME).
 
         The rows themselves are compared, so that a damaged object is written anew, whatever its footer says. The
-        charges are put first, and the rows that name them commit both. What is replaced stays as a version.
+        charges and dimensions are put first, and the rows that name them commit all. What is replaced stays as a
+        version.
         """
         path = day_path(day.day)
         known = {
@@ -92,6 +97,7 @@ class ObjectArchive:
             "fingerprint": day.fingerprint,
             **metadata,
             **({CHARGES: day.charges_fingerprint} if day.charges else {}),
+            **({DIMENSIONS: as_named(day.dimension_prints)} if day.dimension_prints else {}),
             proof.CONTENT: proof.content_hash(day.rows),
         }
         if stored := self._get(path):
@@ -103,39 +109,55 @@ class ObjectArchive:
                 before = self._published(day.day, path, stored[0], proved.footer, stored[1])
                 says_the_same = all(proved.footer.get(name) == known.get(name) for name in SAME)
                 if says_the_same and proof.same_rows(proved.rows, day.rows):
-                    return replace(before, changed=self._put_charges(day, known))
+                    return replace(before, changed=self._put_parts(day, known))
                 if before.fingerprint != day.fingerprint:
                     replacing(before)
-        self._put_charges(day, known)
+        self._put_parts(day, known)
         data = _encode(day.rows, known)
         with self._explained(path, "s3:PutObject"):
             self._versions.keep(path)
         version = self.put(path, data)
         return self._published(day.day, path, data, known, version)
 
-    def _put_charges(self, day: DayRows, metadata: Mapping[str, str]) -> bool:
-        """Write the day's charges unless they are there; returns whether they were written."""
-        if day.charges is None:
-            return False
-        path = charges_path(day.day)
+    def _put_parts(self, day: DayRows, metadata: Mapping[str, str]) -> bool:
+        """Write the day's charges and dimensions unless they are there; returns whether any were written."""
+        parts = [(CHARGES_PART, day.charges, day.charges_fingerprint)]
+        if day.dimension_prints:
+            parts.append((DIMENSIONS_PART, day.dimensions, as_named(day.dimension_prints)))
+        written = [self._put_part(part, day.day, rows, of, metadata) for part, rows, of in parts if rows is not None]
+        return any(written)
+
+    def _put_part(
+        self, part: DayPart, day: date, rows: pa.Table, fingerprint: str, metadata: Mapping[str, str]
+    ) -> bool:
+        path = part.path(day)
         try:
-            day_charges.decode(self.get(path), day.day, day.charges_fingerprint)
+            part.decode(self.get(path), day, fingerprint)
         except DamagedError:
             with self._explained(path, "s3:PutObject"):
                 self._versions.keep(path)
-            self.put(path, day_charges.encode(day, metadata))
+            self.put(path, part.encode(rows, fingerprint, metadata))
             return True
         return False
 
     def charges(self, day: date, fingerprint: str) -> pa.Table:
-        return day_charges.decode(self.get(charges_path(day)), day, fingerprint)
+        return CHARGES_PART.decode(self.get(CHARGES_PART.path(day)), day, fingerprint)
 
     def kept_charges(self, day: date, fingerprint: str) -> pa.Table | None:
-        path = charges_path(day)
+        return self._kept(CHARGES_PART, day, fingerprint)
+
+    def dimensions(self, day: date, named: str) -> pa.Table:
+        return DIMENSIONS_PART.decode(self.get(DIMENSIONS_PART.path(day)), day, named)
+
+    def kept_dimensions(self, day: date, named: str) -> pa.Table | None:
+        return self._kept(DIMENSIONS_PART, day, named)
+
+    def _kept(self, part: DayPart, day: date, fingerprint: str) -> pa.Table | None:
+        path = part.path(day)
         with self._explained(path, "s3:GetObject"):
             for version in self._versions.of(path):
                 with suppress(DamagedError):
-                    return day_charges.decode(self._versions.read(path, version.id), day, fingerprint)
+                    return part.decode(self._versions.read(path, version.id), day, fingerprint)
         return None
 
     def describe(self, day: date) -> PublishedDay | None:

@@ -13,11 +13,19 @@ from typing import TYPE_CHECKING, Any
 from finops_assets.core.accounts.published_map import account_names
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.cost_history import cost_history
+from finops_assets.core.archive.dimension_sums import dimension_sums, keys_of
 from finops_assets.core.bill.providers import archived_providers
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.ports import Archive
-from finops_assets.core.reports.dashboard import DashboardInputs, DayNote, Outlook, dashboard_data, render
+from finops_assets.core.reports.dashboard import (
+    DashboardInputs,
+    DayNote,
+    DimensionCosts,
+    Outlook,
+    dashboard_data,
+    render,
+)
 from finops_assets.core.schemas import day_path
 from finops_assets.core.values import DashboardContent, PublishedDay, Refresh
 
@@ -64,11 +72,13 @@ class PageSources:
         outlook: gives lights, budgets, forecasts, restatements and anomalies of the page's days. It is called once a
             refresh with the days, in order; None: these days have no scorecard, and the page has no lights.
         age: tells how old the archive's data are at a time; without it, the page does not say when it was made.
+        dimensions: whether costs by dimension are shown, of the days that have them.
     """
 
     settled: Callable[[], Callable[[date], str]] | None = None
     outlook: Callable[[Sequence[date]], Outlook | None] | None = None
     age: Callable[[datetime], Age | None] | None = None
+    dimensions: bool = False
 
 
 DASHBOARD_PATH = "dashboard/dashboard.html"
@@ -147,6 +157,7 @@ class DashboardPage:
                 outlook=self._sources.outlook(days) if self._sources.outlook else None,
                 age=self._sources.age(now) if self._sources.age else None,
                 made_at=now,
+                dimensions=self._dimensions(archived) if self._sources.dimensions else None,
             )
         )
         page = render({**data, "refresh": refresh_id}).encode()
@@ -166,6 +177,10 @@ class DashboardPage:
                 "rows_folded": str(data["folded"]),
             },
         )
+
+    def _dimensions(self, archived: Mapping[date, PublishedDay]) -> DimensionCosts | None:
+        keys = keys_of(archived)
+        return DimensionCosts(dimension_sums(self._archive, archived), keys) if keys else None
 
     def _notes(self, archived: Mapping[date, PublishedDay]) -> dict[date, DayNote]:
         settled = self._sources.settled() if self._sources.settled else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -28,7 +28,10 @@ COLUMNS = ("account_id", "account_name", "ou_path", "valid_from", "valid_to")
 
 @dataclass(frozen=True)
 class Membership:
-    """One linked account in one OU from valid_from (inclusive) to valid_to (exclusive); `line` is where it stands."""
+    """One linked account in one OU from valid_from (inclusive) to valid_to (exclusive); `line` is where it stands.
+
+    `attributes` are (name, value) of what else is known of it, such as its business unit; an empty value is none.
+    """
 
     account_id: str
     account_name: str
@@ -36,13 +39,19 @@ class Membership:
     valid_from: date = ALWAYS
     valid_to: date = FOREVER
     line: int = field(default=0, compare=False)
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
-def read_accounts_csv(data: bytes, where: str) -> list[Membership]:
+def read_accounts_csv(data: bytes, where: str, attributes: Sequence[str] | None = ()) -> list[Membership]:
     """The memberships in an accounts.csv: account_id, account_name, ou_path, and optionally valid_from and valid_to.
 
     A row without valid_from is valid since always, one without valid_to until the account's next row begins. Slashes
     separate the levels of ou_path; `Root` stands for accounts directly below the root.
+
+    Args:
+        data: the file.
+        where: it is, for errors.
+        attributes: further columns that are kept, which it must have; None keeps all that it has.
 
     Raises:
         AccountsError: a missing column, a malformed line, an account that is in two OUs on one day.
@@ -57,10 +66,18 @@ def read_accounts_csv(data: bytes, where: str) -> list[Membership]:
                 where=where,
                 fix="Its first line must be account_id,account_name,ou_path and optionally valid_from,valid_to.",
             )
+        if attributes is None:
+            attributes = [c for c in header if c and c not in COLUMNS]
+        if absent := [name for name in attributes if name not in header]:
+            raise AccountsError(
+                f"has no column {', '.join(absent)}, which dimensions.keys names",
+                where=where,
+                fix="Add it, with a value for each account that has one; or take account:... out of [dimensions].",
+            )
         doubled = sorted({c for c in header if c and header.count(c) > 1})
         if doubled:
             raise AccountsError(f"has the column {', '.join(doubled)} twice", where=where, fix="Delete one of them.")
-        rows = [_membership(row, where) for row in table.rows() if not row.is_blank]
+        rows = [_membership(row, where, attributes) for row in table.rows() if not row.is_blank]
     except CsvError as error:
         if error.line is None:
             raise AccountsError(f"is not UTF-8: {error}", where=where, fix="Save it as UTF-8.") from None
@@ -70,7 +87,7 @@ def read_accounts_csv(data: bytes, where: str) -> list[Membership]:
     return _effective(rows, where)
 
 
-def _membership(row: CsvRow, file: str) -> Membership:
+def _membership(row: CsvRow, file: str, attributes: Sequence[str]) -> Membership:
     where = f"{file}, line {row.line}"
     if not row.complete:
         raise AccountsError("has more or fewer values than the header", where=where, fix="Quote values with commas.")
@@ -94,7 +111,8 @@ def _membership(row: CsvRow, file: str) -> Membership:
             ) from None
     if dates["valid_from"] >= dates["valid_to"]:
         raise AccountsError("valid_to is not after valid_from", where=where, fix="Swap or mend the dates.")
-    return Membership(account, values["account_name"], not_ours(path), **dates, line=row.line)
+    further = tuple((name, row.stripped(name)) for name in sorted(attributes))
+    return Membership(account, values["account_name"], not_ours(path), **dates, line=row.line, attributes=further)
 
 
 def _effective(rows: list[Membership], where: str) -> list[Membership]:
@@ -129,13 +147,16 @@ def _effective(rows: list[Membership], where: str) -> list[Membership]:
 
 def write_accounts_csv(memberships: Iterable[Membership]) -> bytes:
     """An accounts.csv that read_accounts_csv reads back unchanged; the same memberships give the same bytes."""
+    rows = sorted(memberships, key=lambda m: (m.account_id, m.valid_from))
+    attributes = sorted({name for row in rows for name, _ in row.attributes})
     out = io.StringIO(newline="")
     writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for row in sorted(memberships, key=lambda m: (m.account_id, m.valid_from)):
+    writer.writerow((*COLUMNS, *attributes))
+    for row in rows:
         start = "" if row.valid_from == ALWAYS else row.valid_from.isoformat()
         end = "" if row.valid_to == FOREVER else row.valid_to.isoformat()
-        writer.writerow((row.account_id, row.account_name, row.ou_path, start, end))
+        further = map(dict(row.attributes).get, attributes)
+        writer.writerow((row.account_id, row.account_name, row.ou_path, start, end, *further))
     return out.getvalue().encode()
 
 
@@ -147,7 +168,8 @@ def merge_snapshot(
     An account that is new to the history belongs to its OU since always. One that is in another OU than before leaves
     the old one and joins the new one on `day`; of two snapshots of one day the later one is valid. A renamed OU is a
     move of its accounts: their earlier days keep the OU's old name. A renamed account takes its new name and stays in
-    its OU. An account that is missing in the snapshot keeps its last membership, for late charges.
+    its OU. An account that is missing in the snapshot keeps its last membership, for late charges. An attribute of
+    another value is a move, too; one that the history does not know yet has its value since always.
 
     Args:
         history: at most one membership per account and day.
@@ -176,8 +198,11 @@ def _merged(rows: list[Membership], seen: Membership, day: date) -> list[Members
     """The memberships of one account, ascending, with the one of a snapshot of `day`; none of them begins later."""
     if not rows:
         return [replace(seen, valid_from=ALWAYS, valid_to=FOREVER)]
+    rows = [_with_attributes(row, seen.attributes) for row in rows]
     *before, newest = rows
-    if newest.ou_path == seen.ou_path and newest.valid_to > day:
+    of = dict(newest.attributes)
+    same = newest.ou_path == seen.ou_path and all(of[name] == value for name, value in seen.attributes)
+    if same and newest.valid_to > day:
         return [*before, replace(newest, account_name=seen.account_name)]
     joined = replace(seen, valid_from=day, valid_to=FOREVER)
     if newest.valid_from < day:
@@ -188,13 +213,21 @@ def _merged(rows: list[Membership], seen: Membership, day: date) -> list[Members
     return [*before, joined]
 
 
-def account_map(memberships: Iterable[Membership], *, ou_level: str | int, history: str) -> pa.Table:
-    """The map in the ACCOUNT_OU_MAP schema.
+def _with_attributes(row: Membership, seen: tuple[tuple[str, str], ...]) -> Membership:
+    """The membership with those attributes that it does not know yet."""
+    return replace(row, attributes=tuple(sorted({**dict(seen), **dict(row.attributes)}.items())))
+
+
+def account_map(
+    memberships: Iterable[Membership], *, ou_level: str | int, history: str, attributes: Sequence[str] = ()
+) -> pa.Table:
+    """The map in the ACCOUNT_OU_MAP schema, and a column more for each attribute.
 
     Args:
         memberships: at most one per account and day.
         ou_level: "full", or how many levels of the path are shown; a shorter path is shown whole.
-        history: "as_was", or "as_is" for the newest OU of an account on every day.
+        history: "as_was", or "as_is" for the newest OU and attributes of an account on every day.
+        attributes: that are kept.
 
     Raises:
         SettingsError: no OU has as many levels as ou_level.
@@ -225,10 +258,11 @@ def account_map(memberships: Iterable[Membership], *, ou_level: str | int, histo
                 "ou_path": row.ou_path,
                 "valid_from": row.valid_from,
                 "valid_to": row.valid_to,
+                **{name: dict(row.attributes).get(name) or None for name in attributes},
             }
             for row in rows
         ],
-        schema=ACCOUNT_OU_MAP,
+        schema=pa.schema([*ACCOUNT_OU_MAP, *(pa.field(name, pa.string()) for name in sorted(attributes))]),
     )
 
 

@@ -35,6 +35,9 @@ def account_names(archive: Archive) -> dict[str, str]:
 
 
 def published_map(archive: Archive) -> pa.Table | None:
-    """The published map; None before the first run, and after a damaged one was put aside."""
-    note = table_note(ACCOUNT_OU_MAP, "an account map", ACCOUNT_MAP_PATH)
+    """The published map, with a column more for each attribute of accounts.
+
+    None before the first run, and after a damaged one was put aside.
+    """
+    note = table_note(ACCOUNT_OU_MAP, "an account map", ACCOUNT_MAP_PATH, texts=True)
     return read_note(archive, ACCOUNT_MAP_PATH, note, None)

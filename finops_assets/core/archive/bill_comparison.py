@@ -17,6 +17,7 @@ from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.archive import bill_difference
 from finops_assets.core.archive.bill_difference import PublishedAs
 from finops_assets.core.archive.day_charges import named_charges
+from finops_assets.core.archive.day_dimensions import named_dimensions
 from finops_assets.core.archive.settlement import closes, first_open_day
 from finops_assets.core.bill.totals import BillTotals, bill_totals
 from finops_assets.core.calendar import days_between
@@ -160,7 +161,8 @@ class BillComparison:
         if current.snapshot != snapshot or current.unreadable:
             return None
         prints = {
-            day: DayPrint(of.fingerprint, of.total, of.rows, named_charges(of.metadata)) for day, of in days.items()
+            day: DayPrint(of.fingerprint, of.total, of.rows, named_charges(of.metadata), named_dimensions(of.metadata))
+            for day, of in days.items()
         }
         current = replace(current, prints={**current.prints, **prints}, asked=frozenset((*current.asked, *days)))
         return self._with_archive(current)

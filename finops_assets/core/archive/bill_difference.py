@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive.day_charges import named_charges
+from finops_assets.core.archive.day_dimensions import named_dimensions, other_dimensions
 from finops_assets.core.archive.provenance import bill_shares
 from finops_assets.core.bill.totals import Amount
 from finops_assets.core.money import change
@@ -26,6 +27,7 @@ class PublishedAs:
         lines: how many lines of the bill it was made of; None in a note of an older release.
         bills: of several bills, what each had of it.
         charges: the fingerprint of its charges; empty where it has none, as a day of an older release.
+        dimensions: its dimensions, each with the fingerprint of its values.
     """
 
     fingerprint: str
@@ -35,6 +37,7 @@ class PublishedAs:
     lines: int | None = None
     bills: Mapping[str, Amount] = field(default_factory=dict)
     charges: str = ""
+    dimensions: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_held(published: PublishedDay | None) -> bool:
@@ -54,6 +57,7 @@ def published_as(published: PublishedDay) -> PublishedAs:
         lines,
         bills,
         named_charges(published.metadata),
+        named_dimensions(published.metadata),
     )
 
 
@@ -63,6 +67,7 @@ def difference(in_bill: DayPrint, archived: PublishedAs) -> str:
         return ""
     if in_bill.fingerprint == archived.fingerprint:
         other = in_bill.charges and archived.charges and in_bill.charges != archived.charges
-        return "the bill has the same costs as other charges" if other else ""
+        by_value = other_dimensions(in_bill.dimensions, archived.dimensions)
+        return "the bill has the same costs as other charges" if other else by_value
     amount = in_bill.total - archived.total
     return f"the bill has {change(amount)} {archived.currency}" if amount else "the bill has other rows"

@@ -8,20 +8,32 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from finops_assets.core.archive.account_dimensions import account_dimensions
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.schemas import CHARGES_OF_ROW, MAY_BE_UNKNOWN, MONEY, OU_BREAKDOWN, OU_CHARGES, UNASSIGNED
+from finops_assets.core.schemas import (
+    CHARGES_OF_ROW,
+    DIMENSION_BREAKDOWN,
+    MAY_BE_UNKNOWN,
+    MONEY,
+    OU_BREAKDOWN,
+    OU_CHARGES,
+    UNASSIGNED,
+)
 from finops_assets.core.values import DayPrint, DayRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def split_by_day(batches: Iterable[pa.RecordBatch], empty: Iterable[date] = ()) -> Iterator[DayRows]:
+def split_by_day(
+    batches: Iterable[pa.RecordBatch], empty: Iterable[date] = (), accounts: pa.Table | None = None
+) -> Iterator[DayRows]:
     """One DayRows for each day of a stream that is ordered by day, gathering one day at a time.
 
     Args:
         batches: the stream.
         empty: days that it has no rows of; they come last, without rows.
+        accounts: the account map, whose further columns are dimensions, too.
 
     Raises:
         ArchiveError: the stream goes back to an earlier day: a day would be published in two halves.
@@ -35,23 +47,40 @@ def split_by_day(batches: Iterable[pa.RecordBatch], empty: Iterable[date] = ()) 
             if current is not None and day < current:
                 raise ArchiveError(f"rows of {day} came after {current}", fix="This is a defect: report it.")
             if current is not None and day != current:
-                yield _day_rows(current, pa.Table.from_batches(pending))
+                yield _day_rows(current, pa.Table.from_batches(pending), accounts)
                 pending = []
             current = day
             pending.append(piece)
     if current is not None:
-        yield _day_rows(current, pa.Table.from_batches(pending))
+        yield _day_rows(current, pa.Table.from_batches(pending), accounts)
     for day in empty:
         columns = [*OU_BREAKDOWN, pa.field("cost", MONEY), *(OU_CHARGES.field(name) for name in CHARGES_OF_ROW)]
-        yield _day_rows(day, pa.schema(columns).empty_table())
+        yield _day_rows(day, pa.schema(columns).empty_table(), None)
 
 
 def prints(batches: Iterable[pa.RecordBatch]) -> dict[date, DayPrint]:
     """The days of a stream that is ordered by day, without their rows."""
     return {
-        of.day: DayPrint(of.fingerprint, of.total, of.rows.num_rows, of.charges_fingerprint)
+        of.day: DayPrint(of.fingerprint, of.total, of.rows.num_rows, of.charges_fingerprint, of.dimension_prints)
         for of in split_by_day(batches)
     }
+
+
+def day_prints(rows: Iterable[Sequence]) -> dict[date, DayPrint]:
+    """The days of `core.bill.queries.fingerprints_sql`.
+
+    Args:
+        rows: day, fingerprint, total, number of rows, fingerprint of the charges, and maybe the key of a dimension.
+    """
+    prints: dict[date, DayPrint] = {}
+    dimensions: dict[date, dict[str, str]] = {}
+    for day, of, total, count, charges, *key in rows:
+        by_key = dimensions.setdefault(day, {})
+        if any(key):
+            by_key[key[0]] = of
+        else:
+            prints[day] = DayPrint(of, total, count, charges, by_key)
+    return prints
 
 
 def day_slices(batch: pa.RecordBatch) -> Iterator[tuple[date, pa.RecordBatch]]:
@@ -67,9 +96,17 @@ def day_slices(batch: pa.RecordBatch) -> Iterator[tuple[date, pa.RecordBatch]]:
         start = end
 
 
-def _day_rows(day: date, table: pa.Table) -> DayRows:
+def _day_rows(day: date, table: pa.Table, accounts: pa.Table | None) -> DayRows:
     import pyarrow.compute as pc
 
+    dimensions = None
+    if "dimension" in table.column_names:
+        of_day = pc.equal(table.column("dimension"), "")
+        table, dimensions = table.filter(of_day), table.filter(pc.invert(of_day)).select(DIMENSION_BREAKDOWN.names)
+    if accounts is not None:
+        dimensions = account_dimensions(day, table, accounts, dimensions)
+    if dimensions is not None:
+        dimensions = dimensions.cast(DIMENSION_BREAKDOWN).combine_chunks()
     cost = table.column("cost")
     unassigned = table.filter(pc.equal(table.column("ou"), UNASSIGNED)).column("cost")
     charges = _charges(table) if CHARGES_OF_ROW[0] in table.column_names else None
@@ -81,6 +118,8 @@ def _day_rows(day: date, table: pa.Table) -> DayRows:
         fingerprint=fingerprint(table),
         charges=charges,
         charges_fingerprint=charges_fingerprint(charges) if charges else "",
+        dimensions=dimensions,
+        dimension_prints=dimension_prints(dimensions) if dimensions else {},
     )
 
 
@@ -113,11 +152,32 @@ def charges_fingerprint(charges: pa.Table) -> str:
     return _fingerprint(charges, CHARGES_OF_ROW)
 
 
-def _fingerprint(table: pa.Table, amounts: Sequence[str]) -> str:
+def dimension_prints(dimensions: pa.Table) -> dict[str, str]:
+    """An id of the values of each dimension of a day, made as that of its rows.
+
+    Args:
+        dimensions: in the DIMENSION_BREAKDOWN schema, the rows of each dimension one after the other.
+    """
+    import pyarrow.compute as pc
+
+    if not dimensions.num_rows:
+        return {}
+    runs = pc.run_end_encode(dimensions.column("dimension").combine_chunks())
+    prints, start = {}, 0
+    for key, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+        prints[key] = _fingerprint(dimensions.slice(start, end - start), ("cost",), (*KEYS, "value"))
+        start = end
+    return prints
+
+
+KEYS = ("ou", "service", "linkedaccount")
+
+
+def _fingerprint(table: pa.Table, amounts: Sequence[str], keys: Sequence[str] = KEYS) -> str:
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
-    columns = {name: table.column(name) for name in ("ou", "service", "linkedaccount")}
+    columns = {name: table.column(name) for name in keys}
     for name in amounts:
         cost = table.column(name).cast(MONEY)
         columns[name] = pa.chunked_array(

@@ -15,7 +15,8 @@ BILL, ARCHIVE, CATALOG, READ_BACK, SCORECARD, DASHBOARD, MAIL = LINKS = (
 )
 """The links of the chain, in order."""
 
-DIFFERS, GONE, NO_CHARGES = "not as in the bill", "gone from the bill", "no charges"
+DIFFERS, GONE = "not as in the bill", "gone from the bill"
+NO_CHARGES, NO_DIMENSIONS = "no charges", "no dimensions"
 NO_SCORECARD, OUTDATED = "no scorecard", "dashboard outdated"
 LATE, NO_SUCH_DAY, UNREADABLE = "source late", "source has no such day", "bill unreadable"
 UNREGISTERED = "source not registered"
@@ -29,6 +30,7 @@ CAUSES = {
     "damaged object": ARCHIVE,
     "zero rows": ARCHIVE,
     NO_CHARGES: ARCHIVE,
+    NO_DIMENSIONS: ARCHIVE,
     DIFFERS: ARCHIVE,
     GONE: ARCHIVE,
     "no partition": CATALOG,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from finops_assets.core.schemas import CHARGES_OF_ROW
@@ -55,13 +56,29 @@ def charges_hash(charges: pa.Table) -> str:
     return sha256.hexdigest()
 
 
-def _hash_of_keys(rows: pa.Table) -> hashlib._Hash:
+def dimensions_hash(dimensions: pa.Table) -> str:
+    """The SHA-256 of a day's dimensions as they are stored: the `finops.content` of their own object.
+
+    Made as `content_hash`, over `dimension`, `value`, `ou`, `service` and `linkedaccount`, then every `billingdate`,
+    then every `cost` in units of the twelfth place as little-endian integers of 16 bytes.
+
+    Args:
+        dimensions: in the DIMENSION_BREAKDOWN schema, without nulls.
+    """
+    sha256 = _hash_of_keys(dimensions, ("dimension", "value", *TEXT_COLUMNS))
+    if dimensions.num_rows:
+        sha256.update(_values(dimensions.column("billingdate").combine_chunks(), 4))
+        sha256.update(_values(dimensions.column("cost").combine_chunks(), 16))
+    return sha256.hexdigest()
+
+
+def _hash_of_keys(rows: pa.Table, names: Sequence[str] = TEXT_COLUMNS) -> hashlib._Hash:
     """The hash so far: the number of rows, and the text of each."""
     import pyarrow.compute as pc
 
     sha256 = hashlib.sha256(rows.num_rows.to_bytes(8, "little"))
     if rows.num_rows:
-        for name in TEXT_COLUMNS:
+        for name in names:
             column = rows.column(name).combine_chunks()
             sha256.update(_values(pc.binary_length(column), 4))
             sha256.update(_text(column))

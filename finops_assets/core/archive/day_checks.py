@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive.day_charges import charges_fault
+from finops_assets.core.archive.day_dimensions import dimensions_fault
 from finops_assets.core.schemas import OU_BREAKDOWN
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from finops_assets.core.values import DayRows, SourceDay
 
-TOTALS, CHARGES, SCHEMA, KEYS = "totals_match_source", "charges_match_source", "schema_as_agreed", "no_duplicate_keys"
+TOTALS, CHARGES, DIMENSIONS = "totals_match_source", "charges_match_source", "dimensions_match_source"
+SCHEMA, KEYS = "schema_as_agreed", "no_duplicate_keys"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ DAY_CHECKS = (
         CHARGES,
         "Usage, purchases, tax, credits, refunds and adjustments of each day sum to the bill's own, exactly.",
         charges_fault,
+    ),
+    DayCheck(
+        DIMENSIONS,
+        "The values of each dimension sum to the bill's own total of the day, and to each row's cost, exactly.",
+        dimensions_fault,
     ),
     DayCheck(
         SCHEMA,

@@ -11,8 +11,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive.breakdown import day_slices
+from finops_assets.core.bill.queries import DIMENSION_KEYS
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.schemas import CHARGES_OF_ROW, MONEY, OU_BREAKDOWN
+from finops_assets.core.schemas import CHARGES_OF_ROW, MONEY
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,11 +57,9 @@ def _refuse_hidden_faults(
     day: date, parts: Mapping[str, pa.Table], source: Mapping[str, Mapping[date, SourceDay]]
 ) -> None:
     """Hold each bill's rows of a day to its own total; one fault alone shows in the sum, and is reported there."""
-    import pyarrow.compute as pc
-
     wanted = {name: days[day].total for name, days in source.items() if day in days}
     rest = {
-        name: (pc.sum(parts[name].column("cost")).as_py() if name in parts else Decimal()) - wanted.get(name, Decimal())
+        name: (_total(parts[name]) if name in parts else Decimal()) - wanted.get(name, Decimal())
         for name in {*parts, *wanted}
     }
     faulty = sorted(name for name, difference in rest.items() if difference)
@@ -69,6 +68,14 @@ def _refuse_hidden_faults(
             f"{day}: the rows of the bills {' and '.join(faulty)} do not sum to their totals, though together they do",
             fix="This is a defect: report it.",
         )
+
+
+def _total(part: pa.Table) -> Decimal:
+    import pyarrow.compute as pc
+
+    if DIMENSION_KEYS[0] in part.column_names:
+        part = part.filter(pc.equal(part.column(DIMENSION_KEYS[0]), ""))
+    return pc.sum(part.column("cost")).as_py() or Decimal()
 
 
 def _days(stream: Iterable[pa.RecordBatch]) -> Iterator[tuple[date, pa.Table]]:
@@ -95,10 +102,11 @@ def _merged_day(parts: Sequence[pa.Table]) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    names = (*OU_BREAKDOWN.names, "cost", *CHARGES_OF_ROW)
+    keys = (*KEYS, *(DIMENSION_KEYS if DIMENSION_KEYS[0] in parts[0].column_names else ()))
+    names = (*keys, "dailycost", "cost", *CHARGES_OF_ROW)
     rows = pa.concat_tables([part.select(names) for part in parts], promote_options="permissive")
     whole = pc.ScalarAggregateOptions(skip_nulls=False)  # what one bill does not tell is not told of the sum
-    sums = rows.group_by(list(KEYS)).aggregate(
+    sums = rows.group_by(list(keys)).aggregate(
         [
             ("cost", "sum"),
             ("dailycost", "sum"),
@@ -115,10 +123,11 @@ def _merged_day(parts: Sequence[pa.Table]) -> pa.Table:
     ]
     table = pa.table(
         {
-            **{key: sums.column(key) for key in KEYS},
+            **{key: sums.column(key) for key in keys},
             "dailycost": pa.array(exact, pa.float64()),
             "cost": cost,
             **{name: sums.column(f"{name}_sum").cast(MONEY) for name in CHARGES_OF_ROW},
         }
     )
-    return table.sort_by([(key, "ascending") for key in KEYS]).combine_chunks()
+    order = ("billingdate", *keys[len(KEYS) : len(KEYS) + 1], *keys[1 : len(KEYS)], *keys[len(KEYS) + 1 :])
+    return table.sort_by([(key, "ascending") for key in order]).combine_chunks()

@@ -9,12 +9,13 @@ import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 
 from finops_assets.core.accounts.published_map import read_account_map
 from finops_assets.core.archive import breakdown, restatements
+from finops_assets.core.archive.account_dimensions import attribute_keys
 from finops_assets.core.archive.available_days import find_days
 from finops_assets.core.archive.comparable_days import WRITERS
 from finops_assets.core.archive.day_checks import DAY_CHECKS, TOTALS, faults
@@ -104,7 +105,11 @@ def archive_days(
         restatements.record(archive, before, rows, at=now, source_export=described.snapshot, run_id=run_id)
         result.restated[rows.day] = Restatement(rows.day, before.total, rows.total)
 
+    accounts = read_account_map(archive)
+    keys = (*described.dimensions, *attribute_keys(accounts))
+
     def archive_day(rows: DayRows) -> None:
+        rows = replace(rows, dimension_keys=keys)
         broken = faults(rows, source.get(rows.day))
         for check, fault in broken.items():
             result.broken[check][rows.day] = fault
@@ -118,8 +123,8 @@ def archive_days(
 
     with ThreadPoolExecutor(WRITERS) as writers:
         under_way: deque[Future] = deque()
-        batches = warehouse.breakdown(min(source), max(source), read_account_map(archive))
-        for rows in breakdown.split_by_day(batches, [day for day, of in source.items() if not of.lines]):
+        batches = warehouse.breakdown(min(source), max(source), accounts)
+        for rows in breakdown.split_by_day(batches, [day for day, of in source.items() if not of.lines], accounts):
             if rows.day not in source:
                 continue
             under_way.append(writers.submit(archive_day, rows))

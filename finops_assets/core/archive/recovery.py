@@ -6,13 +6,14 @@ restored day has that in its metadata, and is held: only a run of that day by na
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import proof, restatements
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.schemas import CHARGES, RESTORED_AT, RESTORED_FROM
+from finops_assets.core.schemas import CHARGES, DIMENSIONS, RESTORED_AT, RESTORED_FROM
 from finops_assets.core.values import DayRows, PublishedDay
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 def restore_day(archive: Archive, day: date, version: str, now: datetime) -> PublishedDay:
     """Publish a version of the day again; nothing is changed where it is current, or was restored before.
 
-    Its rows, charges and metadata stay as they were; `restored_from` and `restored_at` are added. Where its charges are
-    not kept, the day is published without, as one of a release that had none.
+    Its rows, charges, dimensions and metadata stay as they were; `restored_from` and `restored_at` are added. Where its
+    charges or dimensions are not kept, the day is published without, as one of a release that had none.
 
     Args:
         archive: where the day is.
@@ -43,6 +44,9 @@ def restore_day(archive: Archive, day: date, version: str, now: datetime) -> Pub
     fingerprint = facts.pop(CHARGES, "")
     if fingerprint and (charges := archive.kept_charges(day, fingerprint)):
         rows = replace(rows, charges=charges, charges_fingerprint=fingerprint)
+    named = facts.pop(DIMENSIONS, "")
+    if named and (dimensions := archive.kept_dimensions(day, named)):
+        rows = replace(rows, dimensions=dimensions, dimension_prints=json.loads(named))
 
     def record_change(before: PublishedDay) -> None:
         if (before.currency, before.cost_basis) == (facts["currency"], facts["cost_basis"]):

@@ -21,6 +21,7 @@ from finops_assets.core.archive.causes import (
     LATE,
     LINKS,
     NO_CHARGES,
+    NO_DIMENSIONS,
     NO_SCORECARD,
     NO_SUCH_DAY,
     OUTDATED,
@@ -60,6 +61,7 @@ class Facts:
         kept: archived days that a setting keeps as they are, whatever the bill says of them now.
         unregistered: billing periods, `2025-09`, whose files the bill's table does not read, and what mends it.
         without_charges: archived days whose charges are not those that their rows were made from, and how.
+        without_dimensions: archived days whose dimensions are not those that their rows name, and how.
     """
 
     covered: Collection[date]
@@ -79,6 +81,7 @@ class Facts:
     kept: Collection[date] = frozenset()
     unregistered: Mapping[str, str] = field(default_factory=dict)
     without_charges: Mapping[date, str] = field(default_factory=dict)
+    without_dimensions: Mapping[date, str] = field(default_factory=dict)
 
     @cached_property
     def newest(self) -> date:
@@ -218,6 +221,8 @@ def _archive_fault(day: date, facts: Facts) -> tuple[str, str] | None:
         return "zero rows", f"{published.path} holds no row"
     if day in facts.without_charges:
         return NO_CHARGES, f"it is archived, and {facts.without_charges[day]}"
+    if day in facts.without_dimensions:
+        return NO_DIMENSIONS, f"it is archived, and {facts.without_dimensions[day]}"
     known = _known_as(day, facts)
     if known and day not in facts.kept and day in facts.prints and (how := difference(facts.prints[day], known)):
         return DIFFERS, how

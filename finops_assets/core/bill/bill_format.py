@@ -128,6 +128,23 @@ class Commitments:
 
 
 @dataclass(frozen=True)
+class LabelColumns:
+    """Where a bill has tags, or cost categories (`core.bill.dimensions`).
+
+    Attributes:
+        maps: columns that hold a map of names to values, as text JSON; the first that a bill has is read.
+        prefix: how the columns begin that hold one name each; empty where the format has none.
+        inside: column of `maps` -> how its names begin.
+        bare: those of `maps` that may have a tag without AWS's `user:`.
+    """
+
+    maps: tuple[str, ...]
+    prefix: str = ""
+    inside: Mapping[str, str] = field(default_factory=dict)
+    bare: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class BillFormat:
     """One kind of bill.
 
@@ -159,6 +176,7 @@ class BillFormat:
         payer: the column of the account that is billed, if the format has one.
         providers: columns that name who bills, the best first.
         usage: gives the usage behind a charge, by the bill's columns and the cost basis; None where it is not known.
+        labels: where lines have tags and cost categories, by the kind of the dimension.
         commitments: gives how lines of commitments are told, by the bill's columns, None where they cannot be; None
             where the format has no such lines.
     """
@@ -186,6 +204,12 @@ class BillFormat:
     providers: tuple[str, ...] = ()
     usage: Callable[[Columns, str], Usage | None] | None = None
     commitments: Callable[[Columns], Commitments | None] | None = None
+    labels: Mapping[str, LabelColumns] = field(default_factory=dict)
+
+    @property
+    def maps(self) -> frozenset[str]:
+        """Columns that may hold a map, which a CSV file has as JSON text."""
+        return frozenset(("product", *(name for labels in self.labels.values() for name in labels.maps)))
 
 
 def text_sql(column: str) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
 
-from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns
+from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns, quoted
 from finops_assets.core.bill.charge_kinds import EFFECTIVE_SUM, KIND_KEYS, kind_sums
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charge_expressions
+from finops_assets.core.bill.dimensions import dimension_columns, shown_value_sql
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.service_names import join_names
 from finops_assets.core.schemas import CHARGES_OF_ROW, MAY_BE_UNKNOWN, UNASSIGNED
@@ -104,7 +105,12 @@ OF_SOURCE, OF_ROWS, OF_NAMES, OF_SKUS = "source", "rows", "names", "skus"
 
 
 def one_pass_sql(
-    charges: str, *, teaches: bool = False, skus: Sequence[str] | None = None, skus_since: date = LATEST
+    charges: str,
+    *,
+    teaches: bool = False,
+    dimensions: int = 0,
+    skus: Sequence[str] | None = None,
+    skus_since: date = LATEST,
 ) -> str:
     """All sums of the bill in one pass over it, for an engine that charges by the bytes it scans.
 
@@ -116,29 +122,76 @@ def one_pass_sql(
         charges: of the days, with the columns of `core.bill.charge_kinds`.
         teaches: whether there are rows of OF_NAMES: each product code and name of a service
             (`core.bill.service_names`).
+        dimensions: how many there are. Each line that counts is summed once more for each of them, in rows of OF_ROWS
+            that `by_dimension_sql` tells.
         skus: the columns that name what was used, where there are rows of OF_SKUS: the sums of
             `core.bill.drivers_sql`. The charges have the columns of `sku_expressions`, then, and their part. None of
             them where there are no such rows.
         skus_since: the first day of those.
     """
-    names = ("service_code, service_name, ", ",\n    (service_code, service_name)") if teaches else ("", "")
-    used, of_skus, otherwise, since = "", "", f"'{OF_ROWS}'", ""
+    labels = dimension_columns(dimensions)
+    of_labels = "".join(f"{name}, " for name in (*labels, _of_dimension(labels))) if labels else ""
+    sets = "".join(f",\n    (charge_date, left_out, ou, service, linkedaccount, {name})" for name in labels)
+    names, otherwise, since = "", f"'{OF_ROWS}'", ""
+    if teaches:
+        names, sets = "service_code, service_name, ", f"{sets},\n    (service_code, service_name)"
     if skus is not None:
         of_sku = ", ".join(("part", "committed", *skus))
-        used = f"{of_sku}, SUM(quantity) AS quantity, "
-        of_skus = f",\n    (charge_date, left_out, ou, service, linkedaccount, {of_sku})"
+        names = f"{names}{of_sku}, SUM(quantity) AS quantity, "
+        sets = f"{sets},\n    (charge_date, left_out, ou, service, linkedaccount, {of_sku})"
         otherwise = f"CASE WHEN GROUPING(part) = 0 THEN '{OF_SKUS}' ELSE {otherwise} END"
         since = f"\nHAVING GROUPING(part) = 1 OR charge_date >= DATE '{skus_since}'"
     return f"""SELECT charge_date, currency, charge_category, scheduled, left_out, provider, ou, service, linkedaccount,
-    commitment, {names[0]}{used}CASE GROUPING(charge_date, linkedaccount) WHEN 1 THEN '{OF_SOURCE}'
+    commitment, {of_labels}{names}CASE GROUPING(charge_date, linkedaccount) WHEN 1 THEN '{OF_SOURCE}'
         WHEN 3 THEN '{OF_NAMES}' ELSE {otherwise} END AS is_of,
     COUNT(*) AS lines, COUNT(*) - COUNT(cost) AS without_cost, SUM(cost) AS total, {EFFECTIVE_SUM} AS effective,
     {AMOUNTS}, {GRANULARITY}, MAX(lacks) AS lacks
 FROM ({charges}) AS charges
 GROUP BY GROUPING SETS (
     (charge_date, currency, charge_category, scheduled, left_out, provider),
-    (charge_date, left_out, ou, service, linkedaccount, {", ".join(KIND_KEYS)}){names[1]}{of_skus}
+    (charge_date, left_out, ou, service, linkedaccount, {", ".join(KIND_KEYS)}){sets}
 ){since}"""
+
+
+def summed_by_dimension_sql(charges: str, dimensions: int) -> str:
+    """The charges that count, summed as `one_pass_sql` sums them: by what their money is, and by each dimension."""
+    base, labels = "charge_date, ou, service, linkedaccount", dimension_columns(dimensions)
+    sets = ", ".join(f"({base}, {of_set})" for of_set in (", ".join(KIND_KEYS), *labels))
+    keys = ", ".join((base, *KIND_KEYS, *labels))
+    # Lines first, by all of these at once: sets over millions of lines would take DuckDB half as long again.
+    return f"""SELECT {keys}, {_of_dimension(labels)},
+    CAST(NULL AS VARCHAR) AS left_out, SUM(cost) AS cost, {EFFECTIVE_SUM} AS effective
+FROM (
+    SELECT {keys}, SUM(cost) AS cost, {EFFECTIVE_SUM} AS effective
+    FROM ({charges}) AS charges
+    WHERE left_out IS NULL
+    GROUP BY {keys}
+) AS lines
+GROUP BY GROUPING SETS ({sets})"""
+
+
+def by_dimension_sql(sums: str, keys: Sequence[str]) -> str:
+    """Sums by dimension with two more columns: the key of the dimension, and the value.
+
+    Both are empty on the sums by what the money is.
+
+    Args:
+        sums: as `summed_by_dimension_sql` or `one_pass_sql` makes them, of as many dimensions.
+        keys: of the dimensions.
+    """
+    labels = dimension_columns(len(keys))
+    every = 2 ** len(keys) - 1
+    marks = [every - 2 ** (len(keys) - 1 - number) for number in range(len(keys))]
+    key = " ".join(f"WHEN {mark} THEN {quoted(of)}" for mark, of in zip(marks, keys, strict=True))
+    value = " ".join(f"WHEN {mark} THEN {shown_value_sql(of)}" for mark, of in zip(marks, labels, strict=True))
+    return f"""SELECT sums.*, CASE of_dimension {key} ELSE '' END AS dimension,
+    CASE of_dimension {value} ELSE '' END AS value
+FROM ({sums}) AS sums"""
+
+
+def _of_dimension(labels: Sequence[str]) -> str:
+    """Which dimension a row of grouping sets is of: a bit for each, 0 of its own one."""
+    return f"GROUPING({', '.join(labels)}) AS of_dimension"
 
 
 def summary_sql(charges: str, account_map: str = "account_ou_map", names: Mapping[str, str] = NO_NAMES) -> str:
@@ -152,24 +205,38 @@ def summary_sql(charges: str, account_map: str = "account_ou_map", names: Mappin
     return _through_map(charges, account_map, names, (), {"cost": "SUM(cost)"})
 
 
-def breakdown_sql(charges: str, account_map: str = "account_ou_map", names: Mapping[str, str] = NO_NAMES) -> str:
+def breakdown_sql(
+    charges: str,
+    account_map: str = "account_ou_map",
+    names: Mapping[str, str] = NO_NAMES,
+    *,
+    dimensions: bool = False,
+) -> str:
     """The day's OU x Service x LinkedAccount cost, in archive order, and what each row is made of.
 
-    `cost` is exact, `dailycost` its double; the columns after it are those of CHARGES_OF_ROW.
+    `cost` is exact, `dailycost` its double; the columns after it are those of CHARGES_OF_ROW. With `dimensions`, two
+    more are `dimension` and `value`: both empty on these rows, which then come before those of each dimension's values.
 
     Args:
         charges: as `charges_sql` selects them, with the columns of `core.bill.charge_kinds`.
         account_map: its table.
         names: product code -> name of the service (`core.bill.service_names`).
+        dimensions: whether the charges are those of `by_dimension_sql`.
     """
-    sums = _through_map(charges, account_map, names, KIND_KEYS, {"cost": "SUM(cost)", "effective": EFFECTIVE_SUM})
-    kinds = ",\n    ".join(f"{sql} AS {name}" for name, sql in kind_sums().items())
+    of = DIMENSION_KEYS if dimensions else ()
+    kept = (*KIND_KEYS, *of)
+    sums = _through_map(charges, account_map, names, kept, {"cost": "SUM(cost)", "effective": EFFECTIVE_SUM})
+    kinds = ",\n    ".join([*(f"{sql} AS {name}" for name, sql in kind_sums().items()), *of])
+    keys = ("billingdate", *of[:1], "ou", "service", "linkedaccount", *of[1:])
     return f"""SELECT billingdate, ou, service, linkedaccount, CAST(SUM(cost) AS DOUBLE) AS dailycost,
     SUM(cost) AS cost,
     {kinds}
 FROM ({sums}) AS finops_daily_summary
-GROUP BY billingdate, ou, service, linkedaccount
-ORDER BY billingdate, ou, service, linkedaccount"""
+GROUP BY {", ".join(keys)}
+ORDER BY {", ".join(keys)}"""
+
+
+DIMENSION_KEYS = ("dimension", "value")
 
 
 def _through_map(
@@ -200,20 +267,29 @@ LEFT JOIN {account_map} AS m
     ON c.linkedaccount = m.account_id AND c.charge_date >= m.valid_from AND c.charge_date < m.valid_to"""
 
 
-def fingerprints_sql(breakdown: str) -> str:
-    """A line a day of a breakdown: its rows' fingerprints (`core.archive.breakdown`), number and exact total."""
+def fingerprints_sql(breakdown: str, *, dimensions: bool = False) -> str:
+    """A line a day of a breakdown: its rows' fingerprints (`core.archive.breakdown`), number and exact total.
+
+    With `dimensions`, a further column names the dimension, empty of the day itself: a line for each, whose fingerprint
+    is that of its values.
+    """
+    of = ("dimension",) if dimensions else ()
     keys = [f"'\"', REPLACE({name}, '\"', '\"\"'), '\",'" for name in ("ou", "service", "linkedaccount")]
 
     def units(name: str) -> str:
         return f"CAST(CAST({name} * 1000000000000 AS DECIMAL(38, 0)) AS VARCHAR)"
 
+    if dimensions:  # the value is a key of its own rows, and no part of the others
+        keys.append("CASE WHEN dimension <> '' THEN CONCAT('\"', REPLACE(value, '\"', '\"\"'), '\",') ELSE '' END")
+
     def fingerprint(*fields: str) -> str:
         row = f"CONCAT({', '.join((*keys, *fields))}, CHR(10))"
-        rows = f"ARRAY_JOIN(ARRAY_AGG({row} ORDER BY ou, service, linkedaccount), '')"
+        order = ", ".join(("ou", "service", "linkedaccount", *(["value"] if dimensions else [])))
+        rows = f"ARRAY_JOIN(ARRAY_AGG({row} ORDER BY {order}), '')"
         return f"LOWER(TO_HEX(SHA256(TO_UTF8({rows}))))"
 
     # A column that is not known on one row is not on any of the day's (`core.archive.breakdown`).
-    of_day = "OVER (PARTITION BY billingdate)"
+    of_day = f"OVER (PARTITION BY {', '.join(('billingdate', *of))})"
     columns = ", ".join(
         f"CASE WHEN COUNT({name}) {of_day} = COUNT(*) {of_day} THEN {name} END AS {name}"
         if name in MAY_BE_UNKNOWN
@@ -223,13 +299,13 @@ def fingerprints_sql(breakdown: str) -> str:
     charges = [f"COALESCE({units(name)}, '')" for name in CHARGES_OF_ROW]
     separated = [part for field in charges for part in (field, "','")][:-1]
     return f"""SELECT billingdate, {fingerprint(units("cost"))} AS fingerprint, SUM(cost) AS total,
-    COUNT(*) AS row_count, {fingerprint(*separated)} AS charges
+    COUNT(*) AS row_count, {fingerprint(*separated)} AS charges{"".join(f", {name}" for name in of)}
 FROM (
-    SELECT billingdate, ou, service, linkedaccount, cost, {columns}
+    SELECT billingdate, ou, service, linkedaccount, cost, {columns}{"".join(f", {n}" for n in DIMENSION_KEYS if of)}
     FROM ({breakdown}) AS ou_breakdown
 ) AS ou_charges
-GROUP BY billingdate
-ORDER BY billingdate"""
+GROUP BY {", ".join(("billingdate", *of))}
+ORDER BY {", ".join(("billingdate", *of))}"""
 
 
 def accounts_sql(charges: str) -> str:

@@ -37,9 +37,26 @@ def normal_name(header: str) -> str:
     """A header as Parquet and Athena name it.
 
     `lineItem/UsageStartDate` -> `line_item_usage_start_date`, `reservation/ReservationARN` ->
-    `reservation_reservation_a_r_n`, `BilledCost` -> `billedcost`.
+    `reservation_reservation_a_r_n`, `resourceTags/user:Team` -> `resource_tags_user_team`, `BilledCost` ->
+    `billedcost`.
     """
     header = header.strip().lstrip("\ufeff")
-    if "/" in header:
+    group, slash, name = header.partition("/")
+    if group in LABELS:  # the names of tags and cost categories are anybody's
+        return f"{athena_name(group)}_{athena_name(name)}"
+    if slash:
         header = "_".join(re.sub(r"(?<!^)([A-Z])", r"_\1", part) for part in header.split("/"))
     return header.lower()
+
+
+LABELS = ("resourceTags", "costCategory")
+
+
+def athena_name(text: str) -> str:
+    """A name as AWS makes a column of it: `user:CostCenter` -> `user_cost_center`.
+
+    Source: "Column names" of the Cost and Usage Report's page on Athena: an underscore before each capital, lower case,
+    every other sign than letters and digits an underscore, never two of them together or one at an end.
+    """
+    spaced = re.sub(r"([A-Z])", r"_\1", text).lower()
+    return re.sub(r"[^a-z0-9]+", "_", spaced).strip("_")

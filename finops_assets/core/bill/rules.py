@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from finops_assets.core.bill.bill_format import INCLUDE_SETTINGS, BillFormat, Columns
 from finops_assets.core.errors import BillError, SettingsError
@@ -10,7 +10,7 @@ from finops_assets.core.errors import BillError, SettingsError
 
 @dataclass(frozen=True)
 class Rules:
-    """What the settings ask of the bill."""
+    """What the settings ask of the bill; `dimensions` are those that its lines have (`core.bill.dimensions`)."""
 
     cost_basis: str
     currency: str = ""
@@ -18,6 +18,7 @@ class Rules:
     include_credits: bool = True
     include_refunds: bool = True
     provider: str = ""
+    dimensions: tuple[str, ...] = field(default=(), repr=False)
 
 
 def check_columns(fmt: BillFormat, columns: Columns, rules: Rules, where: str) -> None:

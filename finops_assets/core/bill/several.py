@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
@@ -210,8 +210,15 @@ def combined_description(bills: Mapping[str, BillDescription], version: ExportVe
         missing_columns={basis: tuple(lacking) for basis, lacking in missing.items()},
         deliveries={period: ", ".join(of_period) for period, of_period in sorted(deliveries.items())},
         warnings=tuple(f"the bill {name}: {words}" for name, of in bills.items() for words in of.warnings),
+        dimensions={key: _absent_in_all(key, several) for of in several for key in of.dimensions},
         bills=dict(bills),
     )
+
+
+def _absent_in_all(key: str, bills: Sequence[BillDescription]) -> tuple[str, ...]:
+    """The columns that could hold a dimension, of bills of which none has one."""
+    absent = [of.dimensions.get(key, ()) for of in bills]
+    return tuple(dict.fromkeys(name for of in absent for name in of)) if all(absent) else ()
 
 
 def refuse_without_payer(bills: Mapping[str, BillDescription]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -21,16 +22,18 @@ from finops_assets.core.delivery.changes import Changes
 from finops_assets.core.delivery.mail_states import UNMAILED
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.own_cost import own_cost
-from finops_assets.core.errors import ArchiveError
+from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.money import money
 from finops_assets.core.ports import Archive
 from finops_assets.core.reports import digest
 from finops_assets.core.reports.digest import Covered, DayFacts, DigestFigures, Late
 from finops_assets.core.reports.digest.edition import subtotals
-from finops_assets.core.schemas import BILL_DELIVERY, day_path
+from finops_assets.core.schemas import BILL_DELIVERY, DIMENSIONS, day_path
 from finops_assets.core.values import PublishedDay
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from finops_assets.core.analytics.anomalies import Episode
     from finops_assets.core.analytics.scorecard import Scorecard
 
@@ -137,6 +140,7 @@ class DigestCollector:
             news=_news(card, before, known),
             lights_before={score.ou: score.light for score in before.scores} if before else None,
             own_cost=own_cost(self._archive, today - timedelta(days=1)),
+            dimensions=self._dimensions(published),
         )
 
         def figures_of(ou: str) -> DigestFigures:
@@ -147,6 +151,13 @@ class DigestCollector:
             return digest.digest_figures(inputs, ou=ou, restated=self._changes.to_tell(changed))
 
         return figures_of
+
+    def _dimensions(self, published: PublishedDay) -> pa.Table | None:
+        """The day's dimensions; None of a day without, or whose dimensions are damaged: the day's state says that."""
+        named = published.metadata.get(DIMENSIONS)
+        with suppress(DamagedError):
+            return self._archive.dimensions(published.day, named) if named else None
+        return None
 
     def _last_mailed(self, published: PublishedDay) -> tuple[Scorecard | None, Mapping[str, str] | None]:
         """Of the last day before this one whose digest went out: its scorecard, and what its readers know of anomalies.

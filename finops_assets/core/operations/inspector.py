@@ -7,7 +7,7 @@ states by the same rules, in the same words; the cheap one knows less, and never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from finops_assets.core.analytics import scorecard
 from finops_assets.core.archive import bill_difference, causes, states
 from finops_assets.core.archive.bill_comparison import READERS, BillComparison, described_days
-from finops_assets.core.archive.day_charges import ABSENT, charges_fault_of
+from finops_assets.core.archive.day_charges import CHARGES_PART, charges_fault_of
+from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART, dimensions_fault_of
 from finops_assets.core.archive.expected_days import expected_days
 from finops_assets.core.archive.states import Facts
 from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import DamagedError, FinopsError
 from finops_assets.core.operations.bill_inspection import BillInspector, InspectionRules
 from finops_assets.core.operations.inspection import Inspection
-from finops_assets.core.schemas import CHARGES_PREFIX, SCORECARD_PREFIX, charges_path, scorecard_path
+from finops_assets.core.schemas import CHARGES_PREFIX, DIMENSIONS_PREFIX, SCORECARD_PREFIX, scorecard_path
 
 if TYPE_CHECKING:
-    from finops_assets.core.archive.bill_difference import PublishedAs
+    from finops_assets.core.archive.day_parts import DayPart
     from finops_assets.core.delivery.outbox import Outbox
     from finops_assets.core.ports import Archive, Catalog, Warehouse
     from finops_assets.core.values import DashboardContent, PublishedDay
@@ -119,7 +120,12 @@ class Inspector:
             gone=gone,
             kept=self._of_bill.kept(archived, bill.prints, now),
             unregistered=bill.unregistered,
-            without_charges=self._without_charges(archived),
+            without_charges=self._absent_parts(
+                CHARGES_PART, CHARGES_PREFIX, (day for day, of in archived.items() if of.charges)
+            ),
+            without_dimensions=self._absent_parts(
+                DIMENSIONS_PART, DIMENSIONS_PREFIX, (day for day, of in archived.items() if of.dimensions)
+            ),
         )
         return Inspection(
             yesterday=yesterday,
@@ -164,7 +170,8 @@ class Inspector:
             gone=self._of_bill.gone(bill, written, yesterday),
             kept=self._of_bill.kept(archived, bill.prints, now),
             unregistered=bill.unregistered,
-            without_charges=self._other_charges(described),
+            without_charges=self._other_parts(described, charges_fault_of),
+            without_dimensions=self._other_parts(described, dimensions_fault_of),
         )
         return Inspection(
             yesterday,
@@ -195,15 +202,18 @@ class Inspector:
         paths = set(self._archive.list(f"{SCORECARD_PREFIX}/"))
         return frozenset(day for day in written if scorecard_path(day) in paths)
 
-    def _without_charges(self, archived: Mapping[date, PublishedAs]) -> dict[date, str]:
-        """Those of the days whose rows were made from charges that are not there, by one listing."""
-        paths = set(self._archive.list(f"{CHARGES_PREFIX}/"))
-        return {day: ABSENT for day, of in archived.items() if of.charges and charges_path(day) not in paths}
+    def _absent_parts(self, part: DayPart, prefix: str, named: Iterable[date]) -> dict[date, str]:
+        """Those of the days whose rows name such a part that is not there, by one listing where any does."""
+        days = list(named)
+        paths = set(self._archive.list(f"{prefix}/")) if days else set()
+        return {day: part.absent for day in days if part.path(day) not in paths}
 
-    def _other_charges(self, described: Mapping[date, PublishedDay]) -> dict[date, str]:
-        """Those of the days whose charges are not those that their rows were made from, by reading all of them."""
+    def _other_parts(
+        self, described: Mapping[date, PublishedDay], fault_of: Callable[[Archive, PublishedDay], str]
+    ) -> dict[date, str]:
+        """Those of the days whose part is not the one that their rows name, by reading all of them."""
         with ThreadPoolExecutor(READERS) as readers:
-            faults = readers.map(lambda of: charges_fault_of(self._archive, of), described.values())
+            faults = readers.map(lambda of: fault_of(self._archive, of), described.values())
             return {day: fault for day, fault in zip(described, faults, strict=True) if fault}
 
     def _scored_as_archived(self, described: Mapping[date, PublishedDay]) -> frozenset[date]:

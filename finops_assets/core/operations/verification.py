@@ -18,7 +18,7 @@ from finops_assets.core.archive.day_charges import named_charges
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.operations.incident_records import Problem
 from finops_assets.core.operations.incidents import Incidents
-from finops_assets.core.schemas import day_path
+from finops_assets.core.schemas import DIMENSIONS, day_path
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive
@@ -105,6 +105,11 @@ def _verdict(archive: Archive, day: date) -> Verdict:
             archive.charges(day, fingerprint)
         except DamagedError as error:
             return Verdict(day, f"has no whole charges: {error.what}")
+    if named := proved.footer.get(DIMENSIONS):
+        try:
+            archive.dimensions(day, named)
+        except DamagedError as error:
+            return Verdict(day, f"has no whole dimensions: {error.what}")
     return Verdict(day, "", proved.rows.num_rows, len(data), proved.has_content_hash, proved.not_proved())
 
 

@@ -22,6 +22,7 @@ from finops_assets.stories.sample_bill.line_columns import (
     ON_DEMAND_RATE,
     description_of,
     periods,
+    product_of,
     region_of,
     resource_of,
     sku_of,
@@ -224,6 +225,7 @@ def cur2_row(charge: Charge, last_day: date, negated: bool) -> dict[str, Any]:
             "pricing_unit": meter.unit,
             "resource_tags": tags,
             "tags": tags,
+            "cost_category": {"Product": product_of(account)} if product_of(account) else None,
         }
     return row | (commitment_columns(charge, last_day) if charge.commitment else {})
 

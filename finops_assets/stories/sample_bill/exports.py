@@ -110,10 +110,17 @@ def write_accounts(path: Path, last_day: date) -> None:
     """The account-to-OU map: a row for each account, and one more from the day that an account moved."""
     rows = []
     for account in ACCOUNTS:
-        rows.append((account.id, account.name, account.ou_path, ""))
+        rows.append((account.id, account.name, account.ou_path, "", business_unit(account.ou_path)))
         if account.name == MOVED:
-            rows.append((account.id, account.name, MOVED_TO, f"{last_day - timedelta(days=MOVED_BEFORE)}"))
-    write_rows(path, ("account_id", "account_name", "ou_path", "valid_from"), rows)
+            moved = f"{last_day - timedelta(days=MOVED_BEFORE)}"
+            rows.append((account.id, account.name, MOVED_TO, moved, business_unit(MOVED_TO)))
+    write_rows(path, ("account_id", "account_name", "ou_path", "valid_from", "business_unit"), rows)
+
+
+def business_unit(ou_path: str) -> str:
+    """Which part of the company an OU works for; empty where nobody has said."""
+    units = {"Workloads": "Commerce", "Data": "Insights", "Platform": "Technology", "Security": "Technology"}
+    return units.get(ou_path.partition("/")[0], "")
 
 
 def planned_events(last_day: date) -> list[tuple]:

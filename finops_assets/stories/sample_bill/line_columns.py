@@ -77,6 +77,13 @@ def tags_of(account: Account) -> dict[str, str] | None:
     return {"environment": "nonprod" if "NonProd" in account.ou_path else "prod", "team": account.name.split("-")[0]}
 
 
+def product_of(account: Account) -> str:
+    """The value of the cost category Product: the workloads that customers see, and everything behind them."""
+    if account.ou_path in ("", "Sandbox", "Root"):
+        return ""
+    return "Storefront" if account.ou_path.startswith("Workloads/") else "Foundation"
+
+
 def periods(lines: Lines, last_day: date, names: str) -> dict[str, Any]:
     """Billing period, charge period and invoice id of each line, under the format's names for them."""
     month = lines.start.astype("datetime64[M]")

@@ -12,6 +12,7 @@ const PRESETS = [['7', '7 days'], ['30', '30 days'], ['90', '90 days'], ['month'
 const TONES = 8, ROWS = 200, FEW = 10, TOLD = 3, DAY = 864e5;
 // So many OUs have their tiles at once; of more, so many: those that need attention most.
 const [TILES, WORST] = matchMedia('(max-width: 620px)').matches ? [6, 4] : [12, 8];
+const dimensions = data.dimensions ?? []; // none where no dimension is set
 const outlook = data.outlook; // not there on a page without scorecards
 
 // ---- days: positions on a calendar that starts with the first archived day

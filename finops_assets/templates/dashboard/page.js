@@ -20,9 +20,10 @@ function stackLayers(children, place) {
   if (rest) { rest.name = `Other OUs (${rest.codes.length})`; rest.href = ''; }
   return [...byTone.values()].sort((a, b) => order.indexOf(a.tone) - order.indexOf(b.tone));
 }
-function crumbs({ ou, own, service, account }) {
-  const found = [['All organizational units', placeLink(null)]];
-  if (ou !== null) found.push([named(ou) + (own ? ' (own accounts)' : ''), placeLink(ou, { own })]);
+function crumbs({ place: { ou, own, service, account }, dimension, value }) {
+  const found = [['All organizational units', placeLink(null, { value: null })]];
+  if (ou !== null) found.push([named(ou) + (own ? ' (own accounts)' : ''), placeLink(ou, { own, value: null })]);
+  if (value >= 0) found.push([`${dimensions[dimension].key}: ${valueName(dimension, value)}`, '']);
   if (service >= 0) found.push([label(1, service), placeLink(ou, { own, service })]);
   const name = account >= 0 && accountName(account);
   if (account >= 0) found.push([name ? `${name} (${label(2, account)})` : label(2, account), '']);
@@ -40,8 +41,8 @@ function ouCrumb(ou, words) {
   }
   return [...parts, words.slice(from)];
 }
-function drawCrumbs(place) {
-  const all = crumbs(place);
+function drawCrumbs(current) {
+  const { place } = current, all = crumbs(current);
   byId('crumbs').replaceChildren(...all.map(([name, href], i) => {
     const last = i === all.length - 1, isOu = i === 1 && place.ou !== null;
     const parts = isOu ? ouCrumb(place.ou, name) : [name];
@@ -55,11 +56,13 @@ function drawCrumbs(place) {
 function drawPage() {
   const current = state(), { place, level, from, to } = current;
   paint(place);
-  const figures = under(place, level), { total, children } = figures;
+  const figures = current.dimension < 0 ? under(place, level) : byValue(current), { total, children } = figures;
   const episodes = allEpisodes.filter(episode => isIn(episode, place));
+  const naming = code => figures.level === 3 ? valueName(current.dimension, code) : label(figures.level, code);
   const rows = children.map(({ code, series }) => ({
-    code, series, label: label(level, code), cost: sum(series, from, to), compared: compare(series, from, to),
-    text: `${level === 2 ? `${accountName(code)} ` : ''}${label(level, code)}`.toLowerCase(),
+    code, series, label: naming(code), cost: sum(series, from, to), compared: compare(series, from, to),
+    text: `${level === 2 ? `${accountName(code)} ` : ''}${naming(code)}`.toLowerCase(),
+    href: figures.level === 3 ? valueLink(current, code) : undefined,
   })).filter(row => row.cost || row.series.subarray(from, to + 1).some(Boolean) || row.compared?.before);
   shown = { current, figures, rows, episodes };
 
@@ -68,7 +71,7 @@ function drawPage() {
   for (const [id, day] of [['from', from], ['to', to]]) {
     Object.assign(byId(id), { min: isoOf(0), max: isoOf(length - 1), value: isoOf(day) });
   }
-  drawCrumbs(place);
+  drawCrumbs(current);
   drawMonth();
   drawLights();
 
@@ -83,7 +86,7 @@ function drawPage() {
     : 'No equal period before this one on this page';
 
   const stacked = current.branch && !current.deepest;
-  const layers = stacked ? stackLayers(under(place, 0).children, place)
+  const layers = stacked ? stackLayers(current.value < 0 ? under(place, 0).children : children, place)
     : [{ tone: current.branch ? 't0' : toneOf([...groupsIn(place).values()][0]), series: total }];
   drawChart(layers, current, stacked, episodes);
   readDay(chart.rest);
@@ -91,20 +94,23 @@ function drawPage() {
   drawOdd();
 
   const byOu = place.service < 0 && current.branch;
-  const views = [
-    ...(byOu ? [['By OU', link({ view: null }), !current.byDay && level === 0]] : []),
+  const plain = !current.byDay && current.dimension < 0;
+  const views = current.value >= 0 ? [['By OU', link({ view: null }), !current.byDay]] : [
+    ...(byOu ? [['By OU', link({ view: null, by: null }), plain && level === 0]] : []),
     ...(place.service < 0
-      ? [['By service', link({ view: byOu ? 'services' : null }), !current.byDay && level === 1]] : []),
+      ? [['By service', link({ view: byOu ? 'services' : null, by: null }), plain && level === 1]] : []),
+    ...dimensionViews(current),
     ...(place.service >= 0 && !current.deepest ? [['By account', link({ view: null }), !current.byDay]] : []),
-    ['By day', link({ view: 'days' }), current.byDay]];
-  choices(byId('views'), views);
-  byId('search').placeholder = current.byDay ? 'Filter days' : `Filter ${PLURALS[level]}`;
+  ];
+  choices(byId('views'), [...views, ['By day', link({ view: 'days' }), current.byDay]]);
+  byId('search').placeholder = current.byDay ? 'Filter days' : `Filter ${PLURALS[figures.level]}`;
   drawTable();
 }
 
 let drawnPlace = null;
 function onAddress() {
-  const place = JSON.stringify(state().place), opened = drawnPlace === null, moved = !opened && place !== drawnPlace;
+  const { place: at, dimension, value } = state();
+  const place = JSON.stringify([at, dimension, value]), opened = drawnPlace === null, moved = !opened && place !== drawnPlace;
   const focused = document.activeElement, high = byId('outlook').contains(focused) || byId('crumbs').contains(focused);
   const panel = byId('daily'), before = panel.getBoundingClientRect().top;
   if (moved) {

@@ -11,7 +11,9 @@ function state() {
     place.account = place.service < 0 ? -1 : data.account.indexOf(query.get('account'));
   }
   const branch = isBranch(place), deepest = place.account >= 0, view = query.get('view');
-  const level = place.service >= 0 ? 2 : branch && view !== 'services' ? 0 : 1;
+  const by = query.get('by'), dimension = place.service >= 0 ? -1 : dimensions.findIndex(({ key }) => key === by);
+  const value = dimension < 0 ? -1 : dimensions[dimension].values.indexOf(query.get('value'));
+  const level = place.service >= 0 ? 2 : value >= 0 || (branch && view !== 'services') ? 0 : 1;
   const last = length - 1, into = day => Math.min(last, Math.max(0, day));
   let preset = query.get('range') || '30', from = 0, to = last;
   const ends = [query.get('from'), query.get('to')].map(iso => dayNumber(iso) - first);
@@ -24,7 +26,7 @@ function state() {
     from = into(last + 1 - (Number(preset) || 30));
   }
   const month = months.findIndex(({ first }) => first.startsWith(`${query.get('month')}-`));
-  return { place, branch, level, preset, from, to, byDay: deepest || view === 'days', deepest,
+  return { place, branch, level, preset, from, to, byDay: deepest || view === 'days', deepest, dimension, value,
     month: month < 0 ? months.length - 1 : month };
 }
 function link(changes) {

@@ -33,14 +33,15 @@ function nameCell(place, level, row) {
   const name = level === 2 && accountName(row.code);
   const words = name ? [name, ' ', make('span', { class: 'id' }, row.label)] : breakable(row.label);
   const tone = level === 0 ? [swatch(toneOf(row.code))] : [];
-  const href = childLink(place, level, row.code);
+  const href = row.href === undefined ? childLink(place, level, row.code) : row.href;
+  if (href === null) return rowHead(make('span', { class: 'row' }, ...words));
   return rowHead(make('a', { class: 'row', href }, ...tone, make('span', null, ...words)));
 }
 function drawTable() {
   const { current, figures, rows } = shown;
   current.byDay ? drawDays(current, figures, shown.episodes) : drawChildren(current, figures, rows);
 }
-function drawChildren({ place, from, to }, { level, total }, all) {
+function drawChildren({ place, from, to }, { level, total, noun = NOUNS[level], note = '' }, all) {
   const wanted = byId('search').value.trim().toLowerCase();
   const rows = all.filter(row => row.text.includes(wanted));
   const value = { name: row => row.text, cost: row => row.cost, change: row => row.compared?.by ?? 0 }[sort.by];
@@ -67,14 +68,14 @@ function drawChildren({ place, from, to }, { level, total }, all) {
     make('td', { class: 'share' }, percentage(share(cost))), changeCell(change), make('td', { class: 'trend' }));
   const found = foot(`${rows.length} of ${all.length} found`, rows.reduce((cost, row) => cost + row.cost, 0), null);
   byId('table').replaceChildren(
-    make('caption', { class: 'hidden' }, `${NOUNS[level]}s, ${unit}, ${periodText(from, to)}`),
-    header([['name', NOUNS[level], '', ''], ['cost', 'Cost', unit, 'cost'], ['', 'Share', '', 'share'],
+    make('caption', { class: 'hidden' }, `${noun}s, ${unit}, ${periodText(from, to)}`),
+    header([['name', noun, '', ''], ['cost', 'Cost', unit, 'cost'], ['', 'Share', '', 'share'],
       ['change', 'Change', unit, 'change'], ['', 'Trend', weekly(from, to) ? 'weekly average' : 'daily', 'trend']]),
     make('tbody', null, ...visible.map(line)),
     make('tfoot', null, ...(wanted ? [found] : []), foot(`Total, ${count(all.length, 'row')}`, whole, compared)));
   byId('more').hidden = visible.length === rows.length;
   byId('more').textContent = `Show all ${rows.length.toLocaleString('en-US')}`;
-  byId('foot').textContent = wanted && !rows.length ? 'Nothing here has that in its name.' : '';
+  byId('foot').textContent = wanted && !rows.length ? 'Nothing here has that in its name.' : note;
 }
 function drawDays({ from, to }, { total }, episodes) {
   const wanted = byId('search').value.trim().toLowerCase();

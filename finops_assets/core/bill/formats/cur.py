@@ -20,6 +20,7 @@ from finops_assets.core.bill.bill_format import (
     Commitments,
     CostBasis,
     CostRule,
+    LabelColumns,
     Usage,
     currency_sql,
     first_sql,
@@ -312,6 +313,15 @@ def has_line_items(names: Collection[str]) -> bool:
     return any(name.startswith("line_item_") for name in names)
 
 
+LABELS = {
+    "tag": LabelColumns(("resource_tags", "tags"), "resource_tags_", {"tags": "resourceTags/"}, ("tags",)),
+    "cost_category": LabelColumns(("cost_category",), "cost_category_"),
+}
+"""A column for each name in a legacy CUR, or where a CUR 2.0 query selects keys by themselves; else a map.
+
+Source: AWS's table dictionaries of the resource tags, tags and cost category columns of both reports.
+"""
+
 CUR = BillFormat(
     name="cur",
     title="legacy CUR",
@@ -335,4 +345,5 @@ CUR = BillFormat(
     payer="bill_payer_account_id",
     usage=_usage,
     commitments=_commitments_of_lines,
+    labels=LABELS,
 )

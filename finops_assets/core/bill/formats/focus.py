@@ -13,6 +13,7 @@ from finops_assets.core.bill.bill_format import (
     Columns,
     Commitments,
     CostBasis,
+    LabelColumns,
     Usage,
     currency_sql,
     first_sql,
@@ -144,4 +145,5 @@ FOCUS = BillFormat(
     providers=providers.COLUMNS,
     usage=_usage,
     commitments=_commitments,
+    labels={"tag": LabelColumns(("tags",), bare=("tags",)), "cost_category": LabelColumns(("x_costcategories",))},
 )

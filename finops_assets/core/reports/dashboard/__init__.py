@@ -5,6 +5,7 @@ templates/dashboard together around it. `outlook` is what the archive knows besi
 """
 
 from finops_assets.core.reports.dashboard.data import OTHER_ACCOUNTS, dashboard_data
+from finops_assets.core.reports.dashboard.dimension_data import DimensionCosts
 from finops_assets.core.reports.dashboard.inputs import DashboardInputs, DayNote
 from finops_assets.core.reports.dashboard.outlook import Outlook, Restated, read_outlook, restated_days
 from finops_assets.core.reports.dashboard.page import render
@@ -13,6 +14,7 @@ __all__ = [
     "OTHER_ACCOUNTS",
     "DashboardInputs",
     "DayNote",
+    "DimensionCosts",
     "Outlook",
     "Restated",
     "dashboard_data",

@@ -16,6 +16,7 @@ from finops_assets.core.bill.providers import cost_in_words
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT, money
 from finops_assets.core.reports.dashboard.amounts import MICRO, amounts_of, fold
+from finops_assets.core.reports.dashboard.dimension_data import dimension_data
 from finops_assets.core.reports.dashboard.outlook_data import outlook_data
 from finops_assets.core.reports.dashboard.tiles import tiles
 from finops_assets.core.schemas import UNASSIGNED, day_path
@@ -80,7 +81,10 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
         "account": [shown["account"][name] for name in accounts] + [OTHER_ACCOUNTS] * folded,
         "account_name": [tidy(inputs.names.get(account, "")) for account in accounts] + [""] * folded,
     }
-    return _harmless(words) | listed | figures | ({"outlook": _outlook_shown(embedded, shown)} if embedded else {})
+    parts: dict[str, Any] = {"dimensions": dimension_data(inputs.dimensions, days, ous, inputs.max_cells // 4)}
+    return (
+        _harmless(words) | listed | figures | parts | ({"outlook": _outlook_shown(embedded, shown)} if embedded else {})
+    )
 
 
 def _figures(

@@ -13,6 +13,7 @@ from finops_assets.core.bill.providers import AWS
 if TYPE_CHECKING:
     from finops_assets.core.archive.age import Age
     from finops_assets.core.archive.cost_history import CostHistory
+    from finops_assets.core.reports.dashboard.dimension_data import DimensionCosts
     from finops_assets.core.reports.dashboard.outlook import Outlook
 
 
@@ -50,6 +51,7 @@ class DashboardInputs:
         outlook: what is known beside the rows. It takes at most half of `max_cells`: earlier months give way first,
             then the oldest episodes; the page says what is left out. Each OU of the newest scorecard stays.
         age: how old the archive's data are, and how many days are missing: of the whole archive, not of the page alone.
+        dimensions: costs by tags, cost categories and attributes of accounts; at most a quarter of `max_cells`.
         made_at: when the page is made (aware, UTC); with `age`, it is shown, and the page counts on from it.
     """
 
@@ -63,6 +65,7 @@ class DashboardInputs:
     outlook: Outlook | None = None
     age: Age | None = None
     made_at: datetime | None = None
+    dimensions: DimensionCosts | None = None
 
     @property
     def this_year(self) -> int | None:

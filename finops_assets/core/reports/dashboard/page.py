@@ -23,6 +23,7 @@ SCRIPT_PARTS = (
     "elements",
     "chart",
     "table",
+    "dimensions",  # a place's cost by tag, cost category or attribute of accounts
     "month",  # budget against forecast
     "lights",
     "anomalies",  # and restated days

@@ -27,6 +27,7 @@ from finops_assets.core.reports.digest.figures import (
     OwnCost,
     Ranking,
 )
+from finops_assets.core.reports.digest.tagged import tagged_shares
 from finops_assets.core.schemas import MONEY, UNASSIGNED, day_path
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class DigestInputs:
         news: anomalies that began, grew, ended or were withdrawn since the last mail, as they stand.
         lights_before: OU -> light as of the last mail, to say which have changed.
         own_cost: what the platform itself cost; not shown in editions.
+        dimensions: of the day, in the DIMENSION_BREAKDOWN schema; None where it has none.
     """
 
     rows: pa.Table
@@ -96,6 +98,7 @@ class DigestInputs:
     news: Sequence[Episode] = ()
     lights_before: Mapping[str, str] | None = None
     own_cost: OwnCost | None = None
+    dimensions: pa.Table | None = None
 
 
 def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Restatement] = ()) -> DigestFigures:
@@ -180,6 +183,7 @@ def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Res
         own_cost=inputs.own_cost,
         left_open=left_open,
         names=names,
+        tagged=tagged_shares(inputs.dimensions, ou),
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.age import Age
     from finops_assets.core.archive.restatements import Restatement
     from finops_assets.core.reports.charts.style import DailyCost
+    from finops_assets.core.reports.digest.tagged import TaggedShare
     from finops_assets.core.values import BillShare
 
 
@@ -179,6 +180,7 @@ class DigestFigures:
         own_cost: what the platform itself cost; None where that is not known.
         left_open: what cannot be said of an edition, in sentences.
         names: account id -> name.
+        tagged: how much of the day has a value of each dimension.
     """
 
     day: date
@@ -215,6 +217,7 @@ class DigestFigures:
     own_cost: OwnCost | None = None
     left_open: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    tagged: tuple[TaggedShare, ...] = ()
 
     @property
     def total(self) -> Decimal:

@@ -30,6 +30,7 @@ from finops_assets.core.reports.digest.pictures import PICTURES, content_id
 from finops_assets.core.reports.digest.reasons import reasons
 from finops_assets.core.reports.digest.scores import card_view
 from finops_assets.core.reports.digest.sentences import headline, late_words, only_words, scheduled_note, subject
+from finops_assets.core.reports.digest.tagged import tagged_words
 from finops_assets.core.reports.digest.text_table import columns
 from finops_assets.core.reports.digest.words import (
     LOUD,
@@ -166,6 +167,7 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         **_unassigned_view(figures),
         "data_through": f"{short_day(through)} {through.year}",
         "left_out": [tidy(sentence, 300) for sentence in facts.left_out],
+        "tagged": [tagged_words(share, currency) for share in figures.tagged],
         "archive_path": tidy(figures.archive_path, 500),
         "delivery": tidy(facts.delivery, 300),
         "links": [

@@ -1,0 +1,116 @@
+"""A day's dimensions as an object of the archive: what its rows cost by tag, cost category or account attribute.
+
+The object is put before the breakdown, as the charges are (`core.archive.day_parts`). The breakdown names the keys,
+each with the fingerprint of its values. A day without rows has no object.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from finops_assets.core.archive.content_hash import dimensions_hash
+from finops_assets.core.archive.day_parts import DayPart
+from finops_assets.core.errors import DamagedError
+from finops_assets.core.money import plain
+from finops_assets.core.schemas import CATEGORY_COLUMNS, DIMENSION_BREAKDOWN, DIMENSIONS, MONEY, dimensions_path
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from finops_assets.core.ports import Archive
+    from finops_assets.core.values import DayRows, PublishedDay, SourceDay
+
+KEYS = ("ou", "service", "linkedaccount")
+
+
+def _has_no_null(dimensions: pa.Table) -> bool:
+    return not any(column.null_count for column in dimensions.columns)
+
+
+DIMENSIONS_PART = DayPart(
+    "dimensions", "dimension_breakdown", DIMENSION_BREAKDOWN, dimensions_path, dimensions_hash, _has_no_null
+)
+
+
+def as_named(prints: Mapping[str, str]) -> str:
+    """The dimensions of a day as its breakdown names them; empty where it has none."""
+    return json.dumps(dict(sorted(prints.items())), ensure_ascii=False) if prints else ""
+
+
+def named_dimensions(footer: Mapping[str, str]) -> dict[str, str]:
+    """The keys of a day's dimensions, each with the fingerprint of its values; none of a day without."""
+    return json.loads(footer.get(DIMENSIONS) or "{}")
+
+
+def dimensions_fault_of(archive: Archive, published: PublishedDay) -> str:
+    """How the dimensions of an archived day are not those that its rows name; empty where they are."""
+    try:
+        if named := published.metadata.get(DIMENSIONS):
+            archive.dimensions(published.day, named)
+    except DamagedError as error:
+        return error.what
+    return ""
+
+
+def other_dimensions(in_bill: Mapping[str, str], archived: Mapping[str, str]) -> str:
+    """How the values of the bill are not the archived ones, of the dimensions that both have; empty where they are.
+
+    A day that was archived with other keys is whole: `lacking_keys` tells them.
+    """
+    both = in_bill.keys() & archived.keys()
+    differing = sorted(key for key in both if in_bill[key] != archived[key])
+    return f"the bill has the same costs by other values of {', '.join(differing)}" if differing else ""
+
+
+def lacking_keys(published: PublishedDay, keys: Collection[str]) -> tuple[str, ...]:
+    """Those of the dimensions that an archived day does not have: it was archived before they were set."""
+    if not published.rows:
+        return ()
+    return tuple(key for key in keys if key not in named_dimensions(published.metadata))
+
+
+def dimensions_fault(day: DayRows, source: SourceDay | None) -> str:
+    """How a day's dimensions are not the bill's; empty where they are.
+
+    The values of each dimension sum to the day's total in the bill, and those of each OU, service and account to its
+    row's exact cost.
+
+    Args:
+        day: the day; its charges give the exact costs, and it names the dimensions that it has to have.
+        source: what the bill says of it.
+    """
+    import pyarrow.compute as pc
+
+    keys = day.dimension_keys
+    if not keys or not day.rows.num_rows:
+        return ""
+    if day.dimensions is None or day.charges is None:
+        return f"it has no value of {', '.join(keys)}"
+    rows = exact_costs(day.charges)
+    for key in keys:
+        of_key = day.dimensions.filter(pc.equal(day.dimensions.column("dimension"), key))
+        total = pc.sum(of_key.column("cost")).as_py()
+        if source is None or total != source.total:
+            sums_to, in_bill = plain(total or Decimal()), plain(source.total if source else Decimal())
+            return f"the values of {key} sum to {sums_to}, the bill to {in_bill}"
+        if not _summed(of_key).equals(rows):
+            return f"the values of {key} do not sum to the rows of their OU, service and account"
+    return ""
+
+
+def exact_costs(charges: pa.Table) -> pa.Table:
+    """The exact cost of each row of a day, in archive order, by its charges."""
+    import pyarrow as pa
+
+    parts = [charges.select([*KEYS, name]).rename_columns([*KEYS, "cost"]) for name in CATEGORY_COLUMNS]
+    return _summed(pa.concat_tables(parts))
+
+
+def _summed(costs: pa.Table) -> pa.Table:
+    """Costs summed by OU, service and account, in archive order."""
+    sums = costs.group_by(list(KEYS)).aggregate([("cost", "sum")]).rename_columns([*KEYS, "cost"])
+    exact = sums.set_column(len(KEYS), "cost", sums.column("cost").cast(MONEY))
+    return exact.sort_by([(name, "ascending") for name in KEYS]).combine_chunks()
