@@ -29,6 +29,7 @@ def bill_rules(settings: Settings, of: BillEntry | None = None) -> Rules:
         include_tax=bill.include_tax,
         include_credits=bill.include_credits,
         include_refunds=bill.include_refunds,
+        several_currencies=bool(settings.currency.display),
     )
 
 

@@ -21,6 +21,7 @@ from finops_assets.settings.sections import (
     AnomaliesSettings,
     AwsSettings,
     BudgetsSettings,
+    CurrencySettings,
     DashboardSettings,
     MailSettings,
     ScheduleSettings,
@@ -45,6 +46,7 @@ class Settings(Section):
         "folder where DAGSTER_HOME names none, and what does not fit in memory.",
     )
     bill: BillSettings = BillSettings()
+    currency: CurrencySettings = CurrencySettings()
     accounts: AccountsSettings = AccountsSettings()
     mail: MailSettings = MailSettings()
     smtp: SmtpSettings = SmtpSettings()

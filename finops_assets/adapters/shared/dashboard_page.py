@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from finops_assets.core.accounts.published_map import account_names
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.cost_history import cost_history
+from finops_assets.core.archive.display import rates_words
 from finops_assets.core.bill.providers import archived_providers
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import ArchiveError, DamagedError
@@ -147,6 +148,7 @@ class DashboardPage:
                 outlook=self._sources.outlook(days) if self._sources.outlook else None,
                 age=self._sources.age(now) if self._sources.age else None,
                 made_at=now,
+                rates=rates_words(archived.values()),
             )
         )
         page = render({**data, "refresh": refresh_id}).encode()

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive.provenance import bill_shares
+from finops_assets.core.bill.currencies import currencies_of
 from finops_assets.core.bill.totals import Amount
 from finops_assets.core.money import change
 from finops_assets.core.schemas import RESTORED_FROM
@@ -24,6 +25,7 @@ class PublishedAs:
         held: whether somebody has restored an earlier version.
         lines: how many lines of the bill it was made of; None in a note of an older release.
         bills: of several bills, what each had of it.
+        shown: what the total is shown as, where that is in another currency.
     """
 
     fingerprint: str
@@ -32,6 +34,7 @@ class PublishedAs:
     held: bool
     lines: int | None = None
     bills: Mapping[str, Amount] = field(default_factory=dict)
+    shown: Decimal | None = None
 
 
 def is_held(published: PublishedDay | None) -> bool:
@@ -39,16 +42,33 @@ def is_held(published: PublishedDay | None) -> bool:
     return published is not None and RESTORED_FROM in published.metadata
 
 
-def published_as(published: PublishedDay) -> PublishedAs:
-    """What is kept of an archived day for later comparisons."""
+def published_as(published: PublishedDay, shown: PublishedDay | None = None) -> PublishedAs:
+    """What is kept of an archived day for later comparisons.
+
+    Args:
+        published: the day as it is archived.
+        shown: the day as it is shown, where that is in another currency.
+    """
     lines = int(published.metadata.get("source_lines", 0))
-    bills = {share.name: Amount(share.lines, share.total) for share in bill_shares(published.metadata)}
-    return PublishedAs(published.fingerprint, published.total, published.currency, is_held(published), lines, bills)
+    bills: dict[str, Amount] = {}
+    as_shown = bill_shares(shown.metadata) if shown else ()
+    for n, share in enumerate(bill_shares(published.metadata)):
+        amount = Amount(share.lines, share.total, as_shown[n].total if as_shown else None)
+        bills[share.name] = bills.get(share.name, Amount()) + amount
+    return PublishedAs(
+        published.fingerprint,
+        published.total,
+        published.currency,
+        is_held(published),
+        lines,
+        bills,
+        shown.total if shown else None,
+    )
 
 
 def difference(in_bill: DayPrint, archived: PublishedAs) -> str:
     """How the bill's day differs from the archived one; empty where it does not, or where the day is held."""
     if archived.held or in_bill.fingerprint == archived.fingerprint:
         return ""
-    amount = in_bill.total - archived.total
+    amount = in_bill.total - archived.total if len(currencies_of(archived.currency)) == 1 else Decimal()
     return f"the bill has {change(amount)} {archived.currency}" if amount else "the bill has other rows"

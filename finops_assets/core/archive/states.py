@@ -58,6 +58,7 @@ class Facts:
         gone: archived days after the bill's newest day, though the bill has their month: it had them before.
         kept: archived days that a setting keeps as they are, whatever the bill says of them now.
         unregistered: billing periods, `2025-09`, whose files the bill's table does not read, and what mends it.
+        displayed: archived days as they are shown, where that is in another currency.
     """
 
     covered: Collection[date]
@@ -76,6 +77,11 @@ class Facts:
     gone: Collection[date] = frozenset()
     kept: Collection[date] = frozenset()
     unregistered: Mapping[str, str] = field(default_factory=dict)
+    displayed: Mapping[date, PublishedDay] = field(default_factory=dict)
+
+    def as_shown(self, published: PublishedDay) -> PublishedDay:
+        """An archived day as dashboard and mails show it."""
+        return self.displayed.get(published.day, published)
 
     @cached_property
     def newest(self) -> date:
@@ -250,7 +256,8 @@ def _published_fault(day: date, facts: Facts) -> tuple[str, str] | None:
     # A fault of the dashboard as a whole is reported for the newest day alone.
     if facts.behind and day == newest:
         return OUTDATED, facts.behind
-    if not facts.behind and facts.shown and published and (fault := shown_fault(facts.shown, published)):
+    as_shown = facts.as_shown(published) if published else None
+    if not facts.behind and facts.shown and as_shown and (fault := shown_fault(facts.shown, as_shown)):
         return OUTDATED, fault
     state = facts.mailed.get(day, "none")
     # An old day that was never mailed is no fault: its numbers are in the archive, and nobody waits for its digest.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from finops_assets.core.bill.bill_format import INCLUDE_SETTINGS, BillFormat, Columns
 from finops_assets.core.errors import BillError, SettingsError
@@ -10,7 +10,11 @@ from finops_assets.core.errors import BillError, SettingsError
 
 @dataclass(frozen=True)
 class Rules:
-    """What the settings ask of the bill."""
+    """What the settings ask of the bill.
+
+    Attributes:
+        several_currencies: whether its amounts may be in more than one, as there are rates to show them in one.
+    """
 
     cost_basis: str
     currency: str = ""
@@ -18,6 +22,7 @@ class Rules:
     include_credits: bool = True
     include_refunds: bool = True
     provider: str = ""
+    several_currencies: bool = field(default=False, repr=False)
 
 
 def check_columns(fmt: BillFormat, columns: Columns, rules: Rules, where: str) -> None:

@@ -51,6 +51,7 @@ class DashboardInputs:
             then the oldest episodes; the page says what is left out. Each OU of the newest scorecard stays.
         age: how old the archive's data are, and how many days are missing: of the whole archive, not of the page alone.
         made_at: when the page is made (aware, UTC); with `age`, it is shown, and the page counts on from it.
+        rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
     """
 
     costs: CostHistory
@@ -63,6 +64,7 @@ class DashboardInputs:
     outlook: Outlook | None = None
     age: Age | None = None
     made_at: datetime | None = None
+    rates: str = ""
 
     @property
     def this_year(self) -> int | None:

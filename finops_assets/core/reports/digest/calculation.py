@@ -75,6 +75,7 @@ class DigestInputs:
         news: anomalies that began, grew, ended or were withdrawn since the last mail, as they stand.
         lights_before: OU -> light as of the last mail, to say which have changed.
         own_cost: what the platform itself cost; not shown in editions.
+        rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
     """
 
     rows: pa.Table
@@ -96,6 +97,7 @@ class DigestInputs:
     news: Sequence[Episode] = ()
     lights_before: Mapping[str, str] | None = None
     own_cost: OwnCost | None = None
+    rates: str = ""
 
 
 def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Restatement] = ()) -> DigestFigures:
@@ -180,6 +182,7 @@ def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Res
         own_cost=inputs.own_cost,
         left_open=left_open,
         names=names,
+        rates=inputs.rates,
     )
 
 

@@ -179,6 +179,7 @@ class DigestFigures:
         own_cost: what the platform itself cost; None where that is not known.
         left_open: what cannot be said of an edition, in sentences.
         names: account id -> name.
+        rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
     """
 
     day: date
@@ -215,6 +216,7 @@ class DigestFigures:
     own_cost: OwnCost | None = None
     left_open: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    rates: str = ""
 
     @property
     def total(self) -> Decimal:
