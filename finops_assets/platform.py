@@ -20,6 +20,7 @@ from finops_assets.composition.parts import archive_age, bills_in_words
 from finops_assets.core.analytics.plan import PlanFiles
 from finops_assets.core.analytics.scoring import Scoring, ScoringRules
 from finops_assets.core.archive.age import Age, deadline_by
+from finops_assets.core.archive.display import rates_words
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.delivery.changes import Thresholds
 from finops_assets.core.delivery.digest_service import DigestForm, DigestService
@@ -167,7 +168,13 @@ class Platform(Adapters):
             digests=self.digests,
             incidents=self.incidents,
             deadline=self.deadline,
+            rates=self._rates_of,
         )
+
+    def _rates_of(self, day: date) -> str:
+        """The exchange rates that a day is shown by, in a sentence; empty where none is used."""
+        published = self.shown_archive.describe(day) if self.display else None
+        return rates_words([published]) if published else ""
 
     @cached_property
     def watch(self) -> Watch:

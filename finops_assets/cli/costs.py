@@ -106,8 +106,10 @@ def anomalies(every: bool, as_json: bool) -> None:
     from finops_assets.core.analytics import scorecard
     from finops_assets.core.analytics.anomalies import GROWING, OPEN
     from finops_assets.core.analytics.episodes import read
+    from finops_assets.core.archive.display import rates_words
 
-    archive = common.open_platform().archive
+    platform = common.open_platform()
+    archive = platform.archive
     ledger = read(archive)
     goes_on = [entry for entry in ledger.notifications if entry.episode.state in (OPEN, GROWING)]
     shown = ledger.notifications if every else goes_on
@@ -121,6 +123,11 @@ def anomalies(every: bool, as_json: bool) -> None:
     else:
         say("No anomaly goes on." + ("" if every else " --all shows those that are over."))
     days = archive.days()
+    if platform.display and not as_json:
+        named = sorted({entry.episode.last for entry in shown}.intersection(days))
+        described = (platform.shown_archive.describe(day) for day in named)
+        if rates := rates_words(filter(None, described)):
+            say(rates)
     card = scorecard.read(archive, days[-1]) if days and every and not as_json else None
     for renamed in card.renamed if card else ():
         say(f"No anomaly: {renamed}.")

@@ -20,12 +20,14 @@ from finops_assets.core.archive.day_currencies import CURRENCIES, CurrencyPart, 
 from finops_assets.core.archive.provenance import BILLS, bill_shares
 from finops_assets.core.bill.exchange_rates import (
     DECIMALS,
+    EXAMPLE,
     ExchangeRates,
     Used,
     converted,
     rates_in_words,
     read_rates,
 )
+from finops_assets.core.findings import Finding
 from finops_assets.core.money import PLACES, plain
 from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import MONEY
@@ -91,6 +93,27 @@ class Display:
         if self:
             parts = ((of.day, part) for of in days for part in (of.parts or (of,)))
             self.rates.refuse_missing((day, part.currency) for day, part in parts if part.lines)
+
+    def check(self, today: date) -> Iterator[Finding]:
+        """Whether the rates can be read, and those of this month are there."""
+        if not self:
+            return
+        rates = self.rates
+        months = sorted({month for month, _ in rates.rates})
+        if not months:
+            yield Finding("rates", "fail", f"{self._file} has no rate", f"Add a line for each month: {EXAMPLE}.")
+            return
+        detail = f"costs are shown in {self.currency}, by rates of {months[0]} to {months[-1]} in {self._file}"
+        lacking = [
+            currency
+            for month, currency in sorted(rates.rates)
+            if month == months[-1] and (f"{today:%Y-%m}", currency) not in rates.rates
+        ]
+        if lacking:
+            fix = "Add a line for each before the first day of the month is archived: it is refused without."
+            yield Finding("rates", "warn", f"{detail}: none for {today:%Y-%m} of {', '.join(lacking)}", fix)
+        else:
+            yield Finding("rates", "ok", detail)
 
     def archive(self, archive: Archive) -> Archive:
         """The archive as it is shown."""

@@ -136,6 +136,8 @@ def read_rates(data: bytes, file: str, display: str) -> ExchangeRates:
     rates: dict[tuple[str, str], Decimal] = {}
     for row in rows:
         where = f"{file}, line {row.line}"
+        if not row.complete:
+            raise RatesError(f"has {len(row.fields)} values", where=where, fix=f"Write it as {EXAMPLE}.")
         month, currency, text = map(row.stripped, COLUMNS)
         currency = currency.upper()
         if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month, re.ASCII):
@@ -143,8 +145,6 @@ def read_rates(data: bytes, file: str, display: str) -> ExchangeRates:
         if not re.fullmatch(r"[A-Z]{3}", currency):
             raise RatesError(f"{currency!r} is no currency", where=where, fix="Write its code, such as USD.")
         rate = _rate(text, where)
-        if not row.complete:
-            raise RatesError(f"has {len(row.fields)} values", where=where, fix=f"Write it as {EXAMPLE}.")
         if currency == display and rate != 1:
             raise RatesError(f"{display} is the currency shown: its rate is 1", where=where, fix="Leave that line out.")
         if (month, currency) in rates:
