@@ -10,14 +10,17 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property, partial
+from typing import cast
 
 from finops_assets.adapters.shared import dagster_records as dagster_records  # for defs/, which knows no adapter
 from finops_assets.adapters.shared.folder import require_writable
+from finops_assets.adapters.shared.shown_bill import ShownBill
 from finops_assets.composition.adapters import Adapters
 from finops_assets.composition.parts import archive_age, bills_in_words
 from finops_assets.core.analytics.plan import PlanFiles
 from finops_assets.core.analytics.scoring import Scoring, ScoringRules
 from finops_assets.core.archive.age import Age, deadline_by
+from finops_assets.core.archive.display import rates_words
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.delivery.changes import Thresholds
 from finops_assets.core.delivery.digest_service import DigestForm, DigestService
@@ -31,6 +34,7 @@ from finops_assets.core.operations.inspector import Inspector
 from finops_assets.core.operations.state_notes import state_notes
 from finops_assets.core.operations.verification import known_damaged
 from finops_assets.core.operations.watch import Watch
+from finops_assets.core.ports import Archive, Warehouse
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.settings.model import Settings
 
@@ -68,6 +72,18 @@ class Platform(Adapters):
         return archive_age(self.settings, self.archive, now)
 
     @cached_property
+    def shown_archive(self) -> Archive:
+        """The archive in the currency that costs are shown in; what shows a cost reads days from it."""
+        return self.display.archive(self.archive)
+
+    @cached_property
+    def shown_bill(self) -> Warehouse:
+        """The bill, whose control totals and reasons for a move are in that currency."""
+        return (
+            cast(Warehouse, ShownBill(self.warehouse, self.archive, self.display)) if self.display else self.warehouse
+        )
+
+    @cached_property
     def journal(self) -> Journal:
         """How final days are."""
         return Journal(self.archive, self.settings.bill.stable_after)
@@ -89,7 +105,7 @@ class Platform(Adapters):
         """The state of each day."""
         bill = self.settings.bill
         return Inspector(
-            warehouse=self.warehouse,
+            warehouse=self.shown_bill,
             archive=self.archive,
             catalog=self.catalog,
             outbox=self.outbox,
@@ -102,6 +118,7 @@ class Platform(Adapters):
                 change_closed=bill.change_closed_days,
                 bill_rules=bills_in_words(self.settings),
             ),
+            display=self.display,
         )
 
     @cached_property
@@ -109,8 +126,8 @@ class Platform(Adapters):
         """Scorecards."""
         settings = self.settings
         return Scoring(
-            self.warehouse,
-            self.archive,
+            self.shown_bill,
+            self.shown_archive,
             self.journal,
             PlanFiles(
                 budgets=self.budgets,
@@ -132,7 +149,7 @@ class Platform(Adapters):
         mail = self.settings.mail
         thresholds = Thresholds(mail.tell_change_percent, mail.correct_change_percent, mail.change_amount)
         return DigestService(
-            self.archive,
+            self.shown_archive,
             self.outbox,
             DigestForm(mail.subject_prefix, self.links, mail.by_ou, thresholds),
             drawing=self.drawing,
@@ -151,7 +168,13 @@ class Platform(Adapters):
             digests=self.digests,
             incidents=self.incidents,
             deadline=self.deadline,
+            rates=self._rates_of,
         )
+
+    def _rates_of(self, day: date) -> str:
+        """The exchange rates that a day is shown by, in a sentence; empty where none is used."""
+        published = self.shown_archive.describe(day) if self.display else None
+        return rates_words([published]) if published else ""
 
     @cached_property
     def watch(self) -> Watch:

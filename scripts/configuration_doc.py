@@ -79,12 +79,27 @@ name = "azure"
 path = "exports/azure"
 ```
 
-All bills are in one currency (else `bill.currency` chooses, and the lines in others are left out and counted). A month
-of a payer that two bills have is refused, with both names: payers are told by `bill_payer_account_id` and
-`BillingAccountId`, which each bill must have. A day is archived once each bill was written after it and, where a bill
-has lines on every day, has some on this one; for two days it waits for that. A bill that has ended is not waited for:
-one whose payers go on in another bill, or that has a `last_day`. Each day's metadata, coverage, the digest and a small
-CSV beside its CSV say what is of which bill. Each bill is queried by itself: two bills take twice the queries on AWS.
+All bills are in one currency, or are shown in one (see below); else `bill.currency` chooses, and the lines in others
+are left out and counted. A month of a payer that two bills have is refused, with both names: payers are told by
+`bill_payer_account_id` and `BillingAccountId`, which each bill must have. A day is archived once each bill was
+written after it and, where a bill has lines on every day, has some on this one; for two days it waits for that. A
+bill that has ended is not waited for: one whose payers go on in another bill, or that has a `last_day`. Each day's
+metadata, coverage, the digest and a small CSV beside its CSV say what is of which bill. Each bill is queried by
+itself: two bills take twice the queries on AWS.
+
+Costs in several billing currencies, of several bills or of one, are shown in `currency.display` by the rates of
+`currency.rates`. The archive stays as it is billed, and so do the tables `ou_breakdown`, `finops_daily_summary` and
+`restatements`, which have no sum over several currencies; `ou_scorecard` and all else that is shown or mailed is in the
+display currency and names the rates that it used. A day is archived once each of its currencies has a rate for the
+month; other rates later change what is made from then on, and no archived day. An account has one currency on a day,
+else it is refused. Amounts of budgets and thresholds are in the display currency. QuickSight's data set has the
+archive's rows: `aws.quicksight_data_set` stays empty beside it.
+
+```csv
+month,currency,rate
+2025-09,USD,0.9234
+2025-10,USD,0.9301
+```
 
 `accounts.csv` has the columns `account_id`, `account_name`, `ou_path` and, if you like, `valid_from` and `valid_to`
 (ISO dates, the second exclusive). An account that moves has a row for each OU; one that is not there is `Unassigned`.

@@ -10,7 +10,7 @@ import click
 
 from finops_assets.cli import common
 from finops_assets.cli.errors import FAILED
-from finops_assets.cli.terminal import print_json, print_json_rows, print_rows, print_table, say
+from finops_assets.cli.terminal import print_json, print_json_rows, print_rows, print_table, say, tell
 
 
 @click.command()
@@ -25,6 +25,11 @@ def query(sql: str, as_json: bool) -> None:
     from finops_assets.core.errors import FinopsError
 
     platform = common.open_platform()
+    if platform.display:
+        tell(
+            f"Costs of ou_breakdown, restatements and finops_daily_summary are in the currency that each account is "
+            f"billed in: do not sum over several. Those of ou_scorecard are in {platform.display.currency}."
+        )
     with platform.catalog.stream(sql) as result:
         if not as_json:
             print_rows(result.columns, result.batches)
@@ -46,6 +51,7 @@ def budgets(day: date | None, as_json: bool) -> None:
     from finops_assets.core.analytics.budgets import RED, SHAPES, budget_lines, read_budgets
     from finops_assets.core.analytics.forecast import HISTORY
     from finops_assets.core.archive.comparable_days import comparable_costs
+    from finops_assets.core.archive.display import rates_words
     from finops_assets.core.errors import SettingsError
 
     settings = common.load()
@@ -56,7 +62,7 @@ def budgets(day: date | None, as_json: bool) -> None:
             "is not set", where="budgets.path (FINOPS_BUDGETS__PATH)", fix="Set it to a CSV: ou,month,amount,currency."
         )
     plan = read_budgets(data, settings.budgets.path)
-    history, span, published = comparable_costs(platform.archive, day, HISTORY)
+    history, span, published = comparable_costs(platform.shown_archive, day, HISTORY)
     lines = budget_lines(
         plan,
         history.ou_costs(span),
@@ -82,6 +88,8 @@ def budgets(day: date | None, as_json: bool) -> None:
             ],
             right={2, 3, 4, 5},
         )
+        if rates := rates_words(span.values()):
+            say(rates)
     if any(line.light == RED for line in lines):
         sys.exit(FAILED)
 
@@ -98,8 +106,10 @@ def anomalies(every: bool, as_json: bool) -> None:
     from finops_assets.core.analytics import scorecard
     from finops_assets.core.analytics.anomalies import GROWING, OPEN
     from finops_assets.core.analytics.episodes import read
+    from finops_assets.core.archive.display import rates_words
 
-    archive = common.open_platform().archive
+    platform = common.open_platform()
+    archive = platform.archive
     ledger = read(archive)
     goes_on = [entry for entry in ledger.notifications if entry.episode.state in (OPEN, GROWING)]
     shown = ledger.notifications if every else goes_on
@@ -113,6 +123,11 @@ def anomalies(every: bool, as_json: bool) -> None:
     else:
         say("No anomaly goes on." + ("" if every else " --all shows those that are over."))
     days = archive.days()
+    if platform.display and not as_json:
+        named = sorted({entry.episode.last for entry in shown}.intersection(days))
+        described = (platform.shown_archive.describe(day) for day in named)
+        if rates := rates_words(filter(None, described)):
+            say(rates)
     card = scorecard.read(archive, days[-1]) if days and every and not as_json else None
     for renamed in card.renamed if card else ():
         say(f"No anomaly: {renamed}.")

@@ -15,8 +15,8 @@ from finops_assets.cli.errors import FAILED
 from finops_assets.cli.terminal import complain, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from finops_assets.core.archive.states import Facts
     from finops_assets.core.operations.inspection import Inspection
-    from finops_assets.core.values import CatalogDay
     from finops_assets.platform import Platform
 
 
@@ -59,6 +59,7 @@ def status(every: bool, as_json: bool) -> None:
         right={1, 2},
     )
     common.say_age(platform)
+    say_rates(shown)
     say(inspection.summary)
     say(inspection.coverage_words)
     if inspection.gaps:
@@ -67,6 +68,12 @@ def status(every: bool, as_json: bool) -> None:
         told = f"NOBODY WAS TOLD: {incident.not_notified}" if incident.not_notified else "told"
         since = f"{incident.opened:%Y-%m-%d %H:%M} UTC"
         say(f"open since {since}: {incident.kind}, {incident.subject}: {incident.problem.cause} ({told})")
+
+
+def say_rates(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the exchange rates by which days are shown, those of a month once."""
+    for words in dict.fromkeys(row["rates"] for row in rows if row.get("rates")):
+        say(words)
 
 
 @click.command()
@@ -78,7 +85,7 @@ def gaps(weekly: bool, as_json: bool) -> None:
     inspection = platform.inspector.thorough(common.now())
     not_whole = inspection.gaps
     if weekly:
-        _show_counts(inspection.days[-35:], inspection.facts.read or {}, as_json)
+        _show_counts(inspection.days[-35:], inspection.facts, as_json)
     elif as_json:
         print_json([vars(gap) for gap in not_whole])
     elif not_whole:
@@ -101,15 +108,20 @@ def gaps(weekly: bool, as_json: bool) -> None:
         sys.exit(FAILED)
 
 
-def _show_counts(days: Sequence[date], read: Mapping[date, CatalogDay], as_json: bool) -> None:
+def _show_counts(days: Sequence[date], facts: Facts, as_json: bool) -> None:
     """What a reader gets of each day, as the weekly routine counts it."""
+    from finops_assets.core.archive.day_currencies import exact_total, is_mixed
+
+    read = facts.read or {}
+    # Of several currencies the sum that was read back is no money.
+    mixed = {day: exact_total(of) for day, of in facts.archived.items() if of and is_mixed(of)}
     rows: list[dict[str, Any]] = [
         {
             "year": day.year,
             "month": day.month,
             "day": day.day,
             "rows": read[day].rows if day in read else 0,
-            "total": read[day].total if day in read else Decimal(),
+            "total": mixed.get(day, read[day].total) if day in read else Decimal(),
         }
         for day in days
     ]
@@ -118,7 +130,14 @@ def _show_counts(days: Sequence[date], read: Mapping[date, CatalogDay], as_json:
         return
     print_table(
         ("year", "month", "day", "rows", "total", ""),
-        [(*list(row.values())[:4], common.amount(row["total"]), "" if row["rows"] else "MISSING") for row in rows],
+        [
+            (
+                *list(row.values())[:4],
+                row["total"] if isinstance(row["total"], str) else common.amount(row["total"]),
+                "" if row["rows"] else "MISSING",
+            )
+            for row in rows
+        ],
         right={0, 1, 2, 3, 4},
     )
 
@@ -127,11 +146,12 @@ def status_rows(
     platform: Platform, stretches: list[tuple[date, date]] | None = None, inspection: Inspection | None = None
 ) -> list[dict[str, Any]]:
     """What is there of these stretches of days; by default, of every day from the first that is known to the last."""
+    from finops_assets.core.archive.display import rates_words
     from finops_assets.core.archive.states import state_of
     from finops_assets.core.calendar import days_between
     from finops_assets.core.errors import DamagedError
 
-    archive, outbox = platform.archive, platform.outbox
+    archive, outbox = platform.shown_archive, platform.outbox
     inspection = inspection or platform.inspector.cheap(common.now())
     facts = inspection.facts
     known = sorted({*facts.archived, *facts.registered})
@@ -154,6 +174,7 @@ def status_rows(
                 "total": published.total if published else Decimal(),
                 "currency": published.currency if published else "",
                 "cost_basis": published.cost_basis if published else "",
+                **({"rates": rates_words([published])} if published and platform.display else {}),
                 "settlement": settled(day) if published else "DAMAGED" if day in facts.archived else "",
                 "archived": published is not None,
                 "registered": bool(state.location),

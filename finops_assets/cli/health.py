@@ -57,6 +57,7 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         from finops_assets.defs.instance import look_at_database
 
         show(findings_of("dagster", look_at_database(settings.dagster_home)))
+    show(findings_of("rates", platform.display.check(common.now().date())))
     show(platform.scoring.check())
     if not any(finding.name == "bucket" and finding.state == "fail" for finding in findings):
         show(findings_of("age", how_old(platform.age(common.now()))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @common.as_json
 def restore(day: date, version: str | None, as_json: bool) -> None:
     """List the versions of DAY, or bring one of them back: archive, catalog and dashboard; nothing is mailed."""
+    from finops_assets.core.archive.day_currencies import amounts_in_words, exact_total, is_mixed
     from finops_assets.core.archive.recovery import restore_day
     from finops_assets.core.errors import ArchiveError
     from finops_assets.core.schemas import RESTORED_FROM, day_path
@@ -50,19 +51,30 @@ def restore(day: date, version: str | None, as_json: bool) -> None:
     if as_json:
         figures = {
             "rows": published.rows,
-            "total": published.total,
+            "total": exact_total(published) if is_mixed(published) else published.total,
             "currency": published.currency,
             "version": published.version,
         }
         print_json({"succeeded": good, "day": day, "changed": published.changed, "held": held, **figures})
     else:
         done = f"restored from version {version}" if published.changed else f"is version {version} already: unchanged"
-        total = f"{common.amount(published.total)} {published.currency} ({published.cost_basis})"
+        amount = f"{common.amount(published.total)} {published.currency}"
+        total = f"{amounts_in_words(published) if is_mixed(published) else amount} ({published.cost_basis})"
         say(f"{day} {done}, {total}. Nothing was mailed.")
         if held:
             say(f"It is held as it is until someone runs it by name: `finops run --date {day}`.")
     if not good:
         sys.exit(FAILED)
+
+
+def _total(metadata: Mapping[str, str]) -> str:
+    """What a version comes to, by its metadata; of one in several currencies each."""
+    from finops_assets.core.archive.day_currencies import CURRENCIES, parts_of
+
+    if CURRENCIES not in metadata:
+        return common.amount(Decimal(metadata["total"]))
+    parts = parts_of(metadata["currency"], metadata)
+    return " + ".join(f"{common.amount(part.total)} {part.currency}" for part in parts)
 
 
 def _show_versions(versions: Sequence[DayVersion], as_json: bool) -> None:
@@ -81,7 +93,7 @@ def _show_versions(versions: Sequence[DayVersion], as_json: bool) -> None:
         [
             (
                 *(one.id, f"{one.written:%Y-%m-%d %H:%M:%S}", one.metadata.get("rows", "")),
-                common.amount(Decimal(one.metadata["total"])) if one.metadata else "cannot be read",
+                _total(one.metadata) if one.metadata else "cannot be read",
                 *(one.metadata.get("settlement", ""), "yes" if one.current else ""),
             )
             for one in versions

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from finops_assets.cli import common
-from finops_assets.cli.days import status_rows
+from finops_assets.cli.days import say_rates, status_rows
 from finops_assets.cli.errors import FAILED
 from finops_assets.cli.terminal import complain, print_json, say, tell
 
@@ -180,6 +180,7 @@ def _finish(
         total = sum((r["total"] for r in wanted), Decimal())
         days = f"{wanted[0]['day']}" + (f" to {wanted[-1]['day']}" if len(wanted) > 1 else "")
         say(f"{days}: {common.amount(total)} {wanted[-1]['currency']} ({wanted[-1]['cost_basis']}) archived")
+        say_rates(wanted)
         say(f"dashboard  {platform.places['dashboard']}")
     if not as_json:
         for mail_state in (*corrections, digest):

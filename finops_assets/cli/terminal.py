@@ -120,8 +120,11 @@ def _escaped(text: str) -> str:
 
 
 def _encoded(item: Any) -> Any:
+    from finops_assets.core.bill.totals import Amount
     from finops_assets.core.money import plain
 
+    if isinstance(item, Amount):
+        return {"lines": item.lines, "total": item.money}
     if is_dataclass(item):
         return vars(item)
     return plain(item) if isinstance(item, Decimal) else str(item)

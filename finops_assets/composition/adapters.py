@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from finops_assets.core.archive.display import Display
 from finops_assets.core.operations.doctor import Preflight
 from finops_assets.core.ports import (
     Accounts,
@@ -35,6 +36,7 @@ class Adapters:
 
     Attributes:
         budgets, events: read budgets.csv and events.csv; None without one.
+        display: how costs are shown.
         receipts: gives, once, what paid queries have taken since it was last asked.
         labels: by asset.
         links: label -> path or URL, shown in the digest.
@@ -54,6 +56,7 @@ class Adapters:
     heartbeats: Mapping[str, HeartbeatChannel] = field(default_factory=dict)
     budgets: Callable[[], bytes | None] = lambda: None
     events: Callable[[], bytes | None] = lambda: None
+    display: Display = field(default_factory=Display)
     receipts: Callable[[], list[QueryReceipt]] = list
     labels: Mapping[str, AssetLabel] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)

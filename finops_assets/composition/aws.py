@@ -108,7 +108,9 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
     }
     warehouse: AthenaWarehouse | SeveralTables = of_each[bills[0].name]
     if len(of_each) > 1:
-        warehouse = SeveralTables(of_each, {bill.name: bill.last_day for bill in bills})
+        last_days = {bill.name: bill.last_day for bill in bills}
+        warehouse = SeveralTables(of_each, last_days, several_currencies=bool(settings.currency.display))
+    display = channels.display_of(settings, session)
     level, history = settings.accounts.ou_level, settings.accounts.history
     attributes = account_attributes(settings.dimensions.keys)
     if settings.accounts.path:
@@ -123,6 +125,12 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
             tags=attributes,
             role_arn=aws.organizations_role_arn,
             today=lambda: clock().date(),
+        )
+    if display and aws.quicksight_data_set:
+        raise SettingsError(
+            "is set, and so is currency.display: QuickSight's data set has the archive's rows, in the billing currency",
+            where="aws.quicksight_data_set (FINOPS_AWS__QUICKSIGHT_DATA_SET)",
+            fix="Leave it empty: the dashboard is then a page in the bucket, in the currency shown.",
         )
     if aws.quicksight_data_set:
         dashboard: DashboardData = QuickSightDataSet(
@@ -139,14 +147,14 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
     else:
         board = f"s3://{aws.bucket}/{DASHBOARD_PATH}"
         dashboard = DashboardPage(
-            archive,
+            display.archive(archive),
             partial(archive.put, DASHBOARD_PATH),
             board,
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
             sources=PageSources(
                 settled_days(settings, archive),
-                partial(read_outlook, archive),
+                partial(read_outlook, archive, restated_as=display.restated),
                 partial(archive_age, settings, archive),
                 dimensions=bool(settings.dimensions.keys),
             ),
@@ -159,6 +167,7 @@ def aws_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
         archive=archive,
         catalog=catalog,
         dashboard=dashboard,
+        display=display,
         mailer=mailer_of(settings, session),
         alerts=alert_channel(settings, session),
         heartbeats=heartbeat_channels(settings, session),

@@ -6,6 +6,7 @@ Each may be of AWS on either platform: SES mails for an embedded one, too. AWS i
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from finops_assets.adapters.shared.doctor import own_mail
 from finops_assets.adapters.shared.heartbeat import MailHeartbeat, UrlHeartbeat
 from finops_assets.adapters.shared.mail_alerts import MailAlerts
 from finops_assets.adapters.shared.smtp import from_settings
+from finops_assets.core.archive.display import Display
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.findings import Finding
 from finops_assets.core.ports import Alerts, HeartbeatChannel, Mailer
@@ -112,6 +114,25 @@ def read_address(settings: Settings, address: str, session: AwsSession | None = 
 
     bucket, _, key = address.removeprefix("s3://").partition("/")
     return open_archive(session or aws_session(settings), bucket).get(key)
+
+
+def display_of(settings: Settings, session: AwsSession | None) -> Display:
+    """How costs are shown, by currency.display and currency.rates.
+
+    Raises:
+        SettingsError: one is set without the other.
+    """
+    display, rates = settings.currency.display, settings.currency.rates
+    if bool(display) != bool(rates):
+        names = ("currency.display", "currency.rates")
+        (is_set, missing), example = (names, "rates.csv") if display else (names[::-1], "EUR")
+        raise SettingsError(
+            f"is not set, and {is_set} is",
+            where=f"{missing} ({env_name(missing)})",
+            fix=f"Set it, for example to {example}, or leave both empty.",
+        )
+    read = partial(named_file, settings, session, rates, "currency.rates", "rates.csv")
+    return Display(display, read, rates)
 
 
 def named_file(settings: Settings, session: AwsSession | None, address: str, setting: str, name: str) -> bytes | None:

@@ -16,7 +16,14 @@ from finops_assets.adapters.shared.accounts_file import AccountsFile
 from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.adapters.shared.dashboard_page import PageSources
 from finops_assets.composition.adapters import Adapters, AssetLabel
-from finops_assets.composition.channels import alert_channel, heartbeat_channels, look_at_mail, mailer_of, named_file
+from finops_assets.composition.channels import (
+    alert_channel,
+    display_of,
+    heartbeat_channels,
+    look_at_mail,
+    mailer_of,
+    named_file,
+)
 from finops_assets.composition.parts import archive_age, bill_rules, part_of, refuse_incomplete, settled_days
 from finops_assets.core.bill.dimension_keys import account_attributes
 from finops_assets.core.reports.dashboard import read_outlook
@@ -58,7 +65,8 @@ def _warehouse(settings: Settings) -> DuckDBWarehouse | SeveralFiles:
     }
     if len(of_each) == 1:
         return of_each.popitem()[1]
-    return SeveralFiles(of_each, {bill.name: bill.last_day for bill in bills})
+    last_days = {bill.name: bill.last_day for bill in bills}
+    return SeveralFiles(of_each, last_days, several_currencies=bool(settings.currency.display))
 
 
 def local_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapters:
@@ -70,6 +78,7 @@ def local_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapter
     """
     warehouse = _warehouse(settings)
     archive = ObjectArchive(folder_store(str(settings.archive_folder)))
+    display = display_of(settings, None)
     return Adapters(
         settings=settings,
         warehouse=warehouse,
@@ -82,14 +91,15 @@ def local_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapter
         ),
         archive=archive,
         catalog=SQLiteCatalog(settings.catalog_file, settings.archive_folder, warehouse),
+        display=display,
         dashboard=DashboardFile(
-            archive,
+            display.archive(archive),
             settings.dashboard_file,
             days=settings.dashboard.days,
             max_cells=settings.dashboard.max_cells,
             sources=PageSources(
                 settled_days(settings, archive),
-                partial(read_outlook, archive),
+                partial(read_outlook, archive, restated_as=display.restated),
                 partial(archive_age, settings, archive),
                 dimensions=bool(settings.dimensions.keys),
             ),

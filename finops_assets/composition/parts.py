@@ -31,6 +31,7 @@ def bill_rules(settings: Settings, of: BillEntry | None = None) -> Rules:
         include_credits=bill.include_credits,
         include_refunds=bill.include_refunds,
         dimensions=tuple(filter(is_of_bill, settings.dimensions.keys)),
+        several_currencies=bool(settings.currency.display),
     )
 
 

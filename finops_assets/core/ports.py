@@ -60,6 +60,13 @@ class Warehouse(Protocol):
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         """What the bill says of each day from start to end inclusive; a day without lines has no entry."""
 
+    def account_currencies(self, start: date, end: date) -> Mapping[date, Mapping[str, str]]:
+        """The currency of each account that has amounts on these days; asked of days in several currencies alone.
+
+        Raises:
+            BillError: an account has amounts in two currencies on one day.
+        """
+
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         """Rows of the days from start to end inclusive, ordered by day, OU, service and account.
 

@@ -28,12 +28,14 @@ class BillShare:
     Attributes:
         name: as the settings call the bill.
         provider: who bills it, in words.
+        currency: of its total, on a day of several currencies; empty on one that has one.
     """
 
     name: str
     provider: str
     lines: int
     total: Decimal
+    currency: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class SourceDay:
     Totals are exact decimals in `currency`; `by_category` sums to `total`; `scheduled` is the part of it that is
     not usage of the day: tax, fees, credits, refunds and charges whose period is longer than a day. `providers` are
     those of its lines that count, by name. Where there are several bills, `bills` has the share of each, and they sum
-    to `lines` and `total`.
+    to `lines` and `total`. A day of several currencies has one of these for each in `parts`; no line is in two.
     """
 
     day: date
@@ -55,6 +57,7 @@ class SourceDay:
     left_out: tuple[LeftOut, ...] = ()
     providers: tuple[str, ...] = ()
     bills: tuple[BillShare, ...] = ()
+    parts: tuple[SourceDay, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,7 @@ class ControlTotal:
         total: exact.
         bill: of several bills, the name of the one that they are in.
         ended: whether no newer days are expected in that bill.
+        shown, shown_in: what the total is shown as and its currency, where that is another.
     """
 
     period: str
@@ -190,6 +194,8 @@ class ControlTotal:
     total: Decimal
     bill: str = ""
     ended: bool = False
+    shown: Decimal | None = None
+    shown_in: str = ""
 
 
 @dataclass(frozen=True)

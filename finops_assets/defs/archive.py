@@ -14,13 +14,15 @@ import dagster as dg
 
 from finops_assets.core.archive.available_days import left_out_in_words
 from finops_assets.core.archive.day_checks import DAY_CHECKS
-from finops_assets.core.archive.publishing import Archived, BillTiming, archive_days
+from finops_assets.core.archive.display import Display
+from finops_assets.core.archive.publishing import Archived, ArchivingRules, archive_days
 from finops_assets.core.archive.registering import register_days
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import FinopsError, MissingDaysError
 from finops_assets.core.operations.watch import Watch
 from finops_assets.core.ports import Archive, Catalog, DashboardData, Progress, Warehouse
 from finops_assets.core.schemas import OU_BREAKDOWN
+from finops_assets.core.values import PublishedDay
 from finops_assets.defs import keys, metadata
 from finops_assets.defs.forms import AssetForms
 from finops_assets.defs.steps import (
@@ -59,6 +61,7 @@ def build_archive_assets(forms: AssetForms) -> list[Any]:
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
         archive: dg.ResourceParam[Archive],
+        display: dg.ResourceParam[Display],
         receipts: dg.ResourceParam[Receipts],
         clock: dg.ResourceParam[Clock],
         progress: dg.ResourceParam[Progress],
@@ -66,7 +69,8 @@ def build_archive_assets(forms: AssetForms) -> list[Any]:
     ) -> Results:
         days, now = days_of_run(context), clock()
         with explained(context, retry):
-            done = archive_days(warehouse, archive, days, progress=progress, **_archiving(settings, context, now))
+            arguments = _archiving(settings, context, now, display)
+            done = archive_days(warehouse, archive, days, progress=progress, **arguments)
         _note_published(context, watch, done, now)
         if done.refused:
             yield from (metadata.failed(promise, reasons) for promise, reasons in done.broken.items() if reasons)
@@ -75,10 +79,12 @@ def build_archive_assets(forms: AssetForms) -> list[Any]:
             with explained(context, retry):
                 raise _not_in_the_bill(done)
         add_metadata(context, {day: metadata.archived_day(done, day) for day in days})
+        shown = {day: display.shown(published) for day, published in done.published.items()}
         with alerts_may_fail(context):
             limit = settings.accounts.unassigned_limit_percent
-            watch.alerting.days_archived(done.published, done.restated, now, unassigned_limit=limit)
-        yield dg.MaterializeResult(metadata=metadata.queries(receipts()), check_results=_proved(done, days, settings))
+            watch.alerting.days_archived(shown, done.restated, now, unassigned_limit=limit)
+        results = _proved(shown, days, settings)
+        yield dg.MaterializeResult(metadata=metadata.queries(receipts()), check_results=results)
 
     @dg.asset(
         **forms.daily(
@@ -118,14 +124,16 @@ def refresh_id(days: Sequence[date]) -> str:
     return f"backfill-{days[0]:%Y%m%d}-{days[-1]:%Y%m%d}"
 
 
-def _archiving(settings: Settings, context: dg.AssetExecutionContext, now: datetime) -> dict[str, Any]:
+def _archiving(
+    settings: Settings, context: dg.AssetExecutionContext, now: datetime, display: Display
+) -> dict[str, Any]:
     """The arguments of `archive_days` that are the same for every day."""
     bill = settings.bill
     return {
         "cost_basis": bill.cost_basis,
         "run_id": context.run.run_id,
         "now": now,
-        "timing": BillTiming(bill.complete_after_hours, bill.stable_after),
+        "rules": ArchivingRules(bill.complete_after_hours, bill.stable_after, display),
     }
 
 
@@ -157,9 +165,9 @@ def _not_in_the_bill(done: Archived) -> MissingDaysError:
     )
 
 
-def _proved(done: Archived, days: Sequence[date], settings: Settings) -> list[dg.AssetCheckResult]:
+def _proved(shown: Mapping[date, PublishedDay], days: Sequence[date], settings: Settings) -> list[dg.AssetCheckResult]:
     limit = settings.accounts.unassigned_limit_percent
     return [
         *(metadata.passed(check.name, days) for check in DAY_CHECKS),
-        metadata.unassigned(keys.UNASSIGNED, done.published, limit),
+        metadata.unassigned(keys.UNASSIGNED, shown, limit),
     ]

@@ -71,6 +71,8 @@ def build_definitions(
             "warehouse": platform.warehouse,
             "accounts": platform.accounts,
             "archive": platform.archive,
+            "shown_archive": platform.shown_archive,
+            "display": plain(platform.display),
             "catalog": platform.catalog,
             "dashboard": platform.dashboard,
             "outbox": platform.outbox,

@@ -8,9 +8,10 @@ import dagster as dg
 from pydantic import Field
 
 from finops_assets.core.analytics.scoring import Scoring
+from finops_assets.core.archive.display import Display
 from finops_assets.core.delivery.digest_service import DigestService
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.findings import as_line, verdict
+from finops_assets.core.findings import as_line, findings_of, verdict
 from finops_assets.core.operations import verification
 from finops_assets.core.operations.doctor import Preflight
 from finops_assets.core.operations.incident_records import Problem
@@ -44,9 +45,12 @@ def look_at_everything(
     preflight: dg.ResourceParam[Preflight],
     scoring: dg.ResourceParam[Scoring],
     watch: dg.ResourceParam[Watch],
+    display: dg.ResourceParam[Display],
+    clock: dg.ResourceParam[Clock],
 ) -> None:
     """`finops doctor` as a run."""
-    findings = [*preflight.check(), *scoring.check()]
+    rates = findings_of("rates", display.check(clock().date()))
+    findings = [*preflight.check(), *rates, *scoring.check()]
     failed = [finding for finding in findings if finding.state == "fail"]
     watch.alerting.report_damaged_notes()
     watch.incidents.update(

@@ -15,6 +15,7 @@ from finops_assets.core.analytics.budgets import RED, SHAPES
 from finops_assets.core.analytics.scorecard import Scorecard
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.comparable_days import unassigned_percent
+from finops_assets.core.archive.day_currencies import exact_of_bill, exact_total, is_mixed
 from finops_assets.core.archive.provenance import bill_shares
 from finops_assets.core.archive.publishing import Archived
 from finops_assets.core.archive.registering import Registered
@@ -137,9 +138,13 @@ def _deliveries(description: BillDescription) -> str:
 def source_day(day: SourceDay, cost_basis: str) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "bill lines": day.lines,
-        "source total": plain(day.total),
+        "source total": exact_of_bill(day),
         "currency": day.currency,
         "cost basis": cost_basis,
+    }
+    if day.parts:  # of several currencies there is no sum
+        return shown(facts | _by_bill(day.bills))
+    facts |= {
         "scheduled charges": plain(day.scheduled),
         "by charge category": ", ".join(f"{name} {money(total)}" for name, total in day.by_category.items()),
     }
@@ -151,15 +156,18 @@ def source_day(day: SourceDay, cost_basis: str) -> dict[str, Any]:
 def stored_day(published: PublishedDay) -> dict[str, Any]:
     """What the day's object says of itself."""
     restored, delivery = published.metadata.get(RESTORED_FROM), published.metadata.get(BILL_DELIVERY)
+    of_one_currency = {
+        "source total": plain_text(published.metadata["source_total"]),
+        "scheduled charges": plain_text(published.metadata["scheduled"]),
+        "unassigned share (%)": round(unassigned_percent(published), 2),
+    }
     facts = {
         "dagster/partition_row_count": published.rows,
-        "total": plain(published.total),
-        "source total": plain_text(published.metadata["source_total"]),
+        "total": exact_total(published),
         "currency": published.currency,
         "cost basis": published.cost_basis,
         "settlement": published.metadata["settlement"],
-        "scheduled charges": plain_text(published.metadata["scheduled"]),
-        "unassigned share (%)": round(unassigned_percent(published), 2),
+        **({} if is_mixed(published) else of_one_currency),
         "path": published.path,
         "version": published.version,
         "size (bytes)": published.size_bytes,
@@ -175,7 +183,7 @@ def _by_bill(shares: Sequence[BillShare]) -> dict[str, Any]:
     """What each of several bills has of a day, exact; nothing where there is one bill."""
     if not shares:
         return {}
-    rows = ((of.name, of.provider, of.lines, plain(of.total)) for of in shares)
+    rows = ((of.name, of.provider, of.lines, f"{plain(of.total)} {of.currency}".strip()) for of in shares)
     return {"by bill": markdown_table(("bill", "provider", "lines", "total"), rows)}
 
 
@@ -191,7 +199,7 @@ def archived_day(done: Archived, day: date) -> dict[str, Any]:
             ((row["ou"], row["service"], row["linkedaccount"], cost(row["dailycost"])) for row in done.largest[day]),
         ),
     }
-    if day in done.restated:
+    if day in done.restated and not is_mixed(published):
         before = done.restated[day].old
         facts |= {"restated from": plain(before), "restated by": plain(published.total - before)}
     if unknown:
@@ -216,8 +224,9 @@ def registered_day(done: Registered, day: date) -> dict[str, Any]:
     read_back = done.read.get(day) or CatalogDay(day, day_location(day), 0, Decimal(), 0)
     return {
         "dagster/partition_row_count": read_back.rows,
-        "total": plain(published.total),
-        "total read back": plain(read_back.total),
+        "total": exact_total(published),
+        # Of several currencies it is a checksum, and no money.
+        **({} if is_mixed(published) else {"total read back": plain(read_back.total)}),
         "currency": published.currency,
         "cost basis": published.cost_basis,
         "location": read_back.location,

@@ -148,7 +148,7 @@ def _daily(
                 "newest day shown": str(shown.newest_day),
             }
             for published in of(keys.SHOWN)
-            if _is_shown(shown, published, days_shown)
+            if _is_shown(shown, platform.display.shown(published), days_shown)
         }
         if shown
         else {},

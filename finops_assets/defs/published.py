@@ -71,7 +71,7 @@ def build_published_assets(forms: AssetForms) -> list[Any]:
     )
     def quicksight_dataset(
         context: dg.AssetExecutionContext,
-        archive: dg.ResourceParam[Archive],
+        shown_archive: dg.ResourceParam[Archive],
         dashboard: dg.ResourceParam[DashboardData],
         digests: dg.ResourceParam[DigestService],
         clock: dg.ResourceParam[Clock],
@@ -82,7 +82,7 @@ def build_published_assets(forms: AssetForms) -> list[Any]:
             if makes(context, keys.MAILED):
                 digests.prepare(days, clock(), **mail_request(context))
             refresh = dashboard.refresh(refresh_id(days))
-            fault = dashboard_fault(refresh, archive, forms.settings.dashboard.days)
+            fault = dashboard_fault(refresh, shown_archive, forms.settings.dashboard.days)
         if fault:
             yield metadata.failed(keys.IS_CURRENT, {days[-1]: fault})
             raise refusal(FinopsError(f"the dashboard is not the archive: {fault}", fix="Materialize it again."))

@@ -21,6 +21,7 @@ from finops_assets.settings.sections import (
     AnomaliesSettings,
     AwsSettings,
     BudgetsSettings,
+    CurrencySettings,
     DashboardSettings,
     DimensionsSettings,
     MailSettings,
@@ -46,6 +47,7 @@ class Settings(Section):
         "folder where DAGSTER_HOME names none, and what does not fit in memory.",
     )
     bill: BillSettings = BillSettings()
+    currency: CurrencySettings = CurrencySettings()
     accounts: AccountsSettings = AccountsSettings()
     dimensions: DimensionsSettings = DimensionsSettings()
     mail: MailSettings = MailSettings()

@@ -36,7 +36,7 @@ PathText = Annotated[str, _IS_PATH, AfterValidator(_is_object_or_file)]
 LocalPath = Annotated[str, _IS_PATH, AfterValidator(_is_of_this_machine)]
 """A setting that names a file or a folder, or nothing."""
 
-FILES = ("accounts.path", "budgets.path", "anomalies.events", "aws.quicksight_permissions")
+FILES = ("accounts.path", "currency.rates", "budgets.path", "anomalies.events", "aws.quicksight_permissions")
 FOLDERS = ("home", "mail.bounces")
 """Settings that name a file, and a folder; `bill.path` may be either."""
 

@@ -126,7 +126,7 @@ class MailSettings(Section):
         description="A mailed day that has moved by more than this is corrected by a revision of its digest.",
     )
     change_amount: float = Field(
-        1.0, ge=0, le=1e12, description="Moves of less than this, in the billing currency, are not told at all."
+        1.0, ge=0, le=1e12, description="Moves of less than this, in the currency shown, are not told at all."
     )
     link_days: int = Field(7, ge=1, le=7, description="Days that a link to a CSV too large to attach lasts, at most.")
     bounces: LocalPath = Field(
@@ -171,6 +171,28 @@ class SmtpSettings(Section):
     timeout_seconds: float = Field(30.0, gt=0, le=3600, description="How long an answer of the server is waited for.")
 
 
+class CurrencySettings(Section):
+    """The one currency that costs are shown in, over bills in several; the archive stays in the billing currency."""
+
+    display: str = Field(
+        "",
+        description="Currency that all costs are shown in, e.g. `EUR`; budgets are in it, too. Empty: the billing "
+        "currency, which must then be one.",
+    )
+    rates: PathText = Field(
+        "",
+        description="`rates.csv`: month, currency, rate (what one of the currency is worth in currency.display); a "
+        "file, or `s3://bucket/key`. A month that is shown must have its rate.",
+    )
+
+    @field_validator("display")
+    @classmethod
+    def _currency_code(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Z]{3}", value):
+            raise ValueError("must be an ISO 4217 code such as EUR, or empty")
+        return value
+
+
 class DashboardSettings(Section):
     """What the dashboard holds."""
 
@@ -201,7 +223,7 @@ class AnomaliesSettings(Section):
         25.0, ge=0, le=1e12, description="A day that is off by less than this from what was expected is no anomaly."
     )
     least_amount: float = Field(
-        10.0, ge=0, le=1e12, description="Nor is one that is off by less than this, in the billing currency."
+        10.0, ge=0, le=1e12, description="Nor is one that is off by less than this, in the currency shown."
     )
     events: PathText = Field(
         "",

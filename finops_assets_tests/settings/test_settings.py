@@ -72,7 +72,7 @@ def test_a_settings_file_may_be_elsewhere(tmp_path: Path) -> None:
 
 
 PATHS = (
-    *("home", "bill.path", "accounts.path", "budgets.path", "anomalies.events", "mail.bounces"),
+    *("home", "bill.path", "accounts.path", "currency.rates", "budgets.path", "anomalies.events", "mail.bounces"),
     "aws.quicksight_permissions",
 )
 
@@ -94,7 +94,7 @@ def test_the_paths_of_a_settings_file_are_relative_to_its_folder(named: str, tmp
     file.parent.mkdir()
     file.write_text(toml_of({name: f"data/{name}" for name in PATHS}), encoding="utf-8")
     assert paths_of(load({"FINOPS_SETTINGS": named})) == {name: f"{folder}/data/{name}" for name in PATHS}
-    objects = ("budgets.path", "anomalies.events", "aws.quicksight_permissions")
+    objects = ("currency.rates", "budgets.path", "anomalies.events", "aws.quicksight_permissions")
     kept = dict.fromkeys(PATHS, "/srv/data") | dict.fromkeys(objects, "s3://bucket/key")
     kept = {name: kept[name] for name in PATHS}
     file.write_text(toml_of(kept), encoding="utf-8")

@@ -34,6 +34,7 @@ from finops_assets.core.archive.sku_sums import SkuSums
 from finops_assets.core.bill import layout
 from finops_assets.core.bill.charges import EARLIEST, LATEST
 from finops_assets.core.bill.control_totals import control_totals
+from finops_assets.core.bill.currencies import OfAccounts, account_currencies, account_currencies_sql
 from finops_assets.core.bill.drivers_sql import effects_sql, sku_keys
 from finops_assets.core.bill.payers import payer_periods
 from finops_assets.core.bill.profile import bill_profile, profile_sql
@@ -204,6 +205,11 @@ class AthenaWarehouse:
             lambda: bill_totals(self.control_totals()).currency,
         )
 
+    def account_currencies(self, start: date, end: date) -> OfAccounts:
+        sql = account_currencies_sql(charges(self._current(), self._rules, start, end))
+        purpose = f"currencies of the accounts from {start} to {end}"
+        return account_currencies(self._athena.rows(sql, purpose)[1], self._name)
+
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         table, fetched = self._sums(start, end)
         keys = self._rules.dimensions
@@ -362,7 +368,8 @@ class AthenaWarehouse:
         refuse_lacking(((f.lacks, f.without_cost) for f in kept), table.format, table.columns, self._rules, self._name)
         if column := table.format.currency:
             amounts = ((f.currency, f.amounts) for f in facts)
-            refuse_currencies(amounts, self._rules.currency, self._name, f"{self._name}, column {column}")
+            rules, where = self._rules, f"{self._name}, column {column}"
+            refuse_currencies(amounts, rules.currency, self._name, where, several=rules.several_currencies)
         usage, month_long = sum(f.usage for f in facts), sum(f.month_long for f in facts)
         # One day's usage may last a month in any bill: all of its days are asked.
         if is_monthly(usage, month_long) and bill_totals(self.control_totals()).on_firsts:

@@ -279,7 +279,8 @@ class OpenBill:
         if fmt.currency:
             nameless = any(count for currency, count in amounts if not currency)
             without = f"{currency_sql(fmt.currency)} IS NULL AND {fmt.bases[rules.cost_basis].sql(self.columns)} <> 0"
-            refuse_currencies(amounts, rules.currency, root, self._place(without, fmt.currency) if nameless else root)
+            column = self._place(without, fmt.currency) if nameless else root
+            refuse_currencies(amounts, rules.currency, root, column, several=rules.several_currencies)
         refuse_monthly(sum(row[2] for row in closer), sum(row[3] for row in closer), root)
 
     def without_cost(self, day: date, lines: int) -> BillError:

@@ -21,6 +21,7 @@ from finops_assets.core.accounts.account_ids import refuse_impossible
 from finops_assets.core.analytics.drivers import as_sums
 from finops_assets.core.archive.breakdown import prints
 from finops_assets.core.bill.charges import EARLIEST, LATEST
+from finops_assets.core.bill.currencies import OfAccounts, account_currencies, account_currencies_sql
 from finops_assets.core.bill.drivers_sql import drivers_sql
 from finops_assets.core.bill.queries import (
     accounts_sql,
@@ -132,6 +133,10 @@ class DuckDBWarehouse:
             opened.without_cost,
             lambda: bill_totals(opened.control_totals()).currency,
         )
+
+    def account_currencies(self, start: date, end: date) -> OfAccounts:
+        with self._open() as opened:
+            return account_currencies(opened.rows(account_currencies_sql(opened.charges(start, end))), self._path)
 
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         with self._open() as opened:

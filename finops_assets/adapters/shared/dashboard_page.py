@@ -14,6 +14,7 @@ from finops_assets.core.accounts.published_map import account_names
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.cost_history import cost_history
 from finops_assets.core.archive.dimension_sums import dimension_sums, keys_of
+from finops_assets.core.archive.display import rates_words
 from finops_assets.core.bill.providers import archived_providers
 from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import ArchiveError, DamagedError
@@ -158,6 +159,7 @@ class DashboardPage:
                 age=self._sources.age(now) if self._sources.age else None,
                 made_at=now,
                 dimensions=self._dimensions(archived) if self._sources.dimensions else None,
+                rates=rates_words(archived.values()),
             )
         )
         page = render({**data, "refresh": refresh_id}).encode()

@@ -163,9 +163,12 @@ def _of_bill(name: str, findings: Iterable[Finding]) -> Iterator[Finding]:
 def _together(bills: SeveralBills) -> Iterator[Finding]:
     """Whether no payer's month is in two bills, all are in one currency, and none is behind the others."""
     bills.refuse_faulty()
-    totals = bill_totals(bills.control_totals())
+    controls = bills.control_totals()
+    totals = bill_totals(controls)
     payers = len({of.payer for of in bills.payers()})
-    detail = f"{len(bills.bills)} bills of {payers} payer(s), no month of a payer twice, all in {totals.currency}"
+    named = sorted({of.currency for of in controls if of.currency and not of.left_out and of.total})
+    currencies = " and ".join(named) if len(named) > 1 else totals.currency
+    detail = f"{len(bills.bills)} bills of {payers} payer(s), no month of a payer twice, all in {currencies}"
     yield Finding("bills", "ok", detail)
     version = bills.export_version()
     if version.oldest and version.updated:

@@ -14,6 +14,7 @@ from finops_assets.core.analytics.drivers import OF_THE_BILL, as_sums
 from finops_assets.core.archive.breakdown import prints
 from finops_assets.core.archive.merged_rows import merged
 from finops_assets.core.bill import several
+from finops_assets.core.bill.currencies import OfAccounts, account_currencies
 from finops_assets.core.bill.payers import refuse_covered_twice, superseded
 from finops_assets.core.bill.profile import combined_profile
 from finops_assets.core.ports import Warehouse
@@ -41,10 +42,13 @@ class SeveralBills(Generic[OneBill]):
     Args:
         bills: the warehouse of each, by its name.
         last_days: bill.last_day of each, None of one that goes on.
+        several_currencies: whether they may be in more than one.
     """
 
-    def __init__(self, bills: Mapping[str, OneBill], last_days: Mapping[str, date | None]) -> None:
-        self.bills, self._last_days = bills, last_days
+    def __init__(
+        self, bills: Mapping[str, OneBill], last_days: Mapping[str, date | None], *, several_currencies: bool = False
+    ) -> None:
+        self.bills, self._last_days, self._several_currencies = bills, last_days, several_currencies
         self._lock = threading.Lock()
         self._payers: tuple[str, dict[str, list[PayerPeriod]]] | None = None
 
@@ -58,7 +62,8 @@ class SeveralBills(Generic[OneBill]):
     def control_totals(self) -> list[ControlTotal]:
         payers = self._checked()
         ended = superseded(payers) | {name for name, last in self._last_days.items() if last}
-        return several.combined_totals(self._of_each(lambda bill: bill.control_totals()), ended)
+        totals = self._of_each(lambda bill: bill.control_totals())
+        return several.combined_totals(totals, ended, several_currencies=self._several_currencies)
 
     def payers(self) -> list[PayerPeriod]:
         return [of for periods in self._payers_by_bill().values() for of in periods]
@@ -68,7 +73,13 @@ class SeveralBills(Generic[OneBill]):
 
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
         self._checked()
-        return several.combined_days(self._of_each(lambda bill: bill.source_days(start, end)))
+        days = self._of_each(lambda bill: bill.source_days(start, end))
+        return several.combined_days(days, several_currencies=self._several_currencies)
+
+    def account_currencies(self, start: date, end: date) -> OfAccounts:
+        found = self._of_each(lambda bill: bill.account_currencies(start, end))
+        rows = ((day, *each) for days in found.values() for day, of in days.items() for each in of.items())
+        return account_currencies(rows, f"the bills {' and '.join(self.bills)}")
 
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         self._checked()

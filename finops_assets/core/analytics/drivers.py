@@ -32,6 +32,7 @@ EFFECTS = {
     "one_off": "fees and purchases",
     "credits": "credits and refunds",
     "tax": "tax",
+    "exchange": "exchange rates",
     "other": "other",
 }
 """Effects in the order in which they are shown, and their words.
@@ -40,6 +41,9 @@ EFFECTS = {
 all that the bill books on one day for more than that day's use: purchases, recurring fees, support. `other` is what the
 bill does not tell apart.
 """
+
+EXCHANGE = "exchange"
+"""The effect of another month's rate on the cost that was there before, where costs are shown in another currency."""
 
 OF_THE_BILL = ("volume", "price", "coverage", "one_off", "credits", "tax", "other")
 """The effects that an engine finds; the others need the organization."""
@@ -167,13 +171,13 @@ def _by_service(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Decima
     sums: dict[str, dict[str, Decimal]] = {}
     for row in rows:
         of_service = sums.setdefault(row["service"], defaultdict(Decimal))
-        for name in ("before", "now", *OF_THE_BILL):
-            of_service[name] += row[name]
+        for name in ("before", "now", *OF_THE_BILL, EXCHANGE):
+            of_service[name] += row.get(name, Decimal())
     return sums
 
 
 def _effects(row: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    return {name: row[name] for name in OF_THE_BILL}
+    return {name: row[name] for name in (*OF_THE_BILL, EXCHANGE) if name in row}
 
 
 def _driver(
@@ -229,7 +233,8 @@ def to_parquet(drivers: Drivers) -> bytes:
         name: pa.array([getattr(row, name) for row in rows], pa.string()) for name in ("ou", "service", "account")
     }
     columns |= {name: pa.array([getattr(row, name) for row in rows], MONEY) for name in ("before", "now")}
-    columns |= {name: pa.array([row.effects.get(name, Decimal()) for row in rows], MONEY) for name in EFFECTS}
+    effects = [name for name in EFFECTS if name != EXCHANGE or any(EXCHANGE in row.effects for row in rows)]
+    columns |= {name: pa.array([row.effects.get(name, Decimal()) for row in rows], MONEY) for name in effects}
     facts = {
         "day": drivers.day.isoformat(),
         "against": drivers.against.isoformat(),
@@ -260,7 +265,7 @@ def read(data: bytes) -> Drivers:
                 row["account"],
                 row["before"],
                 row["now"],
-                {name: row[name] for name in EFFECTS if row[name]},
+                {name: row[name] for name in EFFECTS if row.get(name)},
             )
             for row in table.to_pylist()
         )

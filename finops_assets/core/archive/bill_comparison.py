@@ -18,6 +18,7 @@ from finops_assets.core.archive import bill_difference
 from finops_assets.core.archive.bill_difference import PublishedAs
 from finops_assets.core.archive.day_charges import named_charges
 from finops_assets.core.archive.day_dimensions import named_dimensions
+from finops_assets.core.archive.display import Display
 from finops_assets.core.archive.settlement import closes, first_open_day
 from finops_assets.core.bill.totals import BillTotals, bill_totals
 from finops_assets.core.calendar import days_between
@@ -113,10 +114,17 @@ class BillComparison:
         warehouse: reads the bill.
         archive: holds the days, and the note of the last comparison.
         rules: what the settings ask of the bill, as text: by others it is another bill.
+        display: how costs are shown: by other rates, it is another bill.
     """
 
-    def __init__(self, warehouse: Warehouse, archive: Archive, rules: str = "") -> None:
-        self._warehouse, self._archive, self._rules = warehouse, archive, _short_hash(rules.encode())
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        archive: Archive,
+        rules: str = "",
+        display: Display = Display(),  # noqa: B008 - it keeps nothing where no currency is set
+    ) -> None:
+        self._warehouse, self._archive, self._rules, self.display = warehouse, archive, rules, display
 
     def compare(self, now: datetime, days: Sequence[date]) -> Comparison:
         """What the bill says of these days (ascending), and what the archive has of them.
@@ -193,7 +201,8 @@ class BillComparison:
             now,
             prints={day: before.prints[day] for day in sorted(known)} if before else {},
             asked=frozenset(known),
-            archived=before.archived if before else {},
+            # What a day is shown as changes with its rates.
+            archived=before.archived if before and (not self.display or _rules(before.state) == _rules(state)) else {},
             snapshot=export_version.snapshot,
             written=export_version.updated,
             totals=totals,
@@ -205,13 +214,15 @@ class BillComparison:
         written = self._archive.written()
         known = {day: comparison.archived[day] for day in comparison.still_archived(written)}
         described, _ = described_days(self._archive, [day for day in written if day not in known])
-        known |= {
-            day: (written[day].isoformat(), bill_difference.published_as(published))
-            for day, published in described.items()
-        }
+        known |= {day: (written[day].isoformat(), self.published_as(published)) for day, published in described.items()}
         comparison = replace(comparison, archived=dict(sorted(known.items())))
         self._store(comparison)
         return comparison
+
+    def published_as(self, published: PublishedDay) -> PublishedAs:
+        """What is kept of an archived day: as it is archived, and as it is shown."""
+        shown = self.display.shown(published) if self.display else None
+        return bill_difference.published_as(published, shown)
 
     def last(self) -> Comparison | None:
         """What the bill said when it was last compared; None where that is not known."""
@@ -222,7 +233,8 @@ class BillComparison:
 
     def state(self, export_version: ExportVersion) -> str:
         """An id of the bill, of what the settings ask of it, and of the account map that it is seen through."""
-        return f"{export_version.snapshot}-{self._rules}-{_short_hash(self._archive.get(ACCOUNT_MAP_PATH) or b'')}"
+        rules = _short_hash(f"{self._rules}{self.display.version}".encode())
+        return f"{export_version.snapshot}-{rules}-{_short_hash(self._archive.get(ACCOUNT_MAP_PATH) or b'')}"
 
     def accounts(self) -> pa.Table | None:
         """The map that the bill is seen through: the published one; None before the first, and where it was damaged."""
@@ -252,6 +264,11 @@ def _keys(totals: BillTotals, export_version: ExportVersion, state: str, today: 
         )
         keys[day] = f"{of} {rules} {account_map if day >= oldest else ''}"
     return keys
+
+
+def _rules(state: str) -> str:
+    """What the settings ask, of a state."""
+    return state.rsplit("-", 2)[1]
 
 
 def _short_hash(data: bytes) -> str:

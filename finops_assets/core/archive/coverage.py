@@ -136,7 +136,7 @@ class Coverage:
         return f"{_lines(part.amount.lines)}, {self._money(part.amount)}{on}: {part.reason}"
 
     def _money(self, amount: Amount) -> str:
-        return money(amount.total, self.currency)
+        return money(amount.money, self.currency)
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def coverage(
         only_archived=(tuple(sorted(only_archived)), sum(only_archived.values(), Amount())),
         passed_over=passed_over,
         without_cost=(tuple(without_cost), sum(without_cost.values())),
-        currency=totals.currency,
+        currency=totals.unit,
         cost_basis=cost_basis,
         bills=tuple(_by_bill(totals, archived)),
     )
@@ -261,7 +261,7 @@ def _changed(totals: BillTotals, day: date, published: PublishedAs) -> str:
 
 
 def _amount(published: PublishedAs) -> Amount:
-    return Amount(published.lines or 0, published.total)
+    return Amount(published.lines or 0, published.total, published.shown)
 
 
 def _lines(count: int) -> str:

@@ -19,9 +19,12 @@ from finops_assets.core.archive.account_dimensions import attribute_keys
 from finops_assets.core.archive.available_days import find_days
 from finops_assets.core.archive.comparable_days import WRITERS
 from finops_assets.core.archive.day_checks import DAY_CHECKS, TOTALS, faults
+from finops_assets.core.archive.day_currencies import currencies_fact, currency_of_account, mixed_fault, parts_of
+from finops_assets.core.archive.display import Display
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.provenance import bill_shares, bills_fact
 from finops_assets.core.archive.restatements import Restatement
+from finops_assets.core.bill.currencies import currencies_of
 from finops_assets.core.bill.providers import archived_providers, providers_fact
 from finops_assets.core.money import plain
 from finops_assets.core.ports import Archive, Progress, Warehouse, no_progress
@@ -60,11 +63,17 @@ class Archived:
 
 
 @dataclass(frozen=True)
-class BillTiming:
-    """When the bill's days are taken for whole, and for settled: bill.complete_after_hours and bill.stable_after."""
+class ArchivingRules:
+    """Which of the bill's days are archived, and how final they are.
+
+    Attributes:
+        complete_after, stable_after: bill.complete_after_hours and bill.stable_after: when days are whole, and settled.
+        display: how costs are shown: days of which a currency has no rate are refused.
+    """
 
     complete_after: float = 0.0
     stable_after: int = 0
+    display: Display = field(default_factory=Display)
 
 
 def archive_days(
@@ -75,7 +84,7 @@ def archive_days(
     cost_basis: str,
     run_id: str,
     now: datetime,
-    timing: BillTiming = BillTiming(),
+    rules: ArchivingRules = ArchivingRules(),
     progress: Progress = no_progress,
 ) -> Archived:
     """Publish one object a day, each proved to be exactly the bill; a day that is not stays as it was.
@@ -90,19 +99,36 @@ def archive_days(
         cost_basis: the setting bill.cost_basis.
         run_id: the Dagster run, for the records.
         now: for how final a day is, and for when a change was first seen.
-        timing: when the bill's days are whole, and settled.
+        rules: which of the bill's days are archived, and how final they are.
         progress: called with how many days are archived.
     """
-    available = find_days(warehouse, days, now, timing.complete_after)
+    available = find_days(warehouse, days, now, rules.complete_after)
     source, described = available.source, warehouse.describe()
+    rules.display.refuse_missing(source.values())
+    mixed = [day for day, of in source.items() if of.parts]
+    of_accounts = warehouse.account_currencies(min(mixed), max(mixed)) if mixed else {}
     written = min(available.bill.updated or now, now)
-    settled = Journal(archive, timing.stable_after).settled(being_archived_from=written)
+    settled = Journal(archive, rules.stable_after).settled(being_archived_from=written)
     result = Archived(left_out=available.left_out, snapshot=available.bill.snapshot)
 
     def record_change(before: PublishedDay, rows: DayRows) -> None:
-        if (before.currency, before.cost_basis) != (source[rows.day].currency, cost_basis):
+        known, now_in = currencies_of(before.currency), currencies_of(source[rows.day].currency)
+        if before.cost_basis != cost_basis or not set(known).intersection(now_in):
             return  # another setting, no other bill
-        restatements.record(archive, before, rows, at=now, source_export=described.snapshot, run_id=run_id)
+        parts, of_account = parts_of(before.currency, before.metadata), of_accounts.get(rows.day, {})
+        unit = {
+            account: of_account.get(account, currency_of_account(parts, account) if rows.day in mixed else now_in[0])
+            for account in rows.rows.column("linkedaccount").unique().to_pylist()
+        }
+        restatements.record(
+            archive,
+            before,
+            rows,
+            at=now,
+            source_export=described.snapshot,
+            run_id=run_id,
+            currency_of=lambda account: unit.get(account) or currency_of_account(parts, account),
+        )
         result.restated[rows.day] = Restatement(rows.day, before.total, rows.total)
 
     accounts = read_account_map(archive)
@@ -110,12 +136,16 @@ def archive_days(
 
     def archive_day(rows: DayRows) -> None:
         rows = replace(rows, dimension_keys=keys)
+        of_account = of_accounts.get(rows.day, {})
         broken = faults(rows, source.get(rows.day))
+        if not broken and (fault := mixed_fault(source[rows.day], rows, of_account)):
+            broken = {TOTALS: fault}
         for check, fault in broken.items():
             result.broken[check][rows.day] = fault
         if not broken:
             facts = day_facts(source[rows.day], cost_basis)
             facts |= {"settlement": settled(rows.day), "run_id": run_id, "bill_format": described.format}
+            facts |= currencies_fact(source[rows.day], rows, of_account)
             facts[BILL_DELIVERY] = described.delivery_of(rows.day)
             result.largest[rows.day] = breakdown.largest(rows.rows, LARGEST)
             result.unknown[rows.day] = breakdown.unknown_accounts(rows.rows)

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import proof, restatements
+from finops_assets.core.archive.day_currencies import currency_of_account, parts_of
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.schemas import CHARGES, DIMENSIONS, RESTORED_AT, RESTORED_FROM
 from finops_assets.core.values import DayRows, PublishedDay
@@ -50,7 +51,16 @@ def restore_day(archive: Archive, day: date, version: str, now: datetime) -> Pub
 
     def record_change(before: PublishedDay) -> None:
         if (before.currency, before.cost_basis) == (facts["currency"], facts["cost_basis"]):
-            restatements.record(archive, before, rows, at=now, source_export=f"version {version}", run_id="restored")
+            parts = parts_of(before.currency, {**before.metadata, **facts})
+            restatements.record(
+                archive,
+                before,
+                rows,
+                at=now,
+                source_export=f"version {version}",
+                run_id="restored",
+                currency_of=lambda account: currency_of_account(parts, account),
+            )
 
     return archive.publish(rows, facts, record_change)
 

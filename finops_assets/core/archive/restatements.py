@@ -9,7 +9,7 @@ replaced by the next rewriting of the same version.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -65,7 +65,14 @@ class Restatement:
 
 
 def record(
-    archive: Archive, before: PublishedDay, after: DayRows, *, at: datetime, source_export: str, run_id: str
+    archive: Archive,
+    before: PublishedDay,
+    after: DayRows,
+    *,
+    at: datetime,
+    source_export: str,
+    run_id: str,
+    currency_of: Callable[[str], str] | None = None,
 ) -> int:
     """Enter what the rewriting of a day changes; returns how many rows of it do.
 
@@ -76,6 +83,7 @@ def record(
         at: when the change was first seen (aware).
         source_export: the id of the bill that the new rows come from.
         run_id: the Dagster run.
+        currency_of: gives the currency of an account, where the day has several; by default the day's own.
     """
     import pyarrow.parquet as pq
 
@@ -87,14 +95,15 @@ def record(
     never_published = [other for other in archive.list(f"{RESTATEMENTS_PREFIX}/") if other.startswith(name)]
     if rows:
         facts = {
-            "currency": before.currency,
             "costbasis": before.cost_basis,
             "firstseen": at.replace(tzinfo=None),
             "sourceexport": source_export,
             "runid": run_id,
         }
         sink = pa.BufferOutputStream()
-        table = pa.Table.from_pylist([{"billingdate": before.day, **row, **facts} for row in rows], RESTATEMENTS)
+        unit = currency_of or (lambda _: before.currency)
+        entries = [{"billingdate": before.day, **row, "currency": unit(row["linkedaccount"]), **facts} for row in rows]
+        table = pa.Table.from_pylist(entries, RESTATEMENTS)
         pq.write_table(table, sink, compression="snappy")
         if path not in never_published:  # when it was first seen stays as it is
             archive.put(path, sink.getvalue().to_pybytes())

@@ -62,6 +62,7 @@ class Facts:
         unregistered: billing periods, `2025-09`, whose files the bill's table does not read, and what mends it.
         without_charges: archived days whose charges are not those that their rows were made from, and how.
         without_dimensions: archived days whose dimensions are not those that their rows name, and how.
+        displayed: archived days as they are shown, where that is in another currency.
     """
 
     covered: Collection[date]
@@ -82,6 +83,11 @@ class Facts:
     unregistered: Mapping[str, str] = field(default_factory=dict)
     without_charges: Mapping[date, str] = field(default_factory=dict)
     without_dimensions: Mapping[date, str] = field(default_factory=dict)
+    displayed: Mapping[date, PublishedDay] = field(default_factory=dict)
+
+    def as_shown(self, published: PublishedDay) -> PublishedDay:
+        """An archived day as dashboard and mails show it."""
+        return self.displayed.get(published.day, published)
 
     @cached_property
     def newest(self) -> date:
@@ -260,7 +266,8 @@ def _published_fault(day: date, facts: Facts) -> tuple[str, str] | None:
     # A fault of the dashboard as a whole is reported for the newest day alone.
     if facts.behind and day == newest:
         return OUTDATED, facts.behind
-    if not facts.behind and facts.shown and published and (fault := shown_fault(facts.shown, published)):
+    as_shown = facts.as_shown(published) if published else None
+    if not facts.behind and facts.shown and as_shown and (fault := shown_fault(facts.shown, as_shown)):
         return OUTDATED, fault
     state = facts.mailed.get(day, "none")
     # An old day that was never mailed is no fault: its numbers are in the archive, and nobody waits for its digest.

@@ -41,7 +41,9 @@ def is_unusual(surveyed: Iterable[Surveyed], chosen: str, has_currency: bool) ->
     return mixed or 20 * sum(row.on_first for row in rows) > sum(row.lines for row in rows)
 
 
-def refuse_currencies(amounts: Iterable[tuple[str | None, int]], chosen: str, where: str, column: str) -> None:
+def refuse_currencies(
+    amounts: Iterable[tuple[str | None, int]], chosen: str, where: str, column: str, *, several: bool = False
+) -> None:
     """Refuse a bill whose amounts are in several currencies of which none is chosen, or in none.
 
     Args:
@@ -49,6 +51,7 @@ def refuse_currencies(amounts: Iterable[tuple[str | None, int]], chosen: str, wh
         chosen: the setting bill.currency.
         where: the bill.
         column: where its currency is named; empty where the format has no such column.
+        several: whether they may be in several, as there are rates to show them in one.
 
     Raises:
         BillError: it names the currencies and the setting that chooses, or the column.
@@ -57,12 +60,13 @@ def refuse_currencies(amounts: Iterable[tuple[str | None, int]], chosen: str, wh
     for currency, count in amounts:
         lines[currency or ""] = lines.get(currency or "", 0) + count
     currencies = sorted(currency for currency, count in lines.items() if currency and count)
-    if not chosen and len(currencies) > 1:
+    if not several and not chosen and len(currencies) > 1:
         raise BillError(
             f"the bill has {len(currencies)} currencies: {', '.join(currencies)}",
             where=f"{where} (bill.currency)",
             fix=f"Sums over currencies mean nothing: choose one, e.g. FINOPS_BILL__CURRENCY={currencies[0]}. "
-            "The lines in others are then left out and counted.",
+            "The lines in others are then left out and counted. Or have all of them shown in one: currency.display, "
+            "with the rates of each month in currency.rates.",
         )
     if column and (nameless := lines.get("", 0)):
         raise BillError(f"{nameless} line(s) have no currency", where=column, fix="Export the bill again.")

@@ -10,7 +10,12 @@ from finops_assets.core.errors import BillError, SettingsError
 
 @dataclass(frozen=True)
 class Rules:
-    """What the settings ask of the bill; `dimensions` are those that its lines have (`core.bill.dimensions`)."""
+    """What the settings ask of the bill.
+
+    Attributes:
+        dimensions: those that its lines have (`core.bill.dimensions`).
+        several_currencies: whether its amounts may be in more than one, as there are rates to show them in one.
+    """
 
     cost_basis: str
     currency: str = ""
@@ -19,6 +24,7 @@ class Rules:
     include_refunds: bool = True
     provider: str = ""
     dimensions: tuple[str, ...] = field(default=(), repr=False)
+    several_currencies: bool = field(default=False, repr=False)
 
 
 def check_columns(fmt: BillFormat, columns: Columns, rules: Rules, where: str) -> None:

@@ -1,6 +1,7 @@
 """Several bills as one: their versions, days, control totals and descriptions put together, by the name of each.
 
-Nothing is converted: all are in one billing currency. The rows of a day are merged in `core.archive.merged_rows`.
+Nothing is converted: amounts are summed within a billing currency. Several are refused, unless there are rates to show
+them in one. The rows of a day are merged in `core.archive.merged_rows`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from finops_assets.core.bill.bill_names import bill_key
+from finops_assets.core.bill.currencies import day_of_several
 from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.bill.providers import providers_in_words
 from finops_assets.core.bill.refusals import refuse_currencies
@@ -112,8 +114,14 @@ def _named(name: str, passed_over: Iterable[PassedOver]) -> Iterator[PassedOver]
         yield replace(of, example=f"{of.example} of the bill {name}")
 
 
-def combined_days(bills: Mapping[str, Mapping[date, SourceDay]]) -> dict[date, SourceDay]:
+def combined_days(
+    bills: Mapping[str, Mapping[date, SourceDay]], *, several_currencies: bool = False
+) -> dict[date, SourceDay]:
     """What the bills say of each day together; each share is exact, and so is their sum.
+
+    Args:
+        bills: their days, by name.
+        several_currencies: whether they may be in more than one.
 
     Raises:
         BillError: they are in several currencies.
@@ -122,10 +130,35 @@ def combined_days(bills: Mapping[str, Mapping[date, SourceDay]]) -> dict[date, S
     for name, days in bills.items():
         for day, source in days.items():
             by_day[day][name] = source
-    refuse_two_currencies(
-        (name, of.currency) for of_day in by_day.values() for name, of in of_day.items() if of.lines and of.total
-    )
-    return {day: _combined_day(day, of_day) for day, of_day in sorted(by_day.items())}
+    if not several_currencies:
+        refuse_two_currencies(
+            (name, of.currency) for of_day in by_day.values() for name, of in of_day.items() if of.lines and of.total
+        )
+    return {
+        day: day_of_several(day, [_combined_day(day, part) for part in _by_currency(of_day)])
+        for day, of_day in sorted(by_day.items())
+    }
+
+
+def _by_currency(bills: Mapping[str, SourceDay]) -> list[dict[str, SourceDay]]:
+    """What the bills have of a day in each currency; a bill without lines on it goes with the first."""
+    several = [(name, part) for name, of in bills.items() for part in (of.parts or (of,))]
+    # Not by totals: a charge and its credit sum to nothing, and their rows are amounts all the same.
+    currencies = sorted({part.currency for _, part in several if part.lines})
+    if len(currencies) < 2:
+        return [dict(bills)]
+    parts: dict[str, dict[str, SourceDay]] = {currency: {} for currency in currencies}
+    for name, part in several:
+        of = parts[part.currency if part.currency in parts else currencies[0]]
+        of[name] = part
+    return [
+        {name: replace(part, bills=(_share(name, part, currency),)) for name, part in of.items()}
+        for currency, of in parts.items()
+    ]
+
+
+def _share(name: str, of: SourceDay, currency: str = "") -> BillShare:
+    return BillShare(name, providers_in_words(of.providers), of.lines, of.total, currency)
 
 
 def _combined_day(day: date, bills: Mapping[str, SourceDay]) -> SourceDay:
@@ -148,31 +181,31 @@ def _combined_day(day: date, bills: Mapping[str, SourceDay]) -> SourceDay:
         by_category=dict(sorted(categories.items())),
         left_out=tuple(LeftOut(reason, of.lines, of.total) for reason, of in sorted(left_out.items())),
         providers=tuple(sorted({provider for of in bills.values() if of.lines for provider in of.providers})),
-        bills=tuple(
-            BillShare(name, providers_in_words(of.providers), of.lines, of.total)
-            for name, of in bills.items()
-            if of.lines
-        ),
+        bills=tuple(share for name, of in bills.items() if of.lines for share in (of.bills or (_share(name, of),))),
     )
 
 
-def combined_totals(bills: Mapping[str, Iterable[ControlTotal]], ended: frozenset[str]) -> list[ControlTotal]:
+def combined_totals(
+    bills: Mapping[str, Iterable[ControlTotal]], ended: frozenset[str], *, several_currencies: bool = False
+) -> list[ControlTotal]:
     """The control totals of all bills, those of each under its name.
 
     Args:
         bills: by name.
         ended: the bills that no newer days are expected in.
+        several_currencies: whether they may be in more than one.
 
     Raises:
         BillError: they are in several currencies.
     """
     totals = [replace(each, bill=name, ended=name in ended) for name, controls in bills.items() for each in controls]
-    refuse_two_currencies(
-        (name, each.currency)
-        for name, controls in bills.items()
-        for each in controls
-        if not each.left_out and each.total
-    )
+    if not several_currencies:
+        refuse_two_currencies(
+            (name, each.currency)
+            for name, controls in bills.items()
+            for each in controls
+            if not each.left_out and each.total
+        )
     return sorted(totals, key=lambda of: (of.period, of.day or date.min, of.currency, of.left_out, of.bill))
 
 

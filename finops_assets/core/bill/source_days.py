@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
+from finops_assets.core.bill.currencies import day_of_several
 from finops_assets.core.bill.providers import providers_of
 from finops_assets.core.bill.totals import Amount
 from finops_assets.core.errors import BillError
@@ -50,7 +51,7 @@ def source_days(
     """Each day's facts as one record.
 
     Args:
-        facts: as `core.bill.queries.source_days_sql` selects them; all kept ones in one currency.
+        facts: as `core.bill.queries.source_days_sql` selects them.
         currency: the setting bill.currency, for days of which every line is left out.
         without_cost: makes the error for (day, lines that have no cost).
         bills_own: gives the currency of the whole bill, for days of which no line that counts has an amount.
@@ -58,7 +59,24 @@ def source_days(
     by_day: dict[date, list[Fact]] = defaultdict(list)
     for fact in facts:
         by_day[fact.day].append(fact)
-    return {day: _source_day(day, of_day, currency, without_cost, bills_own) for day, of_day in by_day.items()}
+    return {
+        day: day_of_several(
+            day, [_source_day(day, part, currency, without_cost, bills_own) for part in _by_currency(of_day)]
+        )
+        for day, of_day in by_day.items()
+    }
+
+
+def _by_currency(facts: list[Fact]) -> list[list[Fact]]:
+    """The facts of each currency that has amounts that count; the first has those of other currencies, too."""
+    currencies = sorted({f.currency or "" for f in facts if f.left_out is None and f.amounts})
+    if len(currencies) < 2:
+        return [facts]
+    first = currencies[0]
+    parts: dict[str, list[Fact]] = {currency: [] for currency in currencies}
+    for fact in facts:
+        parts[fact.currency if fact.currency in parts else first].append(fact)
+    return list(parts.values())
 
 
 def _source_day(

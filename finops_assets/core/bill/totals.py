@@ -26,16 +26,28 @@ WAITS_DAYS = 2
 
 @dataclass(frozen=True)
 class Amount:
-    """Lines of the bill, and their exact total."""
+    """Lines of the bill, and their exact total.
+
+    Attributes:
+        shown: what the total is shown as, where that is in another currency; nothing is compared by it.
+    """
 
     lines: int = 0
     total: Decimal = Decimal()
+    shown: Decimal | None = field(default=None, compare=False)
+
+    @property
+    def money(self) -> Decimal:
+        """The total as it is shown."""
+        return self.total if self.shown is None else self.shown
 
     def __add__(self, other: Amount) -> Amount:
-        return Amount(self.lines + other.lines, self.total + other.total)
+        shown = None if self.shown is None and other.shown is None else self.money + other.money
+        return Amount(self.lines + other.lines, self.total + other.total, shown)
 
     def __sub__(self, other: Amount) -> Amount:
-        return Amount(self.lines - other.lines, self.total - other.total)
+        shown = None if self.shown is None and other.shown is None else self.money - other.money
+        return Amount(self.lines - other.lines, self.total - other.total, shown)
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,7 @@ class BillTotals:
         currency: the billing currency; empty where the bill does not name it.
         bills: of several bills, what each has on its days, of the lines that count; an empty map of a single bill.
         ends: of several bills, the newest day of each that has lines on every day and is expected to go on.
+        shown_in: the currency that amounts are shown in, where that is another.
     """
 
     days: Mapping[date, Amount] = field(default_factory=dict)
@@ -63,11 +76,17 @@ class BillTotals:
     currency: str = ""
     bills: Mapping[str, Mapping[date, Amount]] = field(default_factory=dict)
     ends: Mapping[str, date] = field(default_factory=dict)
+    shown_in: str = ""
 
     @property
     def whole(self) -> Amount:
         """All lines that count."""
         return sum(self.days.values(), Amount()) + self.undated
+
+    @property
+    def unit(self) -> str:
+        """The currency of amounts as they are shown."""
+        return self.shown_in or self.currency
 
     @property
     def on_firsts(self) -> bool:
@@ -120,8 +139,10 @@ def bill_totals(controls: Iterable[ControlTotal]) -> BillTotals:
     undated, currencies = Amount(), []
     bills: dict[str, dict[date, Amount]] = defaultdict(lambda: defaultdict(Amount))
     going_on: set[str] = set()
+    shown_in = ""
     for control in controls:
-        amount = Amount(control.lines, control.total)
+        shown_in = shown_in or control.shown_in
+        amount = Amount(control.lines, control.total, control.shown)
         months.add(control.period or (f"{control.day:%Y-%m}" if control.day else ""))
         if control.left_out:
             left_out[control.left_out][control.currency] += amount
@@ -146,6 +167,7 @@ def bill_totals(controls: Iterable[ControlTotal]) -> BillTotals:
         currency=main_currency(currencies),
         bills={name: dict(sorted(of.items())) for name, of in bills.items()},
         ends={name: end for name in sorted(going_on) if (end := _end(set(bills[name])))},
+        shown_in=shown_in,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import restatements
 from finops_assets.core.archive.comparable_days import comparable
+from finops_assets.core.archive.display import BILLED_IN
 from finops_assets.core.archive.restatements import Restatement
 from finops_assets.core.archive.settlement import first_open_day
 from finops_assets.core.delivery.outbox import Outbox
@@ -53,7 +54,7 @@ class Changes:
         """
         in_unit = next((published for published in (archived or {}).values() if published.rows), None)
         mailed, oldest = self._outbox.mailed_totals(), first_open_day(now.date())
-        restated = restatements.days(self._archive)
+        restated, currencies = restatements.days(self._archive), self._outbox.mailed_currencies()
         changes = []
         for day in sorted(mailed.keys() if days is None else mailed.keys() & set(days)):
             published = None
@@ -63,14 +64,20 @@ class Changes:
                 published = self._archive.describe(day)
             if published and in_unit and not comparable(published, in_unit):
                 published = None
+            if published and not mailed_alike(published, currencies):
+                published = None
             if published and published.total != mailed[day]:
                 changes.append(Restatement(day, mailed[day], published.total))
         return changes
 
-    def since_mailed_to(self, ou: str, rows: pa.Table, shown: Sequence[date], now: datetime) -> list[Restatement]:
+    def since_mailed_to(
+        self, ou: str, rows: pa.Table, shown: Mapping[date, PublishedDay], now: datetime
+    ) -> list[Restatement]:
         """Days whose subtotal is another than the readers of an OU's edition last got, of those that are shown."""
+        currencies = self._outbox.mailed_currencies()
+        alike = [day for day, published in shown.items() if mailed_alike(published, currencies)]
         mailed, oldest = self._outbox.mailed_totals(ou), first_open_day(now.date())
-        sums = subtotals(rows, ou, shown)
+        sums = subtotals(rows, ou, alike)
         return [
             Restatement(day, mailed[day], sums[day])
             for day in sorted(mailed.keys() & sums.keys())
@@ -85,3 +92,14 @@ class Changes:
         """The days, of all by default, that call for a digest of their own: a revision that corrects the last one."""
         limits = self._thresholds.correct_percent, self._thresholds.amount
         return [each for each in self.since_mailed(now, days) if each.exceeds(*limits)]
+
+
+def mailed_alike(published: PublishedDay, currencies: Mapping[date, str]) -> bool:
+    """Whether a day was mailed in the currency that it is shown in; else no change can be told by amounts.
+
+    Args:
+        published: the day as it is shown.
+        currencies: those that days were mailed in; one of an earlier release was mailed in the billing currency.
+    """
+    billed_in = published.metadata.get(BILLED_IN, published.currency)
+    return currencies.get(published.day, billed_in) == published.currency

@@ -14,6 +14,7 @@ from finops_assets.core.analytics.anomalies import CLOSED
 from finops_assets.core.analytics.scoring import read as read_scorecard
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.comparable_days import comparable, in_unit_of_costs
+from finops_assets.core.archive.display import rates_words
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.provenance import bill_shares
 from finops_assets.core.bill.providers import archived_providers
@@ -141,11 +142,12 @@ class DigestCollector:
             lights_before={score.ou: score.light for score in before.scores} if before else None,
             own_cost=own_cost(self._archive, today - timedelta(days=1)),
             dimensions=self._dimensions(published),
+            rates=rates_words(facts.values()),
         )
 
         def figures_of(ou: str) -> DigestFigures:
             if ou:
-                changed = self._changes.since_mailed_to(ou, rows, shown, now)
+                changed = self._changes.since_mailed_to(ou, rows, {d: facts[d] for d in shown}, now)
             else:
                 changed = self._changes.since_mailed(now, archived=facts)
             return digest.digest_figures(inputs, ou=ou, restated=self._changes.to_tell(changed))

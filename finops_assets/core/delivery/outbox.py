@@ -164,7 +164,7 @@ class Outbox:
         """Note the totals that all recipients have now, then that all of them have the digest."""
         editions = {post.ou: stored.editions[post.ou] for post in posts if post.ou in stored.editions}
         of_editions = {ou: {**edition.covers, **edition.says} for ou, edition in editions.items()}
-        receipts.note_mailed_totals(self._archive, {**stored.covers, **stored.says}, of_editions)
+        receipts.note_mailed_totals(self._archive, {**stored.covers, **stored.says}, of_editions, stored.currency)
         addresses = list(dict.fromkeys(post.address for post in posts))
         SENT_RECORD.write(self._archive, stored.path + SENT, SentToAll(tuple(addresses), self._clock()))
 
@@ -177,6 +177,10 @@ class Outbox:
         if ou:
             return receipts.mailed_totals_by_ou(self._archive).get(ou, {})
         return receipts.mailed_totals(self._archive)
+
+    def mailed_currencies(self) -> Mapping[date, str]:
+        """The currency of each day's total as recipients last got it; of days that an earlier release mailed, none."""
+        return receipts.mailed_currencies(self._archive)
 
     def resend(self, day: date, to: Sequence[str] | None = None) -> list[Delivery]:
         """Send the newest stored digest again: the same stored bytes, under a Message-ID of its own.

@@ -90,9 +90,10 @@ class Covered:
 
 @dataclass(frozen=True)
 class MailedTotals:
-    """Each day's total as readers last got it."""
+    """Each day's total as readers last got it, and its currency; that of a mail of an earlier release is not noted."""
 
     totals: Mapping[date, Decimal] = field(default_factory=dict)
+    currencies: Mapping[date, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,21 @@ def mailed_totals(archive: Archive) -> Mapping[date, Decimal]:
     return (TOTALS_RECORD.read(archive, TOTALS) or MailedTotals()).totals
 
 
+def mailed_currencies(archive: Archive) -> Mapping[date, str]:
+    """The currency of each of these totals, where it was noted."""
+    return (TOTALS_RECORD.read(archive, TOTALS) or MailedTotals()).currencies
+
+
 def mailed_totals_by_ou(archive: Archive) -> Mapping[str, Mapping[date, Decimal]]:
     """The same by OU, for the readers of each edition."""
     return (TOTALS_BY_OU_RECORD.read(archive, TOTALS_BY_OU) or MailedTotalsByOu()).totals
 
 
 def note_mailed_totals(
-    archive: Archive, totals: Mapping[date, Decimal], of_editions: Mapping[str, Mapping[date, Decimal]]
+    archive: Archive,
+    totals: Mapping[date, Decimal],
+    of_editions: Mapping[str, Mapping[date, Decimal]],
+    currency: str = "",
 ) -> None:
     """Note the totals that readers have got now; of earlier ones, those of the newest days are kept.
 
@@ -136,9 +145,13 @@ def note_mailed_totals(
         archive: keeps it.
         totals: of the whole, by day.
         of_editions: subtotals by OU and day.
+        currency: of all of them.
     """
     if totals:
-        TOTALS_RECORD.write(archive, TOTALS, MailedTotals(_newest({**mailed_totals(archive), **totals})))
+        newest = _newest({**mailed_totals(archive), **totals})
+        currencies = {**mailed_currencies(archive), **(dict.fromkeys(totals, currency) if currency else {})}
+        kept = {day: currencies[day] for day in newest if day in currencies}
+        TOTALS_RECORD.write(archive, TOTALS, MailedTotals(newest, kept))
     if any(of_editions.values()):
         before = mailed_totals_by_ou(archive)
         after = {ou: _newest({**before.get(ou, {}), **totals}) for ou, totals in of_editions.items()}

@@ -90,6 +90,7 @@ class Alerting:
         digests: tells which mailed days have changed; sends the digest that says that a bill is late.
         incidents: keeps the incidents and sends the alerts.
         deadline: the time (UTC) at which a day's digest is due.
+        rates: gives the exchange rates that a day is shown by, in a sentence; empty where none is used.
     """
 
     def __init__(
@@ -101,9 +102,10 @@ class Alerting:
         digests: DigestService,
         incidents: Incidents,
         deadline: Callable[[date], datetime],
+        rates: Callable[[date], str] = lambda _: "",
     ) -> None:
         self._archive, self._warehouse, self._outbox = archive, warehouse, outbox
-        self.digests, self.incidents, self.deadline = digests, incidents, deadline
+        self.digests, self.incidents, self.deadline, self._rates = digests, incidents, deadline, rates
 
     def due_day(self, now: datetime) -> date:
         """The newest day whose deadline is past."""
@@ -219,7 +221,7 @@ class Alerting:
                 f"finops query \"SELECT * FROM restatements WHERE billingdate = DATE '{move.day}'\" shows each change"
             )
             tried = "the day is archived anew; its digest is sent again as a revision"
-            problems[str(move.day)] = Problem(cause, tried, mend)
+            problems[str(move.day)] = Problem(self._with_rates(cause, move.day), tried, mend)
         if problems:
             self.incidents.open_incidents("restated", problems)
 
@@ -243,7 +245,8 @@ class Alerting:
                 again = "; an earlier alert named it, and it has doubled since" if notification.times > 1 else ""
                 if again and notification.late and episode.state == CLOSED:
                     again = "; an earlier alert named it, and it went on for longer"
-                problem = Problem(episode.reason + again, "", mend, about=_name(episode))
+                cause = self._with_rates(episode.reason + again, episode.last)
+                problem = Problem(cause, "", mend, about=_name(episode))
                 problems[_subject(episode, notification.times)] = problem
         if problems:
             self.incidents.open_incidents("anomaly", problems)
@@ -267,7 +270,7 @@ class Alerting:
         known = {question: [s for s in open_now if question.is_near(date.fromisoformat(s))] for question in asked}
         new = {
             str(question.first): Problem(
-                question_words(question, currency),
+                self._with_rates(question_words(question, currency), question.first),
                 "the days are archived as the bill has them, and are judged by nothing else until this is answered",
                 mend_words(question),
                 about=str(question.first),
@@ -281,6 +284,11 @@ class Alerting:
         self.incidents.close("doubled", old, quietly=True)
         still_known = {subject for subjects in known.values() for subject in subjects}
         self.incidents.close("doubled", [subject for subject in open_now if subject not in still_known])
+
+    def _with_rates(self, cause: str, day: date) -> str:
+        """A cause that names amounts, with the exchange rates of the day that they are of."""
+        rates = self._rates(day)
+        return f"{cause.rstrip('.')}. {rates}" if rates else cause
 
     def report_refused_recipients(self) -> None:
         """Open an incident of each recipient that does not get the mail, as far as the mailer can tell."""

@@ -64,14 +64,14 @@ def _months(totals: BillTotals) -> Iterator[Finding]:
     if not by_month:
         return
     newest = sorted(by_month.items(), reverse=True)
-    of = "; ".join(f"{month} {_sum(amounts, totals.currency)}" for month, amounts in newest[:SHOWN])
+    of = "; ".join(f"{month} {_sum(amounts, totals.unit)}" for month, amounts in newest[:SHOWN])
     earlier = [amount for _, amounts in newest[SHOWN:] for amount in amounts]
-    rest = f"; {len(newest) - SHOWN} earlier month(s) {_sum(earlier, totals.currency)}" if earlier else ""
+    rest = f"; {len(newest) - SHOWN} earlier month(s) {_sum(earlier, totals.unit)}" if earlier else ""
     yield Finding("months", "ok", of + rest)
 
 
 def _sum(amounts: list[Amount], currency: str) -> str:
-    total = sum((amount.total for amount in amounts), Decimal())
+    total = sum((amount.money for amount in amounts), Decimal())
     lines = sum(amount.lines for amount in amounts)
     return f"{len(amounts)} day(s), {lines:,} lines, {money(total, currency)}"
 

@@ -14,6 +14,7 @@ from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.addresses import mail_address
 from finops_assets.core.archive import bill_difference, causes
 from finops_assets.core.archive.breakdown import unknown_accounts
+from finops_assets.core.archive.day_currencies import amounts_in_words, is_mixed
 from finops_assets.core.bill.layout import BROKEN, UNREAD
 from finops_assets.core.findings import Finding, findings_of
 from finops_assets.core.money import money
@@ -136,7 +137,8 @@ def walk(
             yield Finding(link, "fail", f"{day}: {state.cause}: {state.detail}", _imperative(state.mend))
         else:
             yield Finding(link, "skip", f"{day} stops before it: {state.cause}")
-    yield from findings_of("mail", _mailed(outbox, day, state.archived, recipients))
+    as_shown = facts.as_shown(state.archived) if state.archived else None
+    yield from findings_of("mail", _mailed(outbox, day, as_shown, recipients))
 
 
 def without_ou(archive: Archive, day: date) -> Iterator[Finding]:
@@ -184,7 +186,9 @@ def _of_the_bill(state: DayState, facts: Facts) -> Finding:
         return Finding("bill", "fail", f"it cannot be read: {facts.unreadable}", "Mend the bill; the archive stays.")
     if state.bill:
         currency = state.archived.currency if state.archived else ""
-        return Finding("bill", "ok", f"it has {day}: {state.bill.rows:,} rows, {money(state.bill.total, currency)}")
+        of_one = not (state.archived and is_mixed(state.archived))
+        amount = f", {money(state.bill.total, currency)}" if of_one else ""
+        return Finding("bill", "ok", f"it has {day}: {state.bill.rows:,} rows{amount}")
     if day in facts.covered:
         return Finding("bill", "ok", f"it has {day}")
     return Finding("bill", "skip", f"it does not have {day} any more: what is archived stays")
@@ -200,17 +204,18 @@ def _detail(link: str, state: DayState, facts: Facts, settled: Callable[[date], 
         return f"{state.day} is registered at {state.location}"
     if link == causes.READ_BACK:
         assert state.read, "a day that is read back was read"
-        return f"a reader gets {state.read.rows:,} rows, {money(state.read.total, published.currency)}, as archived"
+        amount = "" if is_mixed(published) else f", {money(state.read.total, published.currency)}"
+        return f"a reader gets {state.read.rows:,} rows{amount}, as archived"
     if link == causes.SCORECARD:
         return f"{state.day} is scored as it is archived"
     assert facts.shown, "a dashboard that shows the day was inspected"
-    return _shown(facts.shown, published)
+    return _shown(facts.shown, facts.as_shown(published))
 
 
 def _archived(published: PublishedDay, settlement: str) -> str:
     then = published.metadata.get("settlement", "")
     final = settlement if then in ("", settlement) else f"archived while {then}, {settlement} since"
-    amount = f"{money(published.total, published.currency)} ({published.cost_basis})"
+    amount = f"{amounts_in_words(published)} ({published.cost_basis})"
     held = ", held: an earlier version was restored" if bill_difference.is_held(published) else ""
     return f"{published.day}: {published.rows:,} rows, {amount}, {final}, version {published.version}{held}"
 

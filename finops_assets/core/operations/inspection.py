@@ -84,7 +84,7 @@ class Inspection:
         if facts.behind:
             outdated = self.since_refresh or (facts.newest,)
         else:
-            described = (published for published in facts.archived.values() if published)
+            described = (facts.as_shown(published) for published in facts.archived.values() if published)
             outdated = tuple(published.day for published in described if states.shown_fault(shown, published))
         newest = shown.newest_day or max(facts.archived.keys() - set(outdated), default=None)
         return DashboardState(newest, outdated)

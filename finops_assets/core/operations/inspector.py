@@ -17,6 +17,7 @@ from finops_assets.core.archive import bill_difference, causes, states
 from finops_assets.core.archive.bill_comparison import READERS, BillComparison, described_days
 from finops_assets.core.archive.day_charges import CHARGES_PART, charges_fault_of
 from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART, dimensions_fault_of
+from finops_assets.core.archive.display import Display
 from finops_assets.core.archive.expected_days import expected_days
 from finops_assets.core.archive.states import Facts
 from finops_assets.core.calendar import days_between
@@ -26,6 +27,7 @@ from finops_assets.core.operations.inspection import Inspection
 from finops_assets.core.schemas import CHARGES_PREFIX, DIMENSIONS_PREFIX, SCORECARD_PREFIX, scorecard_path
 
 if TYPE_CHECKING:
+    from finops_assets.core.archive.bill_difference import PublishedAs
     from finops_assets.core.archive.day_parts import DayPart
     from finops_assets.core.delivery.outbox import Outbox
     from finops_assets.core.ports import Archive, Catalog, Warehouse
@@ -52,6 +54,7 @@ class Inspector:
         shown: tells what the dashboard shows now; None where there is none.
         known_damaged: gives the days that the nightly proof has found damaged, and how.
         rules: what the settings say of the bill's days.
+        display: how costs are shown.
 
     Attributes:
         bill: the last comparison of the bill with the archive.
@@ -68,10 +71,12 @@ class Inspector:
         shown: Callable[[], DashboardContent | None],
         known_damaged: Callable[[], Mapping[date, str]] = dict,
         rules: InspectionRules,
+        display: Display = Display(),  # noqa: B008 - it keeps nothing where no currency is set
     ) -> None:
         self._archive, self._catalog, self._outbox = archive, catalog, outbox
         self._shown, self._known_damaged, self.rules = shown, known_damaged, rules
-        self.bill = BillComparison(warehouse, archive, rules.bill_rules)
+        self._display = display
+        self.bill = BillComparison(warehouse, archive, rules.bill_rules, display)
         self._of_bill = BillInspector(warehouse, self.bill, rules)
 
     def cheap(self, now: datetime, asked: str = "", in_bill: Collection[date] = ()) -> Inspection:
@@ -101,7 +106,8 @@ class Inspector:
             to_describe |= written.keys() - known.keys()
         described, damaged = described_days(self._archive, sorted(to_describe))
         damaged |= {day: fault for day, fault in self._known_damaged().items() if day in written}
-        archived = known | {day: bill_difference.published_as(published) for day, published in described.items()}
+        displayed, no_rates = self._displayed(described)
+        archived = known | self._published_as(described, displayed)
         gone = self._of_bill.gone(bill, written, yesterday)
         facts = Facts(
             covered=frozenset(bill.covered) | (written.keys() - gone if absent else frozenset()),
@@ -126,6 +132,7 @@ class Inspector:
             without_dimensions=self._absent_parts(
                 DIMENSIONS_PART, DIMENSIONS_PREFIX, (day for day, of in archived.items() if of.dimensions)
             ),
+            displayed=displayed,
         )
         return Inspection(
             yesterday=yesterday,
@@ -134,7 +141,7 @@ class Inspector:
             asked=bill.question,
             in_bill=frozenset(absent) & set(bill.covered),
             since_refresh=tuple(since_refresh),
-            unknown=dashboard.unknown_links,
+            unknown=dashboard.unknown_links | no_rates,
             coverage=self._of_bill.coverage(bill, archived, facts, yesterday),
         )
 
@@ -153,7 +160,8 @@ class Inspector:
         registered = self._catalog.registered()
         readable = sorted((registered.keys() & set(expected) & written.keys()) - damaged.keys())
         dashboard = self._dashboard(written)
-        archived = {day: bill_difference.published_as(published) for day, published in described.items()}
+        displayed, no_rates = self._displayed(described)
+        archived = self._published_as(described, displayed)
         facts = Facts(
             covered=frozenset(bill.covered),
             prints=bill.prints,
@@ -163,7 +171,7 @@ class Inspector:
             damaged=damaged,
             registered=registered,
             read=self._catalog.read_back(readable) if readable else {},
-            scored=self._scored_as_archived(described),
+            scored=self._scored_as_archived({**described, **displayed}),
             shown=dashboard.content,
             behind=dashboard.behind,
             mailed=self._outbox.records.mailed_days(expected, own=True) | self._mailed(written),
@@ -172,14 +180,29 @@ class Inspector:
             unregistered=bill.unregistered,
             without_charges=self._other_parts(described, charges_fault_of),
             without_dimensions=self._other_parts(described, dimensions_fault_of),
+            displayed=displayed,
         )
         return Inspection(
             yesterday,
             facts,
             {day: states.state_of(day, facts) for day in expected},
-            unknown=dashboard.unknown_links,
+            unknown=dashboard.unknown_links | no_rates,
             coverage=None if days else self._of_bill.coverage(bill, archived, facts, yesterday),
         )
+
+    def _displayed(self, described: Mapping[date, PublishedDay]) -> tuple[dict[date, PublishedDay], dict[str, str]]:
+        """These days as they are shown, where that is in another currency; and why the dashboard's cannot be told."""
+        if not self._display:
+            return {}, {}
+        try:
+            return {day: self._display.shown(published) for day, published in described.items()}, {}
+        except FinopsError as error:
+            return {}, {causes.DASHBOARD: str(error)}
+
+    def _published_as(
+        self, described: Mapping[date, PublishedDay], displayed: Mapping[date, PublishedDay]
+    ) -> dict[date, PublishedAs]:
+        return {day: bill_difference.published_as(of, displayed.get(day)) for day, of in described.items()}
 
     def _dashboard(self, written: Mapping[date, datetime]) -> _Dashboard:
         if not written:

@@ -89,7 +89,8 @@ class Evidence:
             return "its rows are not the bill's, though its total is"
         if row.get("as_in_bill") == "":
             return f"it could not be held against the bill ({self.asked})"
-        if self.total is None:
+        several = {(each["currency"], each["cost_basis"]) for each in self.days if each["archived"] == "yes"}
+        if self.total is None and len(several) > 1:
             return f"it is in {row['currency']} ({row['cost_basis']}), other days of the month are not"
         return ""
 

@@ -9,6 +9,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from finops_assets.core.archive.day_currencies import exact_total, is_mixed
+from finops_assets.core.bill.currencies import currencies_of
 from finops_assets.core.delivery.stored_digests import sha256_of
 from finops_assets.core.errors import ArchiveError, ColdObjectError, DamagedError
 from finops_assets.core.money import plain
@@ -140,23 +142,23 @@ def _day_row(archive: Archive, day: date, settled: Settled, asked: AskedBill) ->
     if data is None or published is None:
         return row
     source_total, in_bill = published.metadata.get("source_total"), None if asked.unknown else asked.prints.get(day)
-    match = "" if asked.unknown else "no"
+    match, mixed = "" if asked.unknown else "no", is_mixed(published)
     if in_bill:
         match = "yes" if in_bill.total == published.total else "no"
     return row | {
         "archived": "yes",
         "rows": published.rows,
-        "total": published.total,
+        "total": exact_total(published) if mixed else published.total,
         "currency": published.currency,
         "cost_basis": published.cost_basis,
         "settlement": settled(day),
-        "source_total": Decimal(source_total) if source_total else "",
+        "source_total": Decimal(source_total) if source_total and not mixed else "",
         "totals_match": match,
         "fingerprint": published.fingerprint,
         "object": path,
         "version": published.version,
         "sha256": sha256_of(data),
-        "bill_total": in_bill.total if in_bill else "",
+        "bill_total": in_bill.total if in_bill and not mixed else "",
         "as_in_bill": match if not in_bill else "yes" if in_bill.fingerprint == published.fingerprint else "no",
     }
 
@@ -164,8 +166,9 @@ def _day_row(archive: Archive, day: date, settled: Settled, asked: AskedBill) ->
 def _summary(rows: Sequence[Mapping[str, Any]]) -> MonthSummary:
     archived = [row for row in rows if row["archived"] == "yes"]
     units = {(row["currency"], row["cost_basis"]) for row in archived}
+    one_unit = len(units) == 1 and all(len(currencies_of(currency)) == 1 for currency, _ in units)
     return MonthSummary(
-        total=sum((row["total"] for row in archived), Decimal()) if len(units) == 1 else None,
+        total=sum((row["total"] for row in archived), Decimal()) if one_unit else None,
         currency=", ".join(sorted({currency for currency, _ in units})),
         cost_basis=", ".join(sorted({basis for _, basis in units})),
         days_archived=len(archived),

@@ -74,6 +74,7 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
         "scheduled": [round(inputs.day_notes[day].scheduled * MICRO) for day in days],
         "settlement": [inputs.day_notes[day].settlement for day in days],
         "unassigned": UNASSIGNED,
+        **({"rates": inputs.rates} if inputs.rates else {}),
     }
     listed = {
         "ou": [shown["ou"][name] for name in ous],

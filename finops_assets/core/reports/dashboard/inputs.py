@@ -53,6 +53,7 @@ class DashboardInputs:
         age: how old the archive's data are, and how many days are missing: of the whole archive, not of the page alone.
         dimensions: costs by tags, cost categories and attributes of accounts; at most a quarter of `max_cells`.
         made_at: when the page is made (aware, UTC); with `age`, it is shown, and the page counts on from it.
+        rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
     """
 
     costs: CostHistory
@@ -66,6 +67,7 @@ class DashboardInputs:
     age: Age | None = None
     made_at: datetime | None = None
     dimensions: DimensionCosts | None = None
+    rates: str = ""
 
     @property
     def this_year(self) -> int | None:

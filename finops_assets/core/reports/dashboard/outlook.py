@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -59,8 +59,16 @@ def restated_days(ledger: pa.Table) -> tuple[Restated, ...]:
     return tuple(sorted((Restated(*row) for row in zip(*columns, strict=True)), key=lambda each: each.day))
 
 
-def read_outlook(archive: Archive, days: Sequence[date]) -> Outlook | None:
-    """What the dashboard shows of these (archived, ascending) days beside their rows; None without a scorecard."""
+def read_outlook(
+    archive: Archive, days: Sequence[date], *, restated_as: Callable[[pa.Table], pa.Table] = lambda ledger: ledger
+) -> Outlook | None:
+    """What the dashboard shows of these (archived, ascending) days beside their rows; None without a scorecard.
+
+    Args:
+        archive: has it.
+        days: which.
+        restated_as: gives the ledger of restatements as it is shown.
+    """
     last_of_month = {(day.year, day.month): day for day in days}
     cards = [card for day in last_of_month.values() if (card := scorecard.read(archive, day))]
     if not cards or cards[-1].day != days[-1]:
@@ -70,6 +78,6 @@ def read_outlook(archive: Archive, days: Sequence[date]) -> Outlook | None:
     return Outlook(
         newest=cards[-1],
         earlier=cards[:-1],
-        restated=restated_days(restatements.read(archive, days)),
+        restated=restated_days(restated_as(restatements.read(archive, days))),
         episodes=[episode for episode in known.values() if episode.last >= days[0]],
     )

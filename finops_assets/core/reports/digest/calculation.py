@@ -77,6 +77,7 @@ class DigestInputs:
         lights_before: OU -> light as of the last mail, to say which have changed.
         own_cost: what the platform itself cost; not shown in editions.
         dimensions: of the day, in the DIMENSION_BREAKDOWN schema; None where it has none.
+        rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
     """
 
     rows: pa.Table
@@ -99,6 +100,7 @@ class DigestInputs:
     lights_before: Mapping[str, str] | None = None
     own_cost: OwnCost | None = None
     dimensions: pa.Table | None = None
+    rates: str = ""
 
 
 def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Restatement] = ()) -> DigestFigures:
@@ -184,6 +186,7 @@ def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Res
         left_open=left_open,
         names=names,
         tagged=tagged_shares(inputs.dimensions, ou),
+        rates=inputs.rates,
     )
 
 

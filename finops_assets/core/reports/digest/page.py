@@ -70,7 +70,9 @@ def render(
         state: whether all archived days are whole, in a line; empty where that was not inspected.
         coverage: where every line of the bill is; empty in an edition, which says nothing of the whole bill.
     """
-    csv_name = f"ou_breakdown_{figures.day}{f'_r{revision}' if revision > 1 else ''}{_slug(figures.ou)}.csv"
+    converted = f"_{figures.currency}" if figures.rates else ""  # its numbers are not those of the archive
+    revised = f"_r{revision}" if revision > 1 else ""
+    csv_name = f"ou_breakdown_{figures.day}{converted}{revised}{_slug(figures.ou)}.csv"
     day = figures.late.day if figures.late else figures.day
     words = {name: PICTURES[name].words(figures) for name, png in (pictures or {}).items() if png}
     view = _view(figures, csv_name, revision, dashboard) | {
@@ -133,6 +135,7 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "currency": currency,
         "basis": basis,
         "unit": f"{currency}, {basis}",
+        "rates": tidy(figures.rates, 1500),
         "settlement": facts.settlement,
         "settlement_words": settlement_words(facts),
         "cost_words": tidy(cost_in_words(facts.providers), 120),

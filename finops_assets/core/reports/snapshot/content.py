@@ -121,7 +121,8 @@ def _method(figures: DigestFigures, card: Scorecard | None, through: str) -> lis
         ("Settlement", f"{settlement_words(facts)}. Data through {through}."),
         (
             "Amounts",
-            f"{basis_words(figures.cost_basis)} in {tidy(figures.currency)}, by UTC day, exact, shown in cents.",
+            f"{basis_words(figures.cost_basis)} in {tidy(figures.currency)}, by UTC day, exact, shown in cents."
+            + (f" {tidy(figures.rates, PARAGRAPH)}" if figures.rates else ""),
         ),
         ("Forecast", _forecast_words(card)),
     ]

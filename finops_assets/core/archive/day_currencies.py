@@ -1,0 +1,156 @@
+"""What an archived day says of its currencies: the amounts of each, and which accounts are billed in it.
+
+A day of one currency says it in `currency`, as ever. One of several has `EUR+USD` there, and the entry `currencies`
+with the facts of each; its `total` is then the sum of the numbers in its rows, by which they are proved, and no money.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from finops_assets.core.archive.cost_history import exact_sum
+from finops_assets.core.bill.currencies import currencies_of
+from finops_assets.core.money import money, plain
+from finops_assets.core.schemas import UNASSIGNED
+from finops_assets.core.values import DayRows, LeftOut, PublishedDay, SourceDay
+
+CURRENCIES = "currencies"
+"""The entry of a day's metadata."""
+
+TOLERANCE = Decimal("1e-6")
+"""By how much the rows of a currency may differ from the bill's total: doubles round amounts of millions so."""
+
+
+@dataclass(frozen=True)
+class CurrencyPart:
+    """What a day has in one currency; amounts are exact.
+
+    Attributes:
+        accounts: those that are billed in it; None of all accounts that no other part names.
+    """
+
+    currency: str
+    lines: int
+    total: Decimal
+    scheduled: Decimal
+    unassigned: Decimal
+    by_category: Mapping[str, Decimal]
+    left_out: tuple[LeftOut, ...]
+    accounts: frozenset[str] | None
+
+
+def parts_of(currency: str, metadata: Mapping[str, str]) -> list[CurrencyPart]:
+    """The currencies of a day's object, by its metadata; one of a day in one currency."""
+    records = json.loads(metadata[CURRENCIES]) if CURRENCIES in metadata else []
+    if not records:
+        records = [
+            {
+                "currency": currency,
+                "lines": int(metadata.get("source_lines", 0)),
+                **{name: metadata.get(name, "0") for name in ("total", "scheduled", "unassigned")},
+                "by_category": json.loads(metadata.get("by_category", "{}")),
+                "left_out": json.loads(metadata.get("left_out", "[]")),
+                "accounts": None,
+            }
+        ]
+    return [_part(record) for record in records]
+
+
+def _part(record: Mapping[str, Any]) -> CurrencyPart:
+    return CurrencyPart(
+        currency=record["currency"],
+        lines=record["lines"],
+        total=Decimal(record["total"]),
+        scheduled=Decimal(record["scheduled"]),
+        unassigned=Decimal(record["unassigned"]),
+        by_category={name: Decimal(total) for name, total in record["by_category"].items()},
+        left_out=tuple(LeftOut(reason, lines, Decimal(total)) for reason, lines, total in record["left_out"]),
+        accounts=None if record["accounts"] is None else frozenset(record["accounts"]),
+    )
+
+
+def currencies_fact(source: SourceDay, rows: DayRows, of_account: Mapping[str, str]) -> dict[str, str]:
+    """The entry of a day's metadata; nothing of a day in one currency.
+
+    Args:
+        source: what the bill says of it.
+        rows: as they will be archived.
+        of_account: account -> the currency that it has amounts in.
+    """
+    if not source.parts:
+        return {}
+    accounts = {part.currency: sorted(a for a, c in of_account.items() if c == part.currency) for part in source.parts}
+    others = max(accounts, key=lambda currency: len(accounts[currency]))  # named by what the others are not
+    unassigned = _sums(rows, of_account, others, of_ou=UNASSIGNED)
+    records = [
+        {
+            "currency": part.currency,
+            "lines": part.lines,
+            "total": plain(part.total),
+            "scheduled": plain(part.scheduled),
+            "unassigned": plain(unassigned.get(part.currency, Decimal())),
+            "by_category": {name: plain(total) for name, total in part.by_category.items()},
+            "left_out": [[out.reason, out.lines, plain(out.total)] for out in part.left_out],
+            "accounts": None if part.currency == others else accounts[part.currency],
+        }
+        for part in source.parts
+    ]
+    return {CURRENCIES: json.dumps(records)}
+
+
+def mixed_fault(source: SourceDay, rows: DayRows, of_account: Mapping[str, str]) -> str:
+    """How the rows of a day in several currencies are not what the bill has in each; empty where they are."""
+    sums = _sums(rows, of_account, source.parts[0].currency) if source.parts else {}
+    for part in source.parts:
+        has = sums.get(part.currency, Decimal())
+        if abs(has - part.total) > TOLERANCE:
+            return f"the rows have {plain(has)} {part.currency}, the bill has {plain(part.total)}"
+    return ""
+
+
+def _sums(rows: DayRows, of_account: Mapping[str, str], otherwise: str, of_ou: str = "") -> dict[str, Decimal]:
+    """The rows' costs by currency, of one OU where named."""
+    import numpy as np
+
+    accounts, costs = rows.rows.column("linkedaccount").to_pylist(), rows.rows.column("dailycost").to_numpy()
+    unit = np.array([of_account.get(account, otherwise) for account in accounts], dtype=object)
+    counts = np.array([not of_ou or ou == of_ou for ou in rows.rows.column("ou").to_pylist()], dtype=bool)
+    return {currency: exact_sum(costs[(unit == currency) & counts]) for currency in sorted(set(unit.tolist()))}
+
+
+def currency_of_account(parts: Sequence[CurrencyPart], account: str) -> str:
+    """The currency that an account's rows of a day are in."""
+    named = next((part.currency for part in parts if part.accounts is not None and account in part.accounts), "")
+    return named or next(part.currency for part in parts if part.accounts is None)
+
+
+def is_mixed(published: PublishedDay) -> bool:
+    """Whether a day has amounts in several currencies."""
+    return len(currencies_of(published.currency)) > 1
+
+
+def amounts_in_words(published: PublishedDay) -> str:
+    """What a day comes to: `12.00 USD`, or `3.00 EUR + 12.00 USD`."""
+    parts = parts_of(published.currency, published.metadata) if is_mixed(published) else []
+    amounts = [money(part.total, part.currency) for part in parts]
+    return " + ".join(amounts) or money(published.total, published.currency)
+
+
+def exact_total(published: PublishedDay) -> str:
+    """A day's exact total as text: a number, or `3 EUR + 12.000000000001 USD` of a day in several currencies."""
+    if not is_mixed(published):
+        return plain(published.total)
+    return _exact(parts_of(published.currency, published.metadata))
+
+
+def exact_of_bill(source: SourceDay) -> str:
+    """The same of what the bill has of a day."""
+    return _exact(source.parts) if source.parts else plain(source.total)
+
+
+def _exact(parts: Sequence[CurrencyPart | SourceDay]) -> str:
+    return " + ".join(f"{plain(part.total)} {part.currency}" for part in parts)

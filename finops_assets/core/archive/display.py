@@ -1,0 +1,304 @@
+"""Archived days as they are shown: in the billing currency, or in one display currency by the rates of each month.
+
+The archive stays in the billing currency. All that shows costs reads it through `ShownArchive`, which converts, or
+through `Display.shown`; what proves, registers, restores or bundles days reads the archive itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
+
+from finops_assets.core.archive.cost_history import exact_parts
+from finops_assets.core.archive.day_currencies import CURRENCIES, CurrencyPart, parts_of
+from finops_assets.core.archive.provenance import BILLS, bill_shares
+from finops_assets.core.bill.exchange_rates import (
+    DECIMALS,
+    EXAMPLE,
+    ExchangeRates,
+    Used,
+    converted,
+    rates_in_words,
+    read_rates,
+)
+from finops_assets.core.findings import Finding
+from finops_assets.core.money import PLACES, plain
+from finops_assets.core.ports import Archive
+from finops_assets.core.schemas import MONEY
+from finops_assets.core.values import ControlTotal, LeftOut, PublishedDay, SourceDay
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+RATES, BILLED_IN = "exchange_rates", "billing_currency"
+"""Of a day as it is shown: the rates that were used, and the currency that it is archived in."""
+
+READ_AGAIN = 60.0
+"""Seconds for which rates that were read are used, so that a run reads them once."""
+
+THESE_ARE = ", these are "
+"""In the reason why lines are left out: before the currency that they are in, where that is another."""
+
+
+class Display:
+    """How costs are shown; by default as they are billed.
+
+    Args:
+        currency: currency.display; empty to show the billing currency.
+        read: reads currency.rates; None where it names no file.
+        file: what that is called in errors.
+    """
+
+    def __init__(
+        self, currency: str = "", read: Callable[[], bytes | None] = lambda: None, file: str = "rates.csv"
+    ) -> None:
+        self.currency, self._read, self._file = currency, read, file
+        self._known: tuple[float, ExchangeRates] | None = None
+
+    def __bool__(self) -> bool:
+        """Whether costs are shown in a currency of their own."""
+        return bool(self.currency)
+
+    @property
+    def rates(self) -> ExchangeRates:
+        """The rates as they are now.
+
+        Raises:
+            SettingsError: they cannot be read.
+        """
+        now = time.monotonic()
+        if self._known is None or now - self._known[0] > READ_AGAIN:
+            data = self._read()
+            rates = ExchangeRates(self.currency, {}) if data is None else read_rates(data, self._file, self.currency)
+            self._known = now, rates
+        return self._known[1]
+
+    @property
+    def version(self) -> str:
+        """An id of how costs are shown: it changes when a rate does; empty of the billing currency."""
+        return self.rates.version if self else ""
+
+    def refuse_missing(self, days: Iterable[SourceDay]) -> None:
+        """Refuse days that could not be shown, before any is archived.
+
+        Raises:
+            RatesError: it names every month and currency that is missing.
+        """
+        if self:
+            parts = ((of.day, part) for of in days for part in (of.parts or (of,)))
+            self.rates.refuse_missing((day, part.currency) for day, part in parts if part.lines)
+
+    def check(self, today: date) -> Iterator[Finding]:
+        """Whether the rates can be read, and those of this month are there."""
+        if not self:
+            return
+        rates = self.rates
+        months = sorted({month for month, _ in rates.rates})
+        if not months:
+            yield Finding("rates", "fail", f"{self._file} has no rate", f"Add a line for each month: {EXAMPLE}.")
+            return
+        detail = f"costs are shown in {self.currency}, by rates of {months[0]} to {months[-1]} in {self._file}"
+        lacking = [
+            currency
+            for month, currency in sorted(rates.rates)
+            if month == months[-1] and (f"{today:%Y-%m}", currency) not in rates.rates
+        ]
+        if lacking:
+            fix = "Add a line for each before the first day of the month is archived: it is refused without."
+            yield Finding("rates", "warn", f"{detail}: none for {today:%Y-%m} of {', '.join(lacking)}", fix)
+        else:
+            yield Finding("rates", "ok", detail)
+
+    def archive(self, archive: Archive) -> Archive:
+        """The archive as it is shown."""
+        return cast(Archive, ShownArchive(archive, self)) if self else archive
+
+    def shown(self, published: PublishedDay) -> PublishedDay:
+        """A day's figures as they are shown; its rates stand in its metadata.
+
+        Raises:
+            RatesError: a rate is missing.
+        """
+        if not self or (published.currency == self.currency and CURRENCIES not in published.metadata):
+            return published
+        parts = parts_of(published.currency, published.metadata)
+        if not published.rows and not any(part.left_out for part in parts):
+            return replace(published, currency=self.currency)
+        rates = {part.currency: self.rates.of(part.currency, published.day) for part in parts}
+        used: list[Used] = [
+            (f"{published.day:%Y-%m}", currency, rate) for currency, rate in rates.items() if currency != self.currency
+        ]
+        total = _sum(parts, rates, "total")
+        facts = {
+            "total": plain(total),
+            "source_total": plain(total),
+            "scheduled": plain(_sum(parts, rates, "scheduled")),
+            "unassigned": plain(_sum(parts, rates, "unassigned")),
+            "by_category": json.dumps(_categories(parts, rates)),
+            "left_out": json.dumps([[of.reason, of.lines, plain(of.total)] for of in self._left_out(published, parts)]),
+            RATES: json.dumps([[month, currency, plain(rate)] for month, currency, rate in used]),
+            BILLED_IN: published.currency,
+        }
+        if BILLS in published.metadata:
+            shares = bill_shares(published.metadata)
+            only = parts[0].currency  # where a share names none
+            amounts = [converted(of.total, rates[of.currency or only]) for of in shares]
+            facts[BILLS] = json.dumps(
+                [[of.name, of.provider, of.lines, plain(amount)] for of, amount in zip(shares, amounts, strict=True)]
+            )
+        other = hashlib.sha256(f"{self.currency} {facts[RATES]}".encode()).hexdigest()[:8]
+        return replace(
+            published,
+            total=total,
+            currency=self.currency,
+            fingerprint=f"{published.fingerprint}-{other}",
+            metadata={**published.metadata, **facts},
+        )
+
+    def _left_out(self, published: PublishedDay, parts: Sequence[CurrencyPart]) -> Iterator[LeftOut]:
+        """What settings leave out of a day, each at the rate of its own currency."""
+        for part in parts:
+            for out in part.left_out:
+                _, other, currency = out.reason.partition(THESE_ARE)
+                rate = self.rates.of(currency if other else part.currency, published.day)
+                yield replace(out, total=converted(out.total, rate))
+
+    def rows(self, published: PublishedDay, rows: pa.Table) -> tuple[pa.Table, pa.Array]:
+        """A day's rows as they are shown, and their exact costs.
+
+        Args:
+            published: the day as it is archived.
+            rows: in the OU_BREAKDOWN schema, without `cost`.
+        """
+        import pyarrow as pa
+
+        parts = parts_of(published.currency, published.metadata)
+        costs = exact_costs(rows)
+        if not self or not rows.num_rows or {part.currency for part in parts} == {self.currency}:
+            return rows, costs
+        costs = _times(costs, _rate_of_rows(rows, parts, published.day, self.rates))
+        at = rows.schema.get_field_index("dailycost")
+        return rows.set_column(at, rows.schema.field(at), costs.cast(pa.float64())), costs
+
+    def controls(self, totals: Iterable[ControlTotal]) -> list[ControlTotal]:
+        """The bill's control totals with what they are shown as; what settings leave out stays in its own currency."""
+        return [self._control(of) for of in totals] if self else list(totals)
+
+    def _control(self, of: ControlTotal) -> ControlTotal:
+        month = of.day or (date.fromisoformat(f"{of.period}-01") if of.period else None)
+        if of.left_out or month is None:
+            return of
+        rate = self.rates.of(of.currency, month) if of.total else Decimal(1)  # a line of nothing is in no currency
+        return replace(of, shown=converted(of.total, rate), shown_in=self.currency)
+
+    def restated(self, ledger: pa.Table) -> pa.Table:
+        """The ledger of restatements as it is shown."""
+        import pyarrow as pa
+
+        if not self or not ledger.num_rows:
+            return ledger
+        names = ("oldcost", "newcost", "delta")
+        rows = [
+            {**row, **{name: converted(row[name], rate) for name in names}, "currency": self.currency}
+            for row in ledger.to_pylist()
+            for rate in [self.rates.of(row["currency"], row["billingdate"])]
+        ]
+        return pa.Table.from_pylist(rows, ledger.schema)
+
+
+class ShownArchive:
+    """An archive whose days are read as they are shown; all else is the archive's own.
+
+    Args:
+        archive: in the billing currency.
+        display: how costs are shown.
+    """
+
+    def __init__(self, archive: Archive, display: Display) -> None:
+        self._archive, self._display = archive, display
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._archive, name)
+
+    def describe(self, day: date) -> PublishedDay | None:
+        """The day's figures as they are shown."""
+        published = self._archive.describe(day)
+        return published and self._display.shown(published)
+
+    def read(self, days: Sequence[date]) -> pa.Table:
+        """Rows of these days as they are shown, with the exact `cost`."""
+        import pyarrow as pa
+
+        tables = []
+        for published, rows in self._archive.stream(days):
+            shown, costs = self._display.rows(published, rows)
+            tables.append(shown.append_column("cost", costs))
+        return pa.concat_tables(tables) if tables else self._archive.read(days)
+
+    def stream(self, days: Sequence[date]) -> Iterator[tuple[PublishedDay, pa.Table]]:
+        """These days one by one, as they are shown."""
+        for published, rows in self._archive.stream(days):
+            yield self._display.shown(published), self._display.rows(published, rows)[0]
+
+
+def rates_words(days: Iterable[PublishedDay]) -> str:
+    """The rates by which days are shown, in a sentence; empty where none was used."""
+    shown = [day for day in days if RATES in day.metadata]
+    used = {
+        (month, currency, Decimal(rate)) for day in shown for month, currency, rate in json.loads(day.metadata[RATES])
+    }
+    return rates_in_words(shown[0].currency, used) if shown else ""
+
+
+def _sum(parts: Iterable[CurrencyPart], rates: Mapping[str, Decimal], fact: str) -> Decimal:
+    return sum((converted(getattr(part, fact), rates[part.currency]) for part in parts), Decimal())
+
+
+def _categories(parts: Iterable[CurrencyPart], rates: Mapping[str, Decimal]) -> dict[str, str]:
+    sums: dict[str, Decimal] = {}
+    for part in parts:
+        for category, total in part.by_category.items():
+            sums[category] = sums.get(category, Decimal()) + converted(total, rates[part.currency])
+    return {category: plain(total) for category, total in sorted(sums.items())}
+
+
+def exact_costs(rows: pa.Table) -> pa.Array:
+    """The decimals that the rows' doubles stand for."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    units, picos = exact_parts(rows.column("dailycost").to_numpy())
+    pico = pa.scalar(Decimal(1).scaleb(-PLACES), pa.decimal256(PLACES + 1, PLACES))
+    parts = pc.multiply(pa.array(picos).cast(pa.decimal256(19, 0)), pico)
+    return pc.add(pa.array(units).cast(pa.decimal256(19 + PLACES, PLACES)), parts).cast(MONEY)
+
+
+def _times(costs: pa.Array, rates: pa.Array) -> pa.Array:
+    """Exact costs at rates, in twelve places, half to even, as `exchange_rates.converted` has them one by one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    products = pc.multiply(costs.cast(pa.decimal256(38, PLACES)), rates)
+    return pc.round(products, ndigits=PLACES, round_mode="half_to_even").cast(MONEY)
+
+
+def _rate_of_rows(rows: pa.Table, parts: Sequence[CurrencyPart], day: date, rates: ExchangeRates) -> pa.Array:
+    """The rate of each row, by its account."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = pa.decimal256(10 + DECIMALS, DECIMALS)
+    known = {part.currency: pa.scalar(rates.of(part.currency, day), kind) for part in parts}
+    of_row = pa.repeat(next(known[part.currency] for part in parts if part.accounts is None), rows.num_rows)
+    accounts = rows.column("linkedaccount").combine_chunks()
+    for part in parts:
+        if part.accounts is not None:
+            named = pc.is_in(accounts, pa.array(sorted(part.accounts), pa.string()))
+            of_row = pc.if_else(named, known[part.currency], of_row)
+    return of_row

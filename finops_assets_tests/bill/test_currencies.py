@@ -1,0 +1,332 @@
+"""Bills in several currencies: archived as they are billed, shown in one by the rates of each month; by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from email import message_from_bytes, policy
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from finops_assets.core.analytics.drivers import OF_THE_BILL, as_sums
+from finops_assets.core.analytics.shown_drivers import shown_sums
+from finops_assets.core.archive.day_currencies import parts_of
+from finops_assets.core.archive.display import Display
+from finops_assets.core.archive.publishing import ArchivingRules
+from finops_assets.core.bill.exchange_rates import ExchangeRates, RatesError, converted, rates_in_words, read_rates
+from finops_assets.core.errors import BillError, SettingsError
+from finops_assets.core.operations.evidence.making import make
+from finops_assets.core.ports import Warehouse
+from finops_assets.core.schemas import MONEY
+from finops_assets.platform import Platform, build_platform
+from finops_assets.settings.load import load_settings
+from finops_assets_tests.support.bills import Line, archive_days, at, line, make_bill, new_archive, open_bill
+from finops_assets_tests.support.on_aws import make_ready, on_aws, platform_on, run
+from standin.bills import load_bill
+from standin.server import StandIn
+
+SEP, OCT = date(2025, 9, 30), date(2025, 10, 1)
+NOW, NOVEMBER = datetime(2025, 10, 2, 7, tzinfo=UTC), datetime(2025, 11, 2, tzinfo=UTC)
+SHOP, DATA = "100000000001", "100000000002"
+EC2 = "Amazon Elastic Compute Cloud"
+RATES = "month,currency,rate\n2025-09,USD,0.9\n2025-10,USD,0.8\n"
+
+
+def shown_in_euro(rates: str = RATES) -> Display:
+    return Display("EUR", lambda: rates.encode())
+
+
+def dollars(cost: str, day: date, account: str = SHOP) -> Line:
+    return line(cost, start=at(day), service=EC2, account=account, extra={"BillingAccountId": "111111111111"})
+
+
+def euros(cost: str, day: date, account: str = DATA) -> Line:
+    return line(cost, start=at(day), service=EC2, account=account, currency="EUR")
+
+
+# --- the rates ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("month,currency\n2025-09,USD\n", ("rate",)),
+        ("month,currency,rate\n2025-13,USD,1.1\n", ("line 2", "2025-13")),
+        ("month,currency,rate\n2025-09,Dollar,1.1\n", ("line 2", "DOLLAR")),
+        ("month,currency,rate\n2025-09,USD,0\n", ("line 2", "'0'")),
+        ("month,currency,rate\n2025-09,USD,-1\n", ("line 2", "-1")),
+        ("month,currency,rate\n2025-09,USD,1e3\n", ("line 2", "1e3")),
+        ('month,currency,rate\n2025-09,USD,"0,92"\n', ("line 2", "0,92")),
+        ("month,currency,rate\n2025-09,USD,0,92\n", ("line 2", "4 values")),
+        ("month,currency,rate\n2025-09,USD,0.92\n2025-09,usd,0.93\n", ("line 3", "USD", "2025-09")),
+        ("month,currency,rate\n2025-09,EUR,1.1\n", ("line 2", "EUR")),
+    ],
+)
+def test_rates_that_cannot_be_meant_are_refused(text: str, words: tuple[str, ...]) -> None:
+    """With the line and what is wrong there: a comma would make 0.92 of it 92, a second rate another amount."""
+    with pytest.raises(RatesError) as refused:
+        read_rates(text.encode(), "rates.csv", "EUR")
+    for word in ("rates.csv", *words):
+        assert word in str(refused.value)
+
+
+def test_rates_are_exact_and_of_a_month() -> None:
+    """Blank lines and blanks around values do not count; the display currency is worth itself."""
+    rates = read_rates(b"Currency, Rate ,Month\n usd , 0.9234 ,2025-09\n,,\n", "rates.csv", "EUR")
+    assert rates.of("USD", SEP) == Decimal("0.9234")
+    assert rates.of("EUR", OCT) == 1
+    with pytest.raises(RatesError) as missing:
+        rates.refuse_missing([(SEP, "USD"), (OCT, "USD"), (OCT, "GBP"), (OCT, "EUR")])
+    for word in ("GBP for 2025-10", "USD for 2025-10"):
+        assert word in missing.value.what
+    assert "2025-09" not in missing.value.what
+
+
+def test_amounts_are_rounded_in_the_twelfth_place_half_to_even() -> None:
+    """Whether one by one or a column of rows at once."""
+    display = shown_in_euro("month,currency,rate\n2025-09,USD,0.5\n")
+    for exact, shown in (("0.000000000001", "0"), ("0.000000000003", "0.000000000002"), ("-8192.25", "-4096.125")):
+        assert converted(Decimal(exact), Decimal("0.5")) == Decimal(shown)
+        table = pa.table({"linkedaccount": ["1"], "dailycost": [float(exact)]})
+        assert display_rows(display, table) == [Decimal(shown)]
+
+
+def display_rows(display: Display, table: pa.Table) -> list[Decimal]:
+    from finops_assets.core.values import PublishedDay
+
+    day = PublishedDay(SEP, "", "", 1, Decimal(), "USD", "billed", "", 0)
+    return display.rows(day, table)[1].to_pylist()
+
+
+def test_rates_in_words_name_each_month_the_newest_first() -> None:
+    """Where none was used, nothing is said."""
+    used = [("2025-09", "USD", Decimal("0.9")), ("2025-10", "USD", Decimal("0.8")), ("2025-10", "GBP", Decimal("1.2"))]
+    assert (
+        rates_in_words("EUR", used) == "Shown in EUR: GBP at 1.2 for 2025-10; USD at 0.8 for 2025-10, 0.9 for 2025-09."
+    )
+    assert rates_in_words("EUR", []) == ""
+
+
+# --- two bills, end to end ------------------------------------------------------------------------------------------
+
+
+def on_files(home: Path) -> Platform:
+    bills = {"aws": make_bill(home / "aws", AWS), "azure": make_bill(home / "azure", AZURE)}
+    environ = {f"FINOPS_BILL__{name.upper()}__PATH": str(path) for name, path in bills.items()}
+    return platform_of(home, {"FINOPS_HOME": str(home / ".finops"), **environ})
+
+
+def on_tables(stand_in: StandIn, home: Path) -> Platform:
+    make_ready(stand_in, make_bill(home / "aws", AWS), table="billing.aws")
+    load_bill(stand_in, make_bill(home / "azure", AZURE), table="billing.azure", bucket="azure-bucket")
+    environ = on_aws(stand_in, home, aws__quicksight_data_set="")
+    del environ["FINOPS_BILL__TABLE"]
+    tables = {"FINOPS_BILL__AWS__TABLE": "billing.aws", "FINOPS_BILL__AZURE__TABLE": "billing.azure"}
+    return platform_of(home, {**environ, **tables})
+
+
+def platform_of(home: Path, environ: Mapping[str, str]) -> Platform:
+    (home / "rates.csv").write_text(RATES, encoding="utf-8")
+    (home / "accounts.csv").write_text(f"account_id,account_name,ou_path\n{SHOP},shop,Dev\n{DATA},data,Dev\n")
+    (home / "budgets.csv").write_text("ou,month,amount,currency\nAll,default,100,EUR\n")
+    own = {
+        "FINOPS_CURRENCY__DISPLAY": "EUR",
+        "FINOPS_CURRENCY__RATES": str(home / "rates.csv"),
+        "FINOPS_ACCOUNTS__PATH": str(home / "accounts.csv"),
+        "FINOPS_BUDGETS__PATH": str(home / "budgets.csv"),
+        "FINOPS_MAIL__BACKEND": "eml",
+    }
+    return build_platform(load_settings({**environ, **own}, folder=home))
+
+
+AWS = [dollars("10", SEP), dollars("1.5", SEP, "100000000009"), dollars("20", OCT)]
+AZURE = [euros("7.77", SEP), euros("8.88", OCT), euros("-0.88", OCT)]
+
+
+@pytest.mark.usefixtures("records_in_memory")
+@pytest.mark.parametrize("place", ["files", "tables"])
+def test_two_currencies_are_archived_as_billed_and_shown_in_one(
+    place: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """11.50 USD at 0.9 and 7.77 EUR are 18.12 EUR; the day after, 20 USD at 0.8 and 8.00 EUR are 24 EUR."""
+    stand_in: Callable[[], StandIn] = lambda: request.getfixturevalue("aws")  # noqa: E731
+    platform = on_files(tmp_path) if place == "files" else on_tables(stand_in(), tmp_path)
+    assert run(platform, SEP, OCT).errors == ()
+
+    published = platform.archive.describe(SEP)
+    assert published is not None
+    assert published.currency == "EUR+USD"
+    assert [row["dailycost"] for row in platform.archive.read([SEP]).to_pylist()] == [10.0, 7.77, 1.5]
+    parts = {part.currency: part for part in parts_of(published.currency, published.metadata)}
+    assert {currency: part.total for currency, part in parts.items()} == {
+        "EUR": Decimal("7.77"),
+        "USD": Decimal("11.5"),
+    }
+    assert parts["USD"].unassigned == Decimal("1.5")
+    assert json.loads(published.metadata["bills"]) == [
+        ["azure", "AWS", 1, "7.77", "EUR"],
+        ["aws", "AWS", 2, "11.5", "USD"],
+    ]
+
+    shown = [row["cost"] for row in platform.shown_archive.read([SEP, OCT]).to_pylist()]
+    assert shown == [Decimal(9), Decimal("7.77"), Decimal("1.35"), Decimal(16), Decimal(8)]
+    assert platform.shown_archive.describe(OCT).total == Decimal(24)
+    cards = platform.catalog.query(
+        "SELECT daycost, monthtodate, budget, currency FROM finops_db.ou_scorecard WHERE ou = 'All' ORDER BY 1"
+    )[1]
+    assert cards == [(Decimal("18.12"), Decimal("18.12"), 100, "EUR"), (Decimal(24), Decimal(24), 100, "EUR")]
+    inspection = platform.inspector.thorough(platform.clock(), [SEP, OCT])
+    assert [state.cause for state in inspection.states.values()] == ["", ""]
+    assert platform.inspector.bill.last().totals.unit == "EUR"
+    assert "42.12 EUR (billed): 42.12 EUR in 2 days" in platform.inspector.cheap(platform.clock()).coverage_words
+
+    file, *_ = (tmp_path / ".finops" / "outbox").glob("2025-10-01-*.eml")
+    mail = message_from_bytes(file.read_bytes(), policy=policy.default)
+    assert "24.00 EUR" in mail["Subject"]
+    for kind in ("plain", "html"):
+        text = " ".join(mail.get_body((kind,)).get_content().split())
+        assert "Shown in EUR: USD at 0.8 for 2025-10, 0.9 for 2025-09." in text
+        assert "exchange rates -1.00" in text  # the 9.00 EUR of the day before are 8.00 at the new rate
+        assert "USD," not in text.replace("Shown in EUR: USD", "")
+    files = {part.get_filename(): part.get_content() for part in mail.iter_attachments()}
+    assert files["ou_breakdown_2025-10-01_EUR.csv"].splitlines()[1].split(",")[4] == "16"
+
+
+# --- one bill -------------------------------------------------------------------------------------------------------
+
+PAYERS = [dollars("10", SEP), euros("5", SEP), euros("6", OCT), dollars("0", OCT)]
+ONE_ACCOUNT = [dollars("10", SEP), euros("5", SEP, SHOP)]
+
+
+@pytest.mark.parametrize("place", ["files", "tables"])
+def test_payers_of_one_bill_may_have_currencies_of_their_own(
+    place: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """An account has one on a day, else it is refused by its name: a row would mix them."""
+
+    def warehouse(name: str, lines: list[Line]) -> Warehouse:
+        bill = make_bill(tmp_path / name, lines)
+        if place == "files":
+            return open_bill(bill, several_currencies=True)
+        stand_in: StandIn = request.getfixturevalue("aws")
+        if name == "payers":
+            make_ready(stand_in, bill, table="billing.payers")
+        else:
+            load_bill(stand_in, bill, table=f"billing.{name}", bucket=f"{name}-bucket")
+        money = {"currency__display": "EUR", "currency__rates": "rates.csv", "aws__quicksight_data_set": ""}
+        return platform_on(stand_in, tmp_path, bill__table=f"billing.{name}", **money).warehouse
+
+    bill = warehouse("payers", PAYERS)
+    days = bill.source_days(SEP, OCT)
+    assert [(part.currency, part.total) for part in days[SEP].parts] == [("EUR", 5), ("USD", 10)]
+    assert (days[OCT].currency, days[OCT].total, days[OCT].parts) == ("EUR", 6, ())
+    assert bill.account_currencies(SEP, OCT) == {SEP: {SHOP: "USD", DATA: "EUR"}, OCT: {DATA: "EUR"}}
+    mixed = warehouse("mixed", ONE_ACCOUNT)
+    mixed.source_days(SEP, SEP)
+    with pytest.raises(BillError) as refused:
+        mixed.account_currencies(SEP, SEP)
+    for word in (SHOP, "USD", "EUR", str(SEP)):
+        assert word in refused.value.what
+
+
+def test_a_day_without_a_rate_is_not_archived(tmp_path: Path) -> None:
+    """The error names the month and the currency; with the rate, it is, and the archive is the same at any rate."""
+    bill, archive = open_bill(make_bill(tmp_path / "bill", PAYERS), several_currencies=True), new_archive(tmp_path)
+    without = shown_in_euro("month,currency,rate\n2025-08,USD,0.9\n")
+    with pytest.raises(SettingsError) as refused:
+        archive_days(bill, archive, [SEP], rules=ArchivingRules(display=without))
+    assert "USD for 2025-09" in refused.value.what
+    assert archive.days() == []
+    facts = {"rules": ArchivingRules(display=shown_in_euro()), "now": NOW}
+    done = archive_days(bill, archive, [SEP], **facts)
+    assert done.refused == {}
+    other = shown_in_euro("month,currency,rate\n2025-09,USD,0.5\n")
+    again = archive_days(bill, archive, [SEP], **{**facts, "rules": ArchivingRules(display=other)}).published[SEP]
+    assert not again.changed
+    one, another = (display.archive(archive).describe(SEP) for display in (shown_in_euro(), other))
+    assert one is not None
+    assert another is not None
+    assert (one.total, another.total) == (Decimal(14), Decimal(10))
+    assert one.fingerprint != another.fingerprint  # so that what was made of it is known to be outdated
+
+
+def test_a_restated_day_is_entered_in_the_currency_of_each_account(tmp_path: Path) -> None:
+    """And shown at the rate of its month."""
+    from finops_assets.core.archive import restatements
+
+    archive, rules = new_archive(tmp_path), ArchivingRules(display=shown_in_euro())
+    for name, bill in (("one", PAYERS), ("other", [dollars("12", SEP), euros("5.5", SEP)])):
+        warehouse = open_bill(make_bill(tmp_path / name, bill), several_currencies=True)
+        archive_days(warehouse, archive, [SEP], rules=rules, now=NOW)
+    ledger = restatements.read(archive)
+    entries = {row["linkedaccount"]: (row["delta"], row["currency"]) for row in ledger.to_pylist()}
+    assert entries == {SHOP: (Decimal(2), "USD"), DATA: (Decimal("0.5"), "EUR")}
+    assert sorted(rules.display.restated(ledger)["delta"].to_pylist()) == [Decimal("0.5"), Decimal("1.8")]
+
+
+def test_evidence_of_a_day_in_several_currencies_has_no_sum_of_them(tmp_path: Path) -> None:
+    """Each amount stands for itself."""
+    from finops_assets.core.operations.evidence.asked_bill import AskedBill
+
+    archive = new_archive(tmp_path)
+    warehouse = open_bill(make_bill(tmp_path / "bill", PAYERS), several_currencies=True)
+    archive_days(warehouse, archive, [SEP], rules=ArchivingRules(display=shown_in_euro()), now=NOW)
+    asked = AskedBill({}, "not asked", "not asked", "")
+    evidence, _ = make(archive, "2025-09", NOVEMBER, lambda _: "stable", asked)
+    assert evidence.total is None
+    assert evidence.days[-1]["total"] == "5 EUR + 10 USD"
+
+
+# --- why a day moved ------------------------------------------------------------------------------------------------
+
+
+def test_what_another_rate_makes_is_told_apart() -> None:
+    """10 USD at 0.9 became 12 USD at 0.8: 9.00 EUR became 9.60; 1.60 is volume, and 1.00 less is the rate."""
+    row = {"linkedaccount": SHOP, "service": EC2, "ou": "", "before": Decimal(10), "now": Decimal(12)}
+    row |= dict.fromkeys(("there_before", "there_now", "used_before", "used_now"), True)
+    row |= {name: Decimal() for name in OF_THE_BILL} | {"volume": Decimal(2)}
+    sums = as_sums(pa.table({name: pa.array([value], _kind(value)) for name, value in row.items()}))
+    rates = ExchangeRates("EUR", {("2025-09", "USD"): Decimal("0.9"), ("2025-10", "USD"): Decimal("0.8")})
+    parts = parts_of("USD", {})
+    [shown] = shown_sums(sums, (SEP, parts), (OCT, parts), rates).to_pylist()
+    assert {name: shown[name] for name in ("before", "now", "volume", "exchange", "other")} == {
+        "before": 9,
+        "now": Decimal("9.6"),
+        "volume": Decimal("1.6"),
+        "exchange": -1,
+        "other": 0,
+    }
+
+
+def _kind(value: object) -> pa.DataType | None:
+    return MONEY if isinstance(value, Decimal) else None
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"CURRENCY__DISPLAY": "EUR"}, "currency.rates"),
+        ({"CURRENCY__RATES": "rates.csv"}, "currency.display"),
+        ({"CURRENCY__DISPLAY": "euro", "CURRENCY__RATES": "rates.csv"}, "currency.display"),
+    ],
+)
+def test_one_setting_without_the_other_is_refused(settings: Mapping[str, str], word: str, tmp_path: Path) -> None:
+    """It would change nothing, or have no rates."""
+    environ = {f"FINOPS_{name}": value for name, value in settings.items()} | {"FINOPS_HOME": str(tmp_path / "home")}
+    with pytest.raises(SettingsError) as refused:
+        build_platform(load_settings(environ, folder=tmp_path))
+    assert word in refused.value.where
+
+
+def test_quicksight_shows_the_billing_currency_and_is_refused_beside_another(aws: StandIn, tmp_path: Path) -> None:
+    """Its data set has the archive's own rows: a sum over several currencies would be no money."""
+    with pytest.raises(SettingsError) as refused:
+        platform_on(aws, tmp_path, currency__display="EUR", currency__rates="rates.csv")
+    assert "aws.quicksight_data_set" in refused.value.where
