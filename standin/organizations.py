@@ -52,6 +52,8 @@ class Account:
 class Organizations:
     """The API, and for tests the tree and the knobs.
 
+    `tags` has those of each account.
+
     Knobs: `state_fields` (("State",), or ("Status",) as before its retirement, or both), `page_size`,
     `empty_page_every` (each so many-th list call is answered by an empty page with a NextToken, as AWS warns; 0: none),
     `in_use`, `deny` and `throttle_next`.
@@ -69,6 +71,7 @@ class Organizations:
         self.empty_page_every = 5
         self.units: dict[str, Unit] = {ROOT: Unit(ROOT, "Root", None)}
         self.accounts: dict[str, Account] = {}
+        self.tags: dict[str, dict[str, str]] = {}
         self._lists = 0
         self._denied = ""
         self._throttled = 0
@@ -120,6 +123,7 @@ class Organizations:
             "ListRoots": self._list_roots,
             "ListOrganizationalUnitsForParent": self._list_units,
             "ListAccountsForParent": self._list_accounts_for_parent,
+            "ListTagsForResource": self._list_tags,
             "ListAccounts": self._list_accounts,
             "ListParents": self._list_parents,
             "DescribeOrganizationalUnit": self._describe_unit,
@@ -168,6 +172,13 @@ class Organizations:
         parent = self._parent(params["ParentId"])
         return self._page([self._account(a) for a in self.accounts.values() if a.parent == parent], "Accounts", params)
 
+    def _list_tags(self, params: dict[str, Any]) -> Answer:
+        """Of an account; AWS takes the id of an OU, a root or a policy, too."""
+        if params["ResourceId"] not in self.accounts:
+            raise ServiceError("TargetNotFoundException", "We can't find an account with the ResourceId that you gave.")
+        tags = self.tags.get(params["ResourceId"], {})
+        return self._page([{"Key": key, "Value": value} for key, value in tags.items()], "Tags", params)
+
     def _list_accounts(self, params: dict[str, Any]) -> Answer:
         return self._page([self._account(each) for each in self.accounts.values()], "Accounts", params)
 
@@ -210,7 +221,7 @@ class Organizations:
         if not 1 <= size <= PAGE:
             reason = "MAX_VALUE_EXCEEDED" if size > PAGE else "MIN_VALUE_EXCEEDED"
             raise _invalid(f"MaxResults must be between 1 and {PAGE}.", reason)
-        scope = f"{name}:{params.get('ParentId') or params.get('ChildId') or ''}"
+        scope = f"{name}:{params.get('ParentId') or params.get('ChildId') or params.get('ResourceId') or ''}"
         start, was_empty = _position(params.get("NextToken"), scope)
         self._lists += 1
         if self.empty_page_every and not was_empty and self._lists % self.empty_page_every == 0:

@@ -271,6 +271,7 @@ data "aws_iam_policy_document" "organization" {
     sid = "ReadTheTree"
     actions = [
       "organizations:ListRoots", "organizations:ListOrganizationalUnitsForParent", "organizations:ListAccountsForParent",
+      "organizations:ListTagsForResource",
     ]
     resources = ["*"]
   }

@@ -189,7 +189,8 @@ def _finish(
                 say(f"digest     {mail_state['words']}{place}")
         if good:
             say(f"bill       {inspection.coverage_words}")
-            for warning in platform.warehouse.describe().warnings:
+            bill = platform.warehouse.describe()
+            for warning in (*bill.warnings, *bill.untold_dimensions.values()):
                 say(f"warning    {warning}")
     before_the_end()
     if not good:

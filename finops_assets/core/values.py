@@ -107,6 +107,15 @@ class BillDescription:
     dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bills: Mapping[str, BillDescription] = field(default_factory=dict)
 
+    @property
+    def untold_dimensions(self) -> dict[str, str]:
+        """Each dimension that the bill has no column for, and that in a sentence."""
+        return {
+            key: f"{key}: the bill has no column {' or '.join(columns)}, so that all of it is (untagged)"
+            for key, columns in self.dimensions.items()
+            if columns
+        }
+
     def delivery_of(self, day: date) -> str:
         """The delivery of the billing period that a day belongs to; the bill's own id where the export names none."""
         return self.deliveries.get(f"{day:%Y-%m}") or self.snapshot

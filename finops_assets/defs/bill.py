@@ -123,7 +123,7 @@ def _observe_export(context: dg.AssetExecutionContext, warehouse: Warehouse, met
     if export.updated:
         age = (clock() - export.updated).total_seconds() / 3600
         measure(context, metrics, {"SourceAgeHours": max(age, 0.0)})
-    for warning in export.warnings:
+    for warning in (*export.warnings, *export.untold_dimensions.values()):
         context.log.warning(warning)
     context.log_event(dg.AssetObservation(keys.BILL, metadata=metadata.bill(export)))
 

@@ -16,6 +16,7 @@ from finops_assets.core.analytics.scorecard import Scorecard
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.comparable_days import unassigned_percent
 from finops_assets.core.archive.day_currencies import exact_of_bill, exact_total, is_mixed
+from finops_assets.core.archive.day_dimensions import named_dimensions
 from finops_assets.core.archive.provenance import bill_shares
 from finops_assets.core.archive.publishing import Archived
 from finops_assets.core.archive.registering import Registered
@@ -173,6 +174,7 @@ def stored_day(published: PublishedDay) -> dict[str, Any]:
         "size (bytes)": published.size_bytes,
         "fingerprint": published.fingerprint[:16],
         **({"bill delivery": delivery} if delivery else {}),
+        **({"dimensions": ", ".join(dimensions)} if (dimensions := named_dimensions(published.metadata)) else {}),
         **({"restored from version": restored} if restored else {}),
         **_by_bill(bill_shares(published.metadata)),
     }

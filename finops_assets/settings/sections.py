@@ -65,8 +65,8 @@ class DimensionsSettings(Section):
     keys: tuple[str, ...] = Field(
         (),
         description="`tag:team` (a cost allocation tag; `tag:aws:createdBy` of AWS's own), `cost_category:Product`, or "
-        "`account:business_unit` (a column of `accounts.csv`, or a tag of the accounts in AWS Organizations); at most "
-        f"{MOST_KEYS} (a comma-separated list). Archived days get them by `finops backfill --refresh`.",
+        "`account:business_unit` (a further column of the account map, or a tag of the accounts in AWS Organizations); "
+        f"at most {MOST_KEYS} (a comma-separated list). Archived days get them by `finops backfill --refresh`.",
     )
 
     @field_validator("keys", mode="before")

@@ -65,7 +65,7 @@ def ou_move(sim: Simulation) -> None:
     since = day - timedelta(days=6)
     rows = sim.accounts.read_text(encoding="utf-8").splitlines()
     account, name = rows[1].split(",")[:2]
-    rows.append(f"{account},{name},Acquisitions/Newcomers,{since}")
+    rows.append(f"{account},{name},Acquisitions/Newcomers,{since},")
     sim.accounts.write_text("\n".join(rows) + "\n", encoding="utf-8")
     sim.say(f"accounts.csv says now that {name} has been in Acquisitions/Newcomers since {since}")
     sim.at(day + timedelta(days=1), "02:10")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -209,10 +209,15 @@ def load(session: AwsSession, archive: RecordingArchive) -> Load:
     """Look at the organization on a day."""
 
     def look(
-        day: date = MONDAY, *, of: AwsSession = session, role_arn: str = "", ou_level: str | int = "full"
+        day: date = MONDAY,
+        *,
+        of: AwsSession = session,
+        role_arn: str = "",
+        ou_level: str | int = "full",
+        tags: Sequence[str] = (),
     ) -> AccountMap:
         accounts = OrganizationsAccounts(
-            of, archive, ou_level=ou_level, history="as_was", role_arn=role_arn, today=lambda: day
+            of, archive, ou_level=ou_level, history="as_was", tags=tags, role_arn=role_arn, today=lambda: day
         )
         return accounts.load()
 
@@ -255,6 +260,25 @@ def test_the_path_is_cut_to_the_level_shown(aws: StandIn, load: Load) -> None:
     assert shown == {SHOP: "Eng", MANAGEMENT: "Root"}
     with pytest.raises(SettingsError, match="no OU is 3 levels deep"):
         load(ou_level=3)
+
+
+def test_tags_of_accounts_are_kept_from_the_day_on_which_they_change(aws: StandIn, load: Load) -> None:
+    """One that is new to the history has its value since always; nobody is asked where none is wanted."""
+    aws.organizations.grow({"Eng": {SHOP: "shop"}})
+    aws.organizations.tags[SHOP] = {"unit": "Retail", "other": "x"}
+    assert load(MONDAY).table.schema == ACCOUNT_OU_MAP
+    assert aws.calls.count("organizations", "ListTagsForResource") == 0
+
+    def units(day: date) -> list[tuple[date, date, str | None]]:
+        rows = [row for row in load(day, tags=("unit",)).table.to_pylist() if row["account_id"] == SHOP]
+        return [(row["valid_from"], row["valid_to"], row["unit"]) for row in rows]
+
+    assert units(MONDAY) == [(ALWAYS, FOREVER, "Retail")]
+    aws.organizations.tags[SHOP] = {"unit": "Commerce"}
+    assert units(WEDNESDAY) == [(ALWAYS, WEDNESDAY, "Retail"), (WEDNESDAY, FOREVER, "Commerce")]
+    aws.organizations.tags[SHOP] = {}
+    thursday = WEDNESDAY + timedelta(days=1)
+    assert units(thursday)[1:] == [(WEDNESDAY, thursday, "Commerce"), (thursday, FOREVER, None)]
 
 
 @pytest.mark.parametrize("fields", [("State",), ("Status",), ("State", "Status")])

@@ -303,8 +303,8 @@ def test_an_account_that_moved_is_in_the_ou_of_the_day(filled: Platform, sample:
     rows = sample.accounts.read_text(encoding="utf-8").splitlines()
     account = rows[1].split(",")[0]
     moved.write_text(
-        "\n".join([rows[0], *(r for r in rows[1:] if r.split(",")[0] != account), f"{account},x,Old,"])
-        + f"\n{account},x,New,2025-09-30\n",
+        "\n".join([rows[0], *(r for r in rows[1:] if r.split(",")[0] != account), f"{account},x,Old,,"])
+        + f"\n{account},x,New,2025-09-30,\n",
         encoding="utf-8",
     )
     ous = {}

@@ -136,10 +136,11 @@ def test_no_text_has_control_characters(setting: str, unclean: str) -> None:
 def test_every_list_is_json_or_separated_by_commas(setting: str) -> None:
     """In the environment."""
     section, _, key = setting.partition(".")
-    for text in ('["a@b.org", "d@e.org"]', "a@b.org, d@e.org"):
+    one, other = ("tag:a", "account:b") if setting == "dimensions.keys" else ("a@b.org", "d@e.org")
+    for text in (f'["{one}", "{other}"]', f"{one}, {other}"):
         found = getattr(getattr(load_settings({env_name(setting): text}), section), key)
-        assert found == ("a@b.org", "d@e.org")
-    for wrong in ('["a@b.org", 3]', '["a@b.org"', '[["a@b.org"]]'):
+        assert found == (one, other)
+    for wrong in (f'["{one}", 3]', f'["{one}"', f'[["{one}"]]'):
         refused(setting, wrong)
 
 

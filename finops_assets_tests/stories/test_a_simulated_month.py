@@ -229,7 +229,7 @@ def move_account(sim: Simulation) -> None:
         rows = list(csv.reader(file))
     account, name = rows[ACCOUNT_ROW][:2]
     with sim.accounts.open("a", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerow((account, name, "Moved/There", MOVED_SINCE.isoformat()))
+        csv.writer(file, lineterminator="\n").writerow((account, name, "Moved/There", MOVED_SINCE.isoformat(), ""))
 
 
 def test_every_day_is_whole_and_equal_to_the_final_bill(month: Month) -> None:

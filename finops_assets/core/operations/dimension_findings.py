@@ -39,16 +39,14 @@ def dimension_findings(
         day: whose values are looked at.
         known: archived days as they were last compared with the bill.
     """
-    for key, columns in bill.dimensions.items():
-        if columns:
-            detail = f"{key}: the bill has no column {' or '.join(columns)}, so that all of it is (untagged)"
-            yield Finding("dimension", "warn", detail, "Export the bill with that column, or take the key out.")
+    for detail in bill.untold_dimensions.values():
+        yield Finding("dimension", "warn", detail, "Export the bill with that column, or take the key out.")
     published = archive.describe(day)
     named = published.metadata.get(DIMENSIONS) if published else None
     if published and named:
         with suppress(DamagedError):  # the walk through the day says so
             for share in tagged_shares(archive.dimensions(day, named)):
-                absent = share.key not in keys or bill.dimensions.get(share.key)
+                absent = share.key not in keys or share.key in bill.untold_dimensions
                 bare = is_of_bill(share.key) and not share.tagged and not absent
                 words = f"{day}: {tagged_words(share, published.currency)}"
                 yield Finding("dimension", "warn" if bare else "ok", words, ACTIVATE if bare else "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.bill.dimension_keys import UNTAGGED
@@ -13,6 +12,7 @@ from finops_assets.core.reports.dashboard.amounts import MICRO
 from finops_assets.core.text import distinct, tidy
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 OTHER_VALUES = "(other values)"
@@ -45,63 +45,72 @@ def dimension_data(
     """
     if costs is None:
         return []
-    at = {day: n for n, day in enumerate(days)}
-    ou_at = {ou: n for n, ou in enumerate(ous)}
+    shown = set(days)
     parts = []
     for key, known in costs.days.items():
-        if not any(day in at for day in known):
+        if shown.isdisjoint(known):
             continue
-        by_value = _by_value(costs.sums, key, at, ou_at)
-        named = _named(by_value, most_cells // max(1, len(costs.days)) // len(days))
-        parts.append(_part(key, [day in known for day in days], by_value, named))
+        values, rows, amounts = _by_value(costs.sums, key, days, ous)
+        named = _named(values, rows, amounts, most_cells // max(1, len(costs.days)) // len(days))
+        parts.append(_part(key, [day in known for day in days], values, named, rows, amounts))
     return parts
 
 
-Amounts = dict[int, list[Decimal]]
-"""Position of an OU -> costs by day of the page."""
-
-
-def _by_value(sums: pa.Table, key: str, at: Mapping[date, int], ou_at: Mapping[str, int]) -> dict[str | None, Amounts]:
+def _by_value(
+    sums: pa.Table, key: str, days: Sequence[date], ous: Sequence[str]
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The values; the positions of value and OU of each row, -1 for values without a name; micros by row and day."""
+    import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    of_key = sums.filter(pc.equal(sums.column("dimension"), key))
-    by_value: dict[str | None, Amounts] = {}
-    columns = (of_key.column(name).to_pylist() for name in ("billingdate", "value", "ou", "cost"))
-    for day, value, ou, cost in zip(*columns, strict=True):
-        if day in at and ou in ou_at:
-            series = by_value.setdefault(value, {}).setdefault(ou_at[ou], [Decimal()] * len(at))
-            series[at[day]] += cost
-    return by_value
+    wanted = pc.and_(pc.equal(sums.column("dimension"), key), pc.is_in(sums.column("billingdate"), pa.array(days)))
+    of_key = sums.filter(pc.and_(wanted, pc.is_in(sums.column("ou"), pa.array(ous, pa.string())))).combine_chunks()
+    if not of_key.num_rows:
+        return [], np.zeros((0, 2), dtype=np.int64), np.zeros((0, len(days)))
+    encoded = of_key.column("value").combine_chunks().dictionary_encode()
+    value = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
+    ou = pc.index_in(of_key.column("ou"), pa.array(ous, pa.string())).to_numpy().astype(np.int64)
+    day = pc.index_in(of_key.column("billingdate"), pa.array(days)).to_numpy()
+    rows, row = np.unique(np.column_stack([value, ou]), axis=0, return_inverse=True)
+    amounts = np.zeros((len(rows), len(days)))
+    # A double has the micros of nine billion.
+    np.add.at(amounts, (row.reshape(-1), day), of_key.column("cost").cast(pa.float64()).to_numpy() * MICRO)
+    return encoded.dictionary.to_pylist(), rows, amounts
 
 
-def _named(by_value: Mapping[str | None, Amounts], most_rows: int) -> list[str]:
-    """The values that are named, the largest first: `(untagged)` always, others while there is room for their rows."""
-    size = {value: sum(abs(cost) for of in ous.values() for cost in of) for value, ous in by_value.items()}
-    ranked = sorted((value for value in by_value if value is not None), key=lambda v: (v != UNTAGGED, -size[v], v))
-    named: list[str] = []
-    rows = 0
-    for value in ranked[:MOST_NAMED]:
-        rows += len(by_value[value])
-        if named and rows > most_rows:
-            break
-        named.append(value)
-    return named
+def _named(values: Sequence[str], rows: np.ndarray, amounts: np.ndarray, most_rows: int) -> list[int]:
+    """The values that are named, by position, the largest first: `(untagged)` always, others while there is room."""
+    import numpy as np
+
+    of_value = rows[:, 0] >= 0
+    size = np.bincount(rows[of_value, 0], np.abs(amounts[of_value]).sum(axis=1), len(values))
+    count = np.bincount(rows[of_value, 0], minlength=len(values))
+    ranked = sorted(range(len(values)), key=lambda at: (values[at] != UNTAGGED, -size[at], values[at]))
+    within = np.cumsum(count[ranked]) <= most_rows
+    return [at for n, at in enumerate(ranked[:MOST_NAMED]) if n == 0 or within[n]]
 
 
 def _part(
-    key: str, known: Sequence[bool], by_value: Mapping[str | None, Amounts], named: Sequence[str]
+    key: str,
+    known: Sequence[bool],
+    values: Sequence[str],
+    named: Sequence[int],
+    rows: np.ndarray,
+    amounts: np.ndarray,
 ) -> dict[str, Any]:
-    position = {value: n for n, value in enumerate(named)}
-    other = len(named) if any(value not in position for value in by_value) else -1
-    rows: dict[tuple[int, int], list[Decimal]] = {}
-    for value, ous in by_value.items():
-        for ou, series in ous.items():
-            cell = position.get(value, other) if value is not None else other, ou
-            rows[cell] = [a + b for a, b in zip(rows[cell], series, strict=True)] if cell in rows else series
-    shown = distinct(named)
+    import numpy as np
+
+    position = {at: n for n, at in enumerate(named)}
+    folded = np.array([[position.get(value, len(named)), ou] for value, ou in rows.tolist()]).reshape(-1, 2)
+    cells, cell = np.unique(folded, axis=0, return_inverse=True)
+    sums = np.zeros((len(cells), amounts.shape[1]))
+    np.add.at(sums, cell.reshape(-1), amounts)
+    shown = distinct([values[at] for at in named])
+    others = bool(len(cells)) and int(cells[-1, 0]) == len(named)
     return {
         "key": tidy(key, 140),
         "known": [int(day) for day in known],
-        "values": [*(shown[value] for value in named), *([OTHER_VALUES] if other >= 0 else [])],
-        "rows": [[*cell, *(round(cost * MICRO) for cost in series)] for cell, series in sorted(rows.items())],
+        "values": [*(shown[values[at]] for at in named), *([OTHER_VALUES] if others else [])],
+        "rows": np.column_stack([cells, np.rint(sums).astype(np.int64)]).tolist(),
     }
