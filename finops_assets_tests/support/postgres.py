@@ -20,6 +20,10 @@ PATIENCE = 60
 USER, PASSWORD, DATABASE = "dagster", "not a $ecret: %40/@", "dagster"
 """The password has what has to be quoted in a URL: RDS makes such ones."""
 
+METHOD = "md5"
+"""How a connection shows its password. SCRAM hashes it 4,096 times on both sides, to slow down who guesses, and Dagster
+opens a connection for each question: thousands in a rehearsal."""
+
 
 @dataclass(frozen=True)
 class Postgres:
@@ -77,9 +81,9 @@ def running_postgres() -> Iterator[Postgres]:
         for path in (folder, *folder.iterdir()) if owner else ():
             os.chown(path, owner.pw_uid, owner.pw_gid)
         data = folder / "data"
-        initdb = [where / "initdb", "-D", data, "-U", USER, "--pwfile", folder / "password", "-A", "scram-sha-256"]
+        initdb = [where / "initdb", "-D", data, "-U", USER, "--pwfile", folder / "password", "-A", METHOD]
         _run([*initdb, "-E", "UTF8", "--no-sync"], folder, as_owner)
-        (data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
+        (data / "pg_hba.conf").write_text(f"hostssl all all 127.0.0.1/32 {METHOD}\n")
         options = {
             "port": port,
             "listen_addresses": "127.0.0.1",

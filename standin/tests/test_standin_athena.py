@@ -152,6 +152,11 @@ SEMANTICS = [
         [["x", None]],
         "absent: NULL",
     ),
+    (
+        "SELECT element_at(transform(ARRAY[k], v -> concat(v, k, 'c')), 1) FROM lines WHERE n = 1",
+        [["aac"]],
+        f"{TRINO}functions/lambda.html: it sees the columns around it",
+    ),
     ("SELECT tags['nobody'] FROM lines WHERE n = 1", "INVALID_FUNCTION_ARGUMENT", "a subscript that is absent fails"),
     ("SELECT json_extract_scalar('{\"a\": {\"b\": 1}}', '$.a.b')", [["1"]], f"{TRINO}functions/json.html"),
     ("SELECT concat('a', NULL), concat('a', 'b', 'c')", [[None, "abc"]], "NULL in concat is NULL"),

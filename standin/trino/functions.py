@@ -25,7 +25,7 @@ FUNCTIONS = _words(
     lower lpad ltrim map map_keys map_values max max_by min min_by minute mod month now nth_value ntile nullif
     percent_rank position pow power quarter rank regexp_extract regexp_like regexp_replace replace reverse round
     row_number rpad rtrim second sha256 sign split split_part sqrt starts_with stddev strpos substr substring sum
-    to_hex to_unixtime to_utf8 trim try try_cast unnest upper variance week year cast extract exists array
+    to_hex to_unixtime to_utf8 transform trim try try_cast unnest upper variance week year cast extract exists array
     """
 )
 """What is known to mean the same here as there; everything else is refused or not registered."""
@@ -46,7 +46,7 @@ ELSEWHERE = _words(
     parse_datetime parse_duration pi qdigest_agg radians rand random reduce reduce_agg regexp_count
     regexp_extract_all regexp_position regexp_split regr_intercept regr_slope repeat row sequence sha1
     sha512 shuffle sin skewness slice soundex split_to_map stddev_pop stddev_samp tan tanh tdigest_agg
-    timezone_hour timezone_minute to_base64 to_iso8601 to_milliseconds transform transform_keys transform_values
+    timezone_hour timezone_minute to_base64 to_iso8601 to_milliseconds transform_keys transform_values
     translate trim_array truncate typeof url_decode url_encode url_extract_host
     url_extract_path uuid value_at_quantile var_pop var_samp week_of_year width_bucket with_timezone word_stem
     xxhash64 year_of_week yow zip zip_with

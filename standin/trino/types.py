@@ -47,6 +47,12 @@ def _bracket(annotator: Any, node: exp.Bracket) -> exp.Bracket:
     return node
 
 
+def _transformed(annotator: Any, node: exp.Transform) -> exp.Transform:
+    of = node.expression.this.type
+    annotator._set_type(node, exp.DataType(this=exp.DType.ARRAY, expressions=[of.copy()], nested=True) if of else None)
+    return node
+
+
 def _quotient(annotator: Any, node: exp.Div) -> exp.Div:
     left, right = decimal_size(node.this.type), decimal_size(node.expression.type)
     if is_type(node.this, "FLOAT", "DOUBLE") or is_type(node.expression, "FLOAT", "DOUBLE"):
@@ -93,6 +99,7 @@ METADATA = Dialect.get_or_raise("athena").EXPRESSION_METADATA | {
     exp.FirstValue: {"annotator": _as_first},
     exp.LastValue: {"annotator": _as_first},
     exp.Bracket: {"annotator": _bracket},
+    exp.Transform: {"annotator": _transformed},
     exp.Div: {"annotator": _quotient},
     exp.Avg: {"annotator": _average},
 }

@@ -65,7 +65,7 @@ def athena_to_duckdb(sql: str) -> str:
 
 
 WHOLE_PART = re.compile(rf"{re.escape(WHOLE)}(.*?){re.escape(WHOLE)}", re.DOTALL)
-"""The SQL of an account id is the same in most statements, and most of their text: it takes 15 ms to translate."""
+"""The SQL of an account id is the same in most statements, and half of their text: it takes 5 ms to translate."""
 
 
 @lru_cache(maxsize=256)
