@@ -396,7 +396,10 @@ def test_one_account_moves(bill: SampleBill) -> None:
     assert list(rows[0]) == ["account_id", "account_name", "ou_path", "valid_from", "business_unit"]
     assert len({row["account_id"] for row in rows}) == 40
     moved = [tuple(row.values())[1:] for row in rows if row["account_name"] == "loyalty-pilot"]
-    assert moved == [("loyalty-pilot", "Workloads/NonProd", ""), ("loyalty-pilot", "Workloads/Prod", f"{day(28)}")]
+    assert moved == [
+        ("loyalty-pilot", "Workloads/NonProd", "", "Commerce"),
+        ("loyalty-pilot", "Workloads/Prod", f"{day(28)}", "Commerce"),
+    ]
 
 
 def test_names_are_not_ascii_everywhere(bill: SampleBill, sql: duckdb.DuckDBPyConnection) -> None:
