@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import unicodedata
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -30,12 +31,14 @@ from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.age import age_of, deadline_by
 from finops_assets.core.archive.cost_history import cost_history
 from finops_assets.core.archive.restatements import RESTATEMENTS
+from finops_assets.core.bill.dimension_keys import UNTAGGED
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import change, money, percent
 from finops_assets.core.reports.dashboard import (
     OTHER_ACCOUNTS,
     DashboardInputs,
     DayNote,
+    DimensionCosts,
     Outlook,
     Restated,
     dashboard_data,
@@ -43,7 +46,15 @@ from finops_assets.core.reports.dashboard import (
     restated_days,
 )
 from finops_assets.core.reports.dashboard.page import SCRIPT_PARTS, page_script
-from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP, MONEY, UNASSIGNED, day_path, scorecard_path
+from finops_assets.core.schemas import (
+    ACCOUNT_MAP_PATH,
+    ACCOUNT_OU_MAP,
+    DIMENSION_BREAKDOWN,
+    MONEY,
+    UNASSIGNED,
+    day_path,
+    scorecard_path,
+)
 from finops_assets.core.text import tidy
 from finops_assets.core.values import DayRows, PublishedDay
 from finops_assets_tests.support.ages import CASES
@@ -1360,3 +1371,64 @@ def test_texts_without_end_do_not_make_the_page_wider(open_page):
     told = Outlook(newest, episodes=[episode(0, endless, endless, endless, reason=endless, planned=endless)])
     view = open_page(rows, data={"account_name": [endless[:120]] * 20}, outlook=told)
     assert view.page.evaluate("document.documentElement.scrollWidth") == 1400
+
+
+def dimension_of(rows: Sequence[Row], known: Sequence[date]) -> DimensionCosts:
+    """Each service as a value of tag:team, hostile as it may be; the last service has none."""
+    values = [*HOSTILE, UNTAGGED]
+    services = sorted({row[2] for row in rows})
+    sums = [
+        {
+            "billingdate": day,
+            "dimension": "tag:team",
+            "value": values[-1 - services.index(service)],
+            "ou": ou,
+            "cost": c,
+        }
+        for day, ou, service, _, c in rows
+        if day in known
+    ]
+    fields = [DIMENSION_BREAKDOWN.field(name) for name in ("billingdate", "dimension", "value", "ou", "cost")]
+    return DimensionCosts(pa.Table.from_pylist(sums, schema=pa.schema(fields)), {"tag:team": set(known)})
+
+
+@pytest.mark.browser
+def test_a_dimension_is_a_second_way_to_drill(open_page):
+    """Values with their sums, of what has none too; one value by OU; days that do not have it are told."""
+    rows = sample_rows()
+    known = sorted({row[0] for row in rows})[10:]
+    data = page_data(rows, dimensions=dimension_of(rows, known))
+    view = open_page(rows, data=data, state="#range=all")
+    view.page.get_by_role("link", name="By tag:team").click()
+    assert view.total() == cell(rows)
+    assert "(untagged)" in view.names()
+    assert "(days without tag:team)" in view.text("#table")
+    first = min(row[0] for row in rows)
+    assert f"finops backfill {first} {known[0] - timedelta(days=1)} --refresh" in view.text("#foot")
+    view.page.get_by_role("link", name="(untagged)").click()
+    of_none = [row for row in rows if row[0] in known and row[2] == min(row[2] for row in rows)]
+    assert view.total() == cell(of_none)
+    assert view.text("#title") == "tag:team: (untagged)"
+    ou = view.names()[0]
+    view.page.locator("#table tbody a").first.click()
+    assert "tag:team: (untagged)" in view.text("#crumbs")
+    assert view.total() == cell(of_none, below=ou)
+    view.page.get_by_role("link", name="All organizational units").click()
+    assert view.total() == cell(rows)
+    assert view.page.evaluate("window.hacked") is None
+
+
+@pytest.mark.browser
+def test_values_of_a_dimension_stay_text(open_page):
+    """Markup, formulas and turned lines are shown, and do nothing."""
+    rows = [(LAST, "Data", f"Service {n:02}", "1", Decimal(n + 1)) for n in range(len(HOSTILE) + 1)]
+    view = open_page(rows, data=page_data(rows, dimensions=dimension_of(rows, [LAST])), state="#by=tag:team")
+    assert view.total() == cell(rows)
+    assert len(view.names()) == len(HOSTILE) + 1
+    assert view.page.evaluate("window.hacked") is None
+    for row in view.page.locator("#table tbody a").all():
+        assert not unsafe_characters(row.inner_text())
+
+
+def unsafe_characters(text: str) -> set[str]:
+    return {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")} - {"\n"}

@@ -393,10 +393,13 @@ def test_one_account_is_in_no_map(bill: SampleBill, sql: duckdb.DuckDBPyConnecti
 def test_one_account_moves(bill: SampleBill) -> None:
     """One account has two rows in accounts.csv: where it was, and where it is from four weeks before the end."""
     rows = accounts(bill)
-    assert list(rows[0]) == ["account_id", "account_name", "ou_path", "valid_from"]
+    assert list(rows[0]) == ["account_id", "account_name", "ou_path", "valid_from", "business_unit"]
     assert len({row["account_id"] for row in rows}) == 40
     moved = [tuple(row.values())[1:] for row in rows if row["account_name"] == "loyalty-pilot"]
-    assert moved == [("loyalty-pilot", "Workloads/NonProd", ""), ("loyalty-pilot", "Workloads/Prod", f"{day(28)}")]
+    assert moved == [
+        ("loyalty-pilot", "Workloads/NonProd", "", "Commerce"),
+        ("loyalty-pilot", "Workloads/Prod", f"{day(28)}", "Commerce"),
+    ]
 
 
 def test_names_are_not_ascii_everywhere(bill: SampleBill, sql: duckdb.DuckDBPyConnection) -> None:

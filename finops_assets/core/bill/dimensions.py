@@ -63,7 +63,7 @@ def absent_columns(fmt: BillFormat, columns: Columns, key: str) -> tuple[str, ..
     kind, _, name = key.partition(":")
     labels = fmt.labels.get(kind)
     if labels is None:
-        return ("any column of tags or cost categories",)
+        return ("of tags or cost categories",)
     return (*labels.maps, *([labels.prefix + athena_name(_full_name(kind, name))] if labels.prefix else []))
 
 
