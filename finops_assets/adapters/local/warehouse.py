@@ -147,13 +147,13 @@ class DuckDBWarehouse:
             of_bill = (opened.format, opened.undoubled, self._rules)
             sql = athena_to_duckdb(drivers_sql(*of_bill, day, against, names=opened.names))
             with opened.explained():
-                return as_sums(opened.con.execute(sql).to_arrow_table())
+                return as_sums(opened.con.sql(sql).to_arrow_table())
 
     def accounts(self) -> pa.Table:
         with self._open() as opened:
             sql = athena_to_duckdb(accounts_sql(opened.charges(EARLIEST, LATEST)))
             with opened.explained():
-                return opened.con.execute(sql).to_arrow_table()
+                return opened.con.sql(sql).to_arrow_table()
 
     def provide_summary(self) -> str:
         """Nothing to keep: each query that names the view makes it over the bill as it is then."""
