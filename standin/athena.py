@@ -347,9 +347,9 @@ class Athena:
             raise Stopped("Bytes scanned limit was exceeded")
         if query.stopped.is_set():
             raise Stopped("Query cancelled by user")
-        result = query.connection.execute(translated.sql)  # `sql` reads the statement three times
+        result = query.connection.sql(translated.sql)
         query.names = translated.names
-        query.types = [exp.DataType.build(str(kind).strip('"'), dialect="duckdb") for _, kind, *_ in result.description]
+        query.types = [exp.DataType.build(str(kind).strip('"'), dialect="duckdb") for kind in result.types]
         return result.to_arrow_table().rename_columns(translated.names)
 
     def _unload(self, query: Query, sql: str) -> None:

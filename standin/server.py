@@ -29,6 +29,7 @@ from moto.core.utils import get_service_model
 from werkzeug import Response
 from werkzeug.exceptions import NotFound
 
+from standin import listings  # noqa: F401 - which moto uses from here on
 from standin.athena import Athena
 from standin.connections import Server
 from standin.faults import Call, Calls, ConnectionCut, Faults, ServiceError

@@ -125,28 +125,38 @@ def by_day(rows: Sequence[Row]) -> Iterator[tuple[date, pa.Table]]:
         yield day, as_table([row for row in rows if row[0] == day])
 
 
-def summed(rows: Sequence[Row], **wanted: object) -> Decimal:
+def summed(
+    rows: Sequence[Row],
+    *,
+    day: date | None = None,
+    ou: str | None = None,
+    service: str | None = None,
+    account: str | None = None,
+    below: str = "",
+    start: date = date.min,
+    end: date = date.max,
+) -> Decimal:
     """The exact sum of the rows that have these values; `start` and `end` bound the day, `below` the OU's path."""
-    start, end = wanted.pop("start", date.min), wanted.pop("end", date.max)
-    below = wanted.pop("below", "")
-    if below:
-        rows = [row for row in rows if row[1] == below or row[1].startswith(f"{below}/")]
-    place = {"day": 0, "ou": 1, "service": 2, "account": 3}
+    start, end = (day, day) if day else (start, end)
     return sum(
         (
             row[4]
             for row in rows
-            if start <= row[0] <= end and all(row[place[name]] == value for name, value in wanted.items())
+            if start <= row[0] <= end
+            and (ou is None or row[1] == ou)
+            and (service is None or row[2] == service)
+            and (account is None or row[3] == account)
+            and (not below or row[1] == below or row[1].startswith(f"{below}/"))
         ),
         Decimal(),
     )
 
 
 def notes_for(rows: Sequence[Row], settlement: str = "closed") -> dict[date, DayNote]:
-    return {
-        day: DayNote(SCHEDULED.get(day, Decimal()), settlement, summed(rows, day=day))
-        for day in sorted({row[0] for row in rows})
-    }
+    totals: dict[date, Decimal] = {}
+    for day, *_, cost in rows:
+        totals[day] = totals.get(day, Decimal()) + cost
+    return {day: DayNote(SCHEDULED.get(day, Decimal()), settlement, totals[day]) for day in sorted(totals)}
 
 
 MONTHLY = {"All": 200_000, "Workloads/Prod": 100_000, "Workloads/Dev": 120_000, "Data": 33_000}
@@ -872,10 +882,7 @@ def open_page(browser, tmp_path: Path) -> Iterator:
         **context: object,
     ) -> Opened:
         file = tmp_path / f"dashboard-{len(opened)}.html"
-        day_notes = notes_for(rows) | {
-            day: DayNote(SCHEDULED.get(day, Decimal()), "provisional", summed(rows, day=day))
-            for day in {row[0] for row in rows if row[0] >= date(2025, 9, 1)}
-        }
+        day_notes = notes_for(rows) | notes_for([row for row in rows if row[0] >= date(2025, 9, 1)], "provisional")
         file.write_text(render(page_data(rows, day_notes=day_notes, outlook=outlook) | (data or {})), encoding="utf-8")
         opened.append(Opened(browser, file, **context))
         opened[-1].go(state)

@@ -1,7 +1,8 @@
-"""terraform/: one contract with the code, mistakes that its checks catch, an account that is made, used and undone.
+"""terraform/: one contract with the code, an account that is made, used and undone.
 
 Tests that run Terraform skip where it, or its AWS provider, is not to be had: `scripts/terraform-check` tells how it
-looks for both. Most of the time goes by while the provider waits for a database, which the stand-in has at once.
+looks for both. What `terraform test` asserts, and that it finds mistakes, is tried there. Most of the time goes by
+while the provider waits for a database, which the stand-in has at once.
 """
 
 from __future__ import annotations
@@ -119,79 +120,6 @@ def terraform(folder: Path, *arguments: str, environ: dict[str, str] | None = No
     return ended(started(folder, *arguments, environ=environ))
 
 
-def changed(folder: Path, mistakes: list[tuple[str, str, str, str]]) -> None:
-    """Make the mistakes: in a file, one text in the place of another."""
-    for file, right, wrong, _ in mistakes:
-        text = (folder / file).read_text(encoding="utf-8")
-        assert text.count(right) >= 1, f"{file} has no {right!r}: say the mistake anew"
-        (folder / file).write_text(text.replace(right, wrong, 1), encoding="utf-8")
-
-
-NOT_MEANT = [
-    ("storage.tf", 'status = "Enabled"', 'status = "Suspended"', "a day that was replaced is gone"),
-    (
-        "storage.tf",
-        "ignore_public_acls      = true",
-        "ignore_public_acls      = false",
-        "open to the public in any way",
-    ),
-    ("storage.tf", 'object_ownership = "BucketOwnerEnforced"', 'object_ownership = "ObjectWriter"', "to its owner"),
-    ("storage.tf", "prefix = local.results_prefix, days = 7", "prefix = local.results_prefix, days = 3650", "is swept"),
-    ("storage.tf", "prefix                   = local.evidence_prefix", 'prefix = "evidence/"', "its index does not"),
-    ("storage.tf", "days_after_initiation = 1", "days_after_initiation = 100", "Incomplete uploads are aborted"),
-    ("storage.tf", "noncurrent_days = var.keep_replaced_days", "noncurrent_days = 1", "kept for the stated time"),
-    ("catalog.tf", "1000 * 1000 * 1000", "1024 * 1024 * 1024", "in decimal gigabytes"),
-    (
-        "catalog.tf",
-        "enforce_workgroup_configuration    = true",
-        "enforce_workgroup_configuration = false",
-        "for every q",
-    ),
-    ("catalog.tf", "/${local.results_prefix}", "/results/", "where a lifecycle rule sweeps them"),
-    ("catalog.tf", "engine version 3", "engine version 2", "that of engine version 3"),
-    ("mail.tf", '"COMPLAINT", "DELIVERY_DELAY", "REJECT"', '"REJECT"', "complaints and delays are told"),
-    ("mail.tf", 'tls_policy = "REQUIRE"', 'tls_policy = "OPTIONAL"', "No digest travels in clear text"),
-    (
-        "alerts.tf",
-        'windows = 26, below = 1, missing = "breaching"',
-        'windows = 26, below = 1, missing = "ignore"',
-        "not silent",
-    ),
-    ("alerts.tf", "period = 600, windows = 6", "period = 60, windows = 6", "An hour without a tick"),
-    ("alerts.tf", "ok_actions    = [aws_sns_topic.alerts.arn]", "ok_actions = []", "also when it is over"),
-    ("alerts.tf", "clusterArn = [local.cluster_arn]", 'clusterArn = ["*"]', "own cluster are told of"),
-    ("bill.tf", 'overwrite   = "OVERWRITE_REPORT"', 'overwrite = "CREATE_NEW_REPORT"', "counts every line again"),
-    (
-        "bill.tf",
-        "s3://${local.bill_data}BILLING_PERIOD",
-        "s3://${local.bill_data}billing_period",
-        "by their folder's name",
-    ),
-    ("outputs.tf", '"aws.sns_topic_arn"', '"aws.topic_arn"', "that follow from what was made"),
-    ("identity.tf", '"digests/", "drivers/", "heartbeats/",', '"",', "may delete a day or evidence"),
-    ("identity.tf", '"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"', '"s3:*"', "begins with something"),
-    (
-        "identity.tf",
-        "resources = [local.topic_arn]",
-        'resources = ["*"]',
-        "knows no resource for is allowed on everything",
-    ),
-    ("identity.tf", "values   = [var.mail.sender]", 'values   = ["*"]', "from the one sender"),
-    ("identity.tf", 'variable = "cloudwatch:namespace"', 'variable = "aws:SourceVpc"', "into the one namespace"),
-    ("identity.tf", '"ecs-tasks.amazonaws.com"', '"ec2.amazonaws.com"', "Only tasks of this account"),
-    ("storage.tf", 'values   = ["false"]', 'values   = ["true"]', "without TLS is denied to everybody"),
-    ("bill.tf", "values   = [local.task_role_arn]", 'values   = ["*"]', "only its task reads the bill"),
-    ("alerts.tf", 'variable = "aws:SourceArn"', 'variable = "aws:userid"', "publish for this platform only"),
-    (
-        "quicksight.tf",
-        "${local.bucket_arn}/${local.results_prefix}*",
-        "${local.bucket_arn}/*",
-        "writes query results only",
-    ),
-]
-"""Mistakes that are valid, and that the module's own tests must find."""
-
-
 @pytest.mark.parametrize(
     ("environ", "says"),
     [
@@ -206,35 +134,6 @@ def test_without_a_provider_the_check_says_so_and_fails(tmp_path: Path, environ:
     told = os.environ | environ
     done = subprocess.run([CHECK, "--init", tmp_path / "x"], env=told, capture_output=True, text=True, check=False)
     assert (done.returncode, says in done.stderr) == (NOT_TO_BE_HAD, True), done.stderr
-
-
-def test_the_files_are_formatted() -> None:
-    """`terraform fmt` would change nothing."""
-    if shutil.which("terraform") is None:
-        pytest.skip("there is no terraform on the PATH")
-    done = terraform(MODULE, "fmt", "-check", "-recursive")
-    assert (done.returncode, done.stdout) == (0, "")
-
-
-@pytest.fixture(scope="module")
-def unmeant(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What `terraform test` says of a module with all these mistakes: every assertion is judged by itself."""
-    folder = initialised(tmp_path_factory.mktemp("unmeant"))
-    changed(folder, NOT_MEANT)
-    for file in ("plan", "policies"):  # the first run of each has all the assertions; the others would be skipped
-        tests = folder / "tests" / f"{file}.tftest.hcl"
-        text = tests.read_text(encoding="utf-8")
-        second = [found.start() for found in re.finditer(r'(?m)^run "', text)][1]
-        tests.write_text(text[:second], encoding="utf-8")
-    done = terraform(folder, "test", "-filter=tests/plan.tftest.hcl", "-filter=tests/policies.tftest.hcl")
-    return re.sub(r"\s+", " ", done.stdout + done.stderr)
-
-
-@pytest.mark.usefixtures("applying")
-@pytest.mark.parametrize("mistake", NOT_MEANT, ids=[f"{file}: {says}" for file, _, _, says in NOT_MEANT])
-def test_what_is_not_meant_is_found(unmeant: str, mistake: tuple[str, str, str, str]) -> None:
-    """Each mistake fails the assertion that is about it."""
-    assert mistake[3] in unmeant, unmeant
 
 
 # --- a real apply against the stand-in --------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import sqlglot
 from sqlglot import exp
@@ -89,7 +90,9 @@ def duckdb_type(glue: str) -> str:
     return sql_type(glue).sql("duckdb")
 
 
+@cache
 def sql_type(glue: str) -> exp.DataType:
+    """A type of Glue, for looking at only: each is parsed once."""
     return exp.DataType.build(glue, dialect="hive")
 
 

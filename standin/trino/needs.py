@@ -61,7 +61,7 @@ def _renamed(condition: exp.Expr, names: dict[str, str]) -> exp.Expr | None:
 
 def _through(select: exp.Select, asked: list[exp.Expr]) -> list[exp.Expr]:
     """Conditions on the output as conditions on what is read; only those that may be asked before grouping."""
-    if select.args.get("limit") or select.args.get("offset") or select.find(exp.Window):
+    if not asked or select.args.get("limit") or select.args.get("offset") or select.find(exp.Window):
         return []
     group = select.args.get("group")
     outputs = {output.alias_or_name: output.unalias() for output in select.selects}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from sqlglot import exp
@@ -13,23 +14,29 @@ from sqlglot.dialects.dialect import Dialect
 from standin.trino.language import QueryFailed
 
 
+@cache
+def _kind(text: str) -> exp.DataType:
+    """A type by its name, for looking at only: sqlglot parses each name anew, hundreds of times a statement."""
+    return exp.DataType.build(text)
+
+
 def _literal(annotator: Any, node: exp.Literal) -> exp.Literal:
     if node.is_string:
-        kind = exp.DataType.build("varchar")
+        kind = _kind("varchar")
     elif re.fullmatch(r"\d*\.\d*", node.this):
         value = Decimal(node.this).as_tuple()
         scale = -value.exponent
-        kind = exp.DataType.build(f"decimal({max(len(value.digits), scale)}, {scale})")
+        kind = _kind(f"decimal({max(len(value.digits), scale)}, {scale})")
     elif node.is_int:
-        kind = exp.DataType.build("int" if int(node.this) < 2**31 else "bigint")
+        kind = _kind("int" if int(node.this) < 2**31 else "bigint")
     else:
-        kind = exp.DataType.build("double")
+        kind = _kind("double")
     annotator._set_type(node, kind)
     return node
 
 
 def _as(kind: str) -> dict[str, Any]:
-    return {"annotator": lambda annotator, node: annotator._set_type(node, exp.DataType.build(kind)) or node}
+    return {"annotator": lambda annotator, node: annotator._set_type(node, _kind(kind)) or node}
 
 
 def _as_first(annotator: Any, node: exp.Expr) -> exp.Expr:
@@ -43,7 +50,7 @@ def _truncated(annotator: Any, node: exp.Expr) -> exp.Expr:
 
 def _bracket(annotator: Any, node: exp.Bracket) -> exp.Bracket:
     kinds = node.this.type.expressions if node.this.type else []
-    annotator._set_type(node, kinds[-1] if kinds else exp.DataType.build("unknown"))
+    annotator._set_type(node, kinds[-1] if kinds else _kind("unknown"))
     return node
 
 
@@ -64,12 +71,12 @@ def _quotient(annotator: Any, node: exp.Div) -> exp.Div:
         kind = "bigint" if "BIGINT" in (type_name(node.this.type), type_name(node.expression.type)) else "int"
     else:
         kind = "unknown"
-    annotator._set_type(node, exp.DataType.build(kind))
+    annotator._set_type(node, _kind(kind))
     return node
 
 
 def _average(annotator: Any, node: exp.Avg) -> exp.Avg:
-    annotator._set_type(node, node.this.type if is_type(node.this, "DECIMAL") else exp.DataType.build("double"))
+    annotator._set_type(node, node.this.type if is_type(node.this, "DECIMAL") else _kind("double"))
     return node
 
 

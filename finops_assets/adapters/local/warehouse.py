@@ -157,7 +157,7 @@ class DuckDBWarehouse:
             of_bill = (opened.format, opened.undoubled, self._rules)
             sql = athena_to_duckdb(drivers_sql(*of_bill, day, against, names=opened.names))
             with opened.explained():
-                return as_sums(opened.con.execute(sql).to_arrow_table())
+                return as_sums(opened.con.sql(sql).to_arrow_table())
 
     def keep_sums(self, day: date) -> None:
         """Nothing to keep: reading the bill's files again costs nothing."""
@@ -166,7 +166,7 @@ class DuckDBWarehouse:
         with self._open() as opened:
             sql = athena_to_duckdb(accounts_sql(opened.charges(EARLIEST, LATEST)))
             with opened.explained():
-                return opened.con.execute(sql).to_arrow_table()
+                return opened.con.sql(sql).to_arrow_table()
 
     def provide_summary(self) -> str:
         """Nothing to keep: each query that names the view makes it over the bill as it is then."""
