@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.accounts.ous import ALL
-from finops_assets.core.analytics.anomalies import NEARLY_ALL, Doubled, Key, to_estimate
+from finops_assets.core.analytics.anomalies import NEARLY_ALL, WHOLE, Doubled, Key, to_estimate
 from finops_assets.core.analytics.anomaly_history import AnomalyHistory
 from finops_assets.core.analytics.cost_series import SeriesTable, series_table
 from finops_assets.core.analytics.day_notes import find_blind_days, find_holidays
@@ -103,8 +103,10 @@ def detect(
     costs = under_new_names(costs, renamed)
     table = series_table(costs, calendar, floor)
 
+    loud = np.array([key == WHOLE for key in table.keys])
+
     def judge(values: np.ndarray) -> Deviations:
-        return deviations(values, calendar, share=share, floor=floor)
+        return deviations(values, calendar, share=share, floor=floor, loud=loud)
 
     if table.keys:
         changed = {day: _renamed(deltas, renamed) for day, deltas in (restated or {}).items() if day in known}
