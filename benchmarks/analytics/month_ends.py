@@ -29,11 +29,11 @@ MID_MONTH, MID_SHARE = 17, 0.15
 PARENTS = {"own forecast": 0, "sum of children": 1, "reconciled": 2}
 
 
-def _real(costs: np.ndarray, at: int, rng: np.random.Generator) -> np.ndarray:
+def _real(costs: np.ndarray, _at: int, _rng: np.random.Generator) -> np.ndarray:
     return costs
 
 
-def _fee(costs: np.ndarray, at: int, rng: np.random.Generator) -> np.ndarray:
+def _fee(costs: np.ndarray, _at: int, _rng: np.random.Generator) -> np.ndarray:
     return with_fee(costs)
 
 
@@ -49,16 +49,16 @@ def _charges(costs: np.ndarray, share: float, months: range) -> np.ndarray:
     return costs + np.where(on, np.nanmean(costs) * 30 * share, 0)
 
 
-def _mid_month(costs: np.ndarray, at: int, rng: np.random.Generator) -> np.ndarray:
+def _mid_month(costs: np.ndarray, _at: int, _rng: np.random.Generator) -> np.ndarray:
     return _charges(costs, MID_SHARE, range(1, 13))
 
 
-def _quarterly(costs: np.ndarray, at: int, rng: np.random.Generator) -> np.ndarray:
+def _quarterly(costs: np.ndarray, at: int, _rng: np.random.Generator) -> np.ndarray:
     return _charges(costs, 2 * MID_SHARE, range(CALENDAR[at].month % 3 or 3, 13, 3))
 
 
 def _from(factor: float, days: int) -> Callable[[np.ndarray, int, np.random.Generator], np.ndarray]:
-    def changed(costs: np.ndarray, at: int, rng: np.random.Generator) -> np.ndarray:
+    def changed(costs: np.ndarray, at: int, _rng: np.random.Generator) -> np.ndarray:
         return np.where(np.arange(len(costs)) > at - days, costs * factor, costs)
 
     return changed
@@ -124,7 +124,7 @@ def score(real: Series) -> list[bool]:
     """Print the mean error of the month by case and part; whether ours meets its bars on the part that is reported."""
     print(f"{'mean error of the month, %':<22}", end="")
     for part in MONTHS:
-        print("".join(f"{head:>13}" for head in (f"{part}: ours", "band", *RIVALS)), end="  ")
+        print(f"{f'{part}: ours':>18}" + "".join(f"{head:>13}" for head in ("band, %", *RIVALS)), end="  ")
     print()
     reported: dict[str, dict[str, float]] = {}
     for case in CASES:
@@ -132,7 +132,7 @@ def score(real: Series) -> list[bool]:
         for part in MONTHS:
             errors, covered = _errors(real, case, part)
             columns = (errors["ours"], 100 * covered, *(errors[name] for name in RIVALS))
-            print("".join(f"{error:>13.1f}" for error in columns), end="  ")
+            print(f"{columns[0]:>18.1f}" + "".join(f"{error:>13.1f}" for error in columns[1:]), end="  ")
             if part == REPORTED_ON:
                 reported[case] = {**errors, "band": covered}
         print()

@@ -44,9 +44,8 @@ def score() -> list[bool]:
         print(f"\n{part}: an organization of 112 services of accounts; causes in 3 to 7 services of one account")
         for kind, numbers in alerts.items():
             told = [number for number in numbers if number]
-            print(
-                f"{kind:<14} alerts a cause {np.mean(told):.2f} (at most {max(told)}), told {len(told)} of {len(numbers)}"
-            )
+            most, of = max(told), f"{len(told)} of {len(numbers)}"
+            print(f"{kind:<14} alerts a cause {np.mean(told):.2f} (at most {most}), told {of}")
         doubled = {times: _doubled(times, seeds) for times in (2, 3)}
         for times, number in doubled.items():
             print(f"a day {times} times as dear, with noise of 15 to 25 %: asked about {number} of {TRIALS}")

@@ -2,8 +2,9 @@
 
 Nothing here words or draws a report. It may use accounts, bill and archive.
 
-`scoring` brings all together. `budgets`, `events` and `plan` are what is planned, `forecast` what a month will cost,
-`drivers` why a day moved. An anomaly (`anomalies` says what it is) is found by `detection`: in `cost_series`, by their
-`deviations`, drawn together by `episode_builder`, as an `anomaly_history`. `episodes` keeps what was notified;
-`doubling` asks about days on which the whole bill has doubled.
+`scoring` brings all together. `budgets`, `events` and `plan` are what is planned, `drivers` is why a day moved.
+`forecast` is what a month will cost, of `levels` and `recurring` charges, made to add up by `coherence`. An anomaly
+(`anomalies` says what it is) is found by `detection`: in `cost_series`, by their `deviations`, drawn together by
+`episode_builder`, as an `anomaly_history`. `episodes` keeps what was notified; `doubling` asks about days on which the
+whole bill has doubled; `day_notes` says what is no anomaly, such as a holiday.
 """

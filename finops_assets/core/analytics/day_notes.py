@@ -31,6 +31,9 @@ MOST = 0.7
 LEAST_SERVICES = 5
 """Services of accounts below which there is no 'most'."""
 
+AT_ONCE = 25
+"""Days that are compared at once, of all services."""
+
 TOLD_DAYS = 7
 """Days after it on which a holiday is still told."""
 
@@ -107,12 +110,7 @@ def find_holidays(table: SeriesTable, judged: Deviations, leaves: np.ndarray) ->
     """
     import numpy as np
 
-    expected = np.where(np.isfinite(table.values) & (judged.expected > 0), judged.expected, 0.0)[leaves]
-    down = (expected > 0) & (table.values[leaves] < LOWER * expected)
-    number, known = down.sum(axis=0), (expected > 0).sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(down, expected, 0.0).sum(axis=0) / expected.sum(axis=0)
-    most = (known >= LEAST_SERVICES) & (number >= MOST * known) & (share >= MOST)
+    most = np.concatenate([_are_down(table, judged, leaves, part) for part in column_parts(len(table.calendar))])
     columns: list[int] = []
     holidays: list[Holiday] = []
     archived = np.flatnonzero(np.isfinite(table.values).any(axis=0)).tolist()
@@ -134,6 +132,24 @@ def find_holidays(table: SeriesTable, judged: Deviations, leaves: np.ndarray) ->
                 )
             )
     return columns, tuple(holidays)
+
+
+def column_parts(columns: int) -> list[slice]:
+    """The columns in parts: what is made of a part of them for every service takes little memory."""
+    return [slice(start, min(start + AT_ONCE, columns)) for start in range(0, columns, AT_ONCE)]
+
+
+def _are_down(table: SeriesTable, judged: Deviations, leaves: np.ndarray, columns: slice) -> np.ndarray:
+    """Whether most services are down, for each of these days."""
+    import numpy as np
+
+    values, usual = table.values[leaves, columns], judged.expected[leaves, columns]
+    expected = np.where(np.isfinite(values) & (usual > 0), usual, 0.0)
+    down = (expected > 0) & (values < LOWER * expected)
+    number, known = down.sum(axis=0), (expected > 0).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(down, expected, 0.0).sum(axis=0) / expected.sum(axis=0)
+    return (known >= LEAST_SERVICES) & (number >= MOST * known) & (share >= MOST)
 
 
 def _left(table: SeriesTable, judged: Deviations, column: int) -> float:

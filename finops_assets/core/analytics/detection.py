@@ -16,10 +16,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.accounts.ous import ALL
-from finops_assets.core.analytics.anomalies import NEARLY_ALL, Doubled, Key, to_estimate
+from finops_assets.core.analytics.anomalies import NEARLY_ALL, WHOLE, Doubled, Key, to_estimate
 from finops_assets.core.analytics.anomaly_history import AnomalyHistory
 from finops_assets.core.analytics.cost_series import SeriesTable, series_table
-from finops_assets.core.analytics.day_notes import find_blind_days, find_holidays
+from finops_assets.core.analytics.day_notes import column_parts, find_blind_days, find_holidays
 from finops_assets.core.analytics.deviations import SHARE, Deviations, deviations
 from finops_assets.core.analytics.episode_builder import EpisodeBuilder
 from finops_assets.core.analytics.events import Event, planned
@@ -103,8 +103,10 @@ def detect(
     costs = under_new_names(costs, renamed)
     table = series_table(costs, calendar, floor)
 
+    loud = np.array([key == WHOLE for key in table.keys])
+
     def judge(values: np.ndarray) -> Deviations:
-        return deviations(values, calendar, share=share, floor=floor)
+        return deviations(values, calendar, share=share, floor=floor, loud=loud)
 
     if table.keys:
         changed = {day: _renamed(deltas, renamed) for day, deltas in (restated or {}).items() if day in known}
@@ -203,21 +205,9 @@ class _DoubledDays:
     def _find(self, judged: Deviations, before: Mapping[int, tuple[np.ndarray, Decimal]]) -> Iterator[Doubled]:
         import numpy as np
 
-        table, leaves = self._table, self._leaves
-        expected = np.where(np.isfinite(table.values), judged.expected, np.nan)[leaves]
-        for column, (costs, _) in before.items():
-            expected[:, column] = costs[leaves]
-        usable = np.isfinite(expected) & (expected > 0)
-        with np.errstate(all="ignore"):
-            known = np.where(usable, expected, 0.0)
-            weight = known.sum(axis=0)
-            times = np.where(usable, table.values[leaves] / expected, np.nan)
-            of_all = (np.nan_to_num(np.minimum(times, MOST_TIMES)) * known).sum(axis=0) / weight
-            near = np.clip(np.nan_to_num(2 * judged.deviation[leaves] / expected), NEAR, NEAR_NOISY) * of_all
-            twice = (np.abs(times - of_all) <= near) & (times >= 1 + UP * (of_all - 1))
-            nearly_all = np.where(twice, known, 0.0).sum(axis=0) >= NEARLY_ALL * weight
-            nearly_all &= (of_all >= TWICE[0]) & (of_all <= TWICE[1]) & (twice.sum(axis=0) >= LEAST_DOUBLED)
-        for column in np.flatnonzero(nearly_all).tolist():
+        table = self._table
+        parts = [self._nearly_all(judged, before, part) for part in column_parts(len(table.calendar))]
+        for column in np.flatnonzero(np.concatenate(parts)).tolist():
             row = table.whole_row(column)
             usual = float(judged.expected[row, column])
             if not math.isnan(usual):
@@ -229,6 +219,29 @@ class _DoubledDays:
             day = table.calendar[column]
             if not planned(self._events, ALL, "", day, day):
                 yield Doubled(day, expected_in_all, table.exact(row, column))
+
+    def _nearly_all(
+        self, judged: Deviations, before: Mapping[int, tuple[np.ndarray, Decimal]], columns: slice
+    ) -> np.ndarray:
+        """Whether nearly everything has doubled, for each of these days."""
+        import numpy as np
+
+        leaves, values = self._leaves, self._table.values[self._leaves, columns]
+        expected = np.where(np.isfinite(values), judged.expected[leaves, columns], np.nan)
+        for column, (costs, _) in before.items():
+            if columns.start <= column < columns.stop:
+                expected[:, column - columns.start] = costs[leaves]
+        usable = np.isfinite(expected) & (expected > 0)
+        with np.errstate(all="ignore"):
+            known = np.where(usable, expected, 0.0)
+            weight = known.sum(axis=0)
+            times = np.where(usable, values / expected, np.nan)
+            of_all = (np.nan_to_num(np.minimum(times, MOST_TIMES)) * known).sum(axis=0) / weight
+            usual = np.nan_to_num(2 * judged.deviation[leaves, columns] / expected)
+            twice = np.abs(times - of_all) <= np.clip(usual, NEAR, NEAR_NOISY) * of_all
+            twice &= times >= 1 + UP * (of_all - 1)
+            nearly_all = np.where(twice, known, 0.0).sum(axis=0) >= NEARLY_ALL * weight
+            return nearly_all & (of_all >= TWICE[0]) & (of_all <= TWICE[1]) & (twice.sum(axis=0) >= LEAST_DOUBLED)
 
 
 def _drop_explained(table: SeriesTable, judged: Deviations, settled: Collection[date], restated: Restated) -> None:

@@ -1,8 +1,7 @@
 """The level of daily costs without their weekdays: smoothed, and quick where it has moved for good.
 
-The parameters were chosen on March to August 2018 of mybinder.org's cost (6 series, every second day) and hold on
-September to December: errors of the month are there for the real series, a step of 40 % that is two days old, and a
-spike of one day.
+The parameters were chosen on March to August 2018 of mybinder.org's cost (6 series, every second day): by the errors of
+the month's total of the series as they are, with steps of 40 % two and three days old, and with spikes of one to three.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ def months_later(day: date, months: int) -> date:
 def charges(values: np.ndarray) -> np.ndarray:
     """What each day cost beyond the usual, where that is far more; 0 elsewhere.
 
-    Usual is the median of the two weeks before, or what the weekday cost in both, if that is more.
+    A charge is more than the median of the two weeks before and than what the weekday cost in both; its amount is what
+    it is beyond the weekday.
 
     Args:
         values: cost, series by consecutive days; NaN where it is not known.
@@ -53,7 +54,8 @@ def charges(values: np.ndarray) -> np.ndarray:
     usual = np.fmax(middle, of_weekday)
     off = values - usual
     with np.errstate(invalid="ignore"):
-        return np.where((off > SPREADS * spread) & (off > SHARE * usual) & (off > 0), off, 0.0)
+        is_charge = (off > SPREADS * spread) & (off > SHARE * usual) & (off > 0)
+        return np.where(is_charge, values - np.where(np.isnan(of_weekday), middle, of_weekday), 0.0)
 
 
 def expected_charges(found: np.ndarray, days: Sequence[date]) -> np.ndarray:
