@@ -12,7 +12,7 @@ from finops_assets.core.bill.providers import AWS
 
 if TYPE_CHECKING:
     from finops_assets.core.archive.age import Age
-    from finops_assets.core.archive.cost_history import CostHistory
+    from finops_assets.core.archive.cost_history import HistoryByColumns
     from finops_assets.core.reports.dashboard.outlook import Outlook
 
 
@@ -53,7 +53,7 @@ class DashboardInputs:
         made_at: when the page is made (aware, UTC); with `age`, it is shown, and the page counts on from it.
     """
 
-    costs: CostHistory
+    costs: HistoryByColumns
     day_notes: Mapping[date, DayNote]
     names: Mapping[str, str]
     currency: str
