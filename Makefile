@@ -39,11 +39,8 @@ lint: $(VENV)/development  ## Check style, types and declared dependencies
 terraform: $(CHECKOV)/installed  ## Check terraform/ with the real provider, its own tests and checkov
 	@scripts/terraform-check
 
-bench: $(VENV)/development $(RIVAL)/installed  ## Measure speed and memory (half an hour)
+bench: $(VENV)/development $(RIVAL)/installed  ## Measure speed and memory, then show all bars (an hour)
 	@RIVAL_PYTHON=$(RIVAL)/bin/python $(BIN)/python -m benchmarks
-	@$(BIN)/python -m benchmarks.aws
-	@$(BIN)/python -m benchmarks.sensors
-	@$(BIN)/python -m benchmarks.scale
 
 lock: $(UV)/installed  ## Lock anew what is installed (newer versions: LOCK_ARGS=--upgrade)
 	@UV=$(UV)/bin/uv scripts/lock $(LOCK_ARGS)

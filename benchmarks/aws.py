@@ -25,6 +25,7 @@ from typing import Any
 
 import boto3
 
+from benchmarks.report import Row, finish
 from finops_assets.core.bill.charge_kinds import kind_columns
 from finops_assets.core.bill.charges import used_columns
 from finops_assets.core.bill.drivers_sql import driver_columns
@@ -229,28 +230,26 @@ def main() -> None:
     for (span, way), taken in found.items():
         cells = (f"{getattr(taken, name):,.2f}" if name == "seconds" else f"{getattr(taken, name):,}" for name in names)
         print(f"{span + ', ' + way:<20}" + "".join(f"{cell:>14}" for cell in cells))
-    bars = []
+    bars: list[Row] = []
     for (span, days), (most_queries, most_glue) in zip(SPANS, ((3, 4), (6, 10)), strict=False):
         mine, theirs, once = (found[span, way] for way in ("ours", "plain", "one_pass"))
         times = theirs.seconds / mine.seconds
         needed = 1.0 if days == 1 else 10.0
         bars += [
-            (f"{span}: Athena queries", mine.queries, f"<= {most_queries}", mine.queries <= most_queries),
-            (f"{span}: calls of Glue", mine.glue, f"<= {most_glue}", mine.glue <= most_glue),
-            (f"{span}: ingestions", mine.ingestions, "1", mine.ingestions == 1),
-            (f"{span}: mails", mine.mails, "one a recipient", mine.mails == len(on_aws.RECIPIENTS)),
-            (
+            Row(f"{span}: Athena queries", str(mine.queries), f"<= {most_queries}", mine.queries <= most_queries),
+            Row(f"{span}: calls of Glue", str(mine.glue), f"<= {most_glue}", mine.glue <= most_glue),
+            Row(f"{span}: ingestions", str(mine.ingestions), "1", mine.ingestions == 1),
+            Row(f"{span}: mails", str(mine.mails), "one a recipient", mine.mails == len(on_aws.RECIPIENTS)),
+            Row(
                 f"{span}: source scanned against one pass",
                 f"{mine.source / once.source:.2f} x",
                 "<= 1.1 x",
                 mine.source <= 1.1 * once.source,
             ),
-            (f"{span}: the plain way takes", f"{times:.2f} x as long", f">= {needed:g} x", times >= needed),
+            Row(f"{span}: the plain way takes", f"{times:.2f} x as long", f">= {needed:g} x", times >= needed),
         ]
     print()
-    for what, measured, bar, met in bars:
-        print(f"{what:<44}{measured!s:<22}{bar:<18}{'met' if met else 'NOT MET'}")
-    sys.exit(not all(met for *_, met in bars))
+    finish(bars)
 
 
 if __name__ == "__main__":

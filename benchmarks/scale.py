@@ -17,6 +17,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from benchmarks.bills import scale_folder
+from benchmarks.report import Row, finish
 
 DATA = Path(__file__).parent / ".data"
 SIZES = (50, 500, 5_000)
@@ -128,15 +129,15 @@ BARS = {
 """Accounts -> a run's CPU against 50 accounts, its MB, scores and dashboard against the floor, a backfill's MB."""
 
 
-def rows(of: Size, smallest: Size) -> list[tuple[str, str, str, bool | None]]:
-    """The table's rows of a size: what, measured, bar, and whether it is met."""
+def rows(of: Size, smallest: Size) -> list[Row]:
+    """The table's rows of a size."""
     bars = BARS.get(of.accounts)
     ratio = of.run.cpu / smallest.run.cpu
     share = of.scored.cpu / of.floor.cpu
 
-    def row(what: str, figure: str, bar: float | None, value: float, unit: str) -> tuple[str, str, str, bool | None]:
+    def row(what: str, figure: str, bar: float | None, value: float, unit: str) -> Row:
         bar_text, met = ("", None) if bar is None else (f"<= {bar:g} {unit}", value <= bar)
-        return f"{of.accounts:,} accounts: {what}", figure, bar_text, met
+        return Row(f"{of.accounts:,} accounts: {what}", figure, bar_text, met)
 
     bar = dict.fromkeys(("run", "mb", "scored", "backfill")) | (bars or {})
     return [
@@ -158,7 +159,7 @@ def rows(of: Size, smallest: Size) -> list[tuple[str, str, str, bool | None]]:
             "MB",
         ),
         *(
-            row(f"finops {name}", f"{used.seconds:.1f} s", 3 if bars else None, used.seconds, "s")
+            row(f"finops {name}", f"{used.seconds:.1f} s, {used.cpu:.1f} s CPU", 3 if bars else None, used.seconds, "s")
             for name, used in of.reading.items()
         ),
     ]
@@ -167,12 +168,7 @@ def rows(of: Size, smallest: Size) -> list[tuple[str, str, str, bool | None]]:
 def main() -> None:
     """Measure each size and print the table."""
     sizes = [size(int(accounts)) for accounts in sys.argv[1:] or SIZES]
-    table = [each for of in sizes for each in rows(of, sizes[0])]
-    width = max(len(what) for what, *_ in table)
-    for what, figure, bar, met in table:
-        verdict = "" if met is None else "met" if met else "NOT MET"
-        print(f"{what:<{width}}  {figure:<40}  {bar:<12} {verdict}")
-    sys.exit(any(met is False for *_, met in table))
+    finish([each for of in sizes for each in rows(of, sizes[0])])
 
 
 if __name__ == "__main__":

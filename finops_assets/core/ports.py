@@ -33,6 +33,8 @@ from finops_assets.core.values import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from finops_assets.core.archive.kept_history import KeptHistory
+
 
 class Warehouse(Protocol):
     """Runs the bill's SQL and streams Arrow."""
@@ -99,6 +101,10 @@ class Accounts(Protocol):
 class Archive(Protocol):
     """Keeps one object a day, whole or not at all."""
 
+    @property
+    def history(self) -> KeptHistory:
+        """The costs of its days, each read once in a process."""
+
     def publish(
         self, day: DayRows, metadata: Mapping[str, str], replacing: Callable[[PublishedDay], None] = ...
     ) -> PublishedDay:
@@ -152,6 +158,12 @@ class Archive(Protocol):
 
     def written(self) -> dict[date, datetime]:
         """The archived days, ascending, and when each object was written: one listing."""
+
+    def stamps(self) -> dict[date, str]:
+        """The archived days, ascending, each with a text that changes when its object is written: one listing."""
+
+    def charges_stamps(self) -> dict[date, str]:
+        """The same of the days' charges."""
 
     def read(self, days: Sequence[date]) -> pa.Table:
         """Rows of these days: OU_BREAKDOWN's columns and `cost`, dailycost as an exact decimal.

@@ -198,7 +198,7 @@ class DashboardSettings(Section):
 
     days: int = Field(400, ge=1, le=36_600, description="Newest archived days that the dashboard shows.")
     max_cells: int = Field(
-        1_000_000,
+        400_000,
         ge=1000,
         le=1_000_000_000,
         description="Numbers it embeds at most; past that, the smallest accounts are folded.",

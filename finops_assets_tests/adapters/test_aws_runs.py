@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from collections import Counter
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -110,6 +111,30 @@ def test_a_backfill_is_one_of_everything_and_again_changes_nothing(
     assert len(aws.quicksight.ingestions) == 1
     assert len(aws.mail.sent) == 3
     assert objects(aws, "_staging/") == []
+
+
+def test_a_run_reads_no_day_of_the_archive_that_an_earlier_one_has_read(
+    aws: StandIn, platform: Platform, home: Path
+) -> None:
+    """A day's run fetches its own object alone; the days before come from what is kept of their months.
+
+    Without that, each is fetched once: for scores, dashboard, PDF and digest together.
+    """
+    assert run(platform, FIRST, LAST - timedelta(days=1)).errors == ()
+
+    def fetched_by_the_last_day() -> Counter[str]:
+        aws.calls.reset()
+        assert run(platform_on(aws, home), LAST, LAST).errors == ()
+        fetched = Counter(call.params["Key"] for call in aws.calls.log if call.operation == "GetObject")
+        return Counter({key: times for key, times in fetched.items() if key.startswith("ou-breakdowns/")})
+
+    first = fetched_by_the_last_day()
+    assert first == {day_path(LAST): 2}  # it is not there yet, and then it is
+    assert fetched_by_the_last_day().keys() == {day_path(LAST)}
+    platform.archive.delete(objects(aws, "_state/history/"))
+    again = fetched_by_the_last_day()
+    assert again.keys() == {day_path(day) for day in DAYS}
+    assert {again[day_path(day)] for day in DAYS[:-1]} == {1}
 
 
 def test_many_days_are_a_handful_of_calls(aws: StandIn, home: Path, tmp_path: Path) -> None:

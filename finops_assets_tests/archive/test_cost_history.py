@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finops_assets.core.archive.cost_history import CostHistory, Key, cost_history, exact_parts, exact_sum
+from finops_assets.core.archive.cost_history import CostHistory, cost_history
+from finops_assets.core.archive.day_costs import Key, exact_parts, exact_sum
 from finops_assets.core.money import from_double
 from finops_assets.core.schemas import OU_BREAKDOWN
 
@@ -30,7 +31,7 @@ def tables(*days: Mapping[Key, str]) -> Iterator[tuple[date, pa.Table]]:
 
 
 def history_of(*days: Mapping[Key, str]) -> CostHistory:
-    return cost_history(tables(*days), len(days))
+    return cost_history(tables(*days))
 
 
 def test_days_with_other_keys_and_another_order_are_put_together() -> None:

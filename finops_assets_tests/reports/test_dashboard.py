@@ -29,7 +29,9 @@ from finops_assets.core.analytics.anomalies import Episode
 from finops_assets.core.analytics.budgets import Budgets, budget_lines
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.age import age_of, deadline_by
-from finops_assets.core.archive.cost_history import cost_history
+from finops_assets.core.archive.cost_history import HistoryByColumns, day_costs, history_by_columns
+from finops_assets.core.archive.day_costs import KeyIndex
+from finops_assets.core.archive.kept_history import KeptHistory
 from finops_assets.core.archive.restatements import RESTATEMENTS
 from finops_assets.core.bill.dimension_keys import UNTAGGED
 from finops_assets.core.errors import ArchiveError
@@ -45,6 +47,7 @@ from finops_assets.core.reports.dashboard import (
     render,
     restated_days,
 )
+from finops_assets.core.reports.dashboard.packing import unpack
 from finops_assets.core.reports.dashboard.page import SCRIPT_PARTS, page_script
 from finops_assets.core.schemas import (
     ACCOUNT_MAP_PATH,
@@ -123,6 +126,11 @@ def as_table(rows: Sequence[Row]) -> pa.Table:
 def by_day(rows: Sequence[Row]) -> Iterator[tuple[date, pa.Table]]:
     for day in sorted({row[0] for row in rows}):
         yield day, as_table([row for row in rows if row[0] == day])
+
+
+def columns_of(tables: Iterator[tuple[date, pa.Table]]) -> HistoryByColumns:
+    index = KeyIndex()
+    return history_by_columns([day_costs(index, day, table) for day, table in tables], index)
 
 
 def summed(
@@ -237,7 +245,14 @@ def page_data(rows: Sequence[Row], **changed: object) -> dict:
         "day_notes": notes_for(rows),
     } | changed
     day_notes, names = known.pop("day_notes"), known.pop("names")
-    return dashboard_data(DashboardInputs(cost_history(by_day(rows), len(rows)), day_notes, names, **known))
+    return dashboard_data(DashboardInputs(columns_of(by_day(rows)), day_notes, names, **known))
+
+
+def unpacked(data: dict) -> dict:
+    """A large page's data with its numbers as lists, as a small page has them."""
+    packed, days = data["packed"], len(data["days"])
+    amounts, rest = unpack(packed["amounts"], packed["lengths"]), unpack(packed["ou_rest"], [days] * len(data["ou"]))
+    return data | {"amounts": [row.tolist() for row in amounts], "ou_rest": [row.tolist() for row in rest]}
 
 
 def amounts_of(data: dict, **wanted: str) -> list[int]:
@@ -261,7 +276,7 @@ def test_no_rounding_is_lost():
     rows = sample_rows()
     rows += [(LAST, "Data", f"tiny {n}", "100000000004", Decimal("0.0000004")) for n in range(1000)]
     rows += [(LAST, "Data", f"less {n}", "100000000004", Decimal("-0.00000070001")) for n in range(1000)]
-    data = page_data(rows)
+    data = unpacked(page_data(rows))
     days = [date.fromisoformat(day) for day in data["days"]]
     for ou in OUS:
         rest = data["ou_rest"][data["ou"].index(ou)]
@@ -649,6 +664,7 @@ class FakeArchive:
         self.rows = rows
         self.objects: dict[str, bytes] = {}
         self.reads: list[list[date]] = []
+        self.history = KeptHistory(self)
         self.described = {
             day: self._published(day, summed(rows, day=day), facts) for day in sorted({row[0] for row in rows})
         }
@@ -682,8 +698,12 @@ class FakeArchive:
         for day in days:
             yield self.described[day], as_table([row for row in self.rows if row[0] == day])
 
+    def stamps(self) -> dict[date, str]:
+        return dict.fromkeys(self.days(), "1")
+
     def put(self, path: str, data: bytes) -> str:
-        raise AssertionError("the dashboard writes nothing into the archive")
+        assert path.startswith("_state/history/"), "the dashboard writes nothing else into the archive"
+        return ""
 
     def get(self, path: str) -> bytes | None:
         return self.objects.get(path)
@@ -798,7 +818,8 @@ def test_the_same_page_can_be_an_object_of_the_archive(tmp_path: Path):
     put = partial(archive.put, DASHBOARD_PATH)
     in_archive = DashboardPage(archive, put, place, days=5, max_cells=1000).refresh("run-7")
     in_file = DashboardFile(archive, tmp_path / "page.html", days=5, max_cells=1000).refresh("run-7")
-    assert archive.objects == {"dashboard/dashboard.html": (tmp_path / "page.html").read_bytes()}
+    pages = {path: page for path, page in archive.objects.items() if not path.startswith("_state/")}
+    assert pages == {"dashboard/dashboard.html": (tmp_path / "page.html").read_bytes()}
     assert in_archive == dataclasses.replace(in_file, location=place)
     with pytest.raises(ArchiveError, match="nothing to show") as error:
         DashboardPage(FakeArchive(), put, place, days=5, max_cells=1000).refresh("run-7")

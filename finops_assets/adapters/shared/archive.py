@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from finops_assets.adapters.shared.duck import session
@@ -24,11 +25,14 @@ from finops_assets.core.archive import proof
 from finops_assets.core.archive.day_charges import CHARGES_PART
 from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART, as_named
 from finops_assets.core.archive.day_parts import DayPart
+from finops_assets.core.archive.kept_history import KeptHistory
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
 from finops_assets.core.money import plain
 from finops_assets.core.schemas import (
     BREAKDOWN_PREFIX,
     CHARGES,
+    CHARGES_OBJECT_NAME,
+    CHARGES_PREFIX,
     DIMENSIONS,
     MONEY_SQL,
     OU_BREAKDOWN,
@@ -39,6 +43,7 @@ from finops_assets.core.values import DayRows, DayVersion, PublishedDay
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from obstore import ObjectMeta, PutResult
     from obstore.store import ObjectStore
 
 READERS = 4
@@ -46,7 +51,9 @@ READERS = 4
 
 Explain = Callable[[str, str, str], FinopsError | None]
 
-DAY_OBJECT = re.compile(rf"{BREAKDOWN_PREFIX}/year=(\d{{4}})/month=(\d{{2}})/day=(\d{{2}})/ou_breakdown\.parquet")
+OF_A_DAY = r"year=(\d{4})/month=(\d{2})/day=(\d{2})"
+DAY_OBJECT = re.compile(rf"{BREAKDOWN_PREFIX}/{OF_A_DAY}/ou_breakdown\.parquet")
+CHARGES_OBJECT = re.compile(rf"{CHARGES_PREFIX}/{OF_A_DAY}/{re.escape(CHARGES_OBJECT_NAME)}")
 SAME = (
     *("fingerprint", "total", "currency", "cost_basis", "source_total", "by_category", "scheduled", "left_out"),
     CHARGES,
@@ -78,6 +85,7 @@ class ObjectArchive:
     ) -> None:
         self._store, self._explain = store, explain or _explain_folder
         self._versions = versions or KeptVersions(store)
+        self.history = KeptHistory(self)
 
     def publish(
         self, day: DayRows, metadata: Mapping[str, str], replacing: Callable[[PublishedDay], None] = lambda _: None
@@ -134,9 +142,12 @@ class ObjectArchive:
         try:
             part.decode(self.get(path), day, fingerprint)
         except DamagedError:
+            data = part.encode(rows, fingerprint, metadata)
             with self._explained(path, "s3:PutObject"):
                 self._versions.keep(path)
-            self.put(path, part.encode(rows, fingerprint, metadata))
+            stamp = f"{self._put(path, data)['e_tag']} {len(data)}"
+            if part is CHARGES_PART:
+                self.history.charges_written(day, fingerprint, stamp)
             return True
         return False
 
@@ -209,12 +220,22 @@ class ObjectArchive:
         return list(self.written())
 
     def written(self) -> dict[date, datetime]:
-        prefix = BREAKDOWN_PREFIX + "/"
+        return {day: of["last_modified"] for day, of in self._day_objects(DAY_OBJECT)}
+
+    def stamps(self) -> dict[date, str]:
+        objects = self._day_objects(DAY_OBJECT)
+        return {day: f"{of['e_tag']} {of['last_modified'].isoformat()} {of['size']}" for day, of in objects}
+
+    def charges_stamps(self) -> dict[date, str]:
+        return {day: f"{of['e_tag']} {of['size']}" for day, of in self._day_objects(CHARGES_OBJECT)}
+
+    def _day_objects(self, kind: re.Pattern[str]) -> list[tuple[date, ObjectMeta]]:
+        """The days of which there is an object, ascending, and what the store says of it, by one listing."""
+        prefix = kind.pattern.partition("/")[0] + "/"
         with self._explained(prefix, "s3:ListBucket"):
-            objects = [
-                (DAY_OBJECT.fullmatch(o["path"]), o["last_modified"]) for b in self._store.list(prefix) for o in b
-            ]
-        return dict(sorted((date(*map(int, match.groups())), at) for match, at in objects if match))
+            objects = [(kind.fullmatch(of["path"]), of) for batch in self._store.list(prefix) for of in batch]
+        days = [(date(*map(int, match.groups())), of) for match, of in objects if match]
+        return sorted(days, key=itemgetter(0))
 
     def read(self, days: Sequence[date]) -> pa.Table:
         import pyarrow as pa
@@ -257,9 +278,11 @@ class ObjectArchive:
 
     def put(self, path: str, data: bytes) -> str:
         """Write an object; returns its version: S3's own where the bucket has versions, else one of the content."""
+        return self._put(path, data)["version"] or content_version(data)
+
+    def _put(self, path: str, data: bytes) -> PutResult:
         with self._explained(path, "s3:PutObject"):
-            result = self._store.put(path, data, attributes=self._attributes(path))
-        return result["version"] or content_version(data)
+            return self._store.put(path, data, attributes=self._attributes(path))
 
     def _attributes(self, path: str) -> dict[str, str] | None:
         """The media type, so that a browser opens a page in S3 rather than saving it; files have none."""

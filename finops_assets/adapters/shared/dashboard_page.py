@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from finops_assets.core.accounts.published_map import account_names
 from finops_assets.core.archive.age import Age
-from finops_assets.core.archive.cost_history import cost_history
 from finops_assets.core.archive.dimension_sums import dimension_sums, keys_of
 from finops_assets.core.archive.display import rates_words
 from finops_assets.core.bill.providers import archived_providers
@@ -27,11 +26,9 @@ from finops_assets.core.reports.dashboard import (
     dashboard_data,
     render,
 )
+from finops_assets.core.reports.dashboard.packing import unpack
 from finops_assets.core.schemas import day_path
 from finops_assets.core.values import DashboardContent, PublishedDay, Refresh
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 DATA_BEGINS, DATA_ENDS = b'<script type="application/json" id="data">', b"</script>"
 
@@ -42,17 +39,12 @@ def page_shown(page: bytes, location: str, refreshed: datetime) -> DashboardCont
     Raises:
         DamagedError: it is no complete page of finops_assets.
     """
-    import numpy as np
-
     _, _, data_and_more = page.partition(DATA_BEGINS)
     text, ends, _ = data_and_more.partition(DATA_ENDS)
     try:
         data: dict[str, Any] = json.loads(text if ends else b"")
         days = [date.fromisoformat(day) for day in data["days"]]
-        micros, picos = (
-            np.array(data[name], dtype=np.int64).reshape(-1, len(days)).sum(axis=0).tolist()
-            for name in ("amounts", "ou_rest")
-        )
+        micros, picos = (_sums(rows, len(days)) for rows in _numbers(data, len(days)))
         totals = {
             day: Decimal(micro).scaleb(-6) + Decimal(pico).scaleb(-12)
             for day, micro, pico in zip(days, micros, picos, strict=True)
@@ -62,6 +54,24 @@ def page_shown(page: bytes, location: str, refreshed: datetime) -> DashboardCont
             "is no dashboard of ours, or not a whole one", where=location, fix="`finops run` writes it anew."
         ) from None
     return DashboardContent(location, refreshed, days[-1], totals=totals)
+
+
+def _numbers(data: Mapping[str, Any], days: int) -> tuple[Sequence[Any], Sequence[Any]]:
+    """A page's amounts and what they lack, row by row."""
+    if "packed" not in data:
+        return data["amounts"], data["ou_rest"]
+    packed = data["packed"]
+    return unpack(packed["amounts"], packed["lengths"]), unpack(packed["ou_rest"], [days] * len(data["ou"]))
+
+
+def _sums(rows: Sequence[Any], days: int) -> list[int]:
+    """What rows sum to by day; one that is shorter is of the last days."""
+    import numpy as np
+
+    sums = np.zeros(days, dtype=np.int64)
+    for row in rows:
+        sums[days - len(row) :] += np.asarray(row, dtype=np.int64)
+    return sums.tolist()
 
 
 @dataclass(frozen=True)
@@ -133,14 +143,9 @@ class DashboardPage:
             raise ArchiveError(
                 "there is nothing to show, no day is archived", where=self._location, fix="Run a day: `finops run`."
             )
-        archived: dict[date, PublishedDay] = {}
-
-        def tables() -> Iterator[tuple[date, pa.Table]]:
-            for published, rows in self._archive.stream(days):
-                archived[published.day] = published
-                yield published.day, rows
-
-        costs = cost_history(tables(), len(days))
+        of_days = self._archive.history.costs(days)
+        self._archive.history.keep()
+        archived, costs = of_days.published, of_days.by_columns(days)
         # A day without rows adds nothing up: what its object says of currency and cost basis does not matter.
         with_rows = {day: of_day for day, of_day in archived.items() if of_day.rows} or {days[-1]: archived[days[-1]]}
         currency = _common("currency", {day: of_day.currency for day, of_day in with_rows.items()})

@@ -94,7 +94,7 @@ def series_table(history: CostHistory, calendar: Sequence[date], floor: float) -
     columns = np.array([column[day] for day in history.days])
     leaves = np.full((len(history.keys), len(calendar)), np.nan)
     leaves[:, columns] = np.nan_to_num(history.costs)
-    largest = np.nanmax(np.abs(leaves), axis=1)
+    largest = np.fmax(np.fmax.reduce(leaves, axis=1), -np.fmin.reduce(leaves, axis=1))  # abs would be another copy
     enough = min(floor, float(np.sort(largest)[-LARGEST:][0]))
     values: list[np.ndarray] = []
     names: list[Key] = []
@@ -108,7 +108,8 @@ def series_table(history: CostHistory, calendar: Sequence[date], floor: float) -
             if bool(key[1]) != bool(key[2]) and len(rows) == 1:
                 continue  # an account's only service, or a service's only account: the same as the two together
             cost = leaves[rows].sum(axis=0) if len(rows) > 1 else leaves[rows[0]]
-            if (key[1] or key[2]) and not np.nanmax(np.abs(cost)) >= (enough if key[1] and key[2] else floor):
+            most = largest[rows[0]] if len(rows) == 1 else np.nanmax(np.abs(cost))
+            if (key[1] or key[2]) and not most >= (enough if key[1] and key[2] else floor):
                 continue
             spans[key].append((start, len(calendar), len(values)))
             values.append(cost)

@@ -48,6 +48,9 @@ MOST_TIMES = 5.0
 LEAST_DOUBLED = 3
 """Series that must be doubled: one or two alone are an anomaly."""
 
+COLUMNS_AT_ONCE = 16
+"""Days that are compared at a time: all days of 30,000 series at once take 250 MB."""
+
 RESTATED = 0.5
 """Of a day's excess, from which on a restatement explains it."""
 

@@ -99,6 +99,9 @@ CHUNK = 256
 """Series that are judged at a time: some ten megabytes a window."""
 
 
+FLOATS = ("expected", "deviation", "score")
+
+
 @dataclass
 class Deviations:
     """How far each day of each series is off.
@@ -143,14 +146,16 @@ def deviations(
     import numpy as np
 
     loud = np.zeros(len(values), bool) if loud is None else loud
-
     first = np.array([day.day == 1 for day in days])
     months = np.array([[(day - months_later(day, -n)).days for day in days] for n in (1, *QUARTERS)])
-    parts = [
-        _judge(values[n : n + CHUNK], loud[n : n + CHUNK], first, months, share, floor)
-        for n in range(0, max(len(values), 1), CHUNK)
-    ]
-    return Deviations(*(np.concatenate([getattr(part, name.name) for part in parts]) for name in fields(Deviations)))
+    names = [each.name for each in fields(Deviations)]
+    judged = Deviations(*(np.empty(values.shape, dtype=float if name in FLOATS else bool) for name in names))
+    for start in range(0, len(values), CHUNK):  # each part goes to its place: two of each were 300 MB at 5,000 accounts
+        some = slice(start, start + CHUNK)
+        part = _judge(values[some], loud[some], first, months, share, floor)
+        for name in names:
+            getattr(judged, name)[some] = getattr(part, name)
+    return judged
 
 
 def _judge(

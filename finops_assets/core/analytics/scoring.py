@@ -192,6 +192,7 @@ class Scoring:
     def _basis(self, days: Sequence[date], now: datetime) -> _Basis:
         back = (days[-1] - days[0]).days + max(HISTORY, FORECAST_HISTORY)
         costs, archived, newest = comparable_costs(self._archive, days[-1], back)
+        self._archive.history.keep()
         plan = self._plan.read(self._archive, newest.currency, list(costs.by_ou))
         settlement = self._journal.settled()
         unsettled = [

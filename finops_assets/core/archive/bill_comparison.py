@@ -142,7 +142,7 @@ class BillComparison:
         accounts = self.accounts()
         asked, prints = set(current.asked), dict(current.prints)
         totals = current.totals or BillTotals()
-        for first, last in _spans([day for day in days if day not in asked and day in totals.days]):
+        for first, last in spans([day for day in days if day not in asked and day in totals.days]):
             through = ACCOUNT_OU_MAP.empty_table() if accounts is None else accounts
             try:
                 prints |= self._warehouse.fingerprints(first, last, through)
@@ -173,7 +173,7 @@ class BillComparison:
             for day, of in days.items()
         }
         current = replace(current, prints={**current.prints, **prints}, asked=frozenset((*current.asked, *days)))
-        return self._with_archive(current)
+        return self._with_archive(current, days)
 
     def _current(self, now: datetime) -> Comparison:
         """What is known of the bill as it is now: its control totals, and the days that its changes leave as they were.
@@ -209,12 +209,18 @@ class BillComparison:
             keys=keys,
         )
 
-    def _with_archive(self, comparison: Comparison) -> Comparison:
-        """The comparison with what the archive says of its days now; it is stored."""
-        written = self._archive.written()
-        known = {day: comparison.archived[day] for day in comparison.still_archived(written)}
-        described, _ = described_days(self._archive, [day for day in written if day not in known])
-        known |= {day: (written[day].isoformat(), self.published_as(published)) for day, published in described.items()}
+    def _with_archive(self, comparison: Comparison, published: Mapping[date, PublishedDay] | None = None) -> Comparison:
+        """The comparison with what the archive says of its days now; it is stored.
+
+        Args:
+            comparison: of the bill.
+            published: days that were archived just now, which are not read again.
+        """
+        written, published = self._archive.written(), published or {}
+        known = {day: comparison.archived[day] for day in comparison.still_archived(written) if day not in published}
+        described, _ = described_days(self._archive, [day for day in written if day not in {*known, *published}])
+        described |= {day: of for day, of in published.items() if day in written}
+        known |= {day: (written[day].isoformat(), self.published_as(of)) for day, of in described.items()}
         comparison = replace(comparison, archived=dict(sorted(known.items())))
         self._store(comparison)
         return comparison
@@ -227,6 +233,12 @@ class BillComparison:
     def last(self) -> Comparison | None:
         """What the bill said when it was last compared; None where that is not known."""
         return last_comparison(self._archive)
+
+    def known(self, export_version: ExportVersion) -> Comparison | None:
+        """The last comparison, if it was of this very bill, seen through the published map; else None."""
+        last = self.last()
+        same = last and last.comparable and not last.unreadable and last.state == self.state(export_version)
+        return last if same else None
 
     def _store(self, comparison: Comparison) -> None:
         RECORD.write(self._archive, COMPARED_PATH, comparison)
@@ -275,7 +287,7 @@ def _short_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:8]
 
 
-def _spans(days: Sequence[date]) -> list[tuple[date, date]]:
+def spans(days: Sequence[date]) -> list[tuple[date, date]]:
     """Days (ascending) as few spans, each a query: a week between two of them is asked for, too."""
     spans: list[tuple[date, date]] = []
     for day in days:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING
 
-from finops_assets.core.archive.cost_history import CostHistory, cost_history
+from finops_assets.core.archive.cost_history import CostHistory
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import day_path
 from finops_assets.core.values import PublishedDay
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 WRITERS = 4
 """Days that are written or described at once: more than the cores, as a request waits for the store."""
@@ -33,20 +28,12 @@ def comparable_costs(
         ArchiveError: nothing is archived up to that day.
     """
     archived = [other for other in archive.days() if day is None or other <= day]
-    newest = archive.describe(archived[-1]) if archived else None
-    if newest is None:
+    if not archived:
         raise ArchiveError("nothing is archived", where=day_path(day) if day else "", fix="Run a day: `finops run`.")
-    span = [other for other in archived if (newest.day - other).days < days]
-    newest = in_unit_of_costs(newest, (each for other in span if (each := archive.describe(other))))
-    same: dict[date, PublishedDay] = {}
-
-    def comparable_tables() -> Iterator[tuple[date, pa.Table]]:
-        for other, rows in archive.stream(span):
-            if comparable(other, newest):
-                same[other.day] = other
-                yield other.day, rows
-
-    return cost_history(comparable_tables(), len(span)), same, newest
+    span = archive.history.costs([other for other in archived if (archived[-1] - other).days < days])
+    newest = in_unit_of_costs(span.published[archived[-1]], span.published.values())
+    same = {day: of for day, of in span.published.items() if comparable(of, newest)}
+    return span.history(same), same, newest
 
 
 def in_unit_of_costs(day: PublishedDay, days: Iterable[PublishedDay]) -> PublishedDay:

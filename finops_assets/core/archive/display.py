@@ -15,8 +15,9 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
-from finops_assets.core.archive.cost_history import exact_parts
+from finops_assets.core.archive.day_costs import exact_parts
 from finops_assets.core.archive.day_currencies import CURRENCIES, CurrencyPart, parts_of
+from finops_assets.core.archive.kept_history import KeptHistory
 from finops_assets.core.archive.provenance import BILLS, bill_shares
 from finops_assets.core.bill.exchange_rates import (
     DECIMALS,
@@ -222,6 +223,15 @@ class ShownArchive:
 
     def __init__(self, archive: Archive, display: Display) -> None:
         self._archive, self._display = archive, display
+        self._history: tuple[str, KeptHistory] | None = None
+
+    @property
+    def history(self) -> KeptHistory:
+        """The costs of its days as they are shown: read once while the rates are the same, and kept nowhere."""
+        version = self._display.version
+        if self._history is None or self._history[0] != version:
+            self._history = version, KeptHistory(cast(Archive, self), keeps=False)
+        return self._history[1]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._archive, name)

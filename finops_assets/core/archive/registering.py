@@ -45,7 +45,8 @@ def register_days(
     Raises:
         ArchiveError: a day is not in the archive.
     """
-    archived = {day: published for day in days if (published := archive.describe(day))}
+    known = set(archive.days())
+    archived = dict(archive.history.costs([day for day in days if day in known]).published)
     missing = [day for day in days if day not in archived]
     if missing:
         raise ArchiveError(
@@ -100,7 +101,7 @@ def dashboard_fault(shown: Refresh, archive: Archive, days_shown: int) -> str:
                 f"the archive has {shown.expected_rows} up to {days[-1]}"
             )
         return ""
-    total = sum((published.total for day in days if (published := archive.describe(day))), Decimal())
+    total = sum((published.total for published in archive.history.describe(days).values()), Decimal())
     if shown.newest_day != days[-1] or abs(shown.total - total) >= HALF_A_CENT:
         return f"it shows {shown.total} up to {shown.newest_day}, the archive has {total} up to {days[-1]}"
     return ""

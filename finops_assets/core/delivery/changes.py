@@ -56,12 +56,13 @@ class Changes:
         mailed, oldest = self._outbox.mailed_totals(), first_open_day(now.date())
         restated, currencies = restatements.days(self._archive), self._outbox.mailed_currencies()
         changes = []
-        for day in sorted(mailed.keys() if days is None else mailed.keys() & set(days)):
-            published = None
-            if day >= oldest and archived is not None:
-                published = archived.get(day)
-            elif day >= oldest or day in restated:
-                published = self._archive.describe(day)
+        wanted = sorted(mailed.keys() if days is None else mailed.keys() & set(days))
+        to_describe = [
+            day for day in wanted if (archived is None and day >= oldest) or (day < oldest and day in restated)
+        ]
+        known = self._archive.history.describe(to_describe) if to_describe else {}
+        for day in wanted:
+            published = archived.get(day) if archived is not None and day >= oldest else known.get(day)
             if published and in_unit and not comparable(published, in_unit):
                 published = None
             if published and not mailed_alike(published, currencies):

@@ -73,7 +73,7 @@ class DigestCollector:
         Raises:
             ArchiveError: it is not archived.
         """
-        published = self._archive.describe(day)
+        published = self._archive.history.describe([day]).get(day)
         if published is None:
             raise ArchiveError("is not archived", where=day_path(day), fix=f"`finops run --date {day}` archives it.")
         return published
@@ -94,10 +94,10 @@ class DigestCollector:
 
     def totals(self, days: Sequence[date], ous: Sequence[str]) -> dict[str, dict[date, Decimal]]:
         """What these days cost now, those that are archived: the whole by an empty name, and these OUs."""
-        totals = {day: published.total for day in days if (published := self._archive.describe(day))}
+        totals = {day: published.total for day, published in self._archive.history.describe(days).items()}
         if not totals:
             return {}
-        rows = self._archive.read(list(totals)) if ous else None
+        rows = self._archive.history.costs(list(totals)).rows(()) if ous else None
         return {"": totals} | {ou: subtotals(rows, ou, totals) for ou in ous}
 
     def figures(
@@ -108,7 +108,7 @@ class DigestCollector:
         archived = [d for d in self._archive.days() if d <= day]
         shown = [d for d in archived if (day - d).days < digest.CHART_DAYS or d >= day.replace(day=1)]
         month_before = (day.replace(day=1) - timedelta(days=1)).replace(day=1)
-        facts = {d: self.published(d) for d in archived if d >= min(month_before, shown[0])}
+        facts = self._archive.history.describe([d for d in archived if d >= min(month_before, shown[0])])
         published = in_unit_of_costs(published, facts.values())
         other = [d for d, f in facts.items() if not comparable(f, published)]
         notes = [f"{in_words(other)} archived in another currency or cost basis: not compared."] if other else []
@@ -117,7 +117,8 @@ class DigestCollector:
             notes.append(f"Not archived yet: {in_words(awaited)}. This mail speaks for it; no other one is sent.")
         covered = self._covered(sorted(set(covers).intersection(archived)))
         shown = [d for d in shown if d not in other]
-        rows = self._archive.read(shown)
+        compared = {day - timedelta(days=n) for n in digest.COMPARED}
+        rows = self._archive.history.costs(shown).rows(in_full=compared)
         today, age = now.date(), self.age(now)
         settled = self._journal.settled()
         card = read_scorecard(self._archive, published)
@@ -175,7 +176,7 @@ class DigestCollector:
     def _covered(self, days: Sequence[date]) -> Covered | None:
         if not days:
             return None
-        total = sum((self.published(d).total for d in days), Decimal())
+        total = sum((of.total for of in self._archive.history.describe(days).values()), Decimal())
         return Covered(days[0], days[-1], len(days), total)
 
 

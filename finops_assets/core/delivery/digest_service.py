@@ -103,7 +103,8 @@ class DigestService:
         raises the errors.
         """
         day = days[-1]
-        published, latest = self._archive.describe(day), self._outbox.digests.latest(day)
+        published = self._archive.history.describe([day]).get(day)
+        latest = self._outbox.digests.latest(day)
         if published is None or (latest and not latest.late) or self._covering_day(day, asked, on_request=on_request):
             return
         self.maker.prepare(sorted({*days, *asked}), published, now)

@@ -14,6 +14,7 @@ from finops_assets.core.archive.bill_comparison import (
     BillComparison,
     Comparison,
     is_being_written,
+    spans,
 )
 from finops_assets.core.archive.coverage import coverage
 from finops_assets.core.archive.settlement import first_open_day
@@ -22,6 +23,8 @@ from finops_assets.core.calendar import days_between, in_words
 from finops_assets.core.errors import BeingWrittenError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from finops_assets.core.archive.bill_difference import PublishedAs
     from finops_assets.core.archive.coverage import Coverage
     from finops_assets.core.archive.states import Facts
@@ -146,7 +149,7 @@ class BillInspector:
         )
 
     def read(self, days: Sequence[date] | None, yesterday: date, written: Collection[date]) -> BillState:
-        """What the bill says of the days now, by one query of it.
+        """What the bill says of the days now; it is queried for what no comparison of this bill has.
 
         Args:
             days: which, ascending; every expected day where None.
@@ -160,12 +163,14 @@ class BillInspector:
             last = min(filter(None, (until, yesterday, max(days) if days else None)))
             first = max(min(days), rules.first_day) if days else rules.first_day
             accounts = self._comparison.accounts()  # nothing can be compared without it, only counted
+            compared = self._comparison.known(export_version)
             prints: Mapping[date, DayPrint] = {}
             if accounts is not None and last >= first:
-                prints = self._warehouse.fingerprints(first, last, accounts)
+                prints = self._prints(first, last, accounts, compared)
             if days is not None and set(days) <= prints.keys():
                 return BillState(prints.keys(), prints, export_version=export_version)
-            totals = bill_totals(self._warehouse.control_totals())
+            totals = compared.totals if compared else None
+            totals = totals or bill_totals(self._warehouse.control_totals())
             begins = min((day for day in totals.days if first <= day <= last), default=None)
             wanted = days or sorted({*written, *(days_between(begins, last) if begins else ())})
             if accounts is not None:
@@ -176,6 +181,18 @@ class BillInspector:
             return BillState(covered, prints, totals, export_version, late=late)
         except CANNOT_BE_READ as error:
             return BillState(self._whole_days_of_a_faulty_bill(yesterday), unreadable=str(error))
+
+    def _prints(
+        self, first: date, last: date, accounts: pa.Table, compared: Comparison | None
+    ) -> Mapping[date, DayPrint]:
+        """What the bill says of each day: by its last comparison, and by queries of the days that it does not have."""
+        if compared is None or compared.totals is None:
+            return self._warehouse.fingerprints(first, last, accounts)
+        prints = {day: of for day, of in compared.prints.items() if first <= day <= last and of.rows}
+        unknown = [day for day in sorted(compared.totals.days) if first <= day <= last and day not in compared.asked]
+        for start, end in spans(unknown):
+            prints |= self._warehouse.fingerprints(start, end, accounts)
+        return prints
 
     def gone(self, bill: BillState, written: Collection[date], yesterday: date) -> frozenset[date]:
         """Archived days that the bill had and has no more, though it has newer ones."""

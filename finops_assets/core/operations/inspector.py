@@ -1,7 +1,7 @@
 """Collects what `core.archive.states` needs to know of each day, in two depths.
 
 Cheap: listings, the partitions, a few small objects; no query, no object per day. For sensors and checks. Thorough:
-every object read and proved, every day read back through the catalog, one query of the bill. For people. Both give
+every object proved, every day read back through the catalog, the bill compared. For people. Both give
 states by the same rules, in the same words; the cheap one knows less, and never says otherwise.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from finops_assets.core.analytics import scorecard
 from finops_assets.core.archive import bill_difference, causes, states
 from finops_assets.core.archive.bill_comparison import READERS, BillComparison, described_days
-from finops_assets.core.archive.day_charges import CHARGES_PART, charges_fault_of
+from finops_assets.core.archive.day_charges import CHARGES_PART, charges_fault_of, named_charges
 from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART, dimensions_fault_of
 from finops_assets.core.archive.display import Display
 from finops_assets.core.archive.expected_days import expected_days
@@ -146,9 +146,10 @@ class Inspector:
         )
 
     def thorough(self, now: datetime, days: Sequence[date] | None = None) -> Inspection:
-        """Every expected day, or these: read, proved, read back, compared with the bill.
+        """Every expected day, or these: proved, read back, compared with the bill.
 
-        Costs one query of the bill, one of the archive, and each day's object.
+        Costs one query of the archive, each day's object that no run has proved, and one query of a bill that was not
+        compared as it is now.
         """
         yesterday = now.date() - timedelta(days=1)
         written = self._archive.written()
@@ -156,7 +157,7 @@ class Inspector:
         every_day = expected_days(bill.covered, written, self.rules.first_day, yesterday)
         expected = every_day if days is None else list(days)
         inspected = [day for day in written if days is None or day in set(days)]
-        described, damaged = described_days(self._archive, inspected, prove=True)
+        described, damaged = self._proved(inspected)
         registered = self._catalog.registered()
         readable = sorted((registered.keys() & set(expected) & written.keys()) - damaged.keys())
         dashboard = self._dashboard(written)
@@ -178,7 +179,7 @@ class Inspector:
             gone=self._of_bill.gone(bill, written, yesterday),
             kept=self._of_bill.kept(archived, bill.prints, now),
             unregistered=bill.unregistered,
-            without_charges=self._other_parts(described, charges_fault_of),
+            without_charges=self._other_charges(described),
             without_dimensions=self._other_parts(described, dimensions_fault_of),
             displayed=displayed,
         )
@@ -203,6 +204,12 @@ class Inspector:
         self, described: Mapping[date, PublishedDay], displayed: Mapping[date, PublishedDay]
     ) -> dict[date, PublishedAs]:
         return {day: bill_difference.published_as(of, displayed.get(day)) for day, of in described.items()}
+
+    def _proved(self, days: Sequence[date]) -> tuple[dict[date, PublishedDay], dict[date, str]]:
+        """What the archive says of these days, and how some are damaged; what a run has proved is not read again."""
+        proved = self._archive.history.proved(days)
+        described, damaged = described_days(self._archive, [day for day in days if day not in proved], prove=True)
+        return dict(sorted({**proved, **described}.items())), damaged
 
     def _dashboard(self, written: Mapping[date, datetime]) -> _Dashboard:
         if not written:
@@ -230,6 +237,12 @@ class Inspector:
         days = list(named)
         paths = set(self._archive.list(f"{prefix}/")) if days else set()
         return {day: part.absent for day in days if part.path(day) not in paths}
+
+    def _other_charges(self, described: Mapping[date, PublishedDay]) -> dict[date, str]:
+        """Those of the days whose charges are not those that their rows were made from; what we wrote is not read."""
+        with_charges = {day for day, of in described.items() if named_charges(of.metadata)}
+        proved = self._archive.history.charges_proved(with_charges) if with_charges else set()
+        return self._other_parts({day: described[day] for day in sorted(with_charges - proved)}, charges_fault_of)
 
     def _other_parts(
         self, described: Mapping[date, PublishedDay], fault_of: Callable[[Archive, PublishedDay], str]

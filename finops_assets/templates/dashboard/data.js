@@ -4,6 +4,29 @@
 // Names come from the bill and may hold anything: they reach the page as text nodes only.
 const byId = id => document.getElementById(id);
 const data = JSON.parse(byId('data').textContent);
+// Many numbers come packed: each as what it is more than the one before it in its row, in seven bits a byte.
+function unpack(text, lengths) {
+  const bytes = atob(text);
+  let at = 0;
+  const next = () => {
+    let value = 0, factor = 1, byte;
+    do {
+      byte = bytes.charCodeAt(at++);
+      value += (byte & 127) * factor;
+      factor *= 128;
+    } while (byte > 127);
+    return value % 2 ? -(value + 1) / 2 : value / 2;
+  };
+  return lengths.map(length => {
+    const row = new Float64Array(length);
+    for (let i = 0, last = 0; i < length; i++) row[i] = last += next();
+    return row;
+  });
+}
+if (data.packed) {
+  data.amounts = unpack(data.packed.amounts, data.packed.lengths);
+  data.ou_rest = unpack(data.packed.ou_rest, data.ou.map(() => data.days.length));
+}
 const unit = `${data.currency}, ${data.cost_basis}`;
 const LEVELS = ['ou', 'service', 'account'];
 const NOUNS = ['Organizational unit', 'Service', 'Linked account'];

@@ -49,7 +49,8 @@ function under(place, level) {
     const child = level === 0 ? group.get(key[0]) : key[level];
     let series = children.get(child);
     if (!series) children.set(child, series = new Float64Array(length));
-    data.amounts[at].forEach((micros, i) => { series[archived[i]] += micros; total[archived[i]] += micros; });
+    const amounts = data.amounts[at], skipped = archived.length - amounts.length; // of the last days alone
+    amounts.forEach((micros, i) => { series[archived[skipped + i]] += micros; total[archived[skipped + i]] += micros; });
   });
   // In 1e-12: with it the cents of an OU are those of the bill, however many rows were rounded.
   for (const [ou, child] of service < 0 ? group : []) {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from finops_assets.core.archive.cost_history import exact_parts
+from finops_assets.core.archive.day_costs import exact_parts
 
 if TYPE_CHECKING:
     import numpy as np
+
+Columns = Callable[[int, int], "np.ndarray"]
 
 MICRO = 1_000_000
 PICO = 10**12
@@ -51,7 +54,7 @@ def fold(keys: np.ndarray, weight: np.ndarray, *, other: int, most_keys: int) ->
 
 
 def amounts_of(
-    costs: np.ndarray, key_of_row: np.ndarray, columns: np.ndarray, ou_of_key: np.ndarray, days: int
+    costs: Columns, key_of_row: np.ndarray, columns: np.ndarray, ou_of_key: np.ndarray, days: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Micros by key and day, and what they lack by OU and day, in picos.
 
@@ -59,8 +62,8 @@ def amounts_of(
     service would be cents off in a year.
 
     Args:
-        costs: by row and archived day, as `CostHistory` has them.
-        key_of_row: which key each row belongs to.
+        costs: gives those by row and archived day, from one day to before another.
+        key_of_row: which key each row belongs to; a key without rows costs nothing.
         columns: the page's day of each archived one.
         ou_of_key: ascends from 0 without a gap.
         days: of the page.
@@ -71,10 +74,11 @@ def amounts_of(
     whole, part = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     order = np.argsort(key_of_row, kind="stable")
     first_of_key = np.flatnonzero(np.diff(key_of_row[order], prepend=-1))
+    with_rows = key_of_row[order][first_of_key]
     for start in range(0, len(columns) if len(order) else 0, DAYS_AT_ONCE):
-        some = slice(start, start + DAYS_AT_ONCE)
-        for sums, parts in zip((whole, part), exact_parts(costs[:, some][order]), strict=True):
-            sums[:, columns[some]] = np.add.reduceat(parts, first_of_key, axis=0)
+        some = slice(start, min(start + DAYS_AT_ONCE, len(columns)))
+        for sums, parts in zip((whole, part), exact_parts(costs(some.start, some.stop)[order]), strict=True):
+            sums[np.ix_(with_rows, columns[some])] = np.add.reduceat(parts, first_of_key, axis=0)
     pico_per_micro = PICO // MICRO
     carried = (np.cumsum(part, axis=0) + pico_per_micro // 2) // pico_per_micro
     fraction = np.diff(carried, axis=0, prepend=0)

@@ -13,22 +13,31 @@ from typing import TYPE_CHECKING, Any
 from finops_assets.core.archive.age import missing_words
 from finops_assets.core.archive.expected_days import missing_days
 from finops_assets.core.bill.providers import cost_in_words
+from finops_assets.core.calendar import short_day
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT, money
-from finops_assets.core.reports.dashboard.amounts import MICRO, amounts_of, fold
+from finops_assets.core.reports.dashboard.amounts import MICRO
 from finops_assets.core.reports.dashboard.dimension_data import dimension_data
+from finops_assets.core.reports.dashboard.figures import Figures, figures_of
 from finops_assets.core.reports.dashboard.outlook_data import outlook_data
+from finops_assets.core.reports.dashboard.packing import pack
 from finops_assets.core.reports.dashboard.tiles import tiles
 from finops_assets.core.schemas import UNASSIGNED, day_path
 from finops_assets.core.text import LONGEST_MESSAGE, distinct, distinct_paths, tidy
 
 if TYPE_CHECKING:
-    from finops_assets.core.archive.cost_history import CostHistory
+    from finops_assets.core.archive.cost_history import OuHistory
     from finops_assets.core.reports.dashboard.inputs import DashboardInputs, DayNote
     from finops_assets.core.reports.dashboard.outlook import Outlook
 
 OTHER_ACCOUNTS = "(other accounts)"
 """The row into which the smallest accounts of an OU and service are folded when there are too many numbers."""
+
+OTHER_SERVICES = "(other services)"
+"""The row of an OU into which services are folded where `recent_figures` has to."""
+
+PACKED_FROM = 150_000
+"""Numbers from which on they are packed: 150,000 as they are take 1.3 MB."""
 
 
 def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
@@ -58,9 +67,11 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
     if outlook:
         embedded, cells = outlook_data(inputs, outlook, totals, inputs.max_cells // 2)
     missing = age.missing_words if age else missing_words(missing_days((), totals, days[0], last), last.year)
-    figures, (ous, services, accounts) = _figures(inputs, days, (inputs.max_cells - cells) // len(days))
+    figures = figures_of(inputs.costs, days, inputs.max_cells - cells)
+    ous, services, accounts = figures.names
     shown = _shown_names(ous, services, accounts, outlook)
-    folded = bool(figures["folded"])
+    if embedded and figures.since:
+        embedded["notices"].append(_shortened(days[-figures.since], inputs.this_year))
     words = {
         "currency": inputs.currency,
         "cost_basis": inputs.cost_basis,
@@ -78,32 +89,32 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
     }
     listed = {
         "ou": [shown["ou"][name] for name in ous],
-        "service": [shown["service"][name] for name in services],
-        "account": [shown["account"][name] for name in accounts] + [OTHER_ACCOUNTS] * folded,
-        "account_name": [tidy(inputs.names.get(account, "")) for account in accounts] + [""] * folded,
+        "service": [shown["service"][name] for name in services] + [OTHER_SERVICES] * bool(figures.since),
+        "account": [shown["account"][name] for name in accounts] + [OTHER_ACCOUNTS] * bool(figures.folded),
+        "account_name": [tidy(inputs.names.get(account, "")) for account in accounts] + [""] * bool(figures.folded),
     }
-    parts: dict[str, Any] = {"dimensions": dimension_data(inputs.dimensions, days, ous, inputs.max_cells // 4)}
     return (
-        _harmless(words) | listed | figures | parts | ({"outlook": _outlook_shown(embedded, shown)} if embedded else {})
+        _harmless(words)
+        | listed
+        | _embedded(figures)
+        | {"dimensions": dimension_data(inputs.dimensions, days, ous, inputs.max_cells // 4)}
+        | ({"outlook": _outlook_shown(embedded, shown)} if embedded else {})
     )
 
 
-def _figures(
-    inputs: DashboardInputs, days: Sequence[date], most_keys: int
-) -> tuple[dict[str, Any], tuple[list[str], list[str], list[str]]]:
-    """The page's numbers, and the OUs, services and accounts that they are of."""
-    import numpy as np
+def _embedded(figures: Figures) -> dict[str, Any]:
+    """The page's numbers in JSON types: as lists, or packed where they are many."""
+    keys, rows, rest = figures.keys.tolist(), figures.amounts, figures.ou_rest
+    known = {"keys": keys, "folded": figures.folded}
+    if sum(map(len, rows)) < PACKED_FROM:
+        return known | {"amounts": [row.tolist() for row in rows], "ou_rest": rest.tolist()}
+    packed = {"lengths": [len(row) for row in rows], "amounts": pack(rows), "ou_rest": pack(list(rest))}
+    return known | {"packed": packed}
 
-    costs = inputs.costs
-    names = [sorted({key[n] for key in costs.keys}) for n in range(3)]
-    codes = [{name: at for at, name in enumerate(of)} for of in names]
-    keys = np.array([[code[part] for code, part in zip(codes, key, strict=True)] for key in costs.keys]).reshape(-1, 3)
-    weight = np.nansum(np.abs(costs.costs), axis=1)
-    keys, key_of_row, folded = fold(keys, weight, other=len(names[2]), most_keys=most_keys)
-    columns = np.searchsorted(np.array(days, dtype="datetime64[D]"), np.array(costs.days, dtype="datetime64[D]"))
-    amounts, rest = amounts_of(costs.costs, key_of_row, columns, keys[:, 0], len(days))
-    figures = {"keys": keys.tolist(), "amounts": amounts.tolist(), "ou_rest": rest.tolist(), "folded": folded}
-    return figures, (names[0], names[1], names[2])
+
+def _shortened(first: date, this_year: int | None) -> str:
+    day = short_day(first, weekday=False, this_year=this_year)
+    return f"Before {day}, OUs are shown without their services and accounts to keep this page small."
 
 
 def _shown_names(
@@ -139,7 +150,7 @@ def _harmless(part: Any) -> Any:
     return part
 
 
-def _day_totals(costs: CostHistory, day_notes: Mapping[date, DayNote]) -> dict[date, Decimal]:
+def _day_totals(costs: OuHistory, day_notes: Mapping[date, DayNote]) -> dict[date, Decimal]:
     """Exact totals of the noted days, proved against what the archive says of them."""
     by_day = costs.totals()
     totals = {day: by_day.pop(day, Decimal()) for day in sorted(day_notes)}

@@ -12,7 +12,7 @@ from finops_assets.core.bill.providers import AWS
 
 if TYPE_CHECKING:
     from finops_assets.core.archive.age import Age
-    from finops_assets.core.archive.cost_history import CostHistory
+    from finops_assets.core.archive.cost_history import HistoryByColumns
     from finops_assets.core.reports.dashboard.dimension_data import DimensionCosts
     from finops_assets.core.reports.dashboard.outlook import Outlook
 
@@ -56,7 +56,7 @@ class DashboardInputs:
         rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
     """
 
-    costs: CostHistory
+    costs: HistoryByColumns
     day_notes: Mapping[date, DayNote]
     names: Mapping[str, str]
     currency: str

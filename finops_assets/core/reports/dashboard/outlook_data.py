@@ -22,12 +22,14 @@ from finops_assets.core.reports.dashboard.tiles import count
 from finops_assets.core.schemas import UNASSIGNED, scorecard_path
 
 if TYPE_CHECKING:
-    from finops_assets.core.archive.cost_history import CostHistory
+    from finops_assets.core.archive.cost_history import OuHistory
 
 _SEVERITY = (RED, AMBER, GREEN, NONE)
 _SCORE_CELLS = 5
 _EPISODE_CELLS = _RESTATED_CELLS = 3
 _MANY_TIMES = 100
+_MOST_EPISODES = 500
+"""Each takes half a kilobyte of the page."""
 
 
 def outlook_data(
@@ -54,7 +56,7 @@ def outlook_data(
     fewer_months = len(months) - most_months
     months = months[-most_months:] if most_months else []
     cells += len(months) * len(scores)
-    most_episodes = max(0, most_cells - cells) // _EPISODE_CELLS
+    most_episodes = min(_MOST_EPISODES, max(0, most_cells - cells) // _EPISODE_CELLS)
     left_out = len(episodes) - most_episodes
     episodes = episodes[:most_episodes]
     cells += _EPISODE_CELLS * len(episodes)
@@ -114,7 +116,7 @@ def _earlier_months(outlook: Outlook, scores: Sequence[Score], first: date) -> l
     return months
 
 
-def _notices(newest: Scorecard, costs: CostHistory, totals: Mapping[date, Decimal], this_year: int | None) -> list[str]:
+def _notices(newest: Scorecard, costs: OuHistory, totals: Mapping[date, Decimal], this_year: int | None) -> list[str]:
     """What a reader has to know before trusting the lights: that they are not of the newest day, or of other costs."""
     last, month = max(totals), newest.day.replace(day=1)
     notices = list(newest.notes)
@@ -135,7 +137,7 @@ def _notices(newest: Scorecard, costs: CostHistory, totals: Mapping[date, Decima
     return notices
 
 
-def _month_sums(costs: CostHistory, first: date, last: date) -> dict[str, Decimal]:
+def _month_sums(costs: OuHistory, first: date, last: date) -> dict[str, Decimal]:
     """Exact cost of these days by OU, with what lies below it, and of the whole."""
     sums: dict[str, Decimal] = {ALL: Decimal()}
     for ou, cost in costs.sums_by_ou(first, last).items():

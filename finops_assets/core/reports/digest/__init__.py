@@ -8,7 +8,7 @@ rest of the mail. Storing and sending belongs to `core.delivery`.
 """
 
 from finops_assets.core.accounts.ous import within
-from finops_assets.core.reports.digest.calculation import CHART_DAYS, DigestInputs, digest_figures
+from finops_assets.core.reports.digest.calculation import CHART_DAYS, COMPARED, DigestInputs, digest_figures
 from finops_assets.core.reports.digest.csv_file import account_text, breakdown_csv, csv_text
 from finops_assets.core.reports.digest.edition import ou_hash, subtotals
 from finops_assets.core.reports.digest.figures import Covered, DayFacts, Digest, DigestFigures, Late, OwnCost
@@ -21,6 +21,7 @@ from finops_assets.core.reports.digest.words import scheduled_lines
 
 __all__ = [
     "CHART_DAYS",
+    "COMPARED",
     "CSV_NOTE",
     "PICTURES",
     "UNKNOWN_DASHBOARD",

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 CHART_DAYS = 35
 """Days that the chart of daily cost shows."""
 
+COMPARED = (0, 1, 7)
+"""Days before the digest's own whose services and accounts it needs; of others, what OUs cost is enough."""
+
 RENAMED_DAYS = 7
 """Days for which a service's new name is mentioned."""
 

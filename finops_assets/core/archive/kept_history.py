@@ -1,0 +1,299 @@
+"""The costs of archived days, read once, and kept by month: a day's object is read again only when it has changed.
+
+Of each month `_state/history/2025-09.json` says which objects of days it was made of, by the stamp that a listing gives
+each, and what they say of themselves; `_state/history/2025-09.arrow` has their costs. One listing then tells which of
+the days are as they were. What is damaged, absent or of another release is made again from the days, each of which is
+proved when it is read (`core.archive.proof`): nothing is kept here alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from finops_assets.core.archive.cost_history import (
+    CostHistory,
+    HistoryByColumns,
+    day_costs,
+    history_by_columns,
+    history_of_days,
+)
+from finops_assets.core.archive.day_charges import named_charges
+from finops_assets.core.archive.day_costs import KEY_COLUMNS, DayCosts, KeyIndex, exact_decimals, put_together
+from finops_assets.core.errors import FinopsError
+from finops_assets.core.money import plain
+from finops_assets.core.notes import MALFORMED
+from finops_assets.core.records import RecordType
+from finops_assets.core.schemas import MONEY, OU_BREAKDOWN
+from finops_assets.core.values import PublishedDay
+
+if TYPE_CHECKING:
+    from finops_assets.core.ports import Archive
+
+PREFIX = "_state/history"
+ROWS = pa.schema([*OU_BREAKDOWN][:4]).append(pa.field("cost", MONEY))
+
+SUMS = b"finops.by_ou"
+"""Of the object with a month's costs: the metadata that has each OU's own exact cost by day."""
+
+
+@dataclass(frozen=True)
+class _KeptDay:
+    """What is known of a day: the stamps of its object and of its charges', and what the first says of itself."""
+
+    stamp: str
+    published: PublishedDay
+    charges: str = ""
+
+
+@dataclass(frozen=True)
+class _Month:
+    """A month's record: its days, and the SHA-256 of the object with their costs."""
+
+    costs: str = ""
+    days: dict[date, _KeptDay] = field(default_factory=dict)
+
+
+RECORD = RecordType[_Month](_Month, "a month of the history")
+
+
+@dataclass(frozen=True)
+class DaysOfCosts:
+    """Archived days by their costs.
+
+    Attributes:
+        published: what each day's object says, ascending.
+        days: each day's costs.
+        index: names their keys.
+    """
+
+    published: Mapping[date, PublishedDay]
+    days: Mapping[date, DayCosts]
+    index: KeyIndex
+
+    def history(self, days: Iterable[date]) -> CostHistory:
+        """The history of these of the days, ascending."""
+        return history_of_days([self.days[day] for day in days], self.index)
+
+    def by_columns(self, days: Iterable[date]) -> HistoryByColumns:
+        """The same, of which a few days are put together at a time."""
+        return history_by_columns([self.days[day] for day in days], self.index)
+
+    def rows(self, in_full: Collection[date]) -> pa.Table:
+        """The costs of all days as exact decimals, in columns ROWS: of these days every row, of others a row an OU."""
+        names = [pa.array(of, pa.string()) for of in self.index.names()]
+        tables = []
+        for day, of in self.days.items():
+            if day in in_full:
+                codes = self.index.codes(of.keys)
+                keys = [name.take(pa.array(codes[:, n])) for n, name in enumerate(names)]
+                cost = exact_decimals(of.costs)
+            else:
+                none = pa.repeat(pa.scalar("", pa.string()), len(of.by_ou))
+                keys, cost = [pa.array(of.by_ou, pa.string()), none, none], pa.array(of.by_ou.values(), MONEY)
+            days = pa.repeat(pa.scalar(day, pa.date32()), len(cost))
+            tables.append(pa.table([days, *keys, cost], schema=ROWS))
+        return pa.concat_tables([ROWS.empty_table(), *tables])
+
+
+class KeptHistory:
+    """Costs of archived days and what their objects say of themselves, read once while they are the same.
+
+    Args:
+        archive: has the days, and keeps the months.
+        keeps: whether months are kept; else each process reads the days once.
+    """
+
+    def __init__(self, archive: Archive, *, keeps: bool = True) -> None:
+        self._archive, self._keeps = archive, keeps
+        self._lock = threading.RLock()
+        self._index = KeyIndex()
+        self._months: dict[str, _Month] = {}
+        self._with_costs: set[str] = set()
+        self._kept: dict[date, _KeptDay] = {}  # by the months, of objects as they were then
+        self._known: dict[date, _KeptDay] = {}  # of objects as they are
+        self._charges: dict[date, tuple[str, str]] = {}
+        self._costs: dict[date, DayCosts] = {}
+
+    def describe(self, days: Collection[date]) -> dict[date, PublishedDay]:
+        """What the objects of these days say, of those that are archived; of what is not known, the footer is read.
+
+        Raises:
+            DamagedError: a footer cannot be read, or was not written by finops_assets.
+        """
+        with self._lock:
+            stamps = self._stamps()
+            wanted = sorted(day for day in days if day in stamps)
+            self._load(wanted, stamps, with_costs=False)
+            for day in wanted:
+                if day not in self._known and (published := self._archive.describe(day)):
+                    self._known[day] = _KeptDay(stamps[day], published)
+            return {day: self._known[day].published for day in wanted if day in self._known}
+
+    def proved(self, days: Collection[date]) -> dict[date, PublishedDay]:
+        """Those of these days that were proved when they were kept, and whose object is still the same, by one listing.
+
+        What changes an object without its stamp, as a failing disk does, is found by `core.operations.verification`.
+        """
+        with self._lock:
+            stamps = self._stamps()
+            self._load(sorted(days), stamps, with_costs=False)
+            return {day: self._kept[day].published for day in sorted(days) if _same(self._kept.get(day), day, stamps)}
+
+    def charges_proved(self, days: Collection[date]) -> set[date]:
+        """Those of the `proved` days whose charges were written by us, and are still the same, by one listing."""
+        stamps = self._archive.charges_stamps()
+        return {day for day in days if day in self._kept and self._kept[day].charges == stamps.get(day)}
+
+    def charges_written(self, day: date, fingerprint: str, stamp: str) -> None:
+        """Note a day's charges that were just written, by the stamp that the store gave them."""
+        self._charges[day] = fingerprint, stamp
+
+    def costs(self, days: Sequence[date]) -> DaysOfCosts:
+        """The costs of these (ascending) days.
+
+        Raises:
+            DamagedError: a day's rows are not those that were written.
+            ArchiveError: a day is not archived.
+        """
+        with self._lock:
+            stamps = self._stamps()
+            self._load([day for day in days if day not in self._costs], stamps, with_costs=True)
+            missing = [day for day in days if day not in self._costs]
+            for published, rows in self._archive.stream(missing):
+                day = published.day
+                self._known[day] = _KeptDay(stamps.get(day, ""), published)
+                self._costs[day] = day_costs(self._index, day, rows)
+            return DaysOfCosts(
+                {day: self._known[day].published for day in days}, {day: self._costs[day] for day in days}, self._index
+            )
+
+    def keep(self) -> None:
+        """Write the months that have other days than they were kept with; one that cannot be written is no fault."""
+        if not self._keeps:
+            return
+        with self._lock:
+            months: dict[str, dict[date, _KeptDay]] = {}
+            for day in sorted(self._costs):
+                months.setdefault(_month(day), {})[day] = self._to_keep(day)
+            for month, days in months.items():
+                if self._months.get(month, _Month()).days != days:
+                    try:
+                        self._write(month, days)
+                    except FinopsError:
+                        return
+
+    def _to_keep(self, day: date) -> _KeptDay:
+        known, before = self._known[day], self._kept.get(day)
+        fingerprint, stamp = self._charges.get(day, ("", ""))
+        if fingerprint and fingerprint == named_charges(known.published.metadata):
+            return replace(known, charges=stamp)
+        return before if before and before.stamp == known.stamp else known
+
+    def _stamps(self) -> dict[date, str]:
+        """The stamps of all archived days, by one listing; what is known of objects that have changed is dropped."""
+        stamps = self._archive.stamps()
+        for day in [day for day, known in self._known.items() if stamps.get(day) != known.stamp]:
+            del self._known[day]
+            self._costs.pop(day, None)
+        return stamps
+
+    def _load(self, days: Sequence[date], stamps: Mapping[date, str], *, with_costs: bool) -> None:
+        """Take in the months of these days, as far as their objects are still the same."""
+        if not self._keeps:
+            return
+        for month in sorted({_month(day) for day in days}):
+            if month not in self._months:
+                self._months[month] = record = self._record(month)
+                self._kept |= record.days
+                self._known = {day: of for day, of in record.days.items() if _same(of, day, stamps)} | self._known
+            if with_costs and month not in self._with_costs:
+                record = self._months[month]
+                if any(_month(day) == month and _same(record.days.get(day), day, stamps) for day in days):
+                    self._with_costs.add(month)
+                    of_month = self._costs_of(month, record)
+                    self._costs = {
+                        day: of for day, of in of_month.items() if _same(record.days.get(day), day, stamps)
+                    } | self._costs
+
+    def _record(self, month: str) -> _Month:
+        path = f"{PREFIX}/{month}.json"
+        data = self._archive.get(path)
+        try:
+            return RECORD.decode(data, path) if data else _Month()
+        except FinopsError:  # damaged, or of a newer release: it is written anew
+            return _Month()
+
+    def _costs_of(self, month: str, record: _Month) -> dict[date, DayCosts]:
+        """A month's costs; none where the object is not the one that its record names."""
+        data = self._archive.get(_costs_path(month))
+        if data is None or hashlib.sha256(data).hexdigest() != record.costs:
+            return {}
+        try:
+            return _decoded(pa.ipc.open_file(pa.BufferReader(data)).read_all(), self._index)
+        except (pa.ArrowException, *MALFORMED):
+            return {}
+
+    def _write(self, month: str, kept: dict[date, _KeptDay]) -> None:
+        data = _encoded([self._costs[day] for day in kept], self._index)
+        self._archive.put(_costs_path(month), data)
+        self._months[month] = record = _Month(hashlib.sha256(data).hexdigest(), kept)
+        RECORD.write(self._archive, f"{PREFIX}/{month}.json", record)
+        self._kept |= kept
+
+
+def _same(kept: _KeptDay | None, day: date, stamps: Mapping[date, str]) -> bool:
+    """Whether a day's object is still the one that was kept."""
+    return kept is not None and kept.stamp == stamps.get(day)
+
+
+def _month(day: date) -> str:
+    return f"{day:%Y-%m}"
+
+
+def _costs_path(month: str) -> str:
+    return f"{PREFIX}/{month}.arrow"
+
+
+def _encoded(days: Sequence[DayCosts], index: KeyIndex) -> bytes:
+    """A month's costs as an Arrow file: OU, service and account of each key, then a column of costs for each day."""
+    import numpy as np
+
+    keys, costs = put_together(days)
+    columns: list[pa.Array] = []
+    for names, codes in zip(index.names(), index.codes(keys).T, strict=True):
+        used, position = np.unique(codes, return_inverse=True)
+        of_used = pa.array([names[code] for code in used.tolist()], pa.string())
+        columns.append(pa.DictionaryArray.from_arrays(pa.array(position.astype(np.int32)), of_used))
+    columns += [pa.array(costs[:, n]) for n in range(len(days))]
+    table = pa.table(columns, [*KEY_COLUMNS, *(of.day.isoformat() for of in days)])
+    sums = {of.day.isoformat(): {ou: plain(cost) for ou, cost in of.by_ou.items()} for of in days}
+    table = table.replace_schema_metadata({SUMS: json.dumps(sums).encode()})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as file:
+        file.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def _decoded(table: pa.Table, index: KeyIndex) -> dict[date, DayCosts]:
+    import numpy as np
+
+    numbers, sums = index.numbers(table), json.loads(table.schema.metadata[SUMS])
+    days: dict[date, DayCosts] = {}
+    last_known, keys = None, numbers
+    for name in table.column_names[len(KEY_COLUMNS) :]:
+        day, costs = date.fromisoformat(name), table.column(name).to_numpy()
+        known = ~np.isnan(costs)
+        if last_known is None or not np.array_equal(known, last_known):
+            last_known, keys = known, numbers if known.all() else numbers[known]
+        by_ou = {ou: Decimal(cost) for ou, cost in sums[name].items()}
+        days[day] = DayCosts(day, keys, costs if keys is numbers else costs[known], by_ou)
+    return days
