@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from finops_assets.core.bill.dimension_keys import MOST_KEYS, check_key
+from finops_assets.core.bill.dimension_keys import MOST_KEYS, check_key, is_of_bill
 from finops_assets.settings.kinds import (
     AccountId,
     AddressOrDomain,
@@ -76,7 +76,8 @@ class DimensionsSettings(Section):
         if not isinstance(keys, list | tuple) or not all(isinstance(key, str) for key in keys):
             return keys
         checked = tuple(check_key(key.strip()) for key in keys)
-        if doubled := sorted({key for key in checked if checked.count(key) > 1}):
+        named = [key if is_of_bill(key) else key.lower() for key in checked]  # columns of tables have no case
+        if doubled := sorted({key for key in named if named.count(key) > 1}):
             raise ValueError(f"has {doubled[0]} twice")
         if len(checked) > MOST_KEYS:
             raise ValueError(f"has {len(checked)} keys, and may have {MOST_KEYS}")

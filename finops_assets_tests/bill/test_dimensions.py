@@ -26,6 +26,7 @@ from finops_assets.core.errors import SettingsError
 from finops_assets.core.ports import Warehouse
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH
 from finops_assets.core.values import DayRows
+from finops_assets.settings.load import load_settings
 from finops_assets_tests.support.bills import ACCOUNT, DAY, account_map, line, open_bill, rows_of
 from finops_assets_tests.support.bills import write_rows as write
 from finops_assets_tests.support.on_aws import make_ready, platform_on
@@ -303,3 +304,10 @@ def test_no_two_values_become_one() -> None:
 def test_a_key_that_is_none_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match="has "):
         check_key(key)
+
+
+@pytest.mark.parametrize("keys", ["tag:a,tag:a", "account:Unit,account:unit", ",".join(f"tag:{n}" for n in range(21))])
+def test_keys_that_are_there_twice_or_too_many_are_refused(keys: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings({"FINOPS_DIMENSIONS__KEYS": keys})
+    assert refused.value.where.startswith("dimensions.keys")
