@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,8 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
     if not any(finding.name == "bucket" and finding.state == "fail" for finding in findings):
         show(findings_of("age", how_old(platform.age(common.now()))))
         day = day or max(platform.archive.days(), default=None)
+    if not day:
+        show(_of_the_bill(platform, findings))
     if day:
         now = common.now()
         inspection = platform.inspector.thorough(now, [day])
@@ -86,6 +88,15 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         say("", verdict(findings))
     if any(finding.state == "fail" for finding in findings):
         sys.exit(FAILED)
+
+
+def _of_the_bill(platform: Platform, findings: Sequence[Finding]) -> Iterable[Finding]:
+    """What the bill is like where nothing is archived; on AWS that costs money, and waits for a day to look at."""
+    from finops_assets.core.operations.bill_findings import findings_before_the_first_day
+
+    if platform.settings.platform == "aws" or any(of.name.startswith("bill") and of.state == "fail" for of in findings):
+        return ()
+    return findings_of("bill", findings_before_the_first_day(platform.shown_bill, common.yesterday()))
 
 
 def _repair(platform: Platform, yes: bool, mail: bool, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from finops_assets.core.accounts.account_ids import (
 )
 from finops_assets.core.accounts.account_map import read_accounts_csv
 from finops_assets.core.errors import AccountsError, BillError
-from finops_assets_tests.support.bills import line, make_bill, open_bill, read_rows, rows_of, write_rows
+from finops_assets_tests.support.bills import account_map, line, make_bill, open_bill, read_rows, rows_of, write_rows
 from standin.bills import setup
 from standin.server import StandIn
 
@@ -180,3 +180,18 @@ def test_one_month_has_numbers_and_the_next_has_text(tmp_path: Path) -> None:
 def test_a_near_miss_is_suggested(account: str, expected: str) -> None:
     """One digit, zeros at the ends, or two neighbours that changed places; nothing further off."""
     assert near_misses([account], [GUID, ID]).get(account, "") == expected
+
+
+def test_a_number_of_the_map_is_known_as_another_providers_too(tmp_path: Path) -> None:
+    """A map does not say whose an account is: it may be AWS's without its zeros, or text of which nothing is lost."""
+    lines = "account_id,account_name,ou_path\n8611537,azure,Cloud\n111122223333,shop,Dev\n"
+    memberships = read_accounts_csv(lines.encode(), "accounts.csv")
+    assert [(each.account_id, each.ou_path) for each in memberships] == [
+        ("000008611537", "Cloud"),
+        ("8611537", "Cloud"),
+        ("111122223333", "Dev"),
+    ]
+    extra = {"ProviderName": "Microsoft", "BillingAccountId": "tenant-1"}
+    bill = make_bill(tmp_path / "bill", [line(1, account="8611537", extra=extra)])
+    [row] = read_rows(open_bill(bill), ou_map=account_map(*memberships))
+    assert (row[1], row[3]) == ("Cloud", "8611537")

@@ -358,7 +358,8 @@ def test_an_object_that_was_swapped_is_found(archive: ObjectArchive, catalog: SQ
     (tmp_path / "archive" / day_path(DAY)).write_bytes((tmp_path / "archive" / day_path(NEXT)).read_bytes())
     assert catalog.register(published(DAY))
     assert catalog.read_back([DAY])[DAY].strays == 1
-    assert DAY in registering.register_days(archive, catalog, [DAY]).wrong
+    with pytest.raises(DamagedError, match=f"is of {NEXT}"):
+        registering.register_days(archive, catalog, [DAY])
 
 
 def test_a_damaged_object_is_named_by_every_reader(

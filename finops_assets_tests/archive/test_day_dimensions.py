@@ -93,15 +93,15 @@ def test_a_run_that_is_killed_between_objects_leaves_no_half(
     before = published(bill_of(bills, ("10", "a", "prod")), archive)
     charges, dimensions = charges_path(DAY), dimensions_path(DAY)
     allowed: dict[str, list[str]] = {"nothing": [], "charges": [charges], "dimensions": [charges, dimensions]}
-    put = archive.put
+    put = archive._put
 
-    def until(path: str, data: bytes) -> str:
+    def until(path: str, data: bytes) -> Any:
         if path in (charges, dimensions, day_path(DAY)) and path not in allowed[after]:
             raise Killed
         return put(path, data)
 
     changed = bill_of(bills, ("20", "b", "prod"))
-    monkeypatch.setattr(archive, "put", until)
+    monkeypatch.setattr(archive, "_put", until)
     with pytest.raises(Killed):
         archive_days(changed, archive, [DAY])
     monkeypatch.undo()

@@ -8,8 +8,9 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ import pytest
 from finops_assets.core.bill.overlaps import deliveries
 from finops_assets.core.errors import BillError
 from finops_assets_tests.support.bills import DAY, at, line, open_bill, rows_of, source_day, write_json, write_rows
+from finops_assets_tests.support.command import finops
 
 OTHER = date(2025, 9, 11)
 LINES = [line(1), line(2, service="S3"), line(3, start=at(OTHER)), line(3, start=at(OTHER))]
@@ -128,6 +130,20 @@ def test_a_split_by_account_is_read_and_told_with_its_numbers(tmp_path: Path) ->
     assert source_day(tmp_path).total == Decimal("15.5")
     [warning] = open_bill(tmp_path).describe().warnings
     assert warning == "bank.csv (2 line(s), 14.50 USD) and shop.csv (1 line(s), 1.00 USD) both have 2025-09-10"
+
+
+@pytest.mark.usefixtures("records_in_memory")
+def test_the_digest_tells_of_files_that_share_days(tmp_path: Path) -> None:
+    """Beside where every line of the bill is: its readers are those who know whether a charge is there twice."""
+    write(tmp_path / "bill" / "shop.csv", [line(1), line(2, start=at(OTHER))])
+    write(tmp_path / "bill" / "bank.csv", [line("10.5", account="222233334444"), line(4, account="222233334444")])
+    now = datetime(2025, 9, 12, 7, tzinfo=UTC)
+    assert finops("run", "--date", str(DAY), cwd=tmp_path, now=now, FINOPS_BILL__PATH="bill").exit_code == 0
+    [file] = (tmp_path / ".finops" / "outbox").glob("*.eml")
+    mail = message_from_bytes(file.read_bytes(), policy=policy.default)
+    for kind in ("plain", "html"):
+        text = " ".join(mail.get_body((kind,)).get_content().split())
+        assert "bank.csv (2 line(s), 14.50 USD) and shop.csv (1 line(s), 1.00 USD) both have 2025-09-10." in text
 
 
 def test_one_line_more_than_the_other_file_has_is_no_part_of_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
@@ -15,6 +16,7 @@ from finops_assets.core.operations.bill_findings import bill_findings
 from finops_assets.core.ports import Warehouse
 from finops_assets.core.values import BillProfile
 from finops_assets_tests.support.bills import DAY, at, line, make_bill, open_bill, rows_of, write_rows
+from finops_assets_tests.support.command import finops
 from finops_assets_tests.support.on_aws import make_ready, platform_on
 
 AUGUST, JULY = date(2025, 8, 31), date(2025, 7, 31)
@@ -73,6 +75,15 @@ def test_what_is_said_of_a_bill(tmp_path: Path) -> None:
     )
     assert "net_unblended line_item_net_unblended_cost" in said["columns"]
     assert "delivery" not in said
+
+
+def test_the_bill_is_described_before_any_day_is_archived(tmp_path: Path) -> None:
+    """By the command, from the bill alone; nothing is made for it."""
+    make_bill(tmp_path / "bill", [line("1.50", start=at(DAY)), line("2", start=at(AUGUST))], "cur2")
+    answer = finops("doctor", "--json", cwd=tmp_path, FINOPS_BILL__PATH="bill")
+    said = {of["name"]: of["detail"] for of in json.loads(answer.stdout)}
+    assert said["months"] == "2025-09 1 day(s), 1 lines, 1.50 USD; 2025-08 1 day(s), 1 lines, 2.00 USD"
+    assert said["payers"] == "AWS bills 999988887777"
 
 
 def test_of_many_months_the_newest_are_named_and_the_others_summed(tmp_path: Path) -> None:

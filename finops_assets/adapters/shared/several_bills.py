@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from finops_assets.core.analytics.drivers import OF_THE_BILL, as_sums
+from finops_assets.core.analytics.drivers import summed_up
 from finops_assets.core.archive.breakdown import prints
 from finops_assets.core.archive.merged_rows import merged
 from finops_assets.core.bill import several
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 OneBill = TypeVar("OneBill", bound=Warehouse)
 Answer = TypeVar("Answer")
-DRIVER_KEYS = ("linkedaccount", "service", "ou")
 
 
 class SeveralBills(Generic[OneBill]):
@@ -94,14 +93,7 @@ class SeveralBills(Generic[OneBill]):
     def drivers(self, day: date, against: date) -> pa.Table:
         import pyarrow as pa
 
-        sums = pa.concat_tables(self._of_each(lambda bill: bill.drivers(day, against)).values())
-        money = ("before", "now", *OF_THE_BILL)
-        flags = ("there_before", "there_now", "used_before", "used_now")
-        grouped = sums.group_by(list(DRIVER_KEYS)).aggregate(
-            [*((name, "sum") for name in money), *((name, "any") for name in flags)]
-        )
-        whole = {f"{name}_sum": name for name in money} | {f"{name}_any": name for name in flags}
-        return as_sums(grouped.rename_columns([whole.get(name, name) for name in grouped.column_names]))
+        return summed_up(pa.concat_tables(self._of_each(lambda bill: bill.drivers(day, against)).values()))
 
     def keep_sums(self, day: date) -> None:
         self._of_each(lambda bill: bill.keep_sums(day))

@@ -80,6 +80,15 @@ def account_id(text: str, *, is_aws: bool | None = None) -> str:
     return bare
 
 
+def as_other_provider(text: str) -> str:
+    """What an id of AWS that lost its zeros would be as another provider's, whose numbers are text; empty if nothing.
+
+    A bill says whose an account is; a map does not, so that it is to know the number in both forms.
+    """
+    bare = re.sub(NOISE, "", text)
+    return bare if re.match(_SHORT, bare) else ""
+
+
 def account_id_sql(candidates: Iterable[str], is_aws: str, otherwise: str) -> str:
     """The SQL of `account_id`, in Athena's dialect: of the first of these columns that is not empty on a line.
 

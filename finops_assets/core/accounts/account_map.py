@@ -8,12 +8,12 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from finops_assets.core.accounts.account_ids import AccountIdError, account_id
+from finops_assets.core.accounts.account_ids import AccountIdError, account_id, as_other_provider
 from finops_assets.core.accounts.ous import not_ours
 from finops_assets.core.csv_tables import CsvError, CsvRow, CsvTable
 from finops_assets.core.errors import AccountsError, SettingsError
@@ -77,7 +77,7 @@ def read_accounts_csv(data: bytes, where: str, attributes: Sequence[str] | None 
         doubled = sorted({c for c in header if c and header.count(c) > 1})
         if doubled:
             raise AccountsError(f"has the column {', '.join(doubled)} twice", where=where, fix="Delete one of them.")
-        rows = [_membership(row, where, attributes) for row in table.rows() if not row.is_blank]
+        rows = [each for row in table.rows() if not row.is_blank for each in _memberships(row, where, attributes)]
     except CsvError as error:
         if error.line is None:
             raise AccountsError(f"is not UTF-8: {error}", where=where, fix="Save it as UTF-8.") from None
@@ -85,6 +85,14 @@ def read_accounts_csv(data: bytes, where: str, attributes: Sequence[str] | None 
     if not rows:
         raise AccountsError("names no account", where=where, fix="Add a line for each linked account.")
     return _effective(rows, where)
+
+
+def _memberships(row: CsvRow, where: str, attributes: Sequence[str]) -> Iterator[Membership]:
+    """What a row says; of a number that may be AWS's without its zeros, or another provider's own, of both."""
+    membership = _membership(row, where, attributes)
+    yield membership
+    if other := as_other_provider(row.stripped("account_id")):
+        yield replace(membership, account_id=other)
 
 
 def _membership(row: CsvRow, file: str, attributes: Sequence[str]) -> Membership:

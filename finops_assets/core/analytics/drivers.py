@@ -108,6 +108,37 @@ def as_sums(table: pa.Table | None) -> pa.Table:
     return table.select(schema.names).cast(schema).sort_by(order).combine_chunks()
 
 
+KEYS = ("linkedaccount", "service", "ou")
+FLAGS = ("there_before", "there_now", "used_before", "used_now")
+
+
+def summed_up(sums: pa.Table) -> pa.Table:
+    """Rows of `as_sums` that have one account, service and OU as one row: of several bills, or after a renaming."""
+    amounts = [name for name in sums.column_names if name not in (*KEYS, *FLAGS)]
+    how = [*((name, "sum") for name in amounts), *((name, "any") for name in FLAGS)]
+    whole = {f"{name}_{kind}": name for name, kind in how}
+    grouped = sums.group_by(list(KEYS)).aggregate(how)
+    named = grouped.rename_columns([whole.get(name, name) for name in grouped.column_names])
+    order = [(name, "ascending") for name in KEYS]
+    return named.select(sums.column_names).cast(sums.schema).sort_by(order).combine_chunks()
+
+
+def under_new_names(sums: pa.Table, names: Mapping[str, str]) -> pa.Table:
+    """The sums with services under the names that they have now: a renamed one is neither gone nor new.
+
+    Args:
+        sums: as of `as_sums`.
+        names: old name -> new name, of services that were renamed between the two days.
+    """
+    import pyarrow as pa
+
+    if not names:
+        return sums
+    at = sums.schema.get_field_index("service")
+    services = [names.get(service, service) for service in sums.column("service").to_pylist()]
+    return summed_up(sums.set_column(at, sums.schema.field(at), pa.array(services, pa.string())))
+
+
 def explain(
     table: pa.Table, day: date, against: date, accounts_map: pa.Table, currency: str, cost_basis: str
 ) -> Drivers:

@@ -27,6 +27,7 @@ from finops_assets.core.analytics.detection import HISTORY, Threshold, detect
 from finops_assets.core.analytics.doubling import Question, questions
 from finops_assets.core.analytics.forecast import HISTORY as FORECAST_HISTORY
 from finops_assets.core.analytics.plan import Plan, PlanFiles
+from finops_assets.core.analytics.renames import newest_names
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive import restatements
 from finops_assets.core.archive.comparable_days import WRITERS, comparable_costs
@@ -278,7 +279,8 @@ class Scoring:
             self._warehouse.keep_sums(day)
             return None, ()
         try:
-            sums = self._warehouse.drivers(day, against)
+            names = newest_names([each for each in card.renamed if against < each.since <= day])
+            sums = drivers.under_new_names(self._warehouse.drivers(day, against), names)
             accounts = read_account_map(self._archive)
             return drivers.explain(sums, day, against, accounts, card.currency, card.cost_basis), ()
         except FinopsError as error:

@@ -70,6 +70,7 @@ class Comparison:
         written: when the newest of them was written (UTC), where that is known.
         totals: its control totals.
         keys: names the files that each day's lines are in: while they are the same, so is the day.
+        warnings: what may count twice in it.
     """
 
     state: str
@@ -83,6 +84,7 @@ class Comparison:
     written: datetime | None = None
     totals: BillTotals | None = None
     keys: Mapping[date, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
@@ -207,6 +209,7 @@ class BillComparison:
             written=export_version.updated,
             totals=totals,
             keys=keys,
+            warnings=self._warehouse.describe().warnings,
         )
 
     def _with_archive(self, comparison: Comparison, published: Mapping[date, PublishedDay] | None = None) -> Comparison:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.accounts.account_ids import AccountIdError, account_id
 from finops_assets.core.bill.profile import LENGTHS
+from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.findings import Finding
 from finops_assets.core.money import money
 from finops_assets.core.values import BillProfile
@@ -47,6 +48,17 @@ def bill_findings(warehouse: Warehouse, totals: BillTotals | None, newest: date)
     if lacking:
         detail = f"not in the bill, and read by a cost basis where lines need them: {lacking}"
         yield Finding("columns", "ok", detail)
+
+
+def findings_before_the_first_day(warehouse: Warehouse, yesterday: date) -> Iterator[Finding]:
+    """The same of a bill of which nothing is archived yet: its control totals are taken for it.
+
+    Args:
+        warehouse: reads it.
+        yesterday: the newest day that can be whole.
+    """
+    totals = bill_totals(warehouse.control_totals())
+    yield from bill_findings(warehouse, totals, totals.newest(yesterday) or yesterday)
 
 
 def _deliveries(bill: BillDescription) -> Iterator[Finding]:

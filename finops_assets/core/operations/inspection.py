@@ -46,6 +46,7 @@ class Inspection:
         unknown: links that could not be inspected, and why.
         coverage: where every line of the bill is; None where the bill was not compared since it was refreshed, or
             cannot be read.
+        warnings: what may count twice in the bill, as far as it was compared.
     """
 
     yesterday: date
@@ -56,6 +57,7 @@ class Inspection:
     since_refresh: tuple[date, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
     coverage: Coverage | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def days(self) -> tuple[date, ...]:

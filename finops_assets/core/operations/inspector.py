@@ -143,6 +143,7 @@ class Inspector:
             since_refresh=tuple(since_refresh),
             unknown=dashboard.unknown_links | no_rates,
             coverage=self._of_bill.coverage(bill, archived, facts, yesterday),
+            warnings=bill.compared.warnings if bill.compared else (),
         )
 
     def thorough(self, now: datetime, days: Sequence[date] | None = None) -> Inspection:

@@ -21,4 +21,5 @@ def state_notes(inspector: Inspector, now: datetime) -> StateNotes:
         return StateNotes(UNKNOWN_DASHBOARD, f"it is not known whether all days are whole: {error.what}")
     board = inspection.dashboard
     sentence = UNKNOWN_DASHBOARD if board.unknown else dashboard_words(board.newest, board.outdated, now.year)
-    return StateNotes(sentence, inspection.summary_for_readers, inspection.coverage_words)
+    coverage = " ".join([inspection.coverage_words, *(f"{words.rstrip('.')}." for words in inspection.warnings)])
+    return StateNotes(sentence, inspection.summary_for_readers, coverage)
