@@ -207,7 +207,7 @@ class BillComparison:
         """
         written, published = self._archive.written(), published or {}
         known = {day: comparison.archived[day] for day in comparison.still_archived(written) if day not in published}
-        described, _ = described_days(self._archive, [day for day in written if day not in known | published])
+        described, _ = described_days(self._archive, [day for day in written if day not in {*known, *published}])
         described |= {day: of for day, of in published.items() if day in written}
         known |= {
             day: (written[day].isoformat(), bill_difference.published_as(published))
