@@ -33,8 +33,6 @@ from finops_assets.core.values import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from finops_assets.core.archive.kept_history import KeptHistory
-
 
 class Warehouse(Protocol):
     """Runs the bill's SQL and streams Arrow."""
@@ -102,8 +100,8 @@ class Archive(Protocol):
     """Keeps one object a day, whole or not at all."""
 
     @property
-    def history(self) -> KeptHistory:
-        """The costs of its days, each read once in a process."""
+    def history(self) -> Any:
+        """The costs of its days, each read once in a process: a `core.archive.kept_history.KeptHistory`."""
 
     def publish(
         self, day: DayRows, metadata: Mapping[str, str], replacing: Callable[[PublishedDay], None] = ...

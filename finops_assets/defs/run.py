@@ -13,7 +13,6 @@ from uuid import uuid4
 import dagster as dg
 
 from finops_assets.composition.channels import alerts_of
-from finops_assets.core.archive.kept_history import KeptHistory
 from finops_assets.core.delivery.sent import record_after_failure
 from finops_assets.core.errors import FinopsError, RecordsError
 from finops_assets.core.operations.alerting import FailedRun
@@ -166,8 +165,6 @@ def tell_of_home(settings: Settings, days: Sequence[date], error: FinopsError, t
 
 class _NoArchive:
     """In place of an archive that cannot be used: whatever is asked of it is the reason."""
-
-    history: KeptHistory
 
     def __init__(self, reason: FinopsError) -> None:
         self._reason = reason
