@@ -24,7 +24,7 @@ import jinja2
 import sqlglot
 from alembic.config import Config
 from dagster import EventLogEntry
-from dagster._core.definitions import scoped_resources_builder
+from dagster._core.definitions import freshness, scoped_resources_builder
 from dagster._core.event_api import AssetRecordsFilter, EventRecordsResult
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.event_log import SqlEventLogStorage, sql_event_log
@@ -166,6 +166,8 @@ def _named(typename: str, names: Sequence[str]) -> type:
 
 
 scoped_resources_builder.namedtuple = _named
+# Dagster walks through a thousand ticks of a schedule, each time that definitions are made.
+freshness.get_smallest_cron_interval = cache(freshness.get_smallest_cron_interval)
 
 _compile, _codes = jinja2.Environment.compile, {}
 
