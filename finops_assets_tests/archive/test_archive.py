@@ -18,7 +18,7 @@ from finops_assets.adapters.local.catalog import SQLiteCatalog
 from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.core.accounts import published_map
 from finops_assets.core.archive import breakdown, day_checks, registering
-from finops_assets.core.errors import ArchiveError, FinopsError
+from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, OU_BREAKDOWN, day_path
 from finops_assets.core.values import DayRows, PublishedDay, SourceDay
 from finops_assets_tests.support.bills import (
