@@ -58,9 +58,9 @@ def score(series: Series) -> list[bool]:
                 _print(part, values, events, false)
             ours.append(float(np.mean(_hits(RULES["ours"](values, CALENDAR), events))))
         told, days = _total_up(series["total"], first, last)
-        print(f"recall with seeds {SEEDS}: {', '.join(f'{recall:.2f}' for recall in ours)} (bar 0.85 at 0.4 false)")
+        print(f"recall with seeds {SEEDS}: {', '.join(f'{recall:.2f}' for recall in ours)} (bar 0.85 at 0.37 false)")
         print(f"one day of the total at {TOTAL_UP} times what was expected: told on {told} of {days} days")
-        met = [min(ours) >= 0.85, false["ours"] <= 0.4]
+        met = [min(ours) >= 0.85, false["ours"] <= 0.37]
     return met
 
 

@@ -138,7 +138,7 @@ def score(real: Series) -> list[bool]:
         print()
     ours = {case: of["ours"] for case, of in reported.items()}
     return [
-        ours["real"] <= min(reported["real"][name] for name in RIVALS) + 0.2,
+        ours["real"] <= 4.5,
         ours["a fee on day 1"] < reported["a fee on day 1"]["run rate"] / 2,
         ours["charge on the 17th"] <= 6,
         ours["+40 %, its 2nd day"] <= 13,

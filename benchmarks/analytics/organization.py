@@ -56,7 +56,7 @@ def score() -> list[bool]:
         means = {kind: np.mean([number for number in numbers if number]) for kind, numbers in alerts.items()}
         met = [
             means["step"] <= 1.2,
-            means["drift"] <= 1.35,
+            means["drift"] <= 1.2,
             min(doubled.values()) >= TRIALS - 1,
             drops == 0,
             notes >= TRIALS - 1,
