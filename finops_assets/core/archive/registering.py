@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from finops_assets.core.calendar import in_words
-from finops_assets.core.errors import ArchiveError
+from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.ports import Archive, Catalog
 from finops_assets.core.schemas import day_path
 from finops_assets.core.values import CatalogDay, PublishedDay, Refresh
@@ -46,7 +46,11 @@ def register_days(
         ArchiveError: a day is not in the archive.
     """
     known = set(archive.days())
-    archived = dict(archive.history.costs([day for day in days if day in known]).published)
+    in_archive = [day for day in days if day in known]
+    try:
+        archived = dict(archive.history.costs(in_archive).published)  # scores and dashboard need their rows anyway
+    except DamagedError:  # what a reader gets of them says which, and how
+        archived = archive.history.describe(in_archive)
     missing = [day for day in days if day not in archived]
     if missing:
         raise ArchiveError(
