@@ -92,7 +92,7 @@ def _total_up(total: np.ndarray, first: int, last: int) -> tuple[int, int]:
         costs[n] = TOTAL_UP * expected[n]
         up_to = known[known <= n]
         key = "Unit", "Service", "1"
-        history = CostHistory(tuple(CALENDAR[at] for at in up_to), (key,), costs[None, up_to], {})
+        history = CostHistory(tuple(CALENDAR[at] for at in up_to), (key,), {}, costs[None, up_to])
         found = detect(history, Threshold("USD", Decimal(1))).episodes(CALENDAR[n], recent=1)
         told += any(episode.rises for episode in found)
     return told, len(days)

@@ -80,7 +80,7 @@ def _organization(seed: int, noise: tuple[float, float] = (0.04, 0.2)) -> Costs:
 
 def _found(costs: Costs, days: tuple[date, ...] = DAYS) -> AnomalyHistory:
     table = np.round(np.array(list(costs.values())), 6)[:, [DAYS.index(day) for day in days]]
-    return detect(CostHistory(days, tuple(costs), table, {}), Threshold("USD", FLOOR))
+    return detect(CostHistory(days, tuple(costs), {}, table), Threshold("USD", FLOOR))
 
 
 def _told(history: AnomalyHistory) -> list[Episode]:

@@ -51,7 +51,7 @@ def scaled(costs: Costs, factor: float, columns: slice | list[int], *keys: Key) 
 
 def judged(costs: Costs, days: tuple[date, ...] = DAYS, **more: object) -> AnomalyHistory:
     table = np.round(np.array(list(costs.values())), 6)[:, [DAYS.index(day) for day in days]]
-    return detect(CostHistory(days, tuple(costs), table, {}), Threshold("USD", Decimal(20)), **more)
+    return detect(CostHistory(days, tuple(costs), {}, table), Threshold("USD", Decimal(20)), **more)
 
 
 def mornings(history: AnomalyHistory, back: int) -> list[Reconciled]:
