@@ -15,13 +15,15 @@ import pytest
 from finops_assets.core.analytics.drivers import OF_THE_BILL, as_sums
 from finops_assets.core.analytics.shown_drivers import shown_sums
 from finops_assets.core.archive.day_currencies import parts_of
+from finops_assets.core.archive.dimension_sums import dimension_sums
 from finops_assets.core.archive.display import Display
 from finops_assets.core.archive.publishing import ArchivingRules
 from finops_assets.core.bill.exchange_rates import ExchangeRates, RatesError, converted, rates_in_words, read_rates
 from finops_assets.core.errors import BillError, SettingsError
 from finops_assets.core.operations.evidence.making import make
 from finops_assets.core.ports import Warehouse
-from finops_assets.core.schemas import MONEY
+from finops_assets.core.schemas import DIMENSION_BREAKDOWN, MONEY
+from finops_assets.core.values import PublishedDay
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
 from finops_assets_tests.support.bills import Line, archive_days, at, line, make_bill, new_archive, open_bill
@@ -96,10 +98,32 @@ def test_amounts_are_rounded_in_the_twelfth_place_half_to_even() -> None:
 
 
 def display_rows(display: Display, table: pa.Table) -> list[Decimal]:
-    from finops_assets.core.values import PublishedDay
-
     day = PublishedDay(SEP, "", "", 1, Decimal(), "USD", "billed", "", 0)
     return display.rows(day, table)[1].to_pylist()
+
+
+def test_costs_by_dimension_are_shown_in_the_currency_of_the_rest() -> None:
+    """And are other sums when a rate is another one: they are kept by what they are shown as."""
+    day = PublishedDay(SEP, "", "", 1, Decimal(10), "USD", "billed", "f", 0, {"dimensions": '{"tag:team": "f"}'})
+    cells = {"billingdate": SEP, "dimension": "tag:team", "value": "a", "ou": "Eng", "service": EC2}
+    rows = pa.Table.from_pylist([{**cells, "linkedaccount": SHOP, "cost": Decimal(10)}], DIMENSION_BREAKDOWN)
+
+    class OneDay:
+        def __init__(self) -> None:
+            self.objects: dict[str, bytes] = {}
+            self.get, self.put = self.objects.get, self.objects.__setitem__
+
+        def describe(self, _: date) -> PublishedDay:
+            return day
+
+        def dimensions(self, *_: object) -> pa.Table:
+            return rows
+
+    archive = OneDay()
+    for rates, amount in ((RATES, "9"), (RATES, "9"), (RATES.replace("0.9", "0.7"), "7")):
+        shown = shown_in_euro(rates).archive(archive)
+        sums = dimension_sums(shown, {SEP: shown.describe(SEP)})
+        assert sums.column("cost").to_pylist() == [Decimal(amount)]
 
 
 def test_rates_in_words_name_each_month_the_newest_first() -> None:

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive.day_dimensions import named_dimensions
+from finops_assets.core.archive.display import RATES
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.schemas import DIMENSIONS, MONEY
 
@@ -36,11 +37,15 @@ def dimension_sums(archive: Archive, days: Mapping[date, PublishedDay]) -> pa.Ta
 
     Args:
         archive: has the days, and keeps the sums.
-        days: as the archive describes them.
+        days: as the archive describes them; with other exchange rates, they are other days.
     """
     import pyarrow as pa
 
-    wanted = {day: _id(named) for day, of in days.items() if (named := of.metadata.get(DIMENSIONS))}
+    wanted = {
+        day: _id(f"{named}{of.metadata.get(RATES, '')}")
+        for day, of in days.items()
+        if (named := of.metadata.get(DIMENSIONS))
+    }
     known, kept = _kept(archive)
     reused = {day: of for day, of in wanted.items() if known.get(day) == of}
     tables = [_of_days(kept, reused)] if reused else []

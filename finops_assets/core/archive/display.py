@@ -187,6 +187,15 @@ class Display:
         at = rows.schema.get_field_index("dailycost")
         return rows.set_column(at, rows.schema.field(at), costs.cast(pa.float64())), costs
 
+    def dimensions(self, published: PublishedDay, rows: pa.Table) -> pa.Table:
+        """A day's costs by dimension as they are shown; `rows` are in the DIMENSION_BREAKDOWN schema."""
+        parts = parts_of(published.currency, published.metadata)
+        if not self or not rows.num_rows or {part.currency for part in parts} == {self.currency}:
+            return rows
+        at, costs = rows.schema.get_field_index("cost"), rows.column("cost").combine_chunks()
+        shown = _times(costs, _rate_of_rows(rows, parts, published.day, self.rates))
+        return rows.set_column(at, rows.schema.field(at), shown)
+
     def controls(self, totals: Iterable[ControlTotal]) -> list[ControlTotal]:
         """The bill's control totals with what they are shown as; what settings leave out stays in its own currency."""
         return [self._control(of) for of in totals] if self else list(totals)
@@ -250,6 +259,11 @@ class ShownArchive:
             shown, costs = self._display.rows(published, rows)
             tables.append(shown.append_column("cost", costs))
         return pa.concat_tables(tables) if tables else self._archive.read(days)
+
+    def dimensions(self, day: date, named: str) -> pa.Table:
+        """The day's costs by dimension as they are shown."""
+        rows, published = self._archive.dimensions(day, named), self._archive.describe(day)
+        return self._display.dimensions(published, rows) if published else rows
 
     def stream(self, days: Sequence[date]) -> Iterator[tuple[PublishedDay, pa.Table]]:
         """These days one by one, as they are shown."""
