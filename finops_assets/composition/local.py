@@ -26,6 +26,7 @@ from finops_assets.composition.channels import (
 )
 from finops_assets.composition.parts import archive_age, bill_rules, part_of, refuse_incomplete, settled_days
 from finops_assets.core.bill.dimension_keys import account_attributes
+from finops_assets.core.ports import Archive
 from finops_assets.core.reports.dashboard import read_outlook
 from finops_assets.settings.model import Settings
 
@@ -43,7 +44,7 @@ LABELS = {
 }
 
 
-def _warehouse(settings: Settings) -> DuckDBWarehouse | SeveralFiles:
+def _warehouse(settings: Settings, archive: Archive) -> DuckDBWarehouse | SeveralFiles:
     """What reads the bill; of several, each has an equal part of the memory, as their rows are merged while they come.
 
     Raises:
@@ -60,6 +61,7 @@ def _warehouse(settings: Settings) -> DuckDBWarehouse | SeveralFiles:
             memory=part_of(settings.warehouse.memory, len(bills)),
             threads=settings.warehouse.threads,
             spill=settings.home / "spill",
+            archive=archive,
         )
         for bill in bills
     }
@@ -76,8 +78,8 @@ def local_adapters(settings: Settings, clock: Callable[[], datetime]) -> Adapter
         settings: name the bill, the home and the channels.
         clock: the time that the dashboard carries (aware, UTC).
     """
-    warehouse = _warehouse(settings)
     archive = ObjectArchive(folder_store(str(settings.archive_folder)))
+    warehouse = _warehouse(settings, archive)
     display = display_of(settings, None)
     return Adapters(
         settings=settings,

@@ -53,9 +53,7 @@ from finops_assets.core.bill.refusals import (
     refuse_monthly,
 )
 from finops_assets.core.bill.rules import Rules
-from finops_assets.core.bill.service_names import RECORD as SERVICE_NAMES
-from finops_assets.core.bill.service_names import RECORD_PATH as SERVICE_NAMES_PATH
-from finops_assets.core.bill.service_names import ServiceNames, learned
+from finops_assets.core.bill.service_names import keep_names, known_names, learned
 from finops_assets.core.bill.source_days import Fact, source_days
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.errors import BillError
@@ -186,7 +184,7 @@ class AthenaWarehouse:
         table = self._current()
         source = table.source(table.select_profile, since)
         sql = profile_sql(table.format, table.columns, self._rules, since, source)
-        names = SERVICE_NAMES.read(self._archive, SERVICE_NAMES_PATH) or ServiceNames()
+        names = known_names(self._archive)
         return bill_profile(self._athena.rows(sql, f"what the bill is like since {since}")[1], len(names.learned))
 
     def source_days(self, start: date, end: date) -> dict[date, SourceDay]:
@@ -320,7 +318,7 @@ class AthenaWarehouse:
         """The name of each product code of the bill."""
         if not table.format.service_code:
             return {}
-        return (SERVICE_NAMES.read(self._archive, SERVICE_NAMES_PATH) or ServiceNames()).of(table.format)
+        return known_names(self._archive).of(table.format)
 
     def _learn_names(self, fetched: FetchedSums) -> None:
         """Keep the names of product codes that are new in these sums: they come with them, by no further scan."""
@@ -328,10 +326,7 @@ class AthenaWarehouse:
             rows = con.execute(
                 f"SELECT service_code, service_name, lines FROM {SUMS} WHERE is_of = '{OF_NAMES}'"
             ).fetchall()
-        known = SERVICE_NAMES.read(self._archive, SERVICE_NAMES_PATH) or ServiceNames()
-        names = known.and_also(learned(rows))
-        if names != known:
-            SERVICE_NAMES.write(self._archive, SERVICE_NAMES_PATH, names)
+        keep_names(self._archive, learned(rows))
 
     def _discard(self) -> None:
         if self._fetched is not None:

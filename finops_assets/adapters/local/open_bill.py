@@ -43,7 +43,7 @@ from finops_assets.core.bill.refusals import (
     refuse_monthly,
 )
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases, missing_columns
-from finops_assets.core.bill.service_names import ServiceNames, learned
+from finops_assets.core.bill.service_names import learned
 from finops_assets.core.bill.shared_periods import payer_column, refuse_shared_periods
 from finops_assets.core.errors import BillError
 from finops_assets.core.values import BillDescription, BillProfile, ControlTotal, PayerPeriod
@@ -157,7 +157,7 @@ class OpenBill:
     def profile(self, since: date) -> BillProfile:
         """What the lines from a day on are like."""
         rows = self.rows(profile_sql(self.format, self.columns, self._rules, since))
-        return bill_profile(rows, len(self._learned))
+        return bill_profile(rows, len(self.learned))
 
     def _with_periods(self) -> tuple[dict[str, str], str, str]:
         """The bill's columns, the view of its lines, and the SQL of a line's billing period if no column names it."""
@@ -219,7 +219,7 @@ class OpenBill:
             self._create_view_with_files()
         rows = self.rows(survey_sql(self.format, self.columns, self._rules, WITH_FILES if by else "bill", by))
         taught = learned((code, name, lines) for _, _, lines, _, _, code, name, is_taught, *_ in rows if is_taught)
-        self._learned, self.names = taught, ServiceNames(taught).of(self.format)
+        self.learned = taught
         surveyed = [Surveyed._make((*row[:5], tuple(row[8:]))) for row in rows if not row[7]]
         if lines_of:
             self._refuse_lost_lines(lines_of, surveyed)

@@ -7,7 +7,7 @@ SQL, streaming Arrow, and finding the file and line behind an engine's error (`b
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -32,9 +32,11 @@ from finops_assets.core.bill.queries import (
     summed_by_dimension_sql,
 )
 from finops_assets.core.bill.rules import Rules
+from finops_assets.core.bill.service_names import keep_names, known_names
 from finops_assets.core.bill.source_days import Fact, source_days
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.calendar import days_between
+from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import DATABASE
 from finops_assets.core.values import (
     BillDescription,
@@ -63,9 +65,21 @@ class DuckDBWarehouse:
         memory: DuckDB's memory limit, e.g. "800MB".
         threads: DuckDB's threads, 0 for one per core.
         spill: folder for what does not fit in memory.
+        archive: keeps the names of services; None keeps none.
     """
 
-    def __init__(self, path: str, format_name: str, rules: Rules, *, memory: str, threads: int, spill: Path) -> None:
+    def __init__(
+        self,
+        path: str,
+        format_name: str,
+        rules: Rules,
+        *,
+        memory: str,
+        threads: int,
+        spill: Path,
+        archive: Archive | None = None,
+    ) -> None:
+        self._archive = archive
         self._path, self._format_name, self._rules = path, format_name, rules
         self._config: dict[str, ConfigValue] = {"memory_limit": memory, "temp_directory": str(spill)}
         if threads:
@@ -142,14 +156,16 @@ class DuckDBWarehouse:
     def breakdown(self, start: date, end: date, accounts: pa.Table) -> Iterator[pa.RecordBatch]:
         with self._open() as opened:
             opened.con.register("account_ou_map", accounts)
-            keys = self._rules.dimensions
+            keys, names = self._rules.dimensions, self._names(opened)
+            if self._archive and opened.learned:
+                keep_names(self._archive, opened.learned)
             # An id is looked for in a connection of its own, as rows are still streamed from this one.
             refused = lambda account: opened.session().impossible_account(account)  # noqa: E731
             for first, last in _spans(opened, start, end):
                 charges = opened.charges(first, last)
                 if keys:
                     charges = by_dimension_sql(summed_by_dimension_sql(charges, len(keys)), keys)
-                sql = breakdown_sql(charges, names=opened.names, dimensions=bool(keys))
+                sql = breakdown_sql(charges, names=names, dimensions=bool(keys))
                 with opened.explained():
                     for batch in opened.con.sql(athena_to_duckdb(sql)).to_arrow_reader(BATCH_ROWS):
                         refuse_impossible(batch.column("linkedaccount"), refused)
@@ -158,7 +174,7 @@ class DuckDBWarehouse:
     def drivers(self, day: date, against: date) -> pa.Table:
         with self._open() as opened:
             of_bill = (opened.format, opened.undoubled, self._rules)
-            sql = athena_to_duckdb(drivers_sql(*of_bill, day, against, names=opened.names))
+            sql = athena_to_duckdb(drivers_sql(*of_bill, day, against, names=self._names(opened)))
             with opened.explained():
                 return as_sums(opened.con.sql(sql).to_arrow_table())
 
@@ -188,9 +204,15 @@ class DuckDBWarehouse:
         """
         with self._open() as opened:
             opened.create_bill_view(con, bill)
-            summary = summary_sql(opened.charges(EARLIEST, LATEST, bill), names=opened.names)
+            summary = summary_sql(opened.charges(EARLIEST, LATEST, bill), names=self._names(opened))
             con.execute(f"CREATE VIEW {name} AS {athena_to_duckdb(summary)}")
             return opened.paths
+
+    def _names(self, opened: OpenBill) -> Mapping[str, str]:
+        """The name of each product code of the bill."""
+        if not opened.format.service_code:
+            return {}
+        return known_names(self._archive).and_also(opened.learned).of(opened.format)
 
     @contextmanager
     def _open(self) -> Iterator[OpenBill]:

@@ -1,8 +1,9 @@
 """One name of a service: lines of a Cost and Usage Report that name a product's code alone get the code's name.
 
 A line's own product name counts. Where it has none (discounts, fees, and all lines of an export without the names), its
-code's name is learned from the bill's other lines, else taken from those of AWS's price list, else it is the code. So
-the data transfer of S3 is S3's, as in Cost Explorer: what it is called by itself, AWSDataTransfer, is no product code.
+code's name is learned from the bill's other lines, else taken from those of AWS's price list, else it is the code. The
+name that was learned first is kept in the archive and stays, so that no archived day is named anew. The
+data transfer of S3 is so S3's, as in Cost Explorer: what it is called by itself, AWSDataTransfer, is no product code.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from finops_assets.core.bill.bill_format import BillFormat, quoted
 from finops_assets.core.records import RecordType
+
+if TYPE_CHECKING:
+    from finops_assets.core.ports import Archive
 
 PRICE_LIST: Mapping[str, str] = MappingProxyType(
     {
@@ -130,6 +135,18 @@ class ServiceNames:
 
 RECORD = RecordType[ServiceNames](ServiceNames, "the names of services")
 RECORD_PATH = "_state/service_names.json"
+
+
+def known_names(archive: Archive | None) -> ServiceNames:
+    """The names that were learned from the bill until now; none without an archive."""
+    return (RECORD.read(archive, RECORD_PATH) if archive else None) or ServiceNames()
+
+
+def keep_names(archive: Archive, learned: Mapping[str, str]) -> None:
+    """Keep the names of codes that are new."""
+    known = known_names(archive)
+    if (names := known.and_also(learned)) != known:
+        RECORD.write(archive, RECORD_PATH, names)
 
 
 def learned(rows: Iterable[tuple[str | None, str | None, int]]) -> dict[str, str]:
