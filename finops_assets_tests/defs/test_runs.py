@@ -166,6 +166,8 @@ def test_the_ui_sees_every_partition_with_metadata_and_green_checks(filled: Plat
         "account_map_is_current",
         "no_day_empty",
         "totals_match_source",
+        "charges_match_source",
+        "dimensions_match_source",
         "schema_as_agreed",
         "no_duplicate_keys",
         "unassigned_share_under_limit",
