@@ -191,9 +191,11 @@ class Athena:
                     parse(inner[1][1:-1])
                 return lambda q: self._unload(q, sql)
             if explained := re.match(r"EXPLAIN\s*\(\s*TYPE\s+VALIDATE\s*\)\s*(.*)", sql, re.I | re.S):
-                query.subkind = "EXPLAIN"
                 parse(explained[1])
-                return lambda q: self._validate(q, explained[1])
+                query.kind, query.subkind = "UTILITY", "EXPLAIN"  # syntax, names and types: no row is read
+                return lambda q: self._define(
+                    q, lambda database: ["true"] * bool(self._describe(explained[1], database))
+                )
             kind, action = self._statements.recognise(sql)
         except Malformed as error:
             raise invalid(str(error), "MALFORMED_QUERY") from None
@@ -371,16 +373,6 @@ class Athena:
         self.tables.objects.put(query.manifest, "".join(f"{uri}\n" for uri in written).encode())
         self.tables.objects.put(f"{query.output}{query.id}.metadata", b"stand-in")
         query.update_count, query.names, query.types = rows.num_rows, [], []
-
-    def _validate(self, query: Query, sql: str) -> None:
-        """Syntax, names and types of a query; it reads no row and scans nothing."""
-        failure = self._failure()
-        if failure:
-            raise QueryFailed(failure.code, failure.message, retryable=failure.retryable)
-        self._describe(sql, query.database)
-        query.names, query.types, query.cells = ["Valid"], [exp.DataType.build("boolean")], [["true"]]
-        self.tables.objects.put(f"{query.output}{query.id}.txt", b"true\n")
-        self.tables.objects.put(f"{query.output}{query.id}.txt.metadata", b"stand-in")
 
     def _define(self, query: Query, action: Callable[[str], list[str]]) -> None:
         failure = self._failure()

@@ -234,6 +234,7 @@ def test_a_month_without_a_partition_is_named_with_the_statement_that_mends_it(a
         session,
         warehouse=platform.warehouse,
         tables=GlueTables(session, "finops-daily-summaries"),
+        athena=None,
         clock=lambda: datetime.now(UTC),
     ).check()
     assert [(f.state, "ALTER TABLE" in f.detail) for f in findings if f.name == "bill's partitions"] == [("fail", True)]

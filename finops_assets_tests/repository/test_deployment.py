@@ -673,6 +673,7 @@ ON_OUR_BEHALF = {
         ),
         "Athena reads, and unloads, with the caller's rights",
     ),
+    "lakeformation:GetDataAccess": "Lake Formation gives data by it, where a table is registered there",
     "glue:UpdateTable": "CREATE OR REPLACE VIEW of a view that is there",
     "sts:AssumeRole": "the organization's role",
     "ses:SendEmail": "named in SES's own examples beside SendRawEmail",

@@ -306,9 +306,15 @@ def on_our_behalf(bucket: str, bill_bucket: str) -> list[Request]:
         things = (f"{glue}:catalog", f"{glue}:database/{table.split('/')[0]}", f"{glue}:table/{table}")
         for action in ("GetDatabase", "GetTable", "GetPartition", "GetPartitions", "BatchGetPartition"):
             tables += [Request(f"glue:{action}", thing) for thing in things]
+    default = [
+        Request(f"glue:{action}", f"{glue}:{thing}")
+        for action in ("GetDatabase", "CreateDatabase")
+        for thing in ("catalog", "database/default")
+    ]
+    default.append(Request("lakeformation:GetDataAccess", "*"))
     view = [f"{glue}:catalog", f"{glue}:database/finops_db", f"{glue}:table/finops_db/finops_daily_summary"]
     tables += [Request(f"glue:{action}", thing) for action in ("CreateTable", "UpdateTable") for thing in view]
-    return [*objects, *tables, Request("glue:GetDatabase", f"{glue}:database/default")]
+    return [*objects, *tables, *default]
 
 
 def test_every_call_that_was_made_is_allowed(worked: Applied) -> None:
@@ -339,7 +345,9 @@ def test_every_call_that_was_made_is_allowed(worked: Applied) -> None:
 def test_no_action_is_granted_for_nothing(worked: Applied) -> None:
     """Each action of the task's policy was called, is named by an adapter for what did not happen, or is Athena's."""
     text = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "finops_assets/adapters/aws").rglob("*.py"))
-    named = set(re.findall(r"\b(?:athena|bcm-data-exports|glue|quicksight|s3|ses|sns):[A-Z][A-Za-z]+\b", text))
+    named = set(
+        re.findall(r"\b(?:athena|bcm-data-exports|glue|lakeformation|quicksight|s3|ses|sns):[A-Z][A-Za-z]+\b", text)
+    )
     named |= {f"glue:Batch{verb}Partition" for verb in ("Create", "Update", "Delete")}
     named |= {f"quicksight:{name.title().replace('_', '')}" for name in re.findall(r'_call\("(\w+)"', text)}
     asked = {request.action for call in worked.calls for request in requests_of(call, StandIn.account, "finops")}

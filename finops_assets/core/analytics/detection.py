@@ -43,13 +43,10 @@ UP = 0.3
 """Of the whole's excess, as a share, that nearly all series must have at least, however noisy they are."""
 
 MOST_TIMES = 5.0
-"""More than this counts as this: one series that is up by far does not make all so."""
+"""More than this counts as this, and a credit as nothing: one series that is far off does not make all so."""
 
 LEAST_DOUBLED = 3
 """Series that must be doubled: one or two alone are an anomaly."""
-
-COLUMNS_AT_ONCE = 16
-"""Days that are compared at a time: all days of 30,000 series at once take 250 MB."""
 
 RESTATED = 0.5
 """Of a day's excess, from which on a restatement explains it."""
@@ -239,7 +236,7 @@ class _DoubledDays:
             known = np.where(usable, expected, 0.0)
             weight = known.sum(axis=0)
             times = np.where(usable, values / expected, np.nan)
-            of_all = (np.nan_to_num(np.minimum(times, MOST_TIMES)) * known).sum(axis=0) / weight
+            of_all = (np.nan_to_num(np.clip(times, 0, MOST_TIMES)) * known).sum(axis=0) / weight
             usual = np.nan_to_num(2 * judged.deviation[leaves, columns] / expected)
             twice = np.abs(times - of_all) <= np.clip(usual, NEAR, NEAR_NOISY) * of_all
             twice &= times >= 1 + UP * (of_all - 1)

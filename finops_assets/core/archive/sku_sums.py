@@ -78,7 +78,7 @@ class SkuSums:
 
     def _state(self, day: date) -> str:
         """An id of the archived day and of the rules; empty where it is not archived."""
-        published = self._archive.describe(day)
+        published = self._archive.history.describe([day]).get(day)
         if published is None:
             return ""
         return hashlib.sha256(f"{published.fingerprint} {self._rules}".encode()).hexdigest()
