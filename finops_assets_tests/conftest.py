@@ -90,8 +90,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[gc_collect_iterations_key] = 1
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Import the test files in an order that differs from worker to worker.
+    """Import the test files in an order that differs from worker to worker, once coverage is being measured.
 
     pytest compiles each of them for itself, which takes 7 s of CPU, and keeps what it compiled. Workers that all began
     with the same file would each compile every one.
