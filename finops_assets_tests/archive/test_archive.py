@@ -117,6 +117,7 @@ def test_the_same_day_again_changes_nothing(archive: ObjectArchive, tmp_path: Pa
         (ROWS, {"scheduled": "1"}, "what is scheduled"),
         (ROWS, {"settlement": "closed"}, "how final it is"),
         (ROWS, {"by_category": json.dumps({"Tax": "1"})}, "the categories"),
+        (ROWS, {"currencies": json.dumps([{"currency": "EUR", "accounts": ["1"]}])}, "which accounts are in euro"),
     ],
 )
 def test_a_day_that_says_something_else_is_written(

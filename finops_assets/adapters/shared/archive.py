@@ -23,6 +23,7 @@ from finops_assets.adapters.shared.folder import FolderStore
 from finops_assets.adapters.shared.versions import KeptVersions, Versions, content_version
 from finops_assets.core.archive import proof
 from finops_assets.core.archive.day_charges import CHARGES_PART
+from finops_assets.core.archive.day_currencies import CURRENCIES
 from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART, as_named
 from finops_assets.core.archive.day_parts import DayPart
 from finops_assets.core.archive.kept_history import KeptHistory
@@ -58,7 +59,7 @@ SAME = (
     *("fingerprint", "total", "currency", "cost_basis", "source_total", "by_category", "scheduled", "left_out"),
     CHARGES,
     DIMENSIONS,
-    *("providers", "bills"),
+    *("providers", "bills", CURRENCIES),
     "settlement",
     RESTORED_FROM,  # so that a restored day that is run by name is held no longer, whatever the run finds
 )
