@@ -33,6 +33,9 @@ OU_BREAKDOWN = pa.schema(
 )
 """One row per OU, service and linked account of one UTC day; dailycost in the billing currency."""
 
+KEY_COLUMNS = ("ou", "service", "linkedaccount")
+"""What a day's row is of; a day's rows are in the order of these."""
+
 CATEGORY_COLUMNS = ("usagecost", "purchasecost", "taxcost", "creditcost", "refundcost", "adjustmentcost")
 """What the money of a row is, by charge category: these sum to the row's exact cost."""
 
@@ -43,7 +46,7 @@ CHARGES_OF_ROW = (*CATEGORY_COLUMNS, *MAY_BE_UNKNOWN, "scheduledcost")
 
 OU_CHARGES = pa.schema(
     [
-        *(OU_BREAKDOWN.field(name) for name in ("billingdate", "ou", "service", "linkedaccount")),
+        *(OU_BREAKDOWN.field(name) for name in ("billingdate", *KEY_COLUMNS)),
         *(pa.field(name, MONEY) for name in CHARGES_OF_ROW),
     ]
 )
@@ -59,7 +62,7 @@ DIMENSION_BREAKDOWN = pa.schema(
         pa.field("billingdate", pa.date32()),
         pa.field("dimension", pa.string()),
         pa.field("value", pa.string()),
-        *(OU_BREAKDOWN.field(name) for name in ("ou", "service", "linkedaccount")),
+        *(OU_BREAKDOWN.field(name) for name in KEY_COLUMNS),
         pa.field("cost", MONEY),
     ]
 )

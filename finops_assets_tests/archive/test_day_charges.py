@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -63,6 +64,22 @@ def test_a_day_is_held_to_the_bill_by_category() -> None:
     assert "usagecost is 10, in the bill 11" in fault
     assert "taxcost is 1, in the bill 0" in fault
     assert "scheduledcost is 1, in the bill 0" in fault
+
+
+@pytest.mark.parametrize(
+    ("order", "words"), [([1, 0], "one for one"), (None, "Eng / EC2 / 000000000000 do not sum to its cost")]
+)
+def test_a_day_is_held_to_its_charges_row_by_row(order: list[int] | None, words: str) -> None:
+    """The sums of the day do not tell that two rows have each other's charges, or that a cent changed its row."""
+    day = day_of(("10", "1", "9"), ("5", "0", "4"))
+    assert day.charges is not None
+    charges = day.charges.take(order) if order else _a_cent_moved(day.charges)
+    assert words in charges_fault(replace(day, charges=charges), said("16", "15", "1"))
+
+
+def _a_cent_moved(charges: pa.Table) -> pa.Table:
+    usage = pa.array([Decimal("9.99"), Decimal("5.01")], MONEY)
+    return charges.set_column(charges.schema.get_field_index("usagecost"), "usagecost", usage)
 
 
 def test_the_rows_name_their_charges(archive: ObjectArchive) -> None:

@@ -6,7 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from finops_assets.core.bill.dimension_keys import ACCOUNT, shown_value
-from finops_assets.core.schemas import ACCOUNT_OU_MAP, DIMENSION_BREAKDOWN
+from finops_assets.core.schemas import ACCOUNT_OU_MAP, DIMENSION_BREAKDOWN, KEY_COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,7 +45,7 @@ def account_dimensions(day: date, rows: pa.Table, accounts: pa.Table, others: pa
             "billingdate": rows.column("billingdate"),
             "dimension": pa.array([f"{ACCOUNT}:{name}"] * rows.num_rows, pa.string()),
             "value": shown.take(encoded.indices),
-            **{each: rows.column(each) for each in ("ou", "service", "linkedaccount", "cost")},
+            **{each: rows.column(each) for each in (*KEY_COLUMNS, "cost")},
         }
         tables.append(pa.table(columns).cast(DIMENSION_BREAKDOWN))
     return pa.concat_tables([*tables, *([] if others is None else [others.cast(DIMENSION_BREAKDOWN)])])

@@ -13,6 +13,7 @@ from finops_assets.core.errors import ArchiveError
 from finops_assets.core.schemas import (
     CHARGES_OF_ROW,
     DIMENSION_BREAKDOWN,
+    KEY_COLUMNS,
     MAY_BE_UNKNOWN,
     MONEY,
     OU_BREAKDOWN,
@@ -165,15 +166,12 @@ def dimension_prints(dimensions: pa.Table) -> dict[str, str]:
     runs = pc.run_end_encode(dimensions.column("dimension").combine_chunks())
     prints, start = {}, 0
     for key, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-        prints[key] = _fingerprint(dimensions.slice(start, end - start), ("cost",), (*KEYS, "value"))
+        prints[key] = _fingerprint(dimensions.slice(start, end - start), ("cost",), (*KEY_COLUMNS, "value"))
         start = end
     return prints
 
 
-KEYS = ("ou", "service", "linkedaccount")
-
-
-def _fingerprint(table: pa.Table, amounts: Sequence[str], keys: Sequence[str] = KEYS) -> str:
+def _fingerprint(table: pa.Table, amounts: Sequence[str], keys: Sequence[str] = KEY_COLUMNS) -> str:
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
@@ -193,7 +191,7 @@ def largest(rows: pa.Table, count: int) -> list[dict]:
     import pyarrow.compute as pc
 
     chosen = pc.select_k_unstable(rows, count, [("dailycost", "descending")])
-    return rows.select(["ou", "service", "linkedaccount", "dailycost"]).take(chosen).to_pylist()
+    return rows.select([*KEY_COLUMNS, "dailycost"]).take(chosen).to_pylist()
 
 
 def unknown_accounts(rows: pa.Table) -> dict[str, float]:

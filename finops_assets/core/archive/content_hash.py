@@ -6,12 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from finops_assets.core.schemas import CHARGES_OF_ROW
+from finops_assets.core.schemas import CHARGES_OF_ROW, KEY_COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-TEXT_COLUMNS = ("ou", "service", "linkedaccount")
 
 
 def content_hash(rows: pa.Table) -> str:
@@ -65,14 +63,14 @@ def dimensions_hash(dimensions: pa.Table) -> str:
     Args:
         dimensions: in the DIMENSION_BREAKDOWN schema, without nulls.
     """
-    sha256 = _hash_of_keys(dimensions, ("dimension", "value", *TEXT_COLUMNS))
+    sha256 = _hash_of_keys(dimensions, ("dimension", "value", *KEY_COLUMNS))
     if dimensions.num_rows:
         sha256.update(_values(dimensions.column("billingdate").combine_chunks(), 4))
         sha256.update(_values(dimensions.column("cost").combine_chunks(), 16))
     return sha256.hexdigest()
 
 
-def _hash_of_keys(rows: pa.Table, names: Sequence[str] = TEXT_COLUMNS) -> hashlib._Hash:
+def _hash_of_keys(rows: pa.Table, names: Sequence[str] = KEY_COLUMNS) -> hashlib._Hash:
     """The hash so far: the number of rows, and the text of each."""
     import pyarrow.compute as pc
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.money import DIGITS, PLACES, from_double
-from finops_assets.core.schemas import MONEY
+from finops_assets.core.schemas import KEY_COLUMNS, MONEY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +24,6 @@ Key = tuple[str, str, str]
 
 SMALL = 4096.0
 """Below it, doubles lie closer together than decimals of twelve places: each rounds to the one that it stands for."""
-
-KEY_COLUMNS = ("ou", "service", "linkedaccount")
 
 CODE_BITS = 21
 """Bits of a name's number within a key's: two million different OUs, services or accounts."""

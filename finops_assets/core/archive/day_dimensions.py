@@ -12,18 +12,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive.content_hash import dimensions_hash
+from finops_assets.core.archive.day_charges import exact_costs, summed
 from finops_assets.core.archive.day_parts import DayPart
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.money import plain
-from finops_assets.core.schemas import CATEGORY_COLUMNS, DIMENSION_BREAKDOWN, DIMENSIONS, MONEY, dimensions_path
+from finops_assets.core.schemas import DIMENSION_BREAKDOWN, DIMENSIONS, dimensions_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from finops_assets.core.ports import Archive
     from finops_assets.core.values import DayRows, PublishedDay, SourceDay
-
-KEYS = ("ou", "service", "linkedaccount")
 
 
 def _has_no_null(dimensions: pa.Table) -> bool:
@@ -96,21 +95,6 @@ def dimensions_fault(day: DayRows, source: SourceDay | None) -> str:
         if source is None or total != source.total:
             sums_to, in_bill = plain(total or Decimal()), plain(source.total if source else Decimal())
             return f"the values of {key} sum to {sums_to}, the bill to {in_bill}"
-        if not _summed(of_key).equals(rows):
+        if not summed(of_key).equals(rows):
             return f"the values of {key} do not sum to the rows of their OU, service and account"
     return ""
-
-
-def exact_costs(charges: pa.Table) -> pa.Table:
-    """The exact cost of each row of a day, in archive order, by its charges."""
-    import pyarrow as pa
-
-    parts = [charges.select([*KEYS, name]).rename_columns([*KEYS, "cost"]) for name in CATEGORY_COLUMNS]
-    return _summed(pa.concat_tables(parts))
-
-
-def _summed(costs: pa.Table) -> pa.Table:
-    """Costs summed by OU, service and account, in archive order."""
-    sums = costs.group_by(list(KEYS)).aggregate([("cost", "sum")]).rename_columns([*KEYS, "cost"])
-    exact = sums.set_column(len(KEYS), "cost", sums.column("cost").cast(MONEY))
-    return exact.sort_by([(name, "ascending") for name in KEYS]).combine_chunks()

@@ -27,12 +27,12 @@ from finops_assets.core.archive.cost_history import (
     history_of_days,
 )
 from finops_assets.core.archive.day_charges import named_charges
-from finops_assets.core.archive.day_costs import KEY_COLUMNS, DayCosts, KeyIndex, exact_decimals, put_together
+from finops_assets.core.archive.day_costs import DayCosts, KeyIndex, exact_decimals, put_together
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import plain
 from finops_assets.core.notes import MALFORMED
 from finops_assets.core.records import RecordType
-from finops_assets.core.schemas import MONEY, OU_BREAKDOWN
+from finops_assets.core.schemas import KEY_COLUMNS, MONEY, OU_BREAKDOWN
 from finops_assets.core.values import PublishedDay
 
 if TYPE_CHECKING:

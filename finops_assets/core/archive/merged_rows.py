@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from finops_assets.core.archive.breakdown import day_slices
 from finops_assets.core.bill.queries import DIMENSION_KEYS
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.schemas import CHARGES_OF_ROW, MONEY
+from finops_assets.core.schemas import CHARGES_OF_ROW, KEY_COLUMNS, MONEY
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from finops_assets.core.values import SourceDay
 
-KEYS = ("billingdate", "ou", "service", "linkedaccount")
+KEYS = ("billingdate", *KEY_COLUMNS)
 
 
 def merged(
