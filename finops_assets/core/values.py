@@ -66,7 +66,8 @@ class DayRows:
 
     `charges` are in the OU_CHARGES schema, a row for each of `rows`; None of a version of an older release.
     `dimensions` are in the DIMENSION_BREAKDOWN schema; None where no dimension is set. `dimension_prints` has the
-    fingerprint of each, and `dimension_keys` are those that the settings ask for.
+    fingerprint of each, and `dimension_keys` are those that the settings ask for. `account_currencies` has the currency
+    of each account that has amounts on a day in several.
     """
 
     day: date
@@ -79,6 +80,7 @@ class DayRows:
     dimensions: pa.Table | None = None
     dimension_prints: Mapping[str, str] = field(default_factory=dict)
     dimension_keys: tuple[str, ...] = ()
+    account_currencies: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from email import message_from_bytes, policy
@@ -14,6 +15,8 @@ import pytest
 
 from finops_assets.core.analytics.drivers import OF_THE_BILL, as_sums
 from finops_assets.core.analytics.shown_drivers import shown_sums
+from finops_assets.core.archive.breakdown import split_by_day
+from finops_assets.core.archive.day_checks import faults
 from finops_assets.core.archive.day_currencies import parts_of
 from finops_assets.core.archive.dimension_sums import dimension_sums
 from finops_assets.core.archive.display import Display
@@ -26,7 +29,16 @@ from finops_assets.core.schemas import DIMENSION_BREAKDOWN, MONEY
 from finops_assets.core.values import PublishedDay
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
-from finops_assets_tests.support.bills import Line, archive_days, at, line, make_bill, new_archive, open_bill
+from finops_assets_tests.support.bills import (
+    Line,
+    account_map,
+    archive_days,
+    at,
+    line,
+    make_bill,
+    new_archive,
+    open_bill,
+)
 from finops_assets_tests.support.on_aws import make_ready, on_aws, platform_on, run
 from standin.bills import load_bill
 from standin.server import StandIn
@@ -255,6 +267,20 @@ def test_payers_of_one_bill_may_have_currencies_of_their_own(
         mixed.account_currencies(SEP, SEP)
     for word in (SHOP, "USD", "EUR", str(SEP)):
         assert word in refused.value.what
+
+
+def test_a_day_is_held_to_the_bill_in_each_currency(tmp_path: Path) -> None:
+    """The sum of both does not tell that an account stands in the other's; nor may the last decimal place differ."""
+    bill = open_bill(make_bill(tmp_path / "bill", PAYERS), several_currencies=True)
+    (day,) = split_by_day(bill.breakdown(SEP, SEP, account_map()))
+    of_account, source = bill.account_currencies(SEP, SEP)[SEP], bill.source_days(SEP, SEP)[SEP]
+    assert faults(replace(day, account_currencies=of_account), source) == {}
+    exchanged = faults(replace(day, account_currencies={SHOP: "EUR", DATA: "USD"}), source)
+    assert exchanged == {"totals_match_source": "the rows have 10 EUR, the bill has 5"}
+    pico = Decimal("1e-12")
+    other = [replace(part, total=part.total + by) for part, by in zip(source.parts, (pico, -pico), strict=True)]
+    fault = faults(replace(day, account_currencies=of_account), replace(source, parts=tuple(other)))
+    assert fault == {"totals_match_source": "the rows have 5 EUR, the bill has 5.000000000001"}
 
 
 def test_a_day_without_a_rate_is_not_archived(tmp_path: Path) -> None:

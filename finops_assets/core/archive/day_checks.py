@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive.day_charges import charges_fault
+from finops_assets.core.archive.day_currencies import currency_fault
 from finops_assets.core.archive.day_dimensions import dimensions_fault
 from finops_assets.core.schemas import OU_BREAKDOWN
 
@@ -73,13 +74,13 @@ def key_fault(rows: pa.Table) -> str:
 
 def _total_fault(day: DayRows, source: SourceDay | None) -> str:
     expected = source.total if source else Decimal()
-    if day.total == expected:
-        return ""
-    return f"rows sum to {day.total}, the bill to {expected}, {day.total - expected} apart"
+    if day.total != expected:
+        return f"rows sum to {day.total}, the bill to {expected}, {day.total - expected} apart"
+    return currency_fault(day, source) if source else ""
 
 
 DAY_CHECKS = (
-    DayCheck(TOTALS, "The rows of each day sum to the bill's own total, exactly.", _total_fault),
+    DayCheck(TOTALS, "The rows of each day sum to the bill's own total, exactly, and in each currency.", _total_fault),
     DayCheck(
         CHARGES,
         "Usage, purchases, tax, credits, refunds and adjustments of each day sum to the bill's own, exactly.",

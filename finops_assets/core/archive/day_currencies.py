@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from finops_assets.core.archive.cost_history import exact_sum
+from finops_assets.core.archive.day_charges import exact_costs
 from finops_assets.core.bill.currencies import currencies_of
 from finops_assets.core.money import money, plain
 from finops_assets.core.schemas import UNASSIGNED
@@ -20,9 +20,6 @@ from finops_assets.core.values import DayRows, LeftOut, PublishedDay, SourceDay
 
 CURRENCIES = "currencies"
 """The entry of a day's metadata."""
-
-TOLERANCE = Decimal("1e-6")
-"""By how much the rows of a currency may differ from the bill's total: doubles round amounts of millions so."""
 
 
 @dataclass(frozen=True)
@@ -73,19 +70,21 @@ def _part(record: Mapping[str, Any]) -> CurrencyPart:
     )
 
 
-def currencies_fact(source: SourceDay, rows: DayRows, of_account: Mapping[str, str]) -> dict[str, str]:
+def currencies_fact(source: SourceDay, day: DayRows) -> dict[str, str]:
     """The entry of a day's metadata; nothing of a day in one currency.
 
     Args:
         source: what the bill says of it.
-        rows: as they will be archived.
-        of_account: account -> the currency that it has amounts in.
+        day: as it will be archived.
     """
     if not source.parts:
         return {}
-    accounts = {part.currency: sorted(a for a, c in of_account.items() if c == part.currency) for part in source.parts}
+    accounts = {
+        part.currency: sorted(a for a, c in day.account_currencies.items() if c == part.currency)
+        for part in source.parts
+    }
     others = max(accounts, key=lambda currency: len(accounts[currency]))  # named by what the others are not
-    unassigned = _sums(rows, of_account, others, of_ou=UNASSIGNED)
+    unassigned = _sums(day, others, of_ou=UNASSIGNED)
     records = [
         {
             "currency": part.currency,
@@ -102,24 +101,37 @@ def currencies_fact(source: SourceDay, rows: DayRows, of_account: Mapping[str, s
     return {CURRENCIES: json.dumps(records)}
 
 
-def mixed_fault(source: SourceDay, rows: DayRows, of_account: Mapping[str, str]) -> str:
+def currency_fault(day: DayRows, source: SourceDay) -> str:
     """How the rows of a day in several currencies are not what the bill has in each; empty where they are."""
-    sums = _sums(rows, of_account, source.parts[0].currency) if source.parts else {}
+    if source.parts and day.charges is None:
+        return "it has no charges, which tell its exact amounts"
+    sums = _sums(day, source.parts[0].currency) if source.parts else {}
     for part in source.parts:
         has = sums.get(part.currency, Decimal())
-        if abs(has - part.total) > TOLERANCE:
+        if has != part.total:
             return f"the rows have {plain(has)} {part.currency}, the bill has {plain(part.total)}"
     return ""
 
 
-def _sums(rows: DayRows, of_account: Mapping[str, str], otherwise: str, of_ou: str = "") -> dict[str, Decimal]:
-    """The rows' costs by currency, of one OU where named."""
-    import numpy as np
+def _sums(day: DayRows, otherwise: str, of_ou: str = "") -> dict[str, Decimal]:
+    """The exact costs of a day that has charges, by currency; those of one OU where named.
 
-    accounts, costs = rows.rows.column("linkedaccount").to_pylist(), rows.rows.column("dailycost").to_numpy()
-    unit = np.array([of_account.get(account, otherwise) for account in accounts], dtype=object)
-    counts = np.array([not of_ou or ou == of_ou for ou in rows.rows.column("ou").to_pylist()], dtype=bool)
-    return {currency: exact_sum(costs[(unit == currency) & counts]) for currency in sorted(set(unit.tolist()))}
+    Args:
+        day: the day.
+        otherwise: the currency of accounts without amounts.
+        of_ou: the OU.
+    """
+    import pyarrow.compute as pc
+
+    assert day.charges is not None, "a day without them is not published"
+    costs = exact_costs(day.charges)
+    if of_ou:
+        costs = costs.filter(pc.equal(costs.column("ou"), of_ou))
+    sums: dict[str, Decimal] = {}
+    for account, cost in zip(costs.column("linkedaccount").to_pylist(), costs.column("cost").to_pylist(), strict=True):
+        currency = day.account_currencies.get(account, otherwise)
+        sums[currency] = sums.get(currency, Decimal()) + cost
+    return sums
 
 
 def currency_of_account(parts: Sequence[CurrencyPart], account: str) -> str:

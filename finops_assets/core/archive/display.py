@@ -15,7 +15,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
-from finops_assets.core.archive.day_costs import exact_parts
+from finops_assets.core.archive.day_costs import exact_decimals
 from finops_assets.core.archive.day_currencies import CURRENCIES, CurrencyPart, parts_of
 from finops_assets.core.archive.kept_history import KeptHistory
 from finops_assets.core.archive.provenance import BILLS, bill_shares
@@ -180,7 +180,7 @@ class Display:
         import pyarrow as pa
 
         parts = parts_of(published.currency, published.metadata)
-        costs = exact_costs(rows)
+        costs = exact_decimals(rows.column("dailycost").to_numpy())
         if not self or not rows.num_rows or {part.currency for part in parts} == {self.currency}:
             return rows, costs
         costs = _times(costs, _rate_of_rows(rows, parts, published.day, self.rates))
@@ -290,17 +290,6 @@ def _categories(parts: Iterable[CurrencyPart], rates: Mapping[str, Decimal]) -> 
         for category, total in part.by_category.items():
             sums[category] = sums.get(category, Decimal()) + converted(total, rates[part.currency])
     return {category: plain(total) for category, total in sorted(sums.items())}
-
-
-def exact_costs(rows: pa.Table) -> pa.Array:
-    """The decimals that the rows' doubles stand for."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    units, picos = exact_parts(rows.column("dailycost").to_numpy())
-    pico = pa.scalar(Decimal(1).scaleb(-PLACES), pa.decimal256(PLACES + 1, PLACES))
-    parts = pc.multiply(pa.array(picos).cast(pa.decimal256(19, 0)), pico)
-    return pc.add(pa.array(units).cast(pa.decimal256(19 + PLACES, PLACES)), parts).cast(MONEY)
 
 
 def _times(costs: pa.Array, rates: pa.Array) -> pa.Array:

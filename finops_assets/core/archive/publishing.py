@@ -19,7 +19,7 @@ from finops_assets.core.archive.account_dimensions import attribute_keys
 from finops_assets.core.archive.available_days import find_days
 from finops_assets.core.archive.comparable_days import WRITERS
 from finops_assets.core.archive.day_checks import DAY_CHECKS, TOTALS, faults
-from finops_assets.core.archive.day_currencies import currencies_fact, currency_of_account, mixed_fault, parts_of
+from finops_assets.core.archive.day_currencies import currencies_fact, currency_of_account, parts_of
 from finops_assets.core.archive.display import Display
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.provenance import bill_shares, bills_fact
@@ -135,17 +135,14 @@ def archive_days(
     keys = (*described.dimensions, *attribute_keys(accounts))
 
     def archive_day(rows: DayRows) -> None:
-        rows = replace(rows, dimension_keys=keys)
-        of_account = of_accounts.get(rows.day, {})
+        rows = replace(rows, dimension_keys=keys, account_currencies=of_accounts.get(rows.day, {}))
         broken = faults(rows, source.get(rows.day))
-        if not broken and (fault := mixed_fault(source[rows.day], rows, of_account)):
-            broken = {TOTALS: fault}
         for check, fault in broken.items():
             result.broken[check][rows.day] = fault
         if not broken:
             facts = day_facts(source[rows.day], cost_basis)
             facts |= {"settlement": settled(rows.day), "run_id": run_id, "bill_format": described.format}
-            facts |= currencies_fact(source[rows.day], rows, of_account)
+            facts |= currencies_fact(source[rows.day], rows)
             facts[BILL_DELIVERY] = described.delivery_of(rows.day)
             result.largest[rows.day] = breakdown.largest(rows.rows, LARGEST)
             result.unknown[rows.day] = breakdown.unknown_accounts(rows.rows)
