@@ -160,8 +160,8 @@ class Archive(Protocol):
     def stamps(self) -> dict[date, str]:
         """The archived days, ascending, each with a text that changes when its object is written: one listing."""
 
-    def charges_stamps(self) -> dict[date, str]:
-        """The same of the days' charges."""
+    def object_stamps(self, prefix: str) -> dict[str, str]:
+        """The objects below a prefix by path, each with a text that changes when it has other bytes: one listing."""
 
     def read(self, days: Sequence[date]) -> pa.Table:
         """Rows of these days: OU_BREAKDOWN's columns and `cost`, dailycost as an exact decimal.

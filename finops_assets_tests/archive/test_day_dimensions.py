@@ -8,13 +8,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from finops_assets.adapters.shared.archive import ObjectArchive
 from finops_assets.core.accounts.account_map import Membership, read_accounts_csv, to_parquet
 from finops_assets.core.accounts.account_map import account_map as map_of
 from finops_assets.core.archive.bill_difference import difference, published_as
-from finops_assets.core.archive.day_dimensions import dimensions_fault_of, lacking_keys, named_dimensions
+from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART, lacking_keys, named_dimensions
 from finops_assets.core.archive.dimension_sums import MOST_VALUES, SUMS_PATH, dimension_sums, keys_of
 from finops_assets.core.archive.recovery import restore_day
 from finops_assets.core.errors import AccountsError, DamagedError
@@ -78,7 +80,7 @@ def test_the_rows_name_their_dimensions(archive: ObjectArchive, bills: Path) -> 
     assert set(named_dimensions(day.metadata)) == set(KEYS)
     assert values(archive, day)["tag:team", "a"] == 10
     assert not published(bill, archive).changed
-    assert dimensions_fault_of(archive, day) == ""
+    assert DIMENSIONS_PART.fault(archive, DAY, day.metadata) == ""
 
 
 class Killed(BaseException):
@@ -108,7 +110,7 @@ def test_a_run_that_is_killed_between_objects_leaves_no_half(
     current = archive.describe(DAY)
     assert current == before
     if after == "dimensions":
-        assert "of other rows" in dimensions_fault_of(archive, before)
+        assert "of other rows" in DIMENSIONS_PART.fault(archive, DAY, before.metadata)
     else:
         assert values(archive, before)["tag:team", "a"] == 10
     assert values(archive, published(changed, archive))["tag:team", "b"] == 20
@@ -135,6 +137,41 @@ def test_a_day_of_other_keys_is_whole_until_it_is_run_again(archive: ObjectArchi
     assert (lacking_keys(after, KEYS), after.fingerprint) == ((), before.fingerprint)
     without = published(bill_of(bills, lines, keys=()), archive)
     assert named_dimensions(without.metadata) == {}
+
+
+def test_a_day_that_has_no_dimension_any_more_has_no_money_by_it(
+    archive: ObjectArchive, bills: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query of the table would add up what was there before; a run that was killed on the way is finished."""
+    before = published(bill_of(bills, ("10", "a", "prod")), archive)
+    without, put = bill_of(bills, ("9", "a", "x"), keys=()), archive.put
+
+    def killed(path: str, data: bytes) -> str:
+        if path == day_path(DAY):
+            raise Killed
+        return put(path, data)
+
+    monkeypatch.setattr(archive, "put", killed)
+    with pytest.raises(Killed):
+        archive_days(without, archive, [DAY])
+    monkeypatch.undo()
+    assert "of other rows" in DIMENSIONS_PART.fault(archive, DAY, before.metadata)
+    assert named_dimensions(published(without, archive).metadata) == {}
+    assert pq.read_table(pa.BufferReader(archive.get(dimensions_path(DAY)) or b"")).num_rows == 0
+    oldest = archive.versions(DAY)[-1]
+    restored = restore_day(archive, DAY, oldest.id, datetime(2025, 9, 21, tzinfo=UTC))
+    assert values(archive, restored)["tag:team", "a"] == 10
+
+
+def test_dimensions_that_we_wrote_are_not_read_again(archive: ObjectArchive, bills: Path) -> None:
+    """`finops gaps` proves them by one listing of their stamps."""
+    published(bill_of(bills, ("10", "a", "prod")), archive)
+    archive.history.costs([DAY])
+    archive.history.keep()
+    fresh = ObjectArchive(archive._store)
+    assert fresh.history.parts_proved(DIMENSIONS_PART, fresh.history.proved([DAY])) == {DAY}
+    archive.put(dimensions_path(DAY), b"other")
+    assert fresh.history.parts_proved(DIMENSIONS_PART, fresh.history.proved([DAY])) == set()
 
 
 @pytest.mark.parametrize("how", ["lost", "cut", "of another day"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 from finops_assets.adapters.shared.archive import ObjectArchive
 from finops_assets.adapters.shared.folder import FolderStore
 from finops_assets.core.archive import breakdown
+from finops_assets.core.archive.day_charges import CHARGES_PART
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.schemas import OU_BREAKDOWN, OU_CHARGES, day_path
+from finops_assets.core.schemas import CHARGES, OU_BREAKDOWN, OU_CHARGES, day_path
 from finops_assets.core.values import DayRows
 
 FIRST = date(2025, 8, 30)
@@ -156,10 +158,14 @@ def test_charges_that_were_written_are_known_until_they_are_others(opened, tmp_p
     """`finops gaps` reads those alone that changed since."""
     archive, _ = opened()
     assert sorted(archive.history.proved(DAYS)) == DAYS
-    assert sorted(archive.history.charges_proved(DAYS)) == DAYS
+    described = archive.history.describe(DAYS)
+    assert sorted(archive.history.parts_proved(CHARGES_PART, described)) == DAYS
     (charges,) = (tmp_path / "archive" / "ou-charges").rglob("day=30/*.parquet")
     charges.write_bytes(b"other")
-    assert sorted(archive.history.charges_proved(DAYS)) == DAYS[1:]
+    assert sorted(archive.history.parts_proved(CHARGES_PART, described)) == DAYS[1:]
+    named = {**described[DAYS[2]].metadata, CHARGES: "of other rows"}
+    other = described | {DAYS[2]: replace(described[DAYS[2]], metadata=named)}
+    assert sorted(archive.history.parts_proved(CHARGES_PART, other)) == [DAYS[1], DAYS[3]]
 
 
 def test_a_new_day_that_is_asked_for_first_keeps_its_month_known(opened) -> None:

@@ -32,8 +32,6 @@ from finops_assets.core.money import plain
 from finops_assets.core.schemas import (
     BREAKDOWN_PREFIX,
     CHARGES,
-    CHARGES_OBJECT_NAME,
-    CHARGES_PREFIX,
     DIMENSIONS,
     MONEY_SQL,
     OU_BREAKDOWN,
@@ -52,9 +50,7 @@ READERS = 4
 
 Explain = Callable[[str, str, str], FinopsError | None]
 
-OF_A_DAY = r"year=(\d{4})/month=(\d{2})/day=(\d{2})"
-DAY_OBJECT = re.compile(rf"{BREAKDOWN_PREFIX}/{OF_A_DAY}/ou_breakdown\.parquet")
-CHARGES_OBJECT = re.compile(rf"{CHARGES_PREFIX}/{OF_A_DAY}/{re.escape(CHARGES_OBJECT_NAME)}")
+DAY_OBJECT = re.compile(rf"{BREAKDOWN_PREFIX}/year=(\d{{4}})/month=(\d{{2}})/day=(\d{{2}})/ou_breakdown\.parquet")
 SAME = (
     *("fingerprint", "total", "currency", "cost_basis", "source_total", "by_category", "scheduled", "left_out"),
     CHARGES,
@@ -94,8 +90,8 @@ class ObjectArchive:
         """Write the day's objects unless they already hold the same rows and the same metadata (SAME).
 
         The rows themselves are compared, so that a damaged object is written anew, whatever its footer says. The
-        charges and dimensions are put first, and the rows that name them commit all. What is replaced stays as a
-        version.
+        charges and dimensions are put first, and the rows that name them commit all. Those that the rows name no more
+        get an object without rows, so that no query has money of another state. What is replaced stays as a version.
         """
         path = day_path(day.day)
         known = {
@@ -105,35 +101,37 @@ class ObjectArchive:
             "unassigned": plain(day.unassigned),
             "fingerprint": day.fingerprint,
             **metadata,
-            **({CHARGES: day.charges_fingerprint} if day.charges else {}),
-            **({DIMENSIONS: as_named(day.dimension_prints)} if day.dimension_prints else {}),
+            **{part.entry: fingerprint for part, _, fingerprint in _parts(day) if fingerprint},
             proof.CONTENT: proof.content_hash(day.rows),
         }
+        replaced: Mapping[str, str] = {}
         if stored := self._get(path):
             try:
                 proved = proof.prove(stored[0], day.day)
             except DamagedError:
                 pass  # no reader was given its rows: they are no earlier version of the bill
             else:
-                before = self._published(day.day, path, stored[0], proved.footer, stored[1])
-                says_the_same = all(proved.footer.get(name) == known.get(name) for name in SAME)
+                replaced = proved.footer
+                before = self._published(day.day, path, stored[0], replaced, stored[1])
+                says_the_same = all(replaced.get(name) == known.get(name) for name in SAME)
                 if says_the_same and proof.same_rows(proved.rows, day.rows):
-                    return replace(before, changed=self._put_parts(day, known))
+                    return replace(before, changed=self._put_parts(day, known, replaced))
                 if before.fingerprint != day.fingerprint:
                     replacing(before)
-        self._put_parts(day, known)
+        self._put_parts(day, known, replaced)
         data = _encode(day.rows, known)
         with self._explained(path, "s3:PutObject"):
             self._versions.keep(path)
         version = self.put(path, data)
         return self._published(day.day, path, data, known, version)
 
-    def _put_parts(self, day: DayRows, metadata: Mapping[str, str]) -> bool:
+    def _put_parts(self, day: DayRows, metadata: Mapping[str, str], replaced: Mapping[str, str]) -> bool:
         """Write the day's charges and dimensions unless they are there; returns whether any were written."""
-        parts = [(CHARGES_PART, day.charges, day.charges_fingerprint)]
-        if day.dimension_prints:
-            parts.append((DIMENSIONS_PART, day.dimensions, as_named(day.dimension_prints)))
-        written = [self._put_part(part, day.day, rows, of, metadata) for part, rows, of in parts if rows is not None]
+        written = [
+            self._put_part(part, day.day, rows if fingerprint and rows else part.none, fingerprint, metadata)
+            for part, rows, fingerprint in _parts(day)
+            if fingerprint or part.entry in replaced
+        ]
         return any(written)
 
     def _put_part(
@@ -147,8 +145,7 @@ class ObjectArchive:
             with self._explained(path, "s3:PutObject"):
                 self._versions.keep(path)
             stamp = f"{self._put(path, data)['e_tag']} {len(data)}"
-            if part is CHARGES_PART:
-                self.history.charges_written(day, fingerprint, stamp)
+            self.history.part_written(part, day, fingerprint, stamp)
             return True
         return False
 
@@ -221,20 +218,18 @@ class ObjectArchive:
         return list(self.written())
 
     def written(self) -> dict[date, datetime]:
-        return {day: of["last_modified"] for day, of in self._day_objects(DAY_OBJECT)}
+        return {day: of["last_modified"] for day, of in self._day_objects()}
 
     def stamps(self) -> dict[date, str]:
-        objects = self._day_objects(DAY_OBJECT)
+        objects = self._day_objects()
         return {day: f"{of['e_tag']} {of['last_modified'].isoformat()} {of['size']}" for day, of in objects}
 
-    def charges_stamps(self) -> dict[date, str]:
-        return {day: f"{of['e_tag']} {of['size']}" for day, of in self._day_objects(CHARGES_OBJECT)}
+    def object_stamps(self, prefix: str) -> dict[str, str]:
+        return {of["path"]: f"{of['e_tag']} {of['size']}" for of in self._objects(prefix)}
 
-    def _day_objects(self, kind: re.Pattern[str]) -> list[tuple[date, ObjectMeta]]:
+    def _day_objects(self) -> list[tuple[date, ObjectMeta]]:
         """The days of which there is an object, ascending, and what the store says of it, by one listing."""
-        prefix = kind.pattern.partition("/")[0] + "/"
-        with self._explained(prefix, "s3:ListBucket"):
-            objects = [(kind.fullmatch(of["path"]), of) for batch in self._store.list(prefix) for of in batch]
+        objects = [(DAY_OBJECT.fullmatch(of["path"]), of) for of in self._objects(f"{BREAKDOWN_PREFIX}/")]
         days = [(date(*map(int, match.groups())), of) for match, of in objects if match]
         return sorted(days, key=itemgetter(0))
 
@@ -316,12 +311,16 @@ class ObjectArchive:
         return data, result.meta["version"] or content_version(data)
 
     def list(self, prefix: str) -> list[str]:
-        with self._explained(prefix, "s3:ListBucket"):
-            return sorted(item["path"] for batch in self._store.list(prefix) for item in batch)
+        return sorted(of["path"] for of in self._objects(prefix))
 
     def size(self) -> int:
-        with self._explained("", "s3:ListBucket"):
-            return sum(item["size"] for batch in self._store.list() for item in batch)
+        return sum(of["size"] for of in self._objects(""))
+
+    def _objects(self, prefix: str) -> Iterator[ObjectMeta]:
+        """What the store says of the objects below a prefix, by one listing."""
+        with self._explained(prefix, "s3:ListBucket"):
+            for batch in self._store.list(prefix):
+                yield from batch
 
     def delete(self, paths: Sequence[str]) -> None:
         with self._explained(paths[0] if paths else "", "s3:DeleteObject"):
@@ -350,6 +349,14 @@ class ObjectArchive:
             yield
         except (BaseError, OSError) as error:
             raise (self._explain(str(error), path, action) or ArchiveError("is not there", where=path)) from None
+
+
+def _parts(day: DayRows) -> list[tuple[DayPart, pa.Table | None, str]]:
+    """The day's charges and dimensions, each with its fingerprint; that of one that it does not have is empty."""
+    return [
+        (CHARGES_PART, day.charges, day.charges_fingerprint),
+        (DIMENSIONS_PART, day.dimensions, as_named(day.dimension_prints)),
+    ]
 
 
 def _explain_folder(message: str, path: str, action: str) -> FinopsError | None:

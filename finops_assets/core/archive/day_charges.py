@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from finops_assets.core.archive.content_hash import charges_hash
 from finops_assets.core.archive.day_parts import DayPart
 from finops_assets.core.bill.charge_kinds import by_column
-from finops_assets.core.errors import DamagedError
 from finops_assets.core.money import plain
 from finops_assets.core.schemas import (
     CATEGORY_COLUMNS,
     CHARGES,
+    CHARGES_PREFIX,
     KEY_COLUMNS,
     MAY_BE_UNKNOWN,
     MONEY,
@@ -28,8 +28,7 @@ from finops_assets.core.schemas import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from finops_assets.core.ports import Archive
-    from finops_assets.core.values import DayRows, PublishedDay, SourceDay
+    from finops_assets.core.values import DayRows, SourceDay
 
 ROUNDING = 1e-12
 """How far doubles may be from a row's cost, as a part of the amounts that make it."""
@@ -40,23 +39,14 @@ def _is_known(charges: pa.Table) -> bool:
     return not any(0 < charges.column(n).null_count < charges.num_rows for n in MAY_BE_UNKNOWN)
 
 
-CHARGES_PART = DayPart("charges", "ou_charges", OU_CHARGES, charges_path, charges_hash, _is_known)
+CHARGES_PART = DayPart(
+    CHARGES, "charges", "ou_charges", OU_CHARGES, CHARGES_PREFIX, charges_path, charges_hash, _is_known
+)
 
 
 def named_charges(footer: Mapping[str, str]) -> str:
     """The fingerprint of the charges that a day's breakdown was made from; empty of days of older releases."""
-    return footer.get(CHARGES, "")
-
-
-def charges_fault_of(archive: Archive, published: PublishedDay) -> str:
-    """How the charges of an archived day are not those that its rows were made from; empty where they are."""
-    fingerprint = named_charges(published.metadata)
-    try:
-        if fingerprint:
-            archive.charges(published.day, fingerprint)
-    except DamagedError as error:
-        return error.what
-    return ""
+    return CHARGES_PART.named(footer)
 
 
 def charges_fault(day: DayRows, source: SourceDay | None) -> str:

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 from finops_assets.core.archive.content_hash import dimensions_hash
 from finops_assets.core.archive.day_charges import exact_costs, summed
 from finops_assets.core.archive.day_parts import DayPart
-from finops_assets.core.errors import DamagedError
 from finops_assets.core.money import plain
-from finops_assets.core.schemas import DIMENSION_BREAKDOWN, DIMENSIONS, dimensions_path
+from finops_assets.core.schemas import DIMENSION_BREAKDOWN, DIMENSIONS, DIMENSIONS_PREFIX, dimensions_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from finops_assets.core.ports import Archive
     from finops_assets.core.values import DayRows, PublishedDay, SourceDay
 
 
@@ -30,7 +28,14 @@ def _has_no_null(dimensions: pa.Table) -> bool:
 
 
 DIMENSIONS_PART = DayPart(
-    "dimensions", "dimension_breakdown", DIMENSION_BREAKDOWN, dimensions_path, dimensions_hash, _has_no_null
+    DIMENSIONS,
+    "dimensions",
+    "dimension_breakdown",
+    DIMENSION_BREAKDOWN,
+    DIMENSIONS_PREFIX,
+    dimensions_path,
+    dimensions_hash,
+    _has_no_null,
 )
 
 
@@ -41,17 +46,7 @@ def as_named(prints: Mapping[str, str]) -> str:
 
 def named_dimensions(footer: Mapping[str, str]) -> dict[str, str]:
     """The keys of a day's dimensions, each with the fingerprint of its values; none of a day without."""
-    return json.loads(footer.get(DIMENSIONS) or "{}")
-
-
-def dimensions_fault_of(archive: Archive, published: PublishedDay) -> str:
-    """How the dimensions of an archived day are not those that its rows name; empty where they are."""
-    try:
-        if named := published.metadata.get(DIMENSIONS):
-            archive.dimensions(published.day, named)
-    except DamagedError as error:
-        return error.what
-    return ""
+    return json.loads(DIMENSIONS_PART.named(footer) or "{}")
 
 
 def other_dimensions(in_bill: Mapping[str, str], archived: Mapping[str, str]) -> str:

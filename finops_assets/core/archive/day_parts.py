@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from finops_assets.core.ports import Archive
+
 FINGERPRINT, CONTENT = "fingerprint", "content"
 """Entries of the object's own metadata: an id of the part, and the hash of its values (`content_hash`)."""
 
@@ -26,17 +28,21 @@ class DayPart:
     """A kind of such objects.
 
     Attributes:
+        entry: of the rows' metadata, which has the fingerprint of the part; none where the day has no such part.
         title: for people, in the plural.
         table: that the objects are.
         schema: of the table.
+        prefix: of all objects of the kind.
         path: gives the object of a day.
         hashed: gives the hash of its values.
         whole: whether a table in the schema can be a day's.
     """
 
+    entry: str
     title: str
     table: str
     schema: pa.Schema
+    prefix: str
     path: Callable[[date], str]
     hashed: Callable[[pa.Table], str]
     whole: Callable[[pa.Table], bool] = lambda table: True  # noqa: ARG005
@@ -44,6 +50,30 @@ class DayPart:
     @property
     def absent(self) -> str:
         return f"the table {self.table} does not have it"
+
+    @property
+    def none(self) -> pa.Table:
+        """A part without rows, of a day that has no such part any more; its fingerprint is empty."""
+        return self.schema.empty_table()
+
+    def named(self, footer: Mapping[str, str]) -> str:
+        """The fingerprint of the part that a day's rows name; empty where they name none."""
+        return footer.get(self.entry, "")
+
+    def fault(self, archive: Archive, day: date, footer: Mapping[str, str]) -> str:
+        """How the part of an archived day is not the one that its rows name; empty where it is, or they name none.
+
+        Args:
+            archive: where the day is.
+            day: the day.
+            footer: what its rows say of themselves.
+        """
+        if fingerprint := self.named(footer):
+            try:
+                self.decode(archive.get(self.path(day)), day, fingerprint)
+            except DamagedError as error:
+                return error.what
+        return ""
 
     def encode(self, rows: pa.Table, fingerprint: str, facts: Mapping[str, str]) -> bytes:
         """The object: Snappy Parquet, with metadata under `finops.` keys.

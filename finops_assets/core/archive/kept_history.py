@@ -26,7 +26,6 @@ from finops_assets.core.archive.cost_history import (
     history_by_columns,
     history_of_days,
 )
-from finops_assets.core.archive.day_charges import named_charges
 from finops_assets.core.archive.day_costs import DayCosts, KeyIndex, exact_decimals, put_together
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import plain
@@ -36,6 +35,7 @@ from finops_assets.core.schemas import KEY_COLUMNS, MONEY, OU_BREAKDOWN
 from finops_assets.core.values import PublishedDay
 
 if TYPE_CHECKING:
+    from finops_assets.core.archive.day_parts import DayPart
     from finops_assets.core.ports import Archive
 
 PREFIX = "_state/history"
@@ -47,11 +47,17 @@ SUMS = b"finops.by_ou"
 
 @dataclass(frozen=True)
 class _KeptDay:
-    """What is known of a day: the stamps of its object and of its charges', and what the first says of itself."""
+    """What is known of a day.
+
+    Attributes:
+        stamp: of its object.
+        published: what the object says.
+        parts: the stamps of its parts that we wrote, by the entry of their kind (`core.archive.day_parts`).
+    """
 
     stamp: str
     published: PublishedDay
-    charges: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ class KeptHistory:
         self._with_costs: set[str] = set()
         self._kept: dict[date, _KeptDay] = {}  # by the months, of objects as they were then
         self._known: dict[date, _KeptDay] = {}  # of objects as they are
-        self._charges: dict[date, tuple[str, str]] = {}
+        self._written: dict[date, dict[str, tuple[str, str]]] = {}
         self._costs: dict[date, DayCosts] = {}
 
     def describe(self, days: Collection[date]) -> dict[date, PublishedDay]:
@@ -148,14 +154,23 @@ class KeptHistory:
             self._load(sorted(days), stamps, with_costs=False)
             return {day: self._kept[day].published for day in sorted(days) if _same(self._kept.get(day), day, stamps)}
 
-    def charges_proved(self, days: Collection[date]) -> set[date]:
-        """Those of the `proved` days whose charges were written by us, and are still the same, by one listing."""
-        stamps = self._archive.charges_stamps()
-        return {day for day in days if day in self._kept and self._kept[day].charges == stamps.get(day)}
+    def parts_proved(self, part: DayPart, days: Mapping[date, PublishedDay]) -> set[date]:
+        """Those of these days whose part was written by us as their rows name it, and is still the same.
 
-    def charges_written(self, day: date, fingerprint: str, stamp: str) -> None:
-        """Note a day's charges that were just written, by the stamp that the store gave them."""
-        self._charges[day] = fingerprint, stamp
+        By one listing, of days that were looked up in `proved`.
+        """
+        stamps = self._archive.object_stamps(f"{part.prefix}/")
+        kept = {day: of for day in days if (of := self._kept.get(day))}
+        return {
+            day
+            for day, of in kept.items()
+            if part.named(of.published.metadata) == part.named(days[day].metadata)
+            and of.parts.get(part.entry, "") == stamps.get(part.path(day))
+        }
+
+    def part_written(self, part: DayPart, day: date, fingerprint: str, stamp: str) -> None:
+        """Note a part of a day that was just written, by the stamp that the store gave it."""
+        self._written.setdefault(day, {})[part.entry] = fingerprint, stamp
 
     def costs(self, days: Sequence[date]) -> DaysOfCosts:
         """The costs of these (ascending) days.
@@ -193,10 +208,11 @@ class KeptHistory:
 
     def _to_keep(self, day: date) -> _KeptDay:
         known, before = self._known[day], self._kept.get(day)
-        fingerprint, stamp = self._charges.get(day, ("", ""))
-        if fingerprint and fingerprint == named_charges(known.published.metadata):
-            return replace(known, charges=stamp)
-        return before if before and before.stamp == known.stamp else known
+        parts = dict(before.parts) if before and before.stamp == known.stamp else {}
+        for entry, (fingerprint, stamp) in self._written.get(day, {}).items():
+            if fingerprint and fingerprint == known.published.metadata.get(entry):
+                parts[entry] = stamp
+        return replace(known, parts=parts)
 
     def _stamps(self) -> dict[date, str]:
         """The stamps of all archived days, by one listing; what is known of objects that have changed is dropped."""

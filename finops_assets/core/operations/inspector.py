@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from finops_assets.core.analytics import scorecard
 from finops_assets.core.archive import bill_difference, causes, states
 from finops_assets.core.archive.bill_comparison import READERS, BillComparison, described_days
-from finops_assets.core.archive.day_charges import CHARGES_PART, charges_fault_of, named_charges
-from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART, dimensions_fault_of
+from finops_assets.core.archive.day_charges import CHARGES_PART
+from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART
 from finops_assets.core.archive.display import Display
 from finops_assets.core.archive.expected_days import expected_days
 from finops_assets.core.archive.states import Facts
@@ -24,7 +24,7 @@ from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import DamagedError, FinopsError
 from finops_assets.core.operations.bill_inspection import BillInspector, InspectionRules
 from finops_assets.core.operations.inspection import Inspection
-from finops_assets.core.schemas import CHARGES_PREFIX, DIMENSIONS_PREFIX, SCORECARD_PREFIX, scorecard_path
+from finops_assets.core.schemas import SCORECARD_PREFIX, scorecard_path
 
 if TYPE_CHECKING:
     from finops_assets.core.archive.bill_difference import PublishedAs
@@ -126,11 +126,9 @@ class Inspector:
             gone=gone,
             kept=self._of_bill.kept(archived, bill.prints, now),
             unregistered=bill.unregistered,
-            without_charges=self._absent_parts(
-                CHARGES_PART, CHARGES_PREFIX, (day for day, of in archived.items() if of.charges)
-            ),
+            without_charges=self._absent_parts(CHARGES_PART, (day for day, of in archived.items() if of.charges)),
             without_dimensions=self._absent_parts(
-                DIMENSIONS_PART, DIMENSIONS_PREFIX, (day for day, of in archived.items() if of.dimensions)
+                DIMENSIONS_PART, (day for day, of in archived.items() if of.dimensions)
             ),
             displayed=displayed,
         )
@@ -180,8 +178,8 @@ class Inspector:
             gone=self._of_bill.gone(bill, written, yesterday),
             kept=self._of_bill.kept(archived, bill.prints, now),
             unregistered=bill.unregistered,
-            without_charges=self._other_charges(described),
-            without_dimensions=self._other_parts(described, dimensions_fault_of),
+            without_charges=self._other_parts(CHARGES_PART, described),
+            without_dimensions=self._other_parts(DIMENSIONS_PART, described),
             displayed=displayed,
         )
         return Inspection(
@@ -233,25 +231,19 @@ class Inspector:
         paths = set(self._archive.list(f"{SCORECARD_PREFIX}/"))
         return frozenset(day for day in written if scorecard_path(day) in paths)
 
-    def _absent_parts(self, part: DayPart, prefix: str, named: Iterable[date]) -> dict[date, str]:
+    def _absent_parts(self, part: DayPart, named: Iterable[date]) -> dict[date, str]:
         """Those of the days whose rows name such a part that is not there, by one listing where any does."""
         days = list(named)
-        paths = set(self._archive.list(f"{prefix}/")) if days else set()
+        paths = set(self._archive.list(f"{part.prefix}/")) if days else set()
         return {day: part.absent for day in days if part.path(day) not in paths}
 
-    def _other_charges(self, described: Mapping[date, PublishedDay]) -> dict[date, str]:
-        """Those of the days whose charges are not those that their rows were made from; what we wrote is not read."""
-        with_charges = {day for day, of in described.items() if named_charges(of.metadata)}
-        proved = self._archive.history.charges_proved(with_charges) if with_charges else set()
-        return self._other_parts({day: described[day] for day in sorted(with_charges - proved)}, charges_fault_of)
-
-    def _other_parts(
-        self, described: Mapping[date, PublishedDay], fault_of: Callable[[Archive, PublishedDay], str]
-    ) -> dict[date, str]:
-        """Those of the days whose part is not the one that their rows name, by reading all of them."""
+    def _other_parts(self, part: DayPart, described: Mapping[date, PublishedDay]) -> dict[date, str]:
+        """Those of the days whose part is not the one that their rows name; what we wrote is not read again."""
+        named = {day: of for day, of in described.items() if part.named(of.metadata)}
+        to_read = sorted(named.keys() - self._archive.history.parts_proved(part, named)) if named else []
         with ThreadPoolExecutor(READERS) as readers:
-            faults = readers.map(lambda of: fault_of(self._archive, of), described.values())
-            return {day: fault for day, fault in zip(described, faults, strict=True) if fault}
+            faults = readers.map(lambda day: part.fault(self._archive, day, described[day].metadata), to_read)
+            return {day: fault for day, fault in zip(to_read, faults, strict=True) if fault}
 
     def _scored_as_archived(self, described: Mapping[date, PublishedDay]) -> frozenset[date]:
         """Those of the days whose scorecard is made of the rows that are archived."""

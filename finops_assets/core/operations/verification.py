@@ -14,11 +14,12 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import proof
-from finops_assets.core.archive.day_charges import named_charges
+from finops_assets.core.archive.day_charges import CHARGES_PART
+from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.operations.incident_records import Problem
 from finops_assets.core.operations.incidents import Incidents
-from finops_assets.core.schemas import DIMENSIONS, day_path
+from finops_assets.core.schemas import day_path
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Archive
@@ -100,16 +101,9 @@ def _verdict(archive: Archive, day: date) -> Verdict:
         proved = proof.prove(data, day)
     except DamagedError as error:
         return Verdict(day, error.what)
-    if fingerprint := named_charges(proved.footer):
-        try:
-            archive.charges(day, fingerprint)
-        except DamagedError as error:
-            return Verdict(day, f"has no whole charges: {error.what}")
-    if named := proved.footer.get(DIMENSIONS):
-        try:
-            archive.dimensions(day, named)
-        except DamagedError as error:
-            return Verdict(day, f"has no whole dimensions: {error.what}")
+    for part in (CHARGES_PART, DIMENSIONS_PART):
+        if fault := part.fault(archive, day, proved.footer):
+            return Verdict(day, f"has no whole {part.title}: {fault}")
     return Verdict(day, "", proved.rows.num_rows, len(data), proved.has_content_hash, proved.not_proved())
 
 
