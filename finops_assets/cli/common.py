@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -78,6 +81,11 @@ def platform_of(settings: Settings) -> Platform:
 def open_platform() -> Platform:
     """The platform of the settings in force."""
     return platform_of(load())
+
+
+def this_command() -> str:
+    """How a person types this command here."""
+    return "finops" if shutil.which("finops") else os.path.relpath(sys.argv[0])
 
 
 def say_block(text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -41,7 +40,7 @@ def demo(days: int, scenario: str | None) -> None:
     rows = status_rows(platform)
     took = (common.now() - started).total_seconds()
     total = sum((row["total"] for row in rows if row["archived"]), Decimal())
-    finops = "finops" if shutil.which("finops") else os.path.relpath(sys.argv[0])
+    finops = common.this_command()
     common.say_block(
         f"""
 {len(rows)} days archived in {took:.0f} s, {common.amount(total)} {rows[-1]["currency"]} ({rows[-1]["cost_basis"]}).

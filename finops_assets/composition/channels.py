@@ -25,6 +25,7 @@ from finops_assets.settings.model import Settings
 
 if TYPE_CHECKING:
     from finops_assets.adapters.aws.session import AwsSession
+    from finops_assets.core.accounts.account_map import Membership
 
 
 def aws_session(settings: Settings) -> AwsSession:
@@ -33,6 +34,17 @@ def aws_session(settings: Settings) -> AwsSession:
 
     aws = settings.aws
     return AwsSession(region=aws.region, profile=aws.profile, role_arn=aws.role_arn, endpoint_url=aws.endpoint_url)
+
+
+def organization(settings: Settings) -> list[Membership]:
+    """The accounts of AWS Organizations and their OUs of today, as the settings' identity may read them.
+
+    Raises:
+        FinopsError: Organizations cannot be read.
+    """
+    from finops_assets.adapters.aws.accounts import organization_now
+
+    return organization_now(aws_session(settings), settings.aws.organizations_role_arn)
 
 
 def mailer_of(settings: Settings, session: AwsSession | None) -> Mailer:

@@ -186,6 +186,16 @@ class OrganizationsAccounts:
             self._archive.put(path, data)
 
 
+def organization_now(session: AwsSession, role_arn: str = "") -> list[Membership]:
+    """The organization's accounts as they are, each once.
+
+    Raises:
+        SettingsError: no region is set.
+        FinopsError: Organizations cannot be read.
+    """
+    return list(_snapshot(session.client("organizations", role_arn), ()).memberships)
+
+
 def _history(data: bytes) -> list[Membership]:
     """The memberships of the history's object.
 

@@ -23,6 +23,7 @@ from finops_assets.core.errors import ArchiveError
 from finops_assets.core.findings import Finding, State, findings_of
 from finops_assets.core.home import OTHERS
 from finops_assets.core.operations.doctor import bare, undelivered
+from finops_assets.core.schemas import UNASSIGNED
 
 if TYPE_CHECKING:
     from finops_assets.core.ports import Warehouse
@@ -84,7 +85,13 @@ def accounts_file(settings: AccountsSettings, warehouse: Warehouse) -> Iterator[
         return
     loaded = AccountsFile(settings.path, warehouse, ou_level=settings.ou_level, history=settings.history).load()
     per_ou = counts(loaded.table)
-    yield Finding("accounts", "ok", f"{settings.path}: {sum(per_ou.values())} account(s) in {len(per_ou)} OU(s)")
+    left = per_ou.pop(UNASSIGNED, 0)
+    detail = f"{settings.path}: {sum(per_ou.values())} account(s) in {len(per_ou)} OU(s)"
+    if left:
+        fix = "Fill in ou_path, such as Workloads/Prod; `finops backfill` then makes the days anew."
+        yield Finding("accounts", "warn", f"{detail}; {left} without an ou_path are {UNASSIGNED}", fix)
+    else:
+        yield Finding("accounts", "ok", detail)
 
 
 def own_mail(settings: Settings) -> Iterator[Finding]:

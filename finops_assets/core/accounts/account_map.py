@@ -46,7 +46,8 @@ def read_accounts_csv(data: bytes, where: str, attributes: Sequence[str] | None 
     """The memberships in an accounts.csv: account_id, account_name, ou_path, and optionally valid_from and valid_to.
 
     A row without valid_from is valid since always, one without valid_to until the account's next row begins. Slashes
-    separate the levels of ou_path; `Root` stands for accounts directly below the root.
+    separate the levels of ou_path; `Root` stands for accounts directly below the root, and an account whose ou_path is
+    not filled in is Unassigned.
 
     Args:
         data: the file.
@@ -107,7 +108,7 @@ def _membership(row: CsvRow, file: str, attributes: Sequence[str]) -> Membership
     if not account:
         raise AccountsError("account_id is empty", where=where, fix="Write the account's id.")
     path = "/".join(part.strip() for part in values["ou_path"].split("/") if part.strip())
-    if not path:
+    if not path and values["ou_path"]:
         raise AccountsError("ou_path is empty", where=where, fix="Write Root for an account directly below the root.")
     dates = {}
     for name, default in (("valid_from", ALWAYS), ("valid_to", FOREVER)):
@@ -120,7 +121,8 @@ def _membership(row: CsvRow, file: str, attributes: Sequence[str]) -> Membership
     if dates["valid_from"] >= dates["valid_to"]:
         raise AccountsError("valid_to is not after valid_from", where=where, fix="Swap or mend the dates.")
     further = tuple((name, row.stripped(name)) for name in sorted(attributes))
-    return Membership(account, values["account_name"], not_ours(path), **dates, line=row.line, attributes=further)
+    ou = not_ours(path) if path else UNASSIGNED
+    return Membership(account, values["account_name"], ou, **dates, line=row.line, attributes=further)
 
 
 def _effective(rows: list[Membership], where: str) -> list[Membership]:
@@ -164,7 +166,8 @@ def write_accounts_csv(memberships: Iterable[Membership]) -> bytes:
         start = "" if row.valid_from == ALWAYS else row.valid_from.isoformat()
         end = "" if row.valid_to == FOREVER else row.valid_to.isoformat()
         further = map(dict(row.attributes).get, attributes)
-        writer.writerow((row.account_id, row.account_name, row.ou_path, start, end, *further))
+        path = "" if row.ou_path == UNASSIGNED else row.ou_path
+        writer.writerow((row.account_id, row.account_name, path, start, end, *further))
     return out.getvalue().encode()
 
 
