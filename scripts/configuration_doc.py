@@ -125,7 +125,7 @@ keys = ["tag:team", "cost_category:Product", "account:business_unit"]
 ```
 
 A day gets its dimensions when it is run, and keeps them: a change of the setting makes no archived day wrong, and
-`finops backfill FIRST LAST --refresh` has it count for old days. So does a change of `accounts.csv`, unless it moves
+`finops backfill FIRST LAST` has it count for old days. So does a change of `accounts.csv`, unless it moves
 OUs. `finops doctor` names days that lack a key, a key that nothing of the day has, and a column that the bill lacks
 (all is `(untagged)` then). Rows of two dimensions have the same money twice: a query says which one it wants,
 `SELECT value, SUM(cost) FROM dimension_breakdown WHERE dimension = 'tag:team' GROUP BY 1`.

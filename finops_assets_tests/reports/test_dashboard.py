@@ -1432,7 +1432,7 @@ def test_a_dimension_is_a_second_way_to_drill(open_page):
     assert "(untagged)" in view.names()
     assert "(days without tag:team)" in view.text("#table")
     first = min(row[0] for row in rows)
-    assert f"finops backfill {first} {known[0] - timedelta(days=1)} --refresh" in view.text("#foot")
+    assert f"finops backfill {first} {known[0] - timedelta(days=1)}" in view.text("#foot")
     view.page.get_by_role("link", name="(untagged)").click()
     of_none = [row for row in rows if row[0] in known and row[2] == min(row[2] for row in rows)]
     assert view.total() == cell(of_none)
