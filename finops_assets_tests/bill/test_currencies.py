@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -22,6 +22,7 @@ from finops_assets.core.archive.dimension_sums import dimension_sums
 from finops_assets.core.archive.display import Display
 from finops_assets.core.archive.publishing import ArchivingRules
 from finops_assets.core.bill.exchange_rates import ExchangeRates, RatesError, converted, rates_in_words, read_rates
+from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import BillError, SettingsError
 from finops_assets.core.operations.evidence.making import make
 from finops_assets.core.ports import Warehouse
@@ -316,6 +317,27 @@ def test_a_restated_day_is_entered_in_the_currency_of_each_account(tmp_path: Pat
     entries = {row["linkedaccount"]: (row["delta"], row["currency"]) for row in ledger.to_pylist()}
     assert entries == {SHOP: (Decimal(2), "USD"), DATA: (Decimal("0.5"), "EUR")}
     assert sorted(rules.display.restated(ledger)["delta"].to_pylist()) == [Decimal("0.5"), Decimal("1.8")]
+
+
+def test_a_late_change_is_no_anomaly_in_the_currency_that_costs_are_shown_in(tmp_path: Path) -> None:
+    """100 USD on each day, and on one 60 more, weeks later: that it costs 600 DKK more is all of it the late change."""
+    days = days_between(SEP - timedelta(days=49), SEP)
+    late = days[-10]
+    months = sorted({f"{day:%Y-%m}" for day in days})
+    (tmp_path / "rates.csv").write_text("month,currency,rate\n" + "".join(f"{month},USD,10\n" for month in months))
+    bills = {
+        name: make_bill(tmp_path / name, [dollars(cost if day == late else "100", day) for day in days])
+        for name, cost in (("once", "100"), ("late", "160"))
+    }
+    new_archive(tmp_path / ".finops")
+    home = {"FINOPS_HOME": str(tmp_path / ".finops"), "FINOPS_BILL__PATH": str(bills["late"])}
+    money = {"FINOPS_CURRENCY__DISPLAY": "DKK", "FINOPS_CURRENCY__RATES": str(tmp_path / "rates.csv")}
+    platform = build_platform(load_settings(home | money, folder=tmp_path))
+    for bill in bills.values():
+        archive_days(open_bill(bill), platform.archive, days, now=NOW)
+    scored = platform.scoring.score([late], NOW)
+    assert scored.cards[late].currency == "DKK"
+    assert (scored.cards[late].scores[0].cost, scored.cards[late].episodes) == (1600, ())
 
 
 def test_evidence_of_a_day_in_several_currencies_has_no_sum_of_them(tmp_path: Path) -> None:

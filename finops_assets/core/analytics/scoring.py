@@ -6,7 +6,7 @@ but for its settlement, the plan and the calendar as they are now. Only the newe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -123,6 +123,7 @@ class Scoring:
         journal: tells how final days are.
         plan: budgets and events.
         rules: from which on something counts.
+        restated_as: gives the ledger of restatements in the currency of the archive's days.
     """
 
     def __init__(
@@ -132,9 +133,10 @@ class Scoring:
         journal: Journal,
         plan: PlanFiles = PlanFiles(),  # noqa: B008 - frozen
         rules: ScoringRules = ScoringRules(),
+        restated_as: Callable[[pa.Table], pa.Table] = lambda ledger: ledger,
     ) -> None:
         self._warehouse, self._archive, self._journal = warehouse, archive, journal
-        self._plan, self._rules = plan, rules
+        self._plan, self._rules, self._restated_as = plan, rules, restated_as
 
     def check(self) -> Iterator[Finding]:
         """Whether the plan and the calendar can be used, and the OUs of editions exist."""
