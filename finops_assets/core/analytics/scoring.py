@@ -216,7 +216,8 @@ class Scoring:
         changed: dict[date, dict[Key, Decimal]] = {}
         ledger = restatements.read(self._archive, list(days))
         after = pc.days_between(ledger["billingdate"], ledger["firstseen"].cast(pa.date32()))
-        for row in ledger.filter(pc.greater(after, LATE_AFTER)).to_pylist():  # a tenth of it: the rest was completion
+        late = ledger.filter(pc.greater(after, LATE_AFTER))  # a tenth of it: the rest was completion
+        for row in self._restated_as(late).to_pylist():
             of_day = changed.setdefault(row["billingdate"], {})
             key = row["ou"], row["service"], row["linkedaccount"]
             of_day[key] = of_day.get(key, Decimal()) + row["delta"]
@@ -277,10 +278,10 @@ class Scoring:
         """Why the day cost what it did, against the same weekday a week before, else the day before."""
         archived = set(self._archive.days())
         against = next((d for d in (day - timedelta(days=7), day - timedelta(days=1)) if d in archived), None)
-        if against is None:
-            self._warehouse.keep_sums(day)
-            return None, ()
         try:
+            if against is None:
+                self._warehouse.keep_sums(day)
+                return None, ()
             names = newest_names([each for each in card.renamed if against < each.since <= day])
             sums = drivers.under_new_names(self._warehouse.drivers(day, against), names)
             accounts = read_account_map(self._archive)
