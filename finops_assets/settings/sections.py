@@ -202,7 +202,8 @@ class DashboardSettings(Section):
         400_000,
         ge=1000,
         le=1_000_000_000,
-        description="Numbers it embeds at most; past that, the smallest accounts are folded.",
+        description="Numbers it embeds at most; past that, the smallest accounts are folded. Costs by dimension take a "
+        "quarter more.",
     )
 
 
