@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.core.analytics.drivers import OF_THE_BILL, as_sums
 from finops_assets.core.analytics.shown_drivers import shown_sums
 from finops_assets.core.archive.breakdown import split_by_day
@@ -40,6 +41,7 @@ from finops_assets_tests.support.bills import (
     new_archive,
     open_bill,
 )
+from finops_assets_tests.support.command import finops
 from finops_assets_tests.support.on_aws import make_ready, on_aws, platform_on, run
 from standin.bills import load_bill
 from standin.server import StandIn
@@ -338,6 +340,35 @@ def test_a_late_change_is_no_anomaly_in_the_currency_that_costs_are_shown_in(tmp
     scored = platform.scoring.score([late], NOW)
     assert scored.cards[late].currency == "DKK"
     assert (scored.cards[late].scores[0].cost, scored.cards[late].episodes) == (1600, ())
+
+
+def test_days_are_described_as_shown_by_what_is_kept_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that reads no rows reads the record of the month, and no day's object."""
+    archive, display = new_archive(tmp_path), shown_in_euro()
+    bill = open_bill(make_bill(tmp_path / "bill", PAYERS), several_currencies=True)
+    archive_days(bill, archive, [SEP], rules=ArchivingRules(display=display), now=NOW)
+    archive.history.costs([SEP])
+    archive.history.keep()
+    later = ObjectArchive(folder_store(str(tmp_path / "archive")))
+    monkeypatch.setattr(later, "describe", lambda day: pytest.fail(f"the object of {day} is read"))
+    shown = display.archive(later)
+    assert shown is display.archive(later), "one for all that show it"
+    assert shown.history.describe([SEP])[SEP].total == Decimal(14)
+
+
+def test_commands_say_in_which_currency_amounts_are(tmp_path: Path) -> None:
+    """What has a value of a dimension is shown as the digest shows it; tables that are not converted are named."""
+    tagged = replace(dollars("10", SEP), extra={"BillingAccountId": "111111111111", "Tags": '{"team": "web"}'})
+    bill, keys = make_bill(tmp_path / "bill", [tagged, euros("5", SEP)]), ("tag:team",)
+    (tmp_path / "rates.csv").write_text(RATES, encoding="utf-8")
+    archive_days(open_bill(bill, dimensions=keys, several_currencies=True), new_archive(tmp_path), [SEP], now=NOW)
+    settings = {"HOME": tmp_path, "BILL__PATH": bill, "DIMENSIONS__KEYS": "tag:team", "CURRENCY__DISPLAY": "EUR"}
+    environ = {f"FINOPS_{name}": str(value) for name, value in {**settings, "CURRENCY__RATES": "rates.csv"}.items()}
+    assert "tag:team: 64 % of 14.00 EUR has a value" in finops("doctor", cwd=tmp_path, now=NOW, **environ).output
+    notice = finops("query", "SELECT 1", cwd=tmp_path, now=NOW, **environ).stderr
+    assert "ou_breakdown, ou_charges, dimension_breakdown, restatements and finops_daily_summary" in " ".join(
+        notice.split()
+    )
 
 
 def test_evidence_of_a_day_in_several_currencies_has_no_sum_of_them(tmp_path: Path) -> None:

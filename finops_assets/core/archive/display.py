@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -61,6 +61,7 @@ class Display:
     ) -> None:
         self.currency, self._read, self._file = currency, read, file
         self._known: tuple[float, ExchangeRates] | None = None
+        self._shown: tuple[Archive, ShownArchive] | None = None
 
     def __bool__(self) -> bool:
         """Whether costs are shown in a currency of their own."""
@@ -117,8 +118,12 @@ class Display:
             yield Finding("rates", "ok", detail)
 
     def archive(self, archive: Archive) -> Archive:
-        """The archive as it is shown."""
-        return cast(Archive, ShownArchive(archive, self)) if self else archive
+        """The archive as it is shown: one for all that show it, so that its costs are read once."""
+        if not self:
+            return archive
+        if self._shown is None or self._shown[0] is not archive:
+            self._shown = archive, ShownArchive(archive, self)
+        return cast(Archive, self._shown[1])
 
     def shown(self, published: PublishedDay) -> PublishedDay:
         """A day's figures as they are shown; its rates stand in its metadata.
@@ -236,10 +241,10 @@ class ShownArchive:
 
     @property
     def history(self) -> KeptHistory:
-        """The costs of its days as they are shown: read once while the rates are the same, and kept nowhere."""
+        """The costs of its days as they are shown, while the rates are the same."""
         version = self._display.version
         if self._history is None or self._history[0] != version:
-            self._history = version, KeptHistory(cast(Archive, self), keeps=False)
+            self._history = version, ShownHistory(cast(Archive, self), self._archive, self._display)
         return self._history[1]
 
     def __getattr__(self, name: str) -> Any:
@@ -269,6 +274,23 @@ class ShownArchive:
         """These days one by one, as they are shown."""
         for published, rows in self._archive.stream(days):
             yield self._display.shown(published), self._display.rows(published, rows)[0]
+
+
+class ShownHistory(KeptHistory):
+    """Costs of archived days as they are shown, read once and kept nowhere; what objects say is of the archive's own.
+
+    Args:
+        shown: the archive as it is shown.
+        billed: the archive, in the billing currency.
+        display: how costs are shown.
+    """
+
+    def __init__(self, shown: Archive, billed: Archive, display: Display) -> None:
+        super().__init__(shown, keeps=False)
+        self._billed, self._display = billed, display
+
+    def describe(self, days: Collection[date]) -> dict[date, PublishedDay]:
+        return {day: self._display.shown(of) for day, of in self._billed.history.describe(days).items()}
 
 
 def rates_words(days: Iterable[PublishedDay]) -> str:
