@@ -18,17 +18,17 @@ from finops_assets.core.analytics.drivers import OF_THE_BILL, as_sums
 from finops_assets.core.analytics.shown_drivers import shown_sums
 from finops_assets.core.archive.breakdown import split_by_day
 from finops_assets.core.archive.day_checks import faults
-from finops_assets.core.archive.day_currencies import parts_of
+from finops_assets.core.archive.day_currencies import exact_of_bill, left_out_of, parts_of
 from finops_assets.core.archive.dimension_sums import dimension_sums
 from finops_assets.core.archive.display import Display
-from finops_assets.core.archive.publishing import ArchivingRules
+from finops_assets.core.archive.publishing import ArchivingRules, source_day
 from finops_assets.core.bill.exchange_rates import ExchangeRates, RatesError, converted, rates_in_words, read_rates
 from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import BillError, SettingsError
 from finops_assets.core.operations.evidence.making import make
 from finops_assets.core.ports import Warehouse
 from finops_assets.core.schemas import DIMENSION_BREAKDOWN, MONEY
-from finops_assets.core.values import PublishedDay
+from finops_assets.core.values import LeftOut, PublishedDay
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
 from finops_assets_tests.support.bills import (
@@ -305,6 +305,32 @@ def test_a_day_without_a_rate_is_not_archived(tmp_path: Path) -> None:
     assert another is not None
     assert (one.total, another.total) == (Decimal(14), Decimal(10))
     assert one.fingerprint != another.fingerprint  # so that what was made of it is known to be outdated
+
+
+def test_what_is_left_out_stays_in_its_own_currency(tmp_path: Path) -> None:
+    """It needs no rate: a day is shown whatever else the bill has. Days of older releases name it in the reason."""
+    pounds, tax = line("5", start=at(SEP), currency="GBP"), line("2", start=at(SEP), category="Tax")
+    lines = [dollars("10", SEP), pounds, tax, replace(tax, start=at(OCT)), dollars("1", OCT + timedelta(days=1))]
+    rules = {"currency": "USD", "include_tax": False, "several_currencies": True}
+    archive, display = new_archive(tmp_path), shown_in_euro("month,currency,rate\n2025-09,USD,0.9\n")
+    bill = open_bill(make_bill(tmp_path / "bill", lines), **rules)
+    archive_days(bill, archive, [SEP, OCT], rules=ArchivingRules(display=display), now=NOVEMBER)
+    shown = {day: display.archive(archive).describe(day) for day in (SEP, OCT)}
+    assert [(of.total, of.currency) for of in shown.values()] == [(9, "EUR"), (0, "EUR")]
+    left_out = [left_out_of(json.loads(of.metadata["left_out"])) for of in shown.values()]
+    of_tax = LeftOut("bill.include_tax", 1, Decimal(2), "USD")
+    assert left_out == [(LeftOut("bill.currency is USD", 1, Decimal(5), "GBP"), of_tax), (of_tax,)]
+    earlier = ["bill.currency is USD, these are GBP", 1, "5"]
+    assert left_out_of([earlier]) == left_out[0][:1]
+
+
+def test_what_the_bill_said_of_a_day_is_read_back_in_each_currency(tmp_path: Path) -> None:
+    """`finops observe` shows two amounts, not the sum of their numbers."""
+    archive, bill = new_archive(tmp_path), open_bill(make_bill(tmp_path / "bill", PAYERS), several_currencies=True)
+    archive_days(bill, archive, [SEP], rules=ArchivingRules(display=shown_in_euro()), now=NOW)
+    published = archive.describe(SEP)
+    assert published is not None
+    assert exact_of_bill(source_day(published)) == "5 EUR + 10 USD"
 
 
 def test_a_restated_day_is_entered_in_the_currency_of_each_account(tmp_path: Path) -> None:
