@@ -51,27 +51,6 @@ from standin.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 
-
-def test_a_renamed_service_has_one_row() -> None:
-    """Its use goes on under the new name: no volume of 10 is gone, and none of 11 is new."""
-
-    def row(service: str, before: int, now: int) -> dict[str, Any]:
-        there = {"there_before": before > 0, "there_now": now > 0, "used_before": before > 0, "used_now": now > 0}
-        effects = {**dict.fromkeys(OF_THE_BILL, Decimal()), "volume": Decimal(now - before)}
-        sums = {"before": Decimal(before), "now": Decimal(now)}
-        return {"linkedaccount": ACCOUNT, "service": service, "ou": None, **sums, **there, **effects}
-
-    sums = drivers.as_sums(pa.Table.from_pylist([row("Old", 10, 0), row("New", 0, 11), row("Other", 5, 5)], _SUMS))
-    renamed = drivers.under_new_names(sums, {"Old": "New"}).to_pylist()
-    assert [(each["service"], each["before"], each["now"], each["volume"]) for each in renamed] == [
-        ("New", 10, 11, 1),
-        ("Other", 5, 5, 0),
-    ]
-    assert (renamed[0]["there_before"], renamed[0]["there_now"]) == (True, True)
-    assert drivers.under_new_names(sums, {}) is sums
-
-
-_SUMS = drivers.as_sums(None).schema
 WEEK_AGO = DAY - timedelta(days=7)
 MONTH = timedelta(days=30)
 OTHER, THIRD = "444455556666", "777788889999"
@@ -352,6 +331,27 @@ def test_the_stories_of_the_sample_are_found(sample: SampleBill, organization: p
     assert summed(told(24), "All", "Amazon Redshift") == {
         "volume": summed(told(24), "Data", "Amazon Redshift")["volume"]
     }
+
+
+def test_a_renamed_service_has_one_row() -> None:
+    """Its use goes on under the new name: no volume of 10 is gone, and none of 11 is new."""
+
+    def row(service: str, before: int, now: int) -> dict[str, Any]:
+        there = {"there_before": before > 0, "there_now": now > 0, "used_before": before > 0, "used_now": now > 0}
+        effects = {**dict.fromkeys(OF_THE_BILL, Decimal()), "volume": Decimal(now - before)}
+        sums = {"before": Decimal(before), "now": Decimal(now)}
+        return {"linkedaccount": ACCOUNT, "service": service, "ou": None, **sums, **there, **effects}
+
+    sums = drivers.as_sums(
+        pa.Table.from_pylist([row("Old", 10, 0), row("New", 0, 11), row("Other", 5, 5)], drivers.as_sums(None).schema)
+    )
+    renamed = drivers.under_new_names(sums, {"Old": "New"}).to_pylist()
+    assert [(each["service"], each["before"], each["now"], each["volume"]) for each in renamed] == [
+        ("New", 10, 11, 1),
+        ("Other", 5, 5, 0),
+    ]
+    assert (renamed[0]["there_before"], renamed[0]["there_now"]) == (True, True)
+    assert drivers.under_new_names(sums, {}) is sums
 
 
 def test_athena_says_what_duckdb_says(aws: StandIn, sample: SampleBill, tmp_path: Path) -> None:

@@ -165,12 +165,12 @@ def test_a_day_that_has_no_dimension_any_more_has_no_money_by_it(
     assert values(archive, restored)["tag:team", "a"] == 10
 
 
-def test_dimensions_that_we_wrote_are_not_read_again(archive: ObjectArchive, bills: Path) -> None:
+def test_dimensions_that_we_wrote_are_not_read_again(archive: ObjectArchive, bills: Path, tmp_path: Path) -> None:
     """`finops gaps` proves them by one listing of their stamps."""
     published(bill_of(bills, ("10", "a", "prod")), archive)
     archive.history.costs([DAY])
     archive.history.keep()
-    fresh = ObjectArchive(archive._store)
+    fresh = new_archive(tmp_path)
     assert fresh.history.parts_proved(DIMENSIONS_PART, fresh.history.proved([DAY])) == {DAY}
     archive.put(dimensions_path(DAY), b"other")
     assert fresh.history.parts_proved(DIMENSIONS_PART, fresh.history.proved([DAY])) == set()

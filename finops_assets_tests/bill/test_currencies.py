@@ -13,9 +13,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from finops_assets.adapters.shared.archive import ObjectArchive, folder_store
 from finops_assets.core.analytics.drivers import OF_THE_BILL, as_sums
 from finops_assets.core.analytics.shown_drivers import shown_sums
+from finops_assets.core.archive import restatements
 from finops_assets.core.archive.breakdown import split_by_day
 from finops_assets.core.archive.day_checks import faults
 from finops_assets.core.archive.day_currencies import exact_of_bill, left_out_of, parts_of
@@ -25,6 +25,7 @@ from finops_assets.core.archive.publishing import ArchivingRules, source_day
 from finops_assets.core.bill.exchange_rates import ExchangeRates, RatesError, converted, rates_in_words, read_rates
 from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import BillError, SettingsError
+from finops_assets.core.operations.evidence.asked_bill import AskedBill
 from finops_assets.core.operations.evidence.making import make
 from finops_assets.core.ports import Warehouse
 from finops_assets.core.schemas import DIMENSION_BREAKDOWN, MONEY
@@ -127,18 +128,20 @@ def test_costs_by_dimension_are_shown_in_the_currency_of_the_rest() -> None:
         def __init__(self) -> None:
             self.objects: dict[str, bytes] = {}
             self.get, self.put = self.objects.get, self.objects.__setitem__
+            self.read = 0
 
         def describe(self, _: date) -> PublishedDay:
             return day
 
         def dimensions(self, *_: object) -> pa.Table:
+            self.read += 1
             return rows
 
     archive = OneDay()
-    for rates, amount in ((RATES, "9"), (RATES, "9"), (RATES.replace("0.9", "0.7"), "7")):
+    for rates, amount, read in ((RATES, "9", 1), (RATES, "9", 1), (RATES.replace("0.9", "0.7"), "7", 2)):
         shown = shown_in_euro(rates).archive(archive)
         sums = dimension_sums(shown, {SEP: shown.describe(SEP)})
-        assert sums.column("cost").to_pylist() == [Decimal(amount)]
+        assert (sums.column("cost").to_pylist(), archive.read) == ([Decimal(amount)], read)
 
 
 def test_rates_in_words_name_each_month_the_newest_first() -> None:
@@ -335,8 +338,6 @@ def test_what_the_bill_said_of_a_day_is_read_back_in_each_currency(tmp_path: Pat
 
 def test_a_restated_day_is_entered_in_the_currency_of_each_account(tmp_path: Path) -> None:
     """And shown at the rate of its month."""
-    from finops_assets.core.archive import restatements
-
     archive, rules = new_archive(tmp_path), ArchivingRules(display=shown_in_euro())
     for name, bill in (("one", PAYERS), ("other", [dollars("12", SEP), euros("5.5", SEP)])):
         warehouse = open_bill(make_bill(tmp_path / name, bill), several_currencies=True)
@@ -375,7 +376,7 @@ def test_days_are_described_as_shown_by_what_is_kept_of_them(tmp_path: Path, mon
     archive_days(bill, archive, [SEP], rules=ArchivingRules(display=display), now=NOW)
     archive.history.costs([SEP])
     archive.history.keep()
-    later = ObjectArchive(folder_store(str(tmp_path / "archive")))
+    later = new_archive(tmp_path)
     monkeypatch.setattr(later, "describe", lambda day: pytest.fail(f"the object of {day} is read"))
     shown = display.archive(later)
     assert shown is display.archive(later), "one for all that show it"
@@ -399,8 +400,6 @@ def test_commands_say_in_which_currency_amounts_are(tmp_path: Path) -> None:
 
 def test_evidence_of_a_day_in_several_currencies_has_no_sum_of_them(tmp_path: Path) -> None:
     """Each amount stands for itself."""
-    from finops_assets.core.operations.evidence.asked_bill import AskedBill
-
     archive = new_archive(tmp_path)
     warehouse = open_bill(make_bill(tmp_path / "bill", PAYERS), several_currencies=True)
     archive_days(warehouse, archive, [SEP], rules=ArchivingRules(display=shown_in_euro()), now=NOW)
