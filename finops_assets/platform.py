@@ -141,6 +141,7 @@ class Platform(Adapters):
                 least_share=settings.anomalies.least_percent / 100,
                 least_amount=Decimal(str(settings.anomalies.least_amount)),
             ),
+            restated_as=self.display.restated,
         )
 
     @cached_property

@@ -88,12 +88,13 @@ metadata, coverage, the digest and a small CSV beside its CSV say what is of whi
 itself: two bills take twice the queries on AWS.
 
 Costs in several billing currencies, of several bills or of one, are shown in `currency.display` by the rates of
-`currency.rates`. The archive stays as it is billed, and so do the tables `ou_breakdown`, `finops_daily_summary` and
-`restatements`, which have no sum over several currencies; `ou_scorecard` and all else that is shown or mailed is in the
-display currency and names the rates that it used. A day is archived once each of its currencies has a rate for the
-month; other rates later change what is made from then on, and no archived day. An account has one currency on a day,
-else it is refused. Amounts of budgets and thresholds are in the display currency. QuickSight's data set has the
-archive's rows: `aws.quicksight_data_set` stays empty beside it.
+`currency.rates`. The archive stays as it is billed, and so do the tables `ou_breakdown`, `ou_charges`,
+`dimension_breakdown`, `finops_daily_summary` and `restatements`, which have no sum over several currencies;
+`ou_scorecard` and all else that is shown or mailed is in the display currency and names the rates that it used. A day
+is archived once each of its currencies has a rate for the month; other rates later change what is made from then on,
+and no archived day. An account has one currency on a day, else it is refused. What settings leave out stays in the
+currency that it is billed in, and needs no rate. Amounts of budgets and thresholds are in the display currency.
+QuickSight's data set has the archive's rows: `aws.quicksight_data_set` stays empty beside it.
 
 ```csv
 month,currency,rate
@@ -125,7 +126,7 @@ keys = ["tag:team", "cost_category:Product", "account:business_unit"]
 ```
 
 A day gets its dimensions when it is run, and keeps them: a change of the setting makes no archived day wrong, and
-`finops backfill FIRST LAST --refresh` has it count for old days. So does a change of `accounts.csv`, unless it moves
+`finops backfill FIRST LAST` has it count for old days. So does a change of `accounts.csv`, unless it moves
 OUs. `finops doctor` names days that lack a key, a key that nothing of the day has, and a column that the bill lacks
 (all is `(untagged)` then). Rows of two dimensions have the same money twice: a query says which one it wants,
 `SELECT value, SUM(cost) FROM dimension_breakdown WHERE dimension = 'tag:team' GROUP BY 1`.

@@ -19,7 +19,8 @@ from benchmarks.analytics.data import (
     with_fee,
 )
 from finops_assets.core.analytics.coherence import coherent_forecasts
-from finops_assets.core.analytics.forecast import HISTORY, forecasts, month_end
+from finops_assets.core.analytics.forecast import HISTORY, forecasts
+from finops_assets.core.calendar import month_end
 
 AS_OF = range(3, 28, 2)
 SEED = 7

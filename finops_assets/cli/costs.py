@@ -27,8 +27,9 @@ def query(sql: str, as_json: bool) -> None:
     platform = common.open_platform()
     if platform.display:
         tell(
-            f"Costs of ou_breakdown, restatements and finops_daily_summary are in the currency that each account is "
-            f"billed in: do not sum over several. Those of ou_scorecard are in {platform.display.currency}."
+            "Costs of ou_breakdown, ou_charges, dimension_breakdown, restatements and finops_daily_summary are in the "
+            "currency that each account is billed in: do not sum over several. Those of ou_scorecard are in "
+            f"{platform.display.currency}."
         )
     with platform.catalog.stream(sql) as result:
         if not as_json:

@@ -74,7 +74,7 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
             show(findings_of("bill", bill_findings(platform.warehouse, known.totals if known else None, day)))
             archived = {other: of for other, (_, of) in known.archived.items()} if known else {}
             keys, bill = settings.dimensions.keys, platform.warehouse.describe()
-            show(findings_of("dimension", dimension_findings(keys, bill, platform.archive, day, archived)))
+            show(findings_of("dimension", dimension_findings(keys, bill, platform.shown_archive, day, archived)))
         if not as_json:
             say("", f"{day}, from the bill to the inbox:")
         outbox = platform.outbox

@@ -1,7 +1,8 @@
-"""Days: ranges, contiguous stretches, and how they are written for people."""
+"""Days: ranges, contiguous stretches, ends of months, and how they are written for people."""
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
@@ -17,6 +18,11 @@ def in_words(days: Sequence[date]) -> str:
 def days_between(first: date, last: date) -> list[date]:
     """Every day from first to last."""
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def month_end(day: date) -> date:
+    """The last day of the day's month."""
+    return day.replace(day=monthrange(day.year, day.month)[1])
 
 
 def contiguous(days: Sequence[date]) -> list[list[date]]:

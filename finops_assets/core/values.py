@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Lines of a day that a setting leaves out, and why; every output counts them."""
+    """Lines of a day that a setting leaves out, and why; every output counts them.
+
+    `total` is in `currency`, or in that of the day where it is empty; what is left out is never converted.
+    """
 
     reason: str
     lines: int
     total: Decimal
+    currency: str = ""
 
 
 @dataclass(frozen=True)

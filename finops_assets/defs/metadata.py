@@ -150,7 +150,9 @@ def source_day(day: SourceDay, cost_basis: str) -> dict[str, Any]:
         "by charge category": ", ".join(f"{name} {money(total)}" for name, total in day.by_category.items()),
     }
     if day.left_out:
-        facts["left out"] = ", ".join(f"{o.lines} lines, {plain(o.total)} ({o.reason})" for o in day.left_out)
+        facts["left out"] = ", ".join(
+            f"{o.lines} lines, {plain(o.total)} {o.currency or day.currency} ({o.reason})" for o in day.left_out
+        )
     return shown(facts | _by_bill(day.bills))
 
 

@@ -66,7 +66,7 @@ class DimensionsSettings(Section):
         (),
         description="`tag:team` (a cost allocation tag; `tag:aws:createdBy` of AWS's own), `cost_category:Product`, or "
         "`account:business_unit` (a further column of the account map, or a tag of the accounts in AWS Organizations); "
-        f"at most {MOST_KEYS} (a comma-separated list). Archived days get them by `finops backfill --refresh`.",
+        f"at most {MOST_KEYS} (a comma-separated list). Archived days get them by `finops backfill FIRST LAST`.",
     )
 
     @field_validator("keys", mode="before")
@@ -202,7 +202,8 @@ class DashboardSettings(Section):
         400_000,
         ge=1000,
         le=1_000_000_000,
-        description="Numbers it embeds at most; past that, the smallest accounts are folded.",
+        description="Numbers it embeds at most; past that, the smallest accounts are folded. Costs by dimension take a "
+        "quarter more.",
     )
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pytest
@@ -21,9 +21,11 @@ from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 from finops_assets.core.accounts.account_map import Membership, read_accounts_csv
 from finops_assets.core.analytics import drivers
 from finops_assets.core.analytics.drivers import EFFECTS, OF_THE_BILL, Driver, Drivers, explain, summed, words
+from finops_assets.core.analytics.scoring import Scoring
+from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.recovery import whole_day
-from finops_assets.core.errors import DamagedError
-from finops_assets.core.ports import Archive
+from finops_assets.core.errors import ArchiveError, DamagedError
+from finops_assets.core.ports import Archive, Warehouse
 from finops_assets.core.schemas import day_path
 from finops_assets.core.values import DayRows
 from finops_assets.defs.run import run_days
@@ -34,10 +36,12 @@ from finops_assets_tests.support.bills import (
     DAY,
     Line,
     account_map,
+    archive_days,
     at,
     days_with_charges,
     line,
     make_bill,
+    new_archive,
     open_bill,
     read_rows,
 )
@@ -47,27 +51,6 @@ from standin.server import StandIn
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
 
-
-def test_a_renamed_service_has_one_row() -> None:
-    """Its use goes on under the new name: no volume of 10 is gone, and none of 11 is new."""
-
-    def row(service: str, before: int, now: int) -> dict[str, Any]:
-        there = {"there_before": before > 0, "there_now": now > 0, "used_before": before > 0, "used_now": now > 0}
-        effects = {**dict.fromkeys(OF_THE_BILL, Decimal()), "volume": Decimal(now - before)}
-        sums = {"before": Decimal(before), "now": Decimal(now)}
-        return {"linkedaccount": ACCOUNT, "service": service, "ou": None, **sums, **there, **effects}
-
-    sums = drivers.as_sums(pa.Table.from_pylist([row("Old", 10, 0), row("New", 0, 11), row("Other", 5, 5)], _SUMS))
-    renamed = drivers.under_new_names(sums, {"Old": "New"}).to_pylist()
-    assert [(each["service"], each["before"], each["now"], each["volume"]) for each in renamed] == [
-        ("New", 10, 11, 1),
-        ("Other", 5, 5, 0),
-    ]
-    assert (renamed[0]["there_before"], renamed[0]["there_now"]) == (True, True)
-    assert drivers.under_new_names(sums, {}) is sums
-
-
-_SUMS = drivers.as_sums(None).schema
 WEEK_AGO = DAY - timedelta(days=7)
 MONTH = timedelta(days=30)
 OTHER, THIRD = "444455556666", "777788889999"
@@ -350,6 +333,27 @@ def test_the_stories_of_the_sample_are_found(sample: SampleBill, organization: p
     }
 
 
+def test_a_renamed_service_has_one_row() -> None:
+    """Its use goes on under the new name: no volume of 10 is gone, and none of 11 is new."""
+
+    def row(service: str, before: int, now: int) -> dict[str, Any]:
+        there = {"there_before": before > 0, "there_now": now > 0, "used_before": before > 0, "used_now": now > 0}
+        effects = {**dict.fromkeys(OF_THE_BILL, Decimal()), "volume": Decimal(now - before)}
+        sums = {"before": Decimal(before), "now": Decimal(now)}
+        return {"linkedaccount": ACCOUNT, "service": service, "ou": None, **sums, **there, **effects}
+
+    sums = drivers.as_sums(
+        pa.Table.from_pylist([row("Old", 10, 0), row("New", 0, 11), row("Other", 5, 5)], drivers.as_sums(None).schema)
+    )
+    renamed = drivers.under_new_names(sums, {"Old": "New"}).to_pylist()
+    assert [(each["service"], each["before"], each["now"], each["volume"]) for each in renamed] == [
+        ("New", 10, 11, 1),
+        ("Other", 5, 5, 0),
+    ]
+    assert (renamed[0]["there_before"], renamed[0]["there_now"]) == (True, True)
+    assert drivers.under_new_names(sums, {}) is sums
+
+
 def test_athena_says_what_duckdb_says(aws: StandIn, sample: SampleBill, tmp_path: Path) -> None:
     """The same table from one query, which reads no billing period that cannot have a line of these days."""
     make_ready(aws, sample.focus)
@@ -393,6 +397,22 @@ def test_a_morning_on_athena_reads_its_lines_once(aws: StandIn, sample: SampleBi
     assert platform.warehouse.drivers(last, before).equals(found)
     (query,) = aws.athena.queries[asked:]
     assert f"IN (DATE '{before}')" in query.sql, "of that day alone"
+
+
+def test_a_first_day_is_scored_where_its_sums_cannot_be_kept(tmp_path: Path) -> None:
+    """Nothing explains a day that none was archived before; what Athena refuses then holds up no bill either."""
+    bill, archive = open_bill(make_bill(tmp_path / "bill", [line("5")])), new_archive(tmp_path)
+
+    class Refused:
+        def keep_sums(self, _: date) -> None:
+            raise ArchiveError("cannot be written", where="drivers/sums/")
+
+    archive_days(bill, archive, [DAY])
+    now = datetime(2025, 9, 11, 7, tzinfo=UTC)
+    scored = Scoring(cast(Warehouse, Refused()), archive, Journal(archive, 3)).score([DAY], now)
+    assert scored.cards[DAY].scores[0].cost == 5
+    (note,) = scored.wrong
+    assert "drivers/sums/: cannot be written" in note
 
 
 def archive_day(archive: Archive, day: date) -> DayRows:

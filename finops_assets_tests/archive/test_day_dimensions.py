@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from finops_assets.adapters.shared.archive import ObjectArchive
+from finops_assets.adapters.shared.dashboard_page import DATA_BEGINS, DATA_ENDS, DashboardPage, PageSources
 from finops_assets.core.accounts.account_map import Membership, read_accounts_csv, to_parquet
 from finops_assets.core.accounts.account_map import account_map as map_of
 from finops_assets.core.archive.bill_difference import difference, published_as
@@ -163,12 +165,12 @@ def test_a_day_that_has_no_dimension_any_more_has_no_money_by_it(
     assert values(archive, restored)["tag:team", "a"] == 10
 
 
-def test_dimensions_that_we_wrote_are_not_read_again(archive: ObjectArchive, bills: Path) -> None:
+def test_dimensions_that_we_wrote_are_not_read_again(archive: ObjectArchive, bills: Path, tmp_path: Path) -> None:
     """`finops gaps` proves them by one listing of their stamps."""
     published(bill_of(bills, ("10", "a", "prod")), archive)
     archive.history.costs([DAY])
     archive.history.keep()
-    fresh = ObjectArchive(archive._store)
+    fresh = new_archive(tmp_path)
     assert fresh.history.parts_proved(DIMENSIONS_PART, fresh.history.proved([DAY])) == {DAY}
     archive.put(dimensions_path(DAY), b"other")
     assert fresh.history.parts_proved(DIMENSIONS_PART, fresh.history.proved([DAY])) == set()
@@ -241,9 +243,10 @@ def counted(archive: ObjectArchive, monkeypatch: pytest.MonkeyPatch) -> list[Any
 def test_a_day_is_read_once_for_its_sums(archive: ObjectArchive, bills: Path, counted: list[Any]) -> None:
     """Until it is another one, or the sums are lost or damaged."""
     day = published(bill_of(bills, ("10", "a", "prod"), ("5", "a", "test")), archive)
-    assert keys_of({DAY: day}) == {"tag:env": {DAY}, "tag:team": {DAY}}
     for _ in range(2):
-        rows = dimension_sums(archive, {DAY: day}).to_pylist()
+        sums = dimension_sums(archive, {DAY: day})
+        assert keys_of(sums) == {"tag:env": {DAY}, "tag:team": {DAY}}
+        rows = sums.to_pylist()
         assert {(row["dimension"], row["value"]): row["cost"] for row in rows}["tag:team", "a"] == 15
     assert counted == [DAY]
     archive.put(SUMS_PATH, b"half")
@@ -261,6 +264,17 @@ def test_many_values_are_one_in_the_sums(archive: ObjectArchive, bills: Path) ->
     assert len(sums) == MOST_VALUES + 1
     (other,) = [row for row in sums if row["value"] is None]
     assert other["cost"] == 55  # 1 to 10
+
+
+def test_a_day_of_damaged_dimensions_is_shown_as_one_without(archive: ObjectArchive, bills: Path) -> None:
+    """Not as a day that cost nothing: the page has no sums of it."""
+    published(bill_of(bills, ("10", "a", "prod")), archive)
+    archive.put(dimensions_path(DAY), b"half")
+    pages: list[bytes] = []
+    sources = PageSources(dimensions=True)
+    DashboardPage(archive, pages.append, "page.html", days=5, max_cells=1000, sources=sources).refresh("a-run")
+    data = json.loads(pages[0].partition(DATA_BEGINS)[2].partition(DATA_ENDS)[0])
+    assert (data["days"], data["dimensions"]) == ([str(DAY)], [])
 
 
 def test_a_day_without_dimensions_has_no_sums(archive: ObjectArchive, bills: Path) -> None:

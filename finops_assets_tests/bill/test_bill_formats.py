@@ -554,8 +554,8 @@ def test_one_currency_is_chosen_of_two(tmp_path: Path) -> None:
     there = warehouse.source_days(DAY, NEXT)[DAY]
     assert (there.currency, there.total) == ("USD", 10)
     assert there.left_out == (
-        LeftOut("bill.currency is USD, these are EUR", 2, Decimal(8)),
-        LeftOut("bill.currency is USD, these are GBP", 1, Decimal(5)),
+        LeftOut("bill.currency is USD", 2, Decimal(8), "EUR"),
+        LeftOut("bill.currency is USD", 1, Decimal(5), "GBP"),
         LeftOut("bill.include_tax", 1, Decimal(2)),
     )
     assert sum(row[-1] for row in read_rows(warehouse, DAY, NEXT)) == 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -15,18 +15,21 @@ import pytest
 
 from finops_assets.core.analytics.drivers import OF_THE_BILL, as_sums
 from finops_assets.core.analytics.shown_drivers import shown_sums
+from finops_assets.core.archive import restatements
 from finops_assets.core.archive.breakdown import split_by_day
 from finops_assets.core.archive.day_checks import faults
-from finops_assets.core.archive.day_currencies import parts_of
+from finops_assets.core.archive.day_currencies import exact_of_bill, left_out_of, parts_of
 from finops_assets.core.archive.dimension_sums import dimension_sums
 from finops_assets.core.archive.display import Display
-from finops_assets.core.archive.publishing import ArchivingRules
+from finops_assets.core.archive.publishing import ArchivingRules, source_day
 from finops_assets.core.bill.exchange_rates import ExchangeRates, RatesError, converted, rates_in_words, read_rates
+from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import BillError, SettingsError
+from finops_assets.core.operations.evidence.asked_bill import AskedBill
 from finops_assets.core.operations.evidence.making import make
 from finops_assets.core.ports import Warehouse
 from finops_assets.core.schemas import DIMENSION_BREAKDOWN, MONEY
-from finops_assets.core.values import PublishedDay
+from finops_assets.core.values import LeftOut, PublishedDay
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
 from finops_assets_tests.support.bills import (
@@ -39,6 +42,7 @@ from finops_assets_tests.support.bills import (
     new_archive,
     open_bill,
 )
+from finops_assets_tests.support.command import finops
 from finops_assets_tests.support.on_aws import make_ready, on_aws, platform_on, run
 from standin.bills import load_bill
 from standin.server import StandIn
@@ -124,18 +128,20 @@ def test_costs_by_dimension_are_shown_in_the_currency_of_the_rest() -> None:
         def __init__(self) -> None:
             self.objects: dict[str, bytes] = {}
             self.get, self.put = self.objects.get, self.objects.__setitem__
+            self.read = 0
 
         def describe(self, _: date) -> PublishedDay:
             return day
 
         def dimensions(self, *_: object) -> pa.Table:
+            self.read += 1
             return rows
 
     archive = OneDay()
-    for rates, amount in ((RATES, "9"), (RATES, "9"), (RATES.replace("0.9", "0.7"), "7")):
+    for rates, amount, read in ((RATES, "9", 1), (RATES, "9", 1), (RATES.replace("0.9", "0.7"), "7", 2)):
         shown = shown_in_euro(rates).archive(archive)
         sums = dimension_sums(shown, {SEP: shown.describe(SEP)})
-        assert sums.column("cost").to_pylist() == [Decimal(amount)]
+        assert (sums.column("cost").to_pylist(), archive.read) == ([Decimal(amount)], read)
 
 
 def test_rates_in_words_name_each_month_the_newest_first() -> None:
@@ -304,10 +310,34 @@ def test_a_day_without_a_rate_is_not_archived(tmp_path: Path) -> None:
     assert one.fingerprint != another.fingerprint  # so that what was made of it is known to be outdated
 
 
+def test_what_is_left_out_stays_in_its_own_currency(tmp_path: Path) -> None:
+    """It needs no rate: a day is shown whatever else the bill has. Days of older releases name it in the reason."""
+    pounds, tax = line("5", start=at(SEP), currency="GBP"), line("2", start=at(SEP), category="Tax")
+    lines = [dollars("10", SEP), pounds, tax, replace(tax, start=at(OCT)), dollars("1", OCT + timedelta(days=1))]
+    rules = {"currency": "USD", "include_tax": False, "several_currencies": True}
+    archive, display = new_archive(tmp_path), shown_in_euro("month,currency,rate\n2025-09,USD,0.9\n")
+    bill = open_bill(make_bill(tmp_path / "bill", lines), **rules)
+    archive_days(bill, archive, [SEP, OCT], rules=ArchivingRules(display=display), now=NOVEMBER)
+    shown = {day: display.archive(archive).describe(day) for day in (SEP, OCT)}
+    assert [(of.total, of.currency) for of in shown.values()] == [(9, "EUR"), (0, "EUR")]
+    left_out = [left_out_of(json.loads(of.metadata["left_out"])) for of in shown.values()]
+    of_tax = LeftOut("bill.include_tax", 1, Decimal(2), "USD")
+    assert left_out == [(LeftOut("bill.currency is USD", 1, Decimal(5), "GBP"), of_tax), (of_tax,)]
+    earlier = ["bill.currency is USD, these are GBP", 1, "5"]
+    assert left_out_of([earlier]) == left_out[0][:1]
+
+
+def test_what_the_bill_said_of_a_day_is_read_back_in_each_currency(tmp_path: Path) -> None:
+    """`finops observe` shows two amounts, not the sum of their numbers."""
+    archive, bill = new_archive(tmp_path), open_bill(make_bill(tmp_path / "bill", PAYERS), several_currencies=True)
+    archive_days(bill, archive, [SEP], rules=ArchivingRules(display=shown_in_euro()), now=NOW)
+    published = archive.describe(SEP)
+    assert published is not None
+    assert exact_of_bill(source_day(published)) == "5 EUR + 10 USD"
+
+
 def test_a_restated_day_is_entered_in_the_currency_of_each_account(tmp_path: Path) -> None:
     """And shown at the rate of its month."""
-    from finops_assets.core.archive import restatements
-
     archive, rules = new_archive(tmp_path), ArchivingRules(display=shown_in_euro())
     for name, bill in (("one", PAYERS), ("other", [dollars("12", SEP), euros("5.5", SEP)])):
         warehouse = open_bill(make_bill(tmp_path / name, bill), several_currencies=True)
@@ -318,10 +348,58 @@ def test_a_restated_day_is_entered_in_the_currency_of_each_account(tmp_path: Pat
     assert sorted(rules.display.restated(ledger)["delta"].to_pylist()) == [Decimal("0.5"), Decimal("1.8")]
 
 
+def test_a_late_change_is_no_anomaly_in_the_currency_that_costs_are_shown_in(tmp_path: Path) -> None:
+    """100 USD on each day, and on one 60 more, weeks later: that it costs 600 DKK more is all of it the late change."""
+    days = days_between(SEP - timedelta(days=49), SEP)
+    late = days[-10]
+    months = sorted({f"{day:%Y-%m}" for day in days})
+    (tmp_path / "rates.csv").write_text("month,currency,rate\n" + "".join(f"{month},USD,10\n" for month in months))
+    bills = {
+        name: make_bill(tmp_path / name, [dollars(cost if day == late else "100", day) for day in days])
+        for name, cost in (("once", "100"), ("late", "160"))
+    }
+    new_archive(tmp_path / ".finops")
+    home = {"FINOPS_HOME": str(tmp_path / ".finops"), "FINOPS_BILL__PATH": str(bills["late"])}
+    money = {"FINOPS_CURRENCY__DISPLAY": "DKK", "FINOPS_CURRENCY__RATES": str(tmp_path / "rates.csv")}
+    platform = build_platform(load_settings(home | money, folder=tmp_path))
+    for bill in bills.values():
+        archive_days(open_bill(bill), platform.archive, days, now=NOW)
+    scored = platform.scoring.score([late], NOW)
+    assert scored.cards[late].currency == "DKK"
+    assert (scored.cards[late].scores[0].cost, scored.cards[late].episodes) == (1600, ())
+
+
+def test_days_are_described_as_shown_by_what_is_kept_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that reads no rows reads the record of the month, and no day's object."""
+    archive, display = new_archive(tmp_path), shown_in_euro()
+    bill = open_bill(make_bill(tmp_path / "bill", PAYERS), several_currencies=True)
+    archive_days(bill, archive, [SEP], rules=ArchivingRules(display=display), now=NOW)
+    archive.history.costs([SEP])
+    archive.history.keep()
+    later = new_archive(tmp_path)
+    monkeypatch.setattr(later, "describe", lambda day: pytest.fail(f"the object of {day} is read"))
+    shown = display.archive(later)
+    assert shown is display.archive(later), "one for all that show it"
+    assert shown.history.describe([SEP])[SEP].total == Decimal(14)
+
+
+def test_commands_say_in_which_currency_amounts_are(tmp_path: Path) -> None:
+    """What has a value of a dimension is shown as the digest shows it; tables that are not converted are named."""
+    tagged = replace(dollars("10", SEP), extra={"BillingAccountId": "111111111111", "Tags": '{"team": "web"}'})
+    bill, keys = make_bill(tmp_path / "bill", [tagged, euros("5", SEP)]), ("tag:team",)
+    (tmp_path / "rates.csv").write_text(RATES, encoding="utf-8")
+    archive_days(open_bill(bill, dimensions=keys, several_currencies=True), new_archive(tmp_path), [SEP], now=NOW)
+    settings = {"HOME": tmp_path, "BILL__PATH": bill, "DIMENSIONS__KEYS": "tag:team", "CURRENCY__DISPLAY": "EUR"}
+    environ = {f"FINOPS_{name}": str(value) for name, value in {**settings, "CURRENCY__RATES": "rates.csv"}.items()}
+    assert "tag:team: 64 % of 14.00 EUR has a value" in finops("doctor", cwd=tmp_path, now=NOW, **environ).output
+    notice = finops("query", "SELECT 1", cwd=tmp_path, now=NOW, **environ).stderr
+    assert "ou_breakdown, ou_charges, dimension_breakdown, restatements and finops_daily_summary" in " ".join(
+        notice.split()
+    )
+
+
 def test_evidence_of_a_day_in_several_currencies_has_no_sum_of_them(tmp_path: Path) -> None:
     """Each amount stands for itself."""
-    from finops_assets.core.operations.evidence.asked_bill import AskedBill
-
     archive = new_archive(tmp_path)
     warehouse = open_bill(make_bill(tmp_path / "bill", PAYERS), several_currencies=True)
     archive_days(warehouse, archive, [SEP], rules=ArchivingRules(display=shown_in_euro()), now=NOW)

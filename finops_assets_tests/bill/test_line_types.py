@@ -583,7 +583,7 @@ def test_currencies_are_compared_without_blanks_and_case(opened: Opener) -> None
     rows = rows_of([line(5), line(2, currency=" usd "), line(9, currency="eur")], "focus")
     there = opened(rows, currency="USD").source_days(DAY, DAY)[DAY]
     assert (there.total, there.currency) == (7, "USD")
-    assert there.left_out == (LeftOut("bill.currency is USD, these are EUR", 1, Decimal(9)),)
+    assert there.left_out == (LeftOut("bill.currency is USD", 1, Decimal(9), "EUR"),)
     with pytest.raises(BillError, match="2 currencies: EUR, USD"):
         opened(rows).source_days(DAY, DAY)
 

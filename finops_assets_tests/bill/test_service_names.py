@@ -11,8 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from finops_assets.adapters.local.warehouse import DuckDBWarehouse
-from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.service_names import PRICE_LIST, RECORD, RECORD_PATH, ServiceNames, learned
 from finops_assets.core.ports import Warehouse
 from finops_assets_tests.support.bills import (
@@ -118,16 +116,15 @@ def test_on_aws_no_further_scan_is_made(aws: StandIn, tmp_path: Path) -> None:
 def test_in_files_a_name_that_was_learned_first_stays(tmp_path: Path) -> None:
     """The seller calls the product otherwise: lines without a name keep theirs, and no archived day is named anew."""
     archive, bill = new_archive(tmp_path), tmp_path / "bill" / "cur2.parquet"
-
-    def opened() -> DuckDBWarehouse:
-        how = {"memory": "400MB", "threads": 2, "spill": tmp_path / "spill"}
-        return DuckDBWarehouse(str(bill), "auto", Rules("billed"), archive=archive, **how)
-
     write_rows(bill, OWN, MAP)
-    assert services(opened())["Acme Scanner"] == 13
+    assert services(open_bill(bill, archive=archive))["Acme Scanner"] == 13
     later = [cur2(4, "8kxv3", "Acme Radar", start=at(NEXT)), cur2(-1, "8kxv3", None, start=at(NEXT))]
     write_rows(bill, [*OWN, *later, cur2(1, "new", "Newcomer", start=at(NEXT)), *3 * later[:1]], MAP)
-    assert services(opened(), NEXT, NEXT) == {"Acme Radar": 16, "Acme Scanner": -1, "Newcomer": 1}
+    assert services(open_bill(bill, archive=archive), NEXT, NEXT) == {
+        "Acme Radar": 16,
+        "Acme Scanner": -1,
+        "Newcomer": 1,
+    }
     assert RECORD.read(archive, RECORD_PATH) == ServiceNames({"8kxv3": "Acme Scanner", "new": "Newcomer"})
 
 

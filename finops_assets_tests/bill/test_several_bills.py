@@ -252,9 +252,9 @@ def test_bills_in_two_currencies_are_refused_and_the_setting_chooses(home: Path)
         assert word in refused.output
     assert command(home, "backfill", FINOPS_BILL__CURRENCY="USD").exit_code == 0
     assert archived(home, SECOND).total == Decimal("24.1")
-    assert json.loads(archived(home, SECOND).metadata["left_out"]) == [
-        ["bill.currency is USD, these are EUR", 1, "8.88"]
-    ]
+    assert json.loads(archived(home, SECOND).metadata["left_out"]) == [["bill.currency is USD", 1, "8.88", "EUR"]]
+    [mail] = mails(home)
+    assert "1 line(s), 8.88 EUR: bill.currency is USD" in mail.get_body(("plain",)).get_content()
 
 
 def test_a_day_waits_for_the_bill_that_was_written_before_it_was_over(home: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -80,10 +80,12 @@ def test_what_is_said_of_a_bill(tmp_path: Path) -> None:
 def test_the_bill_is_described_before_any_day_is_archived(tmp_path: Path) -> None:
     """By the command, from the bill alone; nothing is made for it."""
     make_bill(tmp_path / "bill", [line("1.50", start=at(DAY)), line("2", start=at(AUGUST))], "cur2")
-    answer = finops("doctor", "--json", cwd=tmp_path, FINOPS_BILL__PATH="bill")
+    now = datetime(2025, 9, 11, 7, tzinfo=UTC)
+    answer = finops("doctor", "--json", cwd=tmp_path, now=now, FINOPS_BILL__PATH="bill")
     said = {of["name"]: of["detail"] for of in json.loads(answer.stdout)}
     assert said["months"] == "2025-09 1 day(s), 1 lines, 1.50 USD; 2025-08 1 day(s), 1 lines, 2.00 USD"
     assert said["payers"] == "AWS bills 999988887777"
+    assert not list((tmp_path / ".finops").rglob("*.parquet"))
 
 
 def test_of_many_months_the_newest_are_named_and_the_others_summed(tmp_path: Path) -> None:

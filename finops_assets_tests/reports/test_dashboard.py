@@ -47,6 +47,7 @@ from finops_assets.core.reports.dashboard import (
     render,
     restated_days,
 )
+from finops_assets.core.reports.dashboard.data import OTHER_SERVICES
 from finops_assets.core.reports.dashboard.packing import unpack
 from finops_assets.core.reports.dashboard.page import SCRIPT_PARTS, page_script
 from finops_assets.core.schemas import (
@@ -269,6 +270,21 @@ def amounts_of(data: dict, **wanted: str) -> list[int]:
 
 
 # ---- what the page holds
+
+
+def test_a_page_too_small_for_early_days_has_a_name_for_each_row():
+    """15 services of one account each leave no account to fold: an OU's early days are of no service and no account."""
+    days = day_range(200)
+    rows = [(day, ou, f"s{n}", "1", Decimal(1)) for day in days for ou in ("A", "B") for n in range(15)]
+    data = page_data(rows, max_cells=5000)
+    assert data["folded"] == 0
+    named = {
+        (data["ou"][ou], data["service"][s], data["account"][a], data["account_name"][a]) for ou, s, a in data["keys"]
+    }
+    assert {(ou, OTHER_SERVICES, OTHER_ACCOUNTS, "") for ou in ("A", "B")} < named
+    assert len(named) == 32
+    words = "Before 11 Jun, OUs are shown without their services and accounts to keep this page small."
+    assert words in render(data)
 
 
 def test_no_rounding_is_lost():
@@ -1432,7 +1448,7 @@ def test_a_dimension_is_a_second_way_to_drill(open_page):
     assert "(untagged)" in view.names()
     assert "(days without tag:team)" in view.text("#table")
     first = min(row[0] for row in rows)
-    assert f"finops backfill {first} {known[0] - timedelta(days=1)} --refresh" in view.text("#foot")
+    assert f"finops backfill {first} {known[0] - timedelta(days=1)}" in view.text("#foot")
     view.page.get_by_role("link", name="(untagged)").click()
     of_none = [row for row in rows if row[0] in known and row[2] == min(row[2] for row in rows)]
     assert view.total() == cell(of_none)

@@ -6,6 +6,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -83,6 +84,37 @@ def test_every_command_and_setting_named_in_a_document_is_there(document: Path) 
     known |= {f"FINOPS_BILL__AZURE__{key}".upper() for key in BillEntry.model_fields}  # one of several, as an example
     for name in re.findall(r"FINOPS_[A-Z_]+[A-Z]", text):
         assert name in known, name
+
+
+def invocations(text: str) -> list[str]:
+    """Each `finops ...` of a text without its first word, to the end of its code, string or line."""
+    unbroken = re.sub(r"(`finops [^`\n]*)\n\s*([^`\n]*`)", r"\1 \2", text)
+    return re.findall(r"\bfinops ((?:(?!\bfinops )[^`'\"\n])+)", unbroken)
+
+
+def options_of(invocation: str) -> tuple[set[str], set[str]]:
+    """The options that an invocation names, and those that its command has; neither where it is no command."""
+    command: click.Command = main
+    for word in invocation.split():
+        if not isinstance(command, click.Group) or word not in command.commands:
+            break
+        command = command.commands[word]
+    if command is main:
+        return set(), set()
+    has = {option for of in command.get_params(click.Context(command)) for option in (*of.opts, *of.secondary_opts)}
+    return set(re.findall(r"(?<!\S)--[a-z][a-z-]*", invocation)), has
+
+
+def test_every_option_named_after_a_command_is_there() -> None:
+    """`finops backfill A B --refresh` would send people to an option that the command does not have."""
+    product = [path for path in (ROOT / "finops_assets").rglob("*") if path.suffix in (".py", ".js", ".j2")]
+    named = 0
+    for path in (*OF_NOW, *product, *(ROOT / "scripts").glob("*.py")):
+        for invocation in invocations(path.read_text(encoding="utf-8")):
+            options, has = options_of(invocation)
+            assert options <= has, f"{path.relative_to(ROOT)}: finops {invocation}"
+            named += len(options)
+    assert named > 50  # or nothing was looked at
 
 
 def test_every_command_has_help() -> None:

@@ -223,12 +223,15 @@ def write_json(file: Path, content: Any) -> Path:
     return file
 
 
-def open_bill(path: Path | str, fmt: str = "auto", basis: str = "billed", **rules: Any) -> DuckDBWarehouse:
+def open_bill(
+    path: Path | str, fmt: str = "auto", basis: str = "billed", *, archive: ObjectArchive | None = None, **rules: Any
+) -> DuckDBWarehouse:
     """The warehouse over a bill, as the embedded platform opens it. A summary's currency is USD unless it is given."""
     if fmt == "summary" or Path(path).name.startswith("summary"):
         rules.setdefault("currency", "USD")
     spill = Path(path).parent / "spill"
-    return DuckDBWarehouse(str(path), fmt, Rules(basis, **rules), memory="400MB", threads=2, spill=spill)
+    how = {"memory": "400MB", "threads": 2, "spill": spill, "archive": archive}
+    return DuckDBWarehouse(str(path), fmt, Rules(basis, **rules), **how)
 
 
 def days_with_charges(warehouse: Warehouse) -> list[date]:

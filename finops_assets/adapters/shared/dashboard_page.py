@@ -186,8 +186,9 @@ class DashboardPage:
         )
 
     def _dimensions(self, archived: Mapping[date, PublishedDay]) -> DimensionCosts | None:
-        keys = keys_of(archived)
-        return DimensionCosts(dimension_sums(self._archive, archived), keys) if keys else None
+        sums = dimension_sums(self._archive, archived)
+        keys = keys_of(sums)
+        return DimensionCosts(sums, keys) if keys else None
 
     def _notes(self, archived: Mapping[date, PublishedDay]) -> dict[date, DayNote]:
         settled = self._sources.settled() if self._sources.settled else None

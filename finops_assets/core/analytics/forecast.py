@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.analytics.levels import levels
 from finops_assets.core.analytics.recurring import charges, expected_charges
+from finops_assets.core.calendar import month_end
 from finops_assets.core.money import CENT
 
 if TYPE_CHECKING:
@@ -66,10 +67,6 @@ class Forecast:
     error: float | None = None
     why_not: str = ""
     daily: tuple[tuple[date, Decimal], ...] = ()
-
-
-def month_end(day: date) -> date:
-    return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
 
 
 def forecasts(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
+
+from finops_assets.core.calendar import month_end
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +32,7 @@ def months_later(day: date, months: int) -> date:
     """The same day of another month, or its last one; negative for earlier months."""
     month = day.year * 12 + day.month - 1 + months
     first = date(month // 12, month % 12 + 1, 1)
-    last = (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
-    return first.replace(day=min(day.day, last.day))
+    return first.replace(day=min(day.day, month_end(first).day))
 
 
 def charges(values: np.ndarray) -> np.ndarray:

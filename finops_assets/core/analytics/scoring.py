@@ -6,7 +6,7 @@ but for its settlement, the plan and the calendar as they are now. Only the newe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -123,6 +123,7 @@ class Scoring:
         journal: tells how final days are.
         plan: budgets and events.
         rules: from which on something counts.
+        restated_as: gives the ledger of restatements in the currency of the archive's days.
     """
 
     def __init__(
@@ -132,9 +133,10 @@ class Scoring:
         journal: Journal,
         plan: PlanFiles = PlanFiles(),  # noqa: B008 - frozen
         rules: ScoringRules = ScoringRules(),
+        restated_as: Callable[[pa.Table], pa.Table] = lambda ledger: ledger,
     ) -> None:
         self._warehouse, self._archive, self._journal = warehouse, archive, journal
-        self._plan, self._rules = plan, rules
+        self._plan, self._rules, self._restated_as = plan, rules, restated_as
 
     def check(self) -> Iterator[Finding]:
         """Whether the plan and the calendar can be used, and the OUs of editions exist."""
@@ -214,7 +216,8 @@ class Scoring:
         changed: dict[date, dict[Key, Decimal]] = {}
         ledger = restatements.read(self._archive, list(days))
         after = pc.days_between(ledger["billingdate"], ledger["firstseen"].cast(pa.date32()))
-        for row in ledger.filter(pc.greater(after, LATE_AFTER)).to_pylist():  # a tenth of it: the rest was completion
+        late = ledger.filter(pc.greater(after, LATE_AFTER))  # a tenth of it: the rest was completion
+        for row in self._restated_as(late).to_pylist():
             of_day = changed.setdefault(row["billingdate"], {})
             key = row["ou"], row["service"], row["linkedaccount"]
             of_day[key] = of_day.get(key, Decimal()) + row["delta"]
@@ -275,10 +278,10 @@ class Scoring:
         """Why the day cost what it did, against the same weekday a week before, else the day before."""
         archived = set(self._archive.days())
         against = next((d for d in (day - timedelta(days=7), day - timedelta(days=1)) if d in archived), None)
-        if against is None:
-            self._warehouse.keep_sums(day)
-            return None, ()
         try:
+            if against is None:
+                self._warehouse.keep_sums(day)
+                return None, ()
             names = newest_names([each for each in card.renamed if against < each.since <= day])
             sums = drivers.under_new_names(self._warehouse.drivers(day, against), names)
             accounts = read_account_map(self._archive)

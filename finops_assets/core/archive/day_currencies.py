@@ -7,7 +7,7 @@ with the facts of each; its `total` is then the sum of the numbers in its rows, 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -20,6 +20,9 @@ from finops_assets.core.values import DayRows, LeftOut, PublishedDay, SourceDay
 
 CURRENCIES = "currencies"
 """The entry of a day's metadata."""
+
+THESE_ARE = ", these are "
+"""In reasons of older releases: before the currency of lines that are left out, where it is not the day's."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,23 @@ def _part(record: Mapping[str, Any]) -> CurrencyPart:
         scheduled=Decimal(record["scheduled"]),
         unassigned=Decimal(record["unassigned"]),
         by_category={name: Decimal(total) for name, total in record["by_category"].items()},
-        left_out=tuple(LeftOut(reason, lines, Decimal(total)) for reason, lines, total in record["left_out"]),
+        left_out=left_out_of(record["left_out"]),
         accounts=None if record["accounts"] is None else frozenset(record["accounts"]),
     )
+
+
+def left_out_records(left_out: Iterable[LeftOut]) -> list[list[Any]]:
+    """What settings leave out of a day, as JSON types: the currency stands where it is not the day's."""
+    return [[of.reason, of.lines, plain(of.total), *([of.currency] if of.currency else [])] for of in left_out]
+
+
+def left_out_of(records: Iterable[Sequence[Any]]) -> tuple[LeftOut, ...]:
+    """`left_out_records` read back; days of older releases name another currency in the reason."""
+    left_out = []
+    for reason, lines, total, *currency in records:
+        why, _, named = reason.partition(THESE_ARE)
+        left_out.append(LeftOut(why, lines, Decimal(total), currency[0] if currency else named))
+    return tuple(left_out)
 
 
 def currencies_fact(source: SourceDay, day: DayRows) -> dict[str, str]:
@@ -93,7 +110,7 @@ def currencies_fact(source: SourceDay, day: DayRows) -> dict[str, str]:
             "scheduled": plain(part.scheduled),
             "unassigned": plain(unassigned.get(part.currency, Decimal())),
             "by_category": {name: plain(total) for name, total in part.by_category.items()},
-            "left_out": [[out.reason, out.lines, plain(out.total)] for out in part.left_out],
+            "left_out": left_out_records(part.left_out),
             "accounts": None if part.currency == others else accounts[part.currency],
         }
         for part in source.parts

@@ -11,7 +11,6 @@ from datetime import date
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from finops_assets.core.archive.day_dimensions import named_dimensions
 from finops_assets.core.archive.display import RATES
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.schemas import DIMENSIONS, MONEY
@@ -63,13 +62,12 @@ def dimension_sums(archive: Archive, days: Mapping[date, PublishedDay]) -> pa.Ta
     return sums
 
 
-def keys_of(days: Mapping[date, PublishedDay]) -> dict[str, set[date]]:
-    """Each dimension of any of these days, and the days that have it."""
-    found: dict[str, set[date]] = {}
-    for day, of in days.items():
-        for key in named_dimensions(of.metadata):
-            found.setdefault(key, set()).add(day)
-    return dict(sorted(found.items()))
+def keys_of(sums: pa.Table) -> dict[str, set[date]]:
+    """Each dimension of these sums, and the days that have it."""
+    days: dict[str, set[date]] = {}
+    for row in sums.group_by(["dimension", "billingdate"]).aggregate([]).to_pylist():
+        days.setdefault(row["dimension"], set()).add(row["billingdate"])
+    return dict(sorted(days.items()))
 
 
 def _schema() -> pa.Schema:

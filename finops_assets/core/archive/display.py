@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 from finops_assets.core.archive.day_costs import exact_decimals
-from finops_assets.core.archive.day_currencies import CURRENCIES, CurrencyPart, parts_of
+from finops_assets.core.archive.day_currencies import CURRENCIES, CurrencyPart, left_out_records, parts_of
 from finops_assets.core.archive.kept_history import KeptHistory
 from finops_assets.core.archive.provenance import BILLS, bill_shares
 from finops_assets.core.bill.exchange_rates import (
@@ -32,7 +32,7 @@ from finops_assets.core.findings import Finding
 from finops_assets.core.money import PLACES, plain
 from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import MONEY
-from finops_assets.core.values import ControlTotal, LeftOut, PublishedDay, SourceDay
+from finops_assets.core.values import ControlTotal, PublishedDay, SourceDay
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,9 +42,6 @@ RATES, BILLED_IN = "exchange_rates", "billing_currency"
 
 READ_AGAIN = 60.0
 """Seconds for which rates that were read are used, so that a run reads them once."""
-
-THESE_ARE = ", these are "
-"""In the reason why lines are left out: before the currency that they are in, where that is another."""
 
 
 class Display:
@@ -61,6 +58,7 @@ class Display:
     ) -> None:
         self.currency, self._read, self._file = currency, read, file
         self._known: tuple[float, ExchangeRates] | None = None
+        self._shown: tuple[Archive, ShownArchive] | None = None
 
     def __bool__(self) -> bool:
         """Whether costs are shown in a currency of their own."""
@@ -117,11 +115,15 @@ class Display:
             yield Finding("rates", "ok", detail)
 
     def archive(self, archive: Archive) -> Archive:
-        """The archive as it is shown."""
-        return cast(Archive, ShownArchive(archive, self)) if self else archive
+        """The archive as it is shown: one for all that show it, so that its costs are read once."""
+        if not self:
+            return archive
+        if self._shown is None or self._shown[0] is not archive:
+            self._shown = archive, ShownArchive(archive, self)
+        return cast(Archive, self._shown[1])
 
     def shown(self, published: PublishedDay) -> PublishedDay:
-        """A day's figures as they are shown; its rates stand in its metadata.
+        """A day's figures as they are shown; its rates stand in its metadata. What is left out stays as it is billed.
 
         Raises:
             RatesError: a rate is missing.
@@ -129,20 +131,21 @@ class Display:
         if not self or (published.currency == self.currency and CURRENCIES not in published.metadata):
             return published
         parts = parts_of(published.currency, published.metadata)
-        if not published.rows and not any(part.left_out for part in parts):
-            return replace(published, currency=self.currency)
+        left_out = (replace(of, currency=of.currency or part.currency) for part in parts for of in part.left_out)
+        facts = {"left_out": json.dumps(left_out_records(left_out))}  # as it is billed, as in `controls`
+        if not published.rows:
+            return replace(published, currency=self.currency, metadata={**published.metadata, **facts})
         rates = {part.currency: self.rates.of(part.currency, published.day) for part in parts}
         used: list[Used] = [
             (f"{published.day:%Y-%m}", currency, rate) for currency, rate in rates.items() if currency != self.currency
         ]
         total = _sum(parts, rates, "total")
-        facts = {
+        facts |= {
             "total": plain(total),
             "source_total": plain(total),
             "scheduled": plain(_sum(parts, rates, "scheduled")),
             "unassigned": plain(_sum(parts, rates, "unassigned")),
             "by_category": json.dumps(_categories(parts, rates)),
-            "left_out": json.dumps([[of.reason, of.lines, plain(of.total)] for of in self._left_out(published, parts)]),
             RATES: json.dumps([[month, currency, plain(rate)] for month, currency, rate in used]),
             BILLED_IN: published.currency,
         }
@@ -161,14 +164,6 @@ class Display:
             fingerprint=f"{published.fingerprint}-{other}",
             metadata={**published.metadata, **facts},
         )
-
-    def _left_out(self, published: PublishedDay, parts: Sequence[CurrencyPart]) -> Iterator[LeftOut]:
-        """What settings leave out of a day, each at the rate of its own currency."""
-        for part in parts:
-            for out in part.left_out:
-                _, other, currency = out.reason.partition(THESE_ARE)
-                rate = self.rates.of(currency if other else part.currency, published.day)
-                yield replace(out, total=converted(out.total, rate))
 
     def rows(self, published: PublishedDay, rows: pa.Table) -> tuple[pa.Table, pa.Array]:
         """A day's rows as they are shown, and their exact costs.
@@ -236,10 +231,10 @@ class ShownArchive:
 
     @property
     def history(self) -> KeptHistory:
-        """The costs of its days as they are shown: read once while the rates are the same, and kept nowhere."""
+        """The costs of its days as they are shown, while the rates are the same."""
         version = self._display.version
         if self._history is None or self._history[0] != version:
-            self._history = version, KeptHistory(cast(Archive, self), keeps=False)
+            self._history = version, ShownHistory(cast(Archive, self), self._archive, self._display)
         return self._history[1]
 
     def __getattr__(self, name: str) -> Any:
@@ -269,6 +264,23 @@ class ShownArchive:
         """These days one by one, as they are shown."""
         for published, rows in self._archive.stream(days):
             yield self._display.shown(published), self._display.rows(published, rows)[0]
+
+
+class ShownHistory(KeptHistory):
+    """Costs of archived days as they are shown, read once and kept nowhere; what objects say is of the archive's own.
+
+    Args:
+        shown: the archive as it is shown.
+        billed: the archive, in the billing currency.
+        display: how costs are shown.
+    """
+
+    def __init__(self, shown: Archive, billed: Archive, display: Display) -> None:
+        super().__init__(shown, keeps=False)
+        self._billed, self._display = billed, display
+
+    def describe(self, days: Collection[date]) -> dict[date, PublishedDay]:
+        return {day: self._display.shown(of) for day, of in self._billed.history.describe(days).items()}
 
 
 def rates_words(days: Iterable[PublishedDay]) -> str:

@@ -19,7 +19,14 @@ from finops_assets.core.archive.account_dimensions import attribute_keys
 from finops_assets.core.archive.available_days import find_days
 from finops_assets.core.archive.comparable_days import WRITERS
 from finops_assets.core.archive.day_checks import DAY_CHECKS, TOTALS, faults
-from finops_assets.core.archive.day_currencies import currencies_fact, currency_of_account, parts_of
+from finops_assets.core.archive.day_currencies import (
+    CURRENCIES,
+    currencies_fact,
+    currency_of_account,
+    left_out_of,
+    left_out_records,
+    parts_of,
+)
 from finops_assets.core.archive.display import Display
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.provenance import bill_shares, bills_fact
@@ -29,7 +36,7 @@ from finops_assets.core.bill.providers import archived_providers, providers_fact
 from finops_assets.core.money import plain
 from finops_assets.core.ports import Archive, Progress, Warehouse, no_progress
 from finops_assets.core.schemas import BILL_DELIVERY
-from finops_assets.core.values import DayRows, LeftOut, PublishedDay, SourceDay
+from finops_assets.core.values import DayRows, PublishedDay, SourceDay
 
 LARGEST = 10
 """Rows of a day that are shown as its preview."""
@@ -177,7 +184,7 @@ def day_facts(source: SourceDay, cost_basis: str) -> dict[str, str]:
         "source_total": plain(source.total),
         "scheduled": plain(source.scheduled),
         "by_category": json.dumps({name: plain(total) for name, total in source.by_category.items()}),
-        "left_out": json.dumps([[out.reason, out.lines, plain(out.total)] for out in source.left_out]),
+        "left_out": json.dumps(left_out_records(source.left_out)),
         **providers_fact(source.providers),
         **bills_fact(source),
     }
@@ -185,15 +192,19 @@ def day_facts(source: SourceDay, cost_basis: str) -> dict[str, str]:
 
 def source_day(published: PublishedDay) -> SourceDay:
     """What the bill said of an archived day, by the metadata of the day's object: `day_facts` read back."""
-    facts = published.metadata
+    facts, day = published.metadata, published.day
+    parts = parts_of(published.currency, facts) if CURRENCIES in facts else []
     return SourceDay(
-        day=published.day,
+        day=day,
         currency=published.currency,
         lines=int(facts["source_lines"]),
         total=Decimal(facts["source_total"]),
         scheduled=Decimal(facts["scheduled"]),
         by_category={name: Decimal(total) for name, total in json.loads(facts["by_category"]).items()},
-        left_out=tuple(LeftOut(reason, n, Decimal(total)) for reason, n, total in json.loads(facts["left_out"])),
+        left_out=left_out_of(json.loads(facts["left_out"])),
         providers=archived_providers([facts]),
         bills=bill_shares(facts),
+        parts=tuple(
+            SourceDay(day, of.currency, of.lines, of.total, of.scheduled, of.by_category, of.left_out) for of in parts
+        ),
     )

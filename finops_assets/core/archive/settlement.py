@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+from finops_assets.core.calendar import month_end
+
 PROVISIONAL, STABLE, CLOSED = "provisional", "stable", "closed"
 DAYS_AFTER_MONTH_END = 14
 
@@ -23,8 +25,8 @@ def first_open_day(today: date) -> date:
 
 def closes_from(day: date) -> datetime:
     """The time (UTC) from which an export no longer changes the day, as a rule: two weeks after its month's end."""
-    next_month = (day.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return datetime.combine(next_month + timedelta(days=DAYS_AFTER_MONTH_END + 1), datetime.min.time(), UTC)
+    last = month_end(day) + timedelta(days=DAYS_AFTER_MONTH_END + 2)
+    return datetime.combine(last, datetime.min.time(), UTC)
 
 
 def closes(day: date, written: datetime | None) -> bool:

@@ -8,7 +8,7 @@ A charge has three further columns for it: charge_category and scheduled, which 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -56,11 +56,6 @@ def by_column(by_category: Mapping[str, Decimal]) -> dict[str, Decimal]:
     for category, total in by_category.items():
         sums[column_of(category)] += total
     return sums
-
-
-def has_categories(by_category: Iterable[str]) -> bool:
-    """Whether the bill tells what its money is, by the categories of a day."""
-    return any(category != NO_CATEGORY for category in by_category)
 
 
 def kind_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[str, str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from finops_assets.core.bill.totals import Amount
+from finops_assets.core.bill.left_out import summed_left_out
 from finops_assets.core.errors import BillError
-from finops_assets.core.values import LeftOut, SourceDay
+from finops_assets.core.values import SourceDay
 
 SEPARATOR = "+"
 """Between the currencies of a day that has several: `EUR+USD`."""
@@ -36,12 +37,10 @@ def day_of_several(day: date, parts: Sequence[SourceDay]) -> SourceDay:
         return parts[0]
     parts = sorted(parts, key=lambda part: part.currency)
     categories: dict[str, Decimal] = defaultdict(Decimal)
-    left_out: dict[str, Amount] = defaultdict(Amount)
     for part in parts:
         for category, total in part.by_category.items():
             categories[category] += total
-        for out in part.left_out:
-            left_out[out.reason] += Amount(out.lines, out.total)
+    left_out = (replace(out, currency=out.currency or part.currency) for part in parts for out in part.left_out)
     return SourceDay(
         day=day,
         currency=SEPARATOR.join(part.currency for part in parts),
@@ -49,7 +48,7 @@ def day_of_several(day: date, parts: Sequence[SourceDay]) -> SourceDay:
         total=sum((part.total for part in parts), Decimal()),
         scheduled=sum((part.scheduled for part in parts), Decimal()),
         by_category=dict(sorted(categories.items())),
-        left_out=tuple(LeftOut(reason, of.lines, of.total) for reason, of in sorted(left_out.items())),
+        left_out=summed_left_out(left_out),
         providers=tuple(sorted({provider for part in parts for provider in part.providers})),
         bills=tuple(share for part in parts for share in part.bills),
         parts=tuple(parts),

@@ -54,11 +54,6 @@ def account_attributes(keys: Sequence[str]) -> tuple[str, ...]:
     return tuple(key.partition(":")[2] for key in keys if not is_of_bill(key))
 
 
-def is_tagged(value: str) -> bool:
-    """Whether a value of the table is one that somebody gave."""
-    return value != UNTAGGED
-
-
 def shown_value(text: str | None) -> str:
     """A value as the table has it; a text of one's own that reads `(untagged)` gets a backslash in front.
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from finops_assets.core.bill.currencies import day_of_several
+from finops_assets.core.bill.left_out import summed_left_out
 from finops_assets.core.bill.providers import providers_of
 from finops_assets.core.bill.totals import Amount
 from finops_assets.core.errors import BillError
@@ -95,15 +96,13 @@ def _source_day(
     if kept and not currency:
         currency = bills_own()
     categories: dict[str, Decimal] = defaultdict(Decimal)
-    left_out: dict[str, Amount] = defaultdict(Amount)
-    for fact in facts:
-        if fact.left_out is None:
-            categories[fact.category or "Cost"] += fact.amount.total
-            continue
-        reason = fact.left_out
-        if currency and fact.currency and fact.currency != currency:  # or dollars would be added to euros
-            reason = f"{reason}, these are {fact.currency}"
-        left_out[reason] += fact.amount
+    for fact in kept:
+        categories[fact.category or "Cost"] += fact.amount.total
+    left_out = (
+        LeftOut(f.left_out, f.lines, f.amount.total, "" if f.currency == currency else f.currency or "")
+        for f in facts
+        if f.left_out is not None
+    )
     return SourceDay(
         day=day,
         currency=currency or "",
@@ -111,6 +110,6 @@ def _source_day(
         total=sum((f.amount.total for f in kept), Decimal()),
         scheduled=sum((f.amount.total for f in kept if f.scheduled), Decimal()),
         by_category=dict(sorted(categories.items())),
-        left_out=tuple(LeftOut(reason, out.lines, out.total) for reason, out in sorted(left_out.items())),
+        left_out=summed_left_out(left_out),
         providers=providers_of(f.provider for f in kept),
     )

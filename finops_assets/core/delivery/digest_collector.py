@@ -14,6 +14,7 @@ from finops_assets.core.analytics.anomalies import CLOSED
 from finops_assets.core.analytics.scoring import read as read_scorecard
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.comparable_days import comparable, in_unit_of_costs
+from finops_assets.core.archive.day_currencies import left_out_of
 from finops_assets.core.archive.display import rates_words
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.provenance import bill_shares
@@ -214,7 +215,7 @@ def _facts(day: PublishedDay, settled: str) -> DayFacts:
         bills=bill_shares(metadata),
         by_category={name: Decimal(total) for name, total in json.loads(metadata["by_category"]).items()},
         left_out=tuple(
-            f"{lines} line(s), {money(Decimal(total), day.currency)}: {reason}"
-            for reason, lines, total in json.loads(metadata["left_out"])
+            f"{of.lines} line(s), {money(of.total, of.currency or day.currency)}: {of.reason}"
+            for of in left_out_of(json.loads(metadata["left_out"]))
         ),
     )

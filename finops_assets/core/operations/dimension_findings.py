@@ -60,5 +60,5 @@ def dimension_findings(
             "dimension",
             "warn",
             f"archived without {', '.join(keys)}, or some of them: {in_words(days)}",
-            f"Run `finops backfill {days[0]} {days[-1]} --refresh`; no amount changes.",
+            f"Run `finops backfill {days[0]} {days[-1]}`; no amount changes.",
         )

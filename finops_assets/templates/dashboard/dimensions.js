@@ -28,7 +28,7 @@ function byValue({ place, dimension, value }) {
   return { level: value < 0 ? 3 : 0, total, children: [...children].map(([code, series]) => ({ code, series })),
     noun: value < 0 ? key : NOUNS[0],
     note: unknown.length
-      ? `${count(unknown.length, 'day')} of this page without ${key}: finops backfill ${span} --refresh` : '' };
+      ? `${count(unknown.length, 'day')} of this page without ${key}: finops backfill ${span}` : '' };
 }
 const valueLink = ({ dimension, value }, code) => value < 0 && code >= 0
   ? link({ value: dimensions[dimension].values[code], view: null }) : null;

@@ -8,8 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.analytics.budgets import SHAPES
-from finops_assets.core.analytics.forecast import month_end
-from finops_assets.core.calendar import MONTHS, short_day
+from finops_assets.core.calendar import MONTHS, month_end, short_day
 from finops_assets.core.money import money
 from finops_assets.core.reports.charts.style import (
     INK,

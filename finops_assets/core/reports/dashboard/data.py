@@ -49,8 +49,9 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
         `amounts` holds for each key a list aligned with `days`: integers of 1e-6 of the currency. Each is within 1e-6
         of the exact amount, and so is the sum of any neighbouring keys of a day. What an OU's amounts of a day lack to
         their exact sum is in `ou_rest`, in 1e-12. `tiles` are the headlines, as text; `missing` is the line of them
-        that says how many days are missing. `outlook` exists if one was given: amounts as text, and as integers of
-        1e-6 where something is drawn.
+        that says how many days are missing. `shortened`, where not empty, says that services and accounts are of the
+        last days alone. `outlook` exists if one was given: amounts as text, and as integers of 1e-6 where something is
+        drawn.
 
     Raises:
         ArchiveError: there is no day; a row's day has no note; a day's rows do not sum to its note's total; a scorecard
@@ -70,8 +71,6 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
     figures = figures_of(inputs.costs, days, inputs.max_cells - cells)
     ous, services, accounts = figures.names
     shown = _shown_names(ous, services, accounts, outlook)
-    if embedded and figures.since:
-        embedded["notices"].append(_shortened(days[-figures.since], inputs.this_year))
     words = {
         "currency": inputs.currency,
         "cost_basis": inputs.cost_basis,
@@ -86,12 +85,14 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
         "settlement": [inputs.day_notes[day].settlement for day in days],
         "unassigned": UNASSIGNED,
         **({"rates": inputs.rates} if inputs.rates else {}),
+        "shortened": _shortened(days[-figures.since], inputs.this_year) if figures.since else "",
     }
+    others = bool(figures.folded or figures.since)  # an OU's row of its early days is of no account, either
     listed = {
         "ou": [shown["ou"][name] for name in ous],
         "service": [shown["service"][name] for name in services] + [OTHER_SERVICES] * bool(figures.since),
-        "account": [shown["account"][name] for name in accounts] + [OTHER_ACCOUNTS] * bool(figures.folded),
-        "account_name": [tidy(inputs.names.get(account, "")) for account in accounts] + [""] * bool(figures.folded),
+        "account": [shown["account"][name] for name in accounts] + [OTHER_ACCOUNTS] * others,
+        "account_name": [tidy(inputs.names.get(account, "")) for account in accounts] + [""] * others,
     }
     return (
         _harmless(words)

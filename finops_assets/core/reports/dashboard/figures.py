@@ -24,7 +24,7 @@ class Figures:
 
     Attributes:
         names: OUs, services and accounts.
-        keys: positions of OU, service and account, ascending; the position after the last is what is folded.
+        keys: positions of OU, service and account, ascending; the position after the last is what has no name.
         amounts: of each key, integers of 1e-6 of the currency: of all days, or of the last ones.
         ou_rest: by OU and day, what the amounts lack to the exact sum, in 1e-12.
         folded: how many rows are in others.

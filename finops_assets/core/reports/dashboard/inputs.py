@@ -51,7 +51,7 @@ class DashboardInputs:
         outlook: what is known beside the rows. It takes at most half of `max_cells`: earlier months give way first,
             then the oldest episodes; the page says what is left out. Each OU of the newest scorecard stays.
         age: how old the archive's data are, and how many days are missing: of the whole archive, not of the page alone.
-        dimensions: costs by tags, cost categories and attributes of accounts; at most a quarter of `max_cells`.
+        dimensions: costs by tags, cost categories and attributes of accounts: a quarter of `max_cells` more, at most.
         made_at: when the page is made (aware, UTC); with `age`, it is shown, and the page counts on from it.
         rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
     """

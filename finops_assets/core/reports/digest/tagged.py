@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaggedShare:
-    """What of a day has a value of one dimension; exact, in the billing currency."""
+    """What of a day has a value of one dimension; exact, in the currency shown."""
 
     key: str
     tagged: Decimal

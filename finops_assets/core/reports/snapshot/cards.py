@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.core.analytics.forecast import month_end
+from finops_assets.core.calendar import month_end
 from finops_assets.core.money import money
 from finops_assets.core.reports.digest.words import percent_words, stretch_words
 from finops_assets.core.reports.snapshot.wording import moved_words, share_of_budget, tone_of
