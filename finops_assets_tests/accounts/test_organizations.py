@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -463,10 +464,14 @@ def test_a_snapshot_of_a_release_before_versions_is_read(load: Load, archive: Re
 def test_a_damaged_history_is_made_anew_from_the_published_map(
     aws: StandIn, load: Load, archive: RecordingArchive, damage: Callable[[bytes], bytes]
 ) -> None:
-    """No move is forgotten: the map has every span. The damaged object is kept as a copy; so is the snapshot's."""
+    """No move and no tag is forgotten: the map has every span. The damaged object is kept as a copy; so is the
+    snapshot's."""
+    load = partial(load, tags=("unit",))
     aws.organizations.grow({"Eng": {SHOP: "shop"}})
+    aws.organizations.tags[SHOP] = {"unit": "Retail"}
     load(MONDAY)
     aws.organizations.move_account(SHOP, "Data")
+    aws.organizations.tags[SHOP] = {"unit": "Commerce"}
     moved = load(TUESDAY)
     archive.put(ACCOUNT_MAP_PATH, to_parquet(moved.table))
     good = archive.get(HISTORY_PATH)

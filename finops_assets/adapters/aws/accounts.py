@@ -18,6 +18,7 @@ from finops_assets.core.accounts.account_map import (
     COLUMNS,
     Membership,
     account_map,
+    from_map,
     merge_snapshot,
     read_accounts_csv,
     write_accounts_csv,
@@ -174,8 +175,7 @@ class OrganizationsAccounts:
             return _history(data)
         except DamagedError as error:
             table = published_map(self._archive)
-            rows = [] if table is None else table.select(COLUMNS).to_pylist()
-            recovered = [Membership(**row) for row in rows]
+            recovered = [] if table is None else from_map(table)
             # Written over, never removed: no role may delete the history. Without a map the next snapshot replaces it.
             instead = write_accounts_csv(recovered) if recovered else data
             put_aside(self._archive, HISTORY_PATH, data, error.what, instead=instead)
