@@ -65,8 +65,9 @@ class DimensionsSettings(Section):
     keys: tuple[str, ...] = Field(
         (),
         description="`tag:team` (a cost allocation tag; `tag:aws:createdBy` of AWS's own), `cost_category:Product`, or "
-        "`account:business_unit` (a further column of the account map, or a tag of the accounts in AWS Organizations); "
-        f"at most {MOST_KEYS} (a comma-separated list). Archived days get them by `finops backfill --refresh`.",
+        "`account:business_unit` (a further column of the account map, or a tag of the accounts in AWS Organizations, "
+        f"in capitals or not); at most {MOST_KEYS} (a comma-separated list). Archived days get them by `finops "
+        "backfill --refresh`.",
     )
 
     @field_validator("keys", mode="before")
@@ -75,13 +76,13 @@ class DimensionsSettings(Section):
         keys = listed(value)
         if not isinstance(keys, list | tuple) or not all(isinstance(key, str) for key in keys):
             return keys
-        checked = tuple(check_key(key.strip()) for key in keys)
-        named = [key if is_of_bill(key) else key.lower() for key in checked]  # columns of tables have no case
+        checked = [check_key(key.strip()) for key in keys]
+        named = tuple(key if is_of_bill(key) else key.lower() for key in checked)  # columns of tables have no case
         if doubled := sorted({key for key in named if named.count(key) > 1}):
             raise ValueError(f"has {doubled[0]} twice")
-        if len(checked) > MOST_KEYS:
-            raise ValueError(f"has {len(checked)} keys, and may have {MOST_KEYS}")
-        return checked
+        if len(named) > MOST_KEYS:
+            raise ValueError(f"has {len(named)} keys, and may have {MOST_KEYS}")
+        return named
 
 
 class MailSettings(Section):

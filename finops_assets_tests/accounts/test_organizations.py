@@ -282,6 +282,15 @@ def test_tags_of_accounts_are_kept_from_the_day_on_which_they_change(aws: StandI
     assert units(thursday)[1:] == [(WEDNESDAY, thursday, "Commerce"), (thursday, FOREVER, None)]
 
 
+def test_capitals_of_a_tag_do_not_matter(aws: StandIn, load: Load) -> None:
+    """Columns of tables have none; of two tags that differ in them alone, the one in lower case counts."""
+    aws.organizations.grow({"Eng": {SHOP: "shop", DATA: "data"}})
+    aws.organizations.tags = {SHOP: {"Cost_Center": "7"}, DATA: {"cost_center": "8", "COST_CENTER": "9"}}
+    for day in (MONDAY, TUESDAY):
+        rows = load(day, tags=("cost_center",)).table.to_pylist()
+        assert {row["account_id"]: row["cost_center"] for row in rows} == {SHOP: "7", DATA: "8", MANAGEMENT: None}
+
+
 @pytest.mark.parametrize("fields", [("State",), ("Status",), ("State", "Status")])
 def test_closed_accounts_stay_and_are_counted(aws: StandIn, load: Load, fields: tuple[str, ...]) -> None:
     """The bill may still name them; AWS tells their state in a field that has changed its name."""

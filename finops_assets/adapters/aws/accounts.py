@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from operator import itemgetter
 from typing import Any
 
 from finops_assets.adapters.aws.session import AwsSession, explained
@@ -111,7 +112,8 @@ class OrganizationsAccounts:
         session: how AWS is reached.
         archive: keeps the history and the facts of the newest snapshot.
         ou_level, history: as `account_map` takes them.
-        tags: keys of the accounts' own tags that are kept as attributes; each account is asked for them.
+        tags: keys, in lower case, of the accounts' own tags that are kept as attributes; each account is asked for
+            them, and their capitals do not matter.
         role_arn: role in the management account; empty where the session's own may read the organization.
         today: the day of the snapshot, in UTC.
     """
@@ -233,7 +235,8 @@ def _tagged(client: Any, membership: Membership, tags: Sequence[str]) -> Members
     if not tags:
         return membership
     listed = _listed(client, "list_tags_for_resource", "Tags", ResourceId=membership.account_id)
-    of = {tag["Key"]: CONTROL.sub(" ", tag.get("Value", "")).strip() for tag in listed}
+    listed.sort(key=itemgetter("Key"))  # of two that differ in capitals alone, the one in lower case comes last
+    of = {tag["Key"].lower(): CONTROL.sub(" ", tag.get("Value", "")).strip() for tag in listed}
     return replace(membership, attributes=tuple((name, of.get(name, "")) for name in sorted(tags)))
 
 
