@@ -22,11 +22,12 @@ from finops_assets.core.archive.dimension_sums import dimension_sums
 from finops_assets.core.archive.display import Display
 from finops_assets.core.archive.publishing import ArchivingRules
 from finops_assets.core.bill.exchange_rates import ExchangeRates, RatesError, converted, rates_in_words, read_rates
+from finops_assets.core.bill.several import combined_days
 from finops_assets.core.errors import BillError, SettingsError
 from finops_assets.core.operations.evidence.making import make
 from finops_assets.core.ports import Warehouse
 from finops_assets.core.schemas import DIMENSION_BREAKDOWN, MONEY
-from finops_assets.core.values import PublishedDay
+from finops_assets.core.values import PublishedDay, SourceDay
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
 from finops_assets_tests.support.bills import (
@@ -267,6 +268,30 @@ def test_payers_of_one_bill_may_have_currencies_of_their_own(
         mixed.account_currencies(SEP, SEP)
     for word in (SHOP, "USD", "EUR", str(SEP)):
         assert word in refused.value.what
+
+
+def of_bill(currency: str, *amounts: str) -> dict[date, SourceDay]:
+    """A bill that has a day, with these lines."""
+    total = sum(map(Decimal, amounts), Decimal())
+    return {SEP: SourceDay(SEP, currency, len(amounts), total, Decimal(), {"Usage": total})}
+
+
+def test_a_bill_that_sums_to_nothing_adds_no_currency_where_one_is_allowed() -> None:
+    """Its charge and its credit are no amount that anybody could be shown in another currency."""
+    both = {"usd": of_bill("USD", "10"), "eur": of_bill("EUR", "7", "-7")}
+    (day,) = combined_days(both).values()
+    assert (day.currency, day.lines, day.total, day.parts) == ("USD", 3, 10, ())
+    (day,) = combined_days(both, several_currencies=True).values()
+    assert [(part.currency, part.lines, part.total) for part in day.parts] == [("EUR", 2, 0), ("USD", 1, 10)]
+
+
+def test_a_bill_that_names_no_currency_adds_none() -> None:
+    """Lines of nothing alone: they are counted with the first."""
+    without = {"usd": of_bill("USD", "10"), "free": of_bill("", "0")}
+    (day,) = combined_days(without, several_currencies=True).values()
+    assert (day.currency, day.lines, day.total, day.parts) == ("USD", 2, 10, ())
+    (day,) = combined_days({**without, "eur": of_bill("EUR", "5")}, several_currencies=True).values()
+    assert [(part.currency, part.lines, part.total) for part in day.parts] == [("EUR", 2, 5), ("USD", 1, 10)]
 
 
 def test_a_day_is_held_to_the_bill_in_each_currency(tmp_path: Path) -> None:

@@ -134,17 +134,23 @@ def combined_days(
         refuse_two_currencies(
             (name, of.currency) for of_day in by_day.values() for name, of in of_day.items() if of.lines and of.total
         )
+    parts = _by_currency if several_currencies else _in_one
     return {
-        day: day_of_several(day, [_combined_day(day, part) for part in _by_currency(of_day)])
+        day: day_of_several(day, [_combined_day(day, part) for part in parts(of_day)])
         for day, of_day in sorted(by_day.items())
     }
 
 
+def _in_one(bills: Mapping[str, SourceDay]) -> list[dict[str, SourceDay]]:
+    """What the bills have of a day in the one currency that has totals."""
+    return [dict(bills)]
+
+
 def _by_currency(bills: Mapping[str, SourceDay]) -> list[dict[str, SourceDay]]:
-    """What the bills have of a day in each currency; a bill without lines on it goes with the first."""
+    """What the bills have of a day in each currency; one without lines, or that names none, goes with the first."""
     several = [(name, part) for name, of in bills.items() for part in (of.parts or (of,))]
     # Not by totals: a charge and its credit sum to nothing, and their rows are amounts all the same.
-    currencies = sorted({part.currency for _, part in several if part.lines})
+    currencies = sorted({part.currency for _, part in several if part.lines and part.currency})
     if len(currencies) < 2:
         return [dict(bills)]
     parts: dict[str, dict[str, SourceDay]] = {currency: {} for currency in currencies}
