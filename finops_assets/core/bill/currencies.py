@@ -7,7 +7,8 @@ account that is billed in two currencies on one day is refused, as its row would
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -35,6 +36,18 @@ def day_of_several(day: date, parts: Sequence[SourceDay]) -> SourceDay:
     if len(parts) == 1:
         return parts[0]
     parts = sorted(parts, key=lambda part: part.currency)
+    whole = summed_day(day, SEPARATOR.join(part.currency for part in parts), parts)
+    return replace(whole, bills=tuple(share for part in parts for share in part.bills), parts=tuple(parts))
+
+
+def summed_day(day: date, currency: str, parts: Collection[SourceDay]) -> SourceDay:
+    """The sums of what has no line in common, such as bills or currencies; without `bills` and `parts`.
+
+    Args:
+        day: the day.
+        currency: its name for all of them.
+        parts: of the day.
+    """
     categories: dict[str, Decimal] = defaultdict(Decimal)
     left_out: dict[str, Amount] = defaultdict(Amount)
     for part in parts:
@@ -44,15 +57,13 @@ def day_of_several(day: date, parts: Sequence[SourceDay]) -> SourceDay:
             left_out[out.reason] += Amount(out.lines, out.total)
     return SourceDay(
         day=day,
-        currency=SEPARATOR.join(part.currency for part in parts),
+        currency=currency,
         lines=sum(part.lines for part in parts),
         total=sum((part.total for part in parts), Decimal()),
         scheduled=sum((part.scheduled for part in parts), Decimal()),
         by_category=dict(sorted(categories.items())),
         left_out=tuple(LeftOut(reason, of.lines, of.total) for reason, of in sorted(left_out.items())),
-        providers=tuple(sorted({provider for part in parts for provider in part.providers})),
-        bills=tuple(share for part in parts for share in part.bills),
-        parts=tuple(parts),
+        providers=tuple(sorted({provider for part in parts if part.lines for provider in part.providers})),
     )
 
 

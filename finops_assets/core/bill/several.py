@@ -13,22 +13,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import TypeVar
 
 from finops_assets.core.bill.bill_names import bill_key
-from finops_assets.core.bill.currencies import day_of_several
+from finops_assets.core.bill.currencies import day_of_several, summed_day
 from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.bill.providers import providers_in_words
 from finops_assets.core.bill.refusals import refuse_currencies
-from finops_assets.core.bill.totals import Amount
 from finops_assets.core.errors import BillError, FinopsError, SettingsError
 from finops_assets.core.values import (
     BillDescription,
     BillShare,
     ControlTotal,
     ExportVersion,
-    LeftOut,
     PassedOver,
     SourceDay,
 )
@@ -169,26 +166,10 @@ def _share(name: str, of: SourceDay, currency: str = "") -> BillShare:
 
 def _combined_day(day: date, bills: Mapping[str, SourceDay]) -> SourceDay:
     counting = [of for of in bills.values() if of.lines] or list(bills.values())
-    categories: dict[str, Decimal] = defaultdict(Decimal)
-    left_out: dict[str, Amount] = defaultdict(Amount)
-    for source in bills.values():
-        for category, total in source.by_category.items():
-            categories[category] += total
-        for out in source.left_out:
-            left_out[out.reason] += Amount(out.lines, out.total)
     # A bill without an amount on the day may name another currency, or none: the amounts decide.
     currency = next((of.currency for of in counting if of.total), counting[0].currency)
-    return SourceDay(
-        day=day,
-        currency=currency,
-        lines=sum(of.lines for of in bills.values()),
-        total=sum((of.total for of in bills.values()), Decimal()),
-        scheduled=sum((of.scheduled for of in bills.values()), Decimal()),
-        by_category=dict(sorted(categories.items())),
-        left_out=tuple(LeftOut(reason, of.lines, of.total) for reason, of in sorted(left_out.items())),
-        providers=tuple(sorted({provider for of in bills.values() if of.lines for provider in of.providers})),
-        bills=tuple(share for name, of in bills.items() if of.lines for share in (of.bills or (_share(name, of),))),
-    )
+    shares = (share for name, of in bills.items() if of.lines for share in (of.bills or (_share(name, of),)))
+    return replace(summed_day(day, currency, bills.values()), bills=tuple(shares))
 
 
 def combined_totals(
