@@ -270,6 +270,17 @@ def test_payers_of_one_bill_may_have_currencies_of_their_own(
         assert word in refused.value.what
 
 
+def test_doctor_has_athena_check_how_currencies_are_asked(aws: StandIn, tmp_path: Path) -> None:
+    """The statement is the one that a mixed day asks; a bill that may have one currency asks none."""
+    make_ready(aws, make_bill(tmp_path / "bill", PAYERS), table="billing.payers")
+    money = {"currency__display": "EUR", "currency__rates": "rates.csv", "aws__quicksight_data_set": ""}
+    warehouse = platform_on(aws, tmp_path, bill__table="billing.payers", **money).warehouse
+    warehouse.account_currencies(SEP, SEP)
+    assert warehouse.statements(SEP)["currencies of the accounts"] == aws.athena.queries[-1].sql
+    one = platform_on(aws, tmp_path, bill__table="billing.payers", bill__currency="USD").warehouse
+    assert "currencies of the accounts" not in one.statements(SEP)
+
+
 def of_bill(currency: str, *amounts: str) -> dict[date, SourceDay]:
     """A bill that has a day, with these lines."""
     total = sum(map(Decimal, amounts), Decimal())

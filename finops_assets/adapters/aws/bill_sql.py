@@ -11,6 +11,7 @@ from finops_assets.adapters.aws.summary_view import NAME
 from finops_assets.core.archive.sku_sums import SUMS_SINCE
 from finops_assets.core.bill.charge_kinds import kind_expressions
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
+from finops_assets.core.bill.currencies import account_currencies_sql
 from finops_assets.core.bill.dimensions import label_expressions
 from finops_assets.core.bill.drivers_sql import kept_sql, sku_expressions, sku_keys, sku_sums_sql, with_parts_sql
 from finops_assets.core.bill.queries import (
@@ -51,6 +52,11 @@ def day_pass(table: BillTable, rules: Rules, start: date, end: date, *, teaches:
     return one_pass_sql(lines, teaches=teaches, dimensions=dimensions, skus=skus, skus_since=since), since
 
 
+def currencies(table: BillTable, rules: Rules, start: date, end: date) -> str:
+    """The currencies of the accounts on these days."""
+    return account_currencies_sql(charges(table, rules, start, end))
+
+
 def compared_sql(table: BillTable, rules: Rules, names: Mapping[str, str], start: date, end: date) -> str:
     """The fingerprints of these days, and of each dimension of them, through the published account map."""
     lines, keys = charges(table, rules, start, end), rules.dimensions
@@ -66,6 +72,7 @@ def statements(table: BillTable, rules: Rules, names: Mapping[str, str], day: da
     asked = {
         "the pass over a day": day_pass(table, rules, day, day, teaches=teaches)[0],
         "what was used on a day": sku_sums(table, rules, [day]),
+        "currencies of the accounts": currencies(table, rules, day, day) if rules.several_currencies else "",
         "control totals": table.totals_sql,
         "payers": table.payers_sql,
         "months without a cost": table.half_filled_sql,
