@@ -22,6 +22,7 @@ from finops_assets.core.accounts.account_map import Membership, read_accounts_cs
 from finops_assets.core.analytics import drivers
 from finops_assets.core.analytics.drivers import EFFECTS, OF_THE_BILL, Driver, Drivers, explain, summed, words
 from finops_assets.core.archive.recovery import whole_day
+from finops_assets.core.archive.sku_sums import SkuSums
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import day_path
@@ -34,10 +35,12 @@ from finops_assets_tests.support.bills import (
     DAY,
     Line,
     account_map,
+    archive_days,
     at,
     days_with_charges,
     line,
     make_bill,
+    new_archive,
     open_bill,
     read_rows,
 )
@@ -393,6 +396,22 @@ def test_a_morning_on_athena_reads_its_lines_once(aws: StandIn, sample: SampleBi
     assert platform.warehouse.drivers(last, before).equals(found)
     (query,) = aws.athena.queries[asked:]
     assert f"IN (DATE '{before}')" in query.sql, "of that day alone"
+
+
+def test_kept_sums_of_several_days_take_one_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of days that are archived, in their state: another one's sums are as if there were none."""
+    days = [LAST - timedelta(days=1), LAST]
+    archive = new_archive(tmp_path)
+    bill = make_bill(tmp_path / "bill", [line(n, start=at(day)) for n, day in enumerate(days, 1)])
+    archive_days(open_bill(bill), archive, days)
+    listings: list[None] = []
+    stamps = archive.stamps
+    monkeypatch.setattr(archive, "stamps", lambda: (listings.append(None), stamps())[1])
+    sums = {day: pa.table({"cost": [n]}) for n, day in enumerate([*days, LAST + timedelta(days=1)])}
+    SkuSums(archive, "a bill", "rules").keep(sums)
+    assert SkuSums(archive, "a bill", "rules").read(list(sums)) == {day: sums[day] for day in days}
+    assert len(listings) == 2, "one to keep them, one to read them"
+    assert SkuSums(archive, "a bill", "other rules").read(days) == {}
 
 
 def archive_day(archive: Archive, day: date) -> DayRows:

@@ -226,12 +226,11 @@ class AthenaWarehouse:
         table = self._current()
         skus = sku_keys(table.format, table.columns, self._rules)
         kept = self._kept_sums(table)
-        known = {each: of for each in (against, day) if (of := kept.read(each)) is not None}
+        known = kept.read((against, day))
         if missing := [each for each in (against, day) if each not in known]:
             asked = self._sku_sums(table, skus, missing)
             known |= asked
-            for each, of_day in asked.items():
-                kept.keep(each, of_day)
+            kept.keep(asked)
         kept.sweep(day)
         sql = effects_sql("SELECT * FROM sku_sums", skus, day, against, self._names(table))
         with closing(connect(self._config)) as con:
@@ -248,8 +247,7 @@ class AthenaWarehouse:
         kept = SkuSums(self._archive, self._name, f"{table.format.name} {self._rules} {skus}")
         fetched = self._fetched
         if fetched and not fetched.sums_kept and fetched.key[0] == table.description.snapshot:
-            for day, sums in fetched.sku_sums(skus, self._config).items():
-                kept.keep(day, sums)
+            kept.keep(fetched.sku_sums(skus, self._config))
             self._fetched = replace(fetched, sums_kept=True)
         return kept
 
