@@ -395,7 +395,8 @@ def test_a_morning_on_athena_reads_its_lines_once(aws: StandIn, sample: SampleBi
     asked = len(aws.athena.queries)
     assert platform.warehouse.drivers(last, before).equals(found)
     (query,) = aws.athena.queries[asked:]
-    assert f"IN (DATE '{before}')" in query.sql, "of that day alone"
+    alone = f"ChargePeriodStart >= TIMESTAMP '{before} 00:00:00' AND ChargePeriodStart < TIMESTAMP '{last} 00:00:00'"
+    assert alone.lower() in query.sql.lower(), "of that day alone"
 
 
 def test_kept_sums_of_several_days_take_one_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

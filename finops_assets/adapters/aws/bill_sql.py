@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import date
 
 from finops_assets.adapters.aws.bill_table import BillTable
@@ -85,11 +85,7 @@ def statements(table: BillTable, rules: Rules, names: Mapping[str, str], day: da
     return {purpose: sql for purpose, sql in (asked | through_map).items() if sql}
 
 
-def sku_sums(table: BillTable, rules: Rules, days: Sequence[date]) -> str:
-    """The sums by SKU of these days alone."""
-    first, last = min(days), max(days)
-    of_bill = (table.format, table.columns, rules)
-    source = table.source_with_skus(first, first)
-    of_lines = charges_sql(*of_bill, first, last, source, further=sku_expressions(*of_bill))
-    on_days = ", ".join(f"DATE '{day}'" for day in days)
-    return sku_sums_sql(f"{kept_sql(of_lines)} AND charge_date IN ({on_days})", sku_keys(*of_bill))
+def sku_sums(table: BillTable, rules: Rules, days: Collection[date]) -> str:
+    """The sums by SKU of one or two days alone."""
+    of_bill, first = (table.format, table.columns, rules), min(days)
+    return sku_sums_sql(kept_sql(*of_bill, days, table.source_with_skus(first, first)), sku_keys(*of_bill))
