@@ -9,11 +9,10 @@ from finops_assets.adapters.aws.bill_table import BillTable
 from finops_assets.adapters.aws.glue_tables import MAP_TABLE
 from finops_assets.adapters.aws.summary_view import NAME
 from finops_assets.core.archive.sku_sums import SUMS_SINCE
-from finops_assets.core.bill.charge_kinds import kind_expressions
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
 from finops_assets.core.bill.currencies import account_currencies_sql
-from finops_assets.core.bill.dimensions import label_expressions
 from finops_assets.core.bill.drivers_sql import kept_sql, sku_expressions, sku_keys, sku_sums_sql, with_parts_sql
+from finops_assets.core.bill.further_columns import further_expressions
 from finops_assets.core.bill.queries import (
     accounts_sql,
     breakdown_sql,
@@ -31,8 +30,7 @@ def charges(table: BillTable, rules: Rules, start: date, end: date, *, undated: 
     """The charges of days from start to end inclusive, and with `undated` the lines that have no date."""
     of_bill = (table.format, table.columns, rules)
     source = table.source(table.select, start)
-    further = kind_expressions(*of_bill) | label_expressions(*of_bill)
-    return charges_sql(*of_bill, start, end, source, undated=undated, further=further)
+    return charges_sql(*of_bill, start, end, source, undated=undated, further=further_expressions(*of_bill))
 
 
 def day_pass(table: BillTable, rules: Rules, start: date, end: date, *, teaches: bool) -> tuple[str, date | None]:
@@ -46,7 +44,7 @@ def day_pass(table: BillTable, rules: Rules, start: date, end: date, *, teaches:
         lines = charges(table, rules, start, end, undated=True)
         return one_pass_sql(lines, teaches=teaches, dimensions=dimensions), None
     source = table.source_with_skus(start, since)
-    further = kind_expressions(*of_bill) | label_expressions(*of_bill) | sku_expressions(*of_bill)
+    further = further_expressions(*of_bill) | sku_expressions(*of_bill)
     lines = with_parts_sql(charges_sql(*of_bill, start, end, source, undated=True, further=further))
     skus = sku_keys(*of_bill)
     return one_pass_sql(lines, teaches=teaches, dimensions=dimensions, skus=skus, skus_since=since), since

@@ -15,12 +15,12 @@ from finops_assets.adapters.aws.bill_sources import BillSource
 from finops_assets.adapters.aws.bill_view import quoted_name
 from finops_assets.core.bill import layout
 from finops_assets.core.bill.bill_format import BillFormat, Columns
-from finops_assets.core.bill.charge_kinds import kind_columns
 from finops_assets.core.bill.charges import EARLIEST, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, control_totals_sql
-from finops_assets.core.bill.dimensions import absent_columns, label_columns
+from finops_assets.core.bill.dimensions import absent_columns
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.further_columns import further_columns
 from finops_assets.core.bill.manifests import is_manifest
 from finops_assets.core.bill.payers import payer_columns, payers_sql
 from finops_assets.core.bill.profile import profile_columns
@@ -145,7 +145,7 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
     check_columns(fmt, columns, rules, name)
     used = used_columns(fmt, columns, rules)
 
-    of_charges = dict.fromkeys((*used, *kind_columns(fmt, columns, rules), *label_columns(fmt, columns, rules)))
+    of_charges = dict.fromkeys((*used, *further_columns(fmt, columns, rules)))
     of_skus = [name for name in driver_columns(fmt, columns, rules) if name not in of_charges]
 
     def select(names: Iterable[str]) -> str:
