@@ -14,6 +14,7 @@ from finops_assets.settings.kinds import (
     AddressOrDomain,
     BucketName,
     Cron,
+    CurrencyCode,
     DailyCron,
     Host,
     Key,
@@ -176,7 +177,7 @@ class SmtpSettings(Section):
 class CurrencySettings(Section):
     """The one currency that costs are shown in, over bills in several; the archive stays in the billing currency."""
 
-    display: str = Field(
+    display: CurrencyCode = Field(
         "",
         description="Currency that all costs are shown in, e.g. `EUR`; budgets are in it, too. Empty: the billing "
         "currency, which must then be one.",
@@ -186,13 +187,6 @@ class CurrencySettings(Section):
         description="`rates.csv`: month, currency, rate (what one of the currency is worth in currency.display); a "
         "file, or `s3://bucket/key`. A month that is shown must have its rate.",
     )
-
-    @field_validator("display")
-    @classmethod
-    def _currency_code(cls, value: str) -> str:
-        if value and not re.fullmatch(r"[A-Z]{3}", value):
-            raise ValueError("must be an ISO 4217 code such as EUR, or empty")
-        return value
 
 
 class DashboardSettings(Section):
