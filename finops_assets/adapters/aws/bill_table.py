@@ -161,7 +161,7 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
         columns=columns,
         select=select(of_charges),
         select_skus=select(of_skus),
-        select_no_skus=", ".join(f"CAST(NULL AS {_no_sku_type(fmt, columns, n)}) AS {n}" for n in of_skus),
+        select_no_skus=", ".join(f"CAST(NULL AS {_no_sku_type(fmt, n)}) AS {n}" for n in of_skus),
         select_profile=select(profile_columns(fmt, columns, rules)),
         select_totals=f"{select(control_columns(fmt, of_totals, rules))}, {PERIOD_SQL[periods]} AS {OF_PARTITION}",
         totals=partial(_totals_sql, fmt, of_totals, rules),
@@ -272,10 +272,8 @@ def _typed(fmt: BillFormat, name: str, hive_type: str) -> str:
     return f"CAST({name} AS VARCHAR)"
 
 
-def _no_sku_type(fmt: BillFormat, columns: Columns, name: str) -> str:
-    """The type of a column as `_typed` selects it."""
-    if name in fmt.costs:
-        return MONEY_SQL if columns[name] == "VARCHAR" else columns[name]
+def _no_sku_type(fmt: BillFormat, name: str) -> str:
+    """The type, as `_typed` selects it, of a column that tells what was used."""
     return "DOUBLE" if name in fmt.quantities else "VARCHAR"
 
 
