@@ -26,10 +26,10 @@ from typing import Any
 import boto3
 
 from benchmarks.report import Row, finish
-from finops_assets.core.bill.charge_kinds import kind_columns
 from finops_assets.core.bill.charges import used_columns
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.further_columns import further_columns
 from finops_assets.core.bill.rules import Rules
 from finops_assets.platform import build_platform
 from finops_assets.settings.load import load_settings
@@ -205,7 +205,7 @@ def used() -> list[str]:
     columns = dict.fromkeys(map(str.lower, focus_export.FOCUS_COLUMNS.split()), "VARCHAR")
     read = (
         *used_columns(fmt, columns, rules),
-        *kind_columns(fmt, columns, rules),
+        *further_columns(fmt, columns, rules),
         *driver_columns(fmt, columns, rules),
     )
     return list(dict.fromkeys(read))

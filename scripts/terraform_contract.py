@@ -9,11 +9,12 @@ import json
 from typing import Any
 
 from finops_assets.adapters.aws.glue_tables import table_inputs
-from finops_assets.core.bill.bill_format import BillFormat, Columns, LabelColumns
+from finops_assets.core.bill.bill_format import BillFormat
 from finops_assets.core.bill.charges import used_columns
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats.cur2 import CUR2
 from finops_assets.core.bill.formats.focus import FOCUS, PROVIDERS
+from finops_assets.core.bill.further_columns import further_columns
 from finops_assets.core.bill.providers import AWS
 from finops_assets.core.bill.rules import Rules, cost_bases
 from finops_assets.core.schemas import DATABASE
@@ -58,10 +59,8 @@ def _export(
     sql = {name: type_ for name, type_ in sql.items() if name not in PROVIDERS}  # AWS bills: it need not be exported
     read: set[str] = set()
     for basis in cost_bases(fmt, sql):
-        rules = Rules(basis, provider=AWS)
-        read |= {*used_columns(fmt, sql, rules), *driver_columns(fmt, sql, rules)}
-    read |= {next(name for name in labels.maps if name in sql) for labels in fmt.labels.values() if _any(labels, sql)}
-
+        rules = Rules(basis, provider=AWS, dimensions=("tag:any", "cost_category:any"))
+        read |= {*used_columns(fmt, sql, rules), *further_columns(fmt, sql, rules), *driver_columns(fmt, sql, rules)}
     if with_resources:
         read.add(RESOURCE_ID[fmt.name])
     kept = [name for name in glue if name.lower() in read]
@@ -70,11 +69,6 @@ def _export(
         "source": source,
         "columns": [{"Name": name.lower(), "Type": glue[name]} for name in kept],
     }
-
-
-def _any(labels: LabelColumns, columns: Columns) -> bool:
-    """Whether AWS exports such a column in this format: FOCUS 1.2 has no cost categories."""
-    return any(name in columns for name in labels.maps)
 
 
 if __name__ == "__main__":

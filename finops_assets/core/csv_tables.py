@@ -1,16 +1,18 @@
 """Small CSV files that people write: a header, then rows, each with the line of the file that it ends on.
 
-Accounts, permissions, budgets and the calendar of events are read by it; what their columns mean, and the error that
-people see, is each reader's own.
+Accounts, permissions, budgets, rates and the calendar of events are read by it; what their columns mean, and the error
+that people see, is each reader's own.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
+
+from finops_assets.core.errors import FinopsError
 
 
 class CsvError(ValueError):
@@ -88,3 +90,44 @@ class CsvTable:
                 yield record
         except csv.Error as error:
             raise CsvError(str(error), line + 1) from None
+
+
+def read_csv(
+    data: bytes,
+    file: str,
+    columns: Sequence[str],
+    error: type[FinopsError],
+    *,
+    example: str,
+    strict: bool = True,
+    needs_rows: bool = False,
+) -> tuple[list[str], list[CsvRow]]:
+    """The header of a file, which has these columns among others, and its rows.
+
+    Args:
+        data: the file.
+        file: what it is called in errors.
+        columns: that it must have.
+        error: the kind of error that is raised.
+        example: a row of it, for errors.
+        strict: whether malformed quotes are refused.
+        needs_rows: whether a header alone is refused.
+
+    Raises:
+        FinopsError: of the kind `error`: it is no CSV in UTF-8, is empty, or lacks a column.
+    """
+    try:
+        table = CsvTable(data, strict=strict)
+        rows = list(table.rows())
+    except CsvError as malformed:
+        raise error(f"is no CSV file in UTF-8 ({malformed})", where=file, fix="Save it as CSV UTF-8.") from None
+    what = ""
+    if needs_rows and not rows:
+        what = "has no rows"
+    elif not table.header:
+        what = "is empty"
+    elif missing := [name for name in columns if name not in table.header]:
+        what = f"has no column {', '.join(missing)}"
+    if what:
+        raise error(what, where=file, fix=f"Its first line is {','.join(columns)}; a row is e.g. {example}.")
+    return table.header, rows

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from finops_assets.core.bill.bill_names import is_bill_name
+from finops_assets.settings.kinds import CurrencyCode
 from finops_assets.settings.paths import LocalPath
 from finops_assets.settings.section import Section
 
@@ -65,7 +66,7 @@ class BillSettings(BillEntry):
         description="Which cost is shown: `billed`, `effective` (amortized), `unblended`, `net_unblended`, "
         "`net_amortized`; a bill that does not have it, or lacks a column that its lines need for it, is refused.",
     )
-    currency: str = Field(
+    currency: CurrencyCode = Field(
         "",
         description="Billing currency, e.g. `USD`. Empty: the bill's own, which must be one. Required for `summary`.",
     )
@@ -99,10 +100,3 @@ class BillSettings(BillEntry):
     def bills(self) -> tuple[BillEntry, ...]:
         """Each bill; the only one is this section itself."""
         return tuple(self.entries.values()) or (self,)
-
-    @field_validator("currency")
-    @classmethod
-    def _currency_code(cls, value: str) -> str:
-        if value and not re.fullmatch(r"[A-Z]{3}", value):
-            raise ValueError("must be an ISO 4217 code such as USD, or empty")
-        return value

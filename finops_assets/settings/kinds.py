@@ -168,6 +168,7 @@ Region = Annotated[str, _matching(r"[a-z]{2,}(-[a-z]+)+-\d+", "a region such as 
 BucketName = Annotated[str, AfterValidator(_is_bucket)]
 Workgroup = Annotated[str, _matching(r"[\w.-]{1,128}", "the name of an Athena workgroup")]
 Key = Annotated[str, _matching(r"[\w-]{1,512}", "an id of letters, digits, - and _")]
+CurrencyCode = Annotated[str, _matching("[A-Z]{3}", "an ISO 4217 code such as USD or EUR, or empty")]
 AccountId = Annotated[str, _matching(r"\d{12}", "an account id of 12 digits")]
 Namespace = Annotated[str, AfterValidator(_is_namespace)]
 RoleArn = Annotated[

@@ -14,6 +14,7 @@ from finops_assets.settings.kinds import (
     AddressOrDomain,
     BucketName,
     Cron,
+    CurrencyCode,
     DailyCron,
     Host,
     Key,
@@ -65,8 +66,9 @@ class DimensionsSettings(Section):
     keys: tuple[str, ...] = Field(
         (),
         description="`tag:team` (a cost allocation tag; `tag:aws:createdBy` of AWS's own), `cost_category:Product`, or "
-        "`account:business_unit` (a further column of the account map, or a tag of the accounts in AWS Organizations); "
-        f"at most {MOST_KEYS} (a comma-separated list). Archived days get them by `finops backfill FIRST LAST`.",
+        "`account:business_unit` (a further column of the account map, or a tag of the accounts in AWS Organizations, "
+        f"in capitals or not); at most {MOST_KEYS} (a comma-separated list). Archived days get them by `finops "
+        "backfill FIRST LAST`.",
     )
 
     @field_validator("keys", mode="before")
@@ -75,13 +77,13 @@ class DimensionsSettings(Section):
         keys = listed(value)
         if not isinstance(keys, list | tuple) or not all(isinstance(key, str) for key in keys):
             return keys
-        checked = tuple(check_key(key.strip()) for key in keys)
-        named = [key if is_of_bill(key) else key.lower() for key in checked]  # columns of tables have no case
+        checked = [check_key(key.strip()) for key in keys]
+        named = tuple(key if is_of_bill(key) else key.lower() for key in checked)  # columns of tables have no case
         if doubled := sorted({key for key in named if named.count(key) > 1}):
             raise ValueError(f"has {doubled[0]} twice")
-        if len(checked) > MOST_KEYS:
-            raise ValueError(f"has {len(checked)} keys, and may have {MOST_KEYS}")
-        return checked
+        if len(named) > MOST_KEYS:
+            raise ValueError(f"has {len(named)} keys, and may have {MOST_KEYS}")
+        return named
 
 
 class MailSettings(Section):
@@ -175,7 +177,7 @@ class SmtpSettings(Section):
 class CurrencySettings(Section):
     """The one currency that costs are shown in, over bills in several; the archive stays in the billing currency."""
 
-    display: str = Field(
+    display: CurrencyCode = Field(
         "",
         description="Currency that all costs are shown in, e.g. `EUR`; budgets are in it, too. Empty: the billing "
         "currency, which must then be one.",
@@ -185,13 +187,6 @@ class CurrencySettings(Section):
         description="`rates.csv`: month, currency, rate (what one of the currency is worth in currency.display); a "
         "file, or `s3://bucket/key`. A month that is shown must have its rate.",
     )
-
-    @field_validator("display")
-    @classmethod
-    def _currency_code(cls, value: str) -> str:
-        if value and not re.fullmatch(r"[A-Z]{3}", value):
-            raise ValueError("must be an ISO 4217 code such as EUR, or empty")
-        return value
 
 
 class DashboardSettings(Section):

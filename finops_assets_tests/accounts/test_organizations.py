@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +282,15 @@ def test_tags_of_accounts_are_kept_from_the_day_on_which_they_change(aws: StandI
     assert units(thursday)[1:] == [(WEDNESDAY, thursday, "Commerce"), (thursday, FOREVER, None)]
 
 
+def test_capitals_of_a_tag_do_not_matter(aws: StandIn, load: Load) -> None:
+    """Columns of tables have none; of two tags that differ in them alone, the one in lower case counts."""
+    aws.organizations.grow({"Eng": {SHOP: "shop", DATA: "data"}})
+    aws.organizations.tags = {SHOP: {"Cost_Center": "7"}, DATA: {"cost_center": "8", "COST_CENTER": "9"}}
+    for day in (MONDAY, TUESDAY):
+        rows = load(day, tags=("cost_center",)).table.to_pylist()
+        assert {row["account_id"]: row["cost_center"] for row in rows} == {SHOP: "7", DATA: "8", MANAGEMENT: None}
+
+
 @pytest.mark.parametrize("fields", [("State",), ("Status",), ("State", "Status")])
 def test_closed_accounts_stay_and_are_counted(aws: StandIn, load: Load, fields: tuple[str, ...]) -> None:
     """The bill may still name them; AWS tells their state in a field that has changed its name."""
@@ -463,10 +473,14 @@ def test_a_snapshot_of_a_release_before_versions_is_read(load: Load, archive: Re
 def test_a_damaged_history_is_made_anew_from_the_published_map(
     aws: StandIn, load: Load, archive: RecordingArchive, damage: Callable[[bytes], bytes]
 ) -> None:
-    """No move is forgotten: the map has every span. The damaged object is kept as a copy; so is the snapshot's."""
+    """No move and no tag is forgotten: the map has every span. The damaged object is kept as a copy; so is the
+    snapshot's."""
+    load = partial(load, tags=("unit",))
     aws.organizations.grow({"Eng": {SHOP: "shop"}})
+    aws.organizations.tags[SHOP] = {"unit": "Retail"}
     load(MONDAY)
     aws.organizations.move_account(SHOP, "Data")
+    aws.organizations.tags[SHOP] = {"unit": "Commerce"}
     moved = load(TUESDAY)
     archive.put(ACCOUNT_MAP_PATH, to_parquet(moved.table))
     good = archive.get(HISTORY_PATH)

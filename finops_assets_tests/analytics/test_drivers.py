@@ -24,6 +24,7 @@ from finops_assets.core.analytics.drivers import EFFECTS, OF_THE_BILL, Driver, D
 from finops_assets.core.analytics.scoring import Scoring
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.recovery import whole_day
+from finops_assets.core.archive.sku_sums import SkuSums
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.ports import Archive, Warehouse
 from finops_assets.core.schemas import day_path
@@ -396,7 +397,24 @@ def test_a_morning_on_athena_reads_its_lines_once(aws: StandIn, sample: SampleBi
     asked = len(aws.athena.queries)
     assert platform.warehouse.drivers(last, before).equals(found)
     (query,) = aws.athena.queries[asked:]
-    assert f"IN (DATE '{before}')" in query.sql, "of that day alone"
+    alone = f"ChargePeriodStart >= TIMESTAMP '{before} 00:00:00' AND ChargePeriodStart < TIMESTAMP '{last} 00:00:00'"
+    assert alone.lower() in query.sql.lower(), "of that day alone"
+
+
+def test_kept_sums_of_several_days_take_one_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of days that are archived, in their state: another one's sums are as if there were none."""
+    days = [LAST - timedelta(days=1), LAST]
+    archive = new_archive(tmp_path)
+    bill = make_bill(tmp_path / "bill", [line(n, start=at(day)) for n, day in enumerate(days, 1)])
+    archive_days(open_bill(bill), archive, days)
+    listings: list[None] = []
+    stamps = archive.stamps
+    monkeypatch.setattr(archive, "stamps", lambda: (listings.append(None), stamps())[1])
+    sums = {day: pa.table({"cost": [n]}) for n, day in enumerate([*days, LAST + timedelta(days=1)])}
+    SkuSums(archive, "a bill", "rules").keep(sums)
+    assert SkuSums(archive, "a bill", "rules").read(list(sums)) == {day: sums[day] for day in days}
+    assert len(listings) == 2, "one to keep them, one to read them"
+    assert SkuSums(archive, "a bill", "other rules").read(days) == {}
 
 
 def test_a_first_day_is_scored_where_its_sums_cannot_be_kept(tmp_path: Path) -> None:

@@ -23,13 +23,14 @@ from finops_assets.core.archive.dimension_sums import dimension_sums
 from finops_assets.core.archive.display import Display
 from finops_assets.core.archive.publishing import ArchivingRules, source_day
 from finops_assets.core.bill.exchange_rates import ExchangeRates, RatesError, converted, rates_in_words, read_rates
+from finops_assets.core.bill.several import combined_days
 from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import BillError, SettingsError
 from finops_assets.core.operations.evidence.asked_bill import AskedBill
 from finops_assets.core.operations.evidence.making import make
 from finops_assets.core.ports import Warehouse
 from finops_assets.core.schemas import DIMENSION_BREAKDOWN, MONEY
-from finops_assets.core.values import LeftOut, PublishedDay
+from finops_assets.core.values import LeftOut, PublishedDay, SourceDay
 from finops_assets.platform import Platform, build_platform
 from finops_assets.settings.load import load_settings
 from finops_assets_tests.support.bills import (
@@ -273,6 +274,41 @@ def test_payers_of_one_bill_may_have_currencies_of_their_own(
         mixed.account_currencies(SEP, SEP)
     for word in (SHOP, "USD", "EUR", str(SEP)):
         assert word in refused.value.what
+
+
+def test_doctor_has_athena_check_how_currencies_are_asked(aws: StandIn, tmp_path: Path) -> None:
+    """The statement is the one that a mixed day asks; a bill that may have one currency asks none."""
+    make_ready(aws, make_bill(tmp_path / "bill", PAYERS), table="billing.payers")
+    money = {"currency__display": "EUR", "currency__rates": "rates.csv", "aws__quicksight_data_set": ""}
+    warehouse = platform_on(aws, tmp_path, bill__table="billing.payers", **money).warehouse
+    warehouse.account_currencies(SEP, SEP)
+    assert warehouse.statements(SEP)["currencies of the accounts"] == aws.athena.queries[-1].sql
+    one = platform_on(aws, tmp_path, bill__table="billing.payers", bill__currency="USD").warehouse
+    assert "currencies of the accounts" not in one.statements(SEP)
+
+
+def of_bill(currency: str, *amounts: str) -> dict[date, SourceDay]:
+    """A bill that has a day, with these lines."""
+    total = sum(map(Decimal, amounts), Decimal())
+    return {SEP: SourceDay(SEP, currency, len(amounts), total, Decimal(), {"Usage": total})}
+
+
+def test_a_bill_that_sums_to_nothing_adds_no_currency_where_one_is_allowed() -> None:
+    """Its charge and its credit are no amount that anybody could be shown in another currency."""
+    both = {"usd": of_bill("USD", "10"), "eur": of_bill("EUR", "7", "-7")}
+    (day,) = combined_days(both).values()
+    assert (day.currency, day.lines, day.total, day.parts) == ("USD", 3, 10, ())
+    (day,) = combined_days(both, several_currencies=True).values()
+    assert [(part.currency, part.lines, part.total) for part in day.parts] == [("EUR", 2, 0), ("USD", 1, 10)]
+
+
+def test_a_bill_that_names_no_currency_adds_none() -> None:
+    """Lines of nothing alone: they are counted with the first."""
+    without = {"usd": of_bill("USD", "10"), "free": of_bill("", "0")}
+    (day,) = combined_days(without, several_currencies=True).values()
+    assert (day.currency, day.lines, day.total, day.parts) == ("USD", 2, 10, ())
+    (day,) = combined_days({**without, "eur": of_bill("EUR", "5")}, several_currencies=True).values()
+    assert [(part.currency, part.lines, part.total) for part in day.parts] == [("EUR", 2, 5), ("USD", 1, 10)]
 
 
 def test_a_day_is_held_to_the_bill_in_each_currency(tmp_path: Path) -> None:

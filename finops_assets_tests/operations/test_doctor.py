@@ -369,6 +369,12 @@ def a_file(folder: Path) -> str:
     return str(folder / "file" / "home")
 
 
+def accounts_without_unit(folder: Path) -> str:
+    file = folder / "accounts.csv"
+    file.write_text("account_id,account_name,ou_path\n111122223333,shop,Retail\n")
+    return str(file)
+
+
 UNFIT = [
     (lambda f: {"home": a_file(f)}, "home", "fail", "FINOPS_HOME", "the home cannot be made"),
     (lambda f: {"free": 10**8}, "disk", "fail", "Free space", "the disk is full"),
@@ -377,6 +383,12 @@ UNFIT = [
     (lambda f: {"bill__cost_basis": "net_amortized"}, "bill", "fail", "cost_basis", "the bill lacks the cost basis"),
     (lambda f: {"accounts__path": str(f / "no.csv")}, "accounts", "fail", "accounts.csv", "no such accounts.csv"),
     (lambda f: {"accounts__ou_level": 3}, "accounts", "skip", "", "no accounts.csv is set"),
+    (lambda f: {"dimensions__keys": "account:unit"}, "accounts", "fail", "accounts.path", "an attribute has no file"),
+    (
+        lambda f: {"dimensions__keys": "account:unit", "accounts__path": accounts_without_unit(f)},
+        *("accounts", "fail", "account:..."),
+        "accounts.csv lacks the attribute",
+    ),
 ]
 
 

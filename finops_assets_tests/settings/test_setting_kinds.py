@@ -144,6 +144,13 @@ def test_every_list_is_json_or_separated_by_commas(setting: str) -> None:
         refused(setting, wrong)
 
 
+def test_an_account_attribute_is_named_in_lower_case() -> None:
+    """As the columns of the account map are; keys of tags and cost categories keep their capitals."""
+    keys = load_settings({"FINOPS_DIMENSIONS__KEYS": "account:Business_Unit, tag:Team, cost_category:Product"})
+    assert keys.dimensions.keys == ("account:business_unit", "tag:Team", "cost_category:Product")
+    assert "account:unit twice" in refused("dimensions.keys", "account:Unit, account:unit")
+
+
 def test_the_ou_mails_are_one_json_object() -> None:
     """Its addresses a list, or separated by commas; a variable for one OU would be lost, as its name is no path."""
     text = json.dumps({"/Workloads/Prod/": ["a@b.org"], "Sandbox": "c@d.org, e@f.org"})
@@ -184,7 +191,7 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, 
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             found += commands(command, (*path, name))
-        elif name != "from-terraform":
+        elif name not in ("from-terraform", "init"):
             asked = [p for p in command.params if isinstance(p, click.Argument) and p.required]
             given = {"day": "2025-09-10", "month": "2025-09"}
             found.append((*path, name, *(given.get(p.type.name, "SELECT 1") for p in asked)))

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from operator import itemgetter
 from typing import Any
 
 from finops_assets.adapters.aws.session import AwsSession, explained
@@ -18,6 +19,7 @@ from finops_assets.core.accounts.account_map import (
     COLUMNS,
     Membership,
     account_map,
+    from_map,
     merge_snapshot,
     read_accounts_csv,
     write_accounts_csv,
@@ -110,7 +112,8 @@ class OrganizationsAccounts:
         session: how AWS is reached.
         archive: keeps the history and the facts of the newest snapshot.
         ou_level, history: as `account_map` takes them.
-        tags: keys of the accounts' own tags that are kept as attributes; each account is asked for them.
+        tags: keys, in lower case, of the accounts' own tags that are kept as attributes; each account is asked for
+            them, and their capitals do not matter.
         role_arn: role in the management account; empty where the session's own may read the organization.
         today: the day of the snapshot, in UTC.
     """
@@ -174,8 +177,7 @@ class OrganizationsAccounts:
             return _history(data)
         except DamagedError as error:
             table = published_map(self._archive)
-            rows = [] if table is None else table.select(COLUMNS).to_pylist()
-            recovered = [Membership(**row) for row in rows]
+            recovered = [] if table is None else from_map(table)
             # Written over, never removed: no role may delete the history. Without a map the next snapshot replaces it.
             instead = write_accounts_csv(recovered) if recovered else data
             put_aside(self._archive, HISTORY_PATH, data, error.what, instead=instead)
@@ -243,7 +245,8 @@ def _tagged(client: Any, membership: Membership, tags: Sequence[str]) -> Members
     if not tags:
         return membership
     listed = _listed(client, "list_tags_for_resource", "Tags", ResourceId=membership.account_id)
-    of = {tag["Key"]: CONTROL.sub(" ", tag.get("Value", "")).strip() for tag in listed}
+    listed.sort(key=itemgetter("Key"))  # of two that differ in capitals alone, the one in lower case comes last
+    of = {tag["Key"].lower(): CONTROL.sub(" ", tag.get("Value", "")).strip() for tag in listed}
     return replace(membership, attributes=tuple((name, of.get(name, "")) for name in sorted(tags)))
 
 

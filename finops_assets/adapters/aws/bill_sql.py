@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import date
 
 from finops_assets.adapters.aws.bill_table import BillTable
 from finops_assets.adapters.aws.glue_tables import MAP_TABLE
 from finops_assets.adapters.aws.summary_view import NAME
 from finops_assets.core.archive.sku_sums import SUMS_SINCE
-from finops_assets.core.bill.charge_kinds import kind_expressions
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
-from finops_assets.core.bill.dimensions import label_expressions
+from finops_assets.core.bill.currencies import account_currencies_sql
 from finops_assets.core.bill.drivers_sql import kept_sql, sku_expressions, sku_keys, sku_sums_sql, with_parts_sql
+from finops_assets.core.bill.further_columns import further_expressions
 from finops_assets.core.bill.queries import (
     accounts_sql,
     breakdown_sql,
@@ -30,8 +30,7 @@ def charges(table: BillTable, rules: Rules, start: date, end: date, *, undated: 
     """The charges of days from start to end inclusive, and with `undated` the lines that have no date."""
     of_bill = (table.format, table.columns, rules)
     source = table.source(table.select, start)
-    further = kind_expressions(*of_bill) | label_expressions(*of_bill)
-    return charges_sql(*of_bill, start, end, source, undated=undated, further=further)
+    return charges_sql(*of_bill, start, end, source, undated=undated, further=further_expressions(*of_bill))
 
 
 def day_pass(table: BillTable, rules: Rules, start: date, end: date, *, teaches: bool) -> tuple[str, date | None]:
@@ -45,10 +44,15 @@ def day_pass(table: BillTable, rules: Rules, start: date, end: date, *, teaches:
         lines = charges(table, rules, start, end, undated=True)
         return one_pass_sql(lines, teaches=teaches, dimensions=dimensions), None
     source = table.source_with_skus(start, since)
-    further = kind_expressions(*of_bill) | label_expressions(*of_bill) | sku_expressions(*of_bill)
+    further = further_expressions(*of_bill) | sku_expressions(*of_bill)
     lines = with_parts_sql(charges_sql(*of_bill, start, end, source, undated=True, further=further))
     skus = sku_keys(*of_bill)
     return one_pass_sql(lines, teaches=teaches, dimensions=dimensions, skus=skus, skus_since=since), since
+
+
+def currencies(table: BillTable, rules: Rules, start: date, end: date) -> str:
+    """The currencies of the accounts on these days."""
+    return account_currencies_sql(charges(table, rules, start, end))
 
 
 def compared_sql(table: BillTable, rules: Rules, names: Mapping[str, str], start: date, end: date) -> str:
@@ -66,6 +70,7 @@ def statements(table: BillTable, rules: Rules, names: Mapping[str, str], day: da
     asked = {
         "the pass over a day": day_pass(table, rules, day, day, teaches=teaches)[0],
         "what was used on a day": sku_sums(table, rules, [day]),
+        "currencies of the accounts": currencies(table, rules, day, day) if rules.several_currencies else "",
         "control totals": table.totals_sql,
         "payers": table.payers_sql,
         "months without a cost": table.half_filled_sql,
@@ -78,11 +83,7 @@ def statements(table: BillTable, rules: Rules, names: Mapping[str, str], day: da
     return {purpose: sql for purpose, sql in (asked | through_map).items() if sql}
 
 
-def sku_sums(table: BillTable, rules: Rules, days: Sequence[date]) -> str:
-    """The sums by SKU of these days alone."""
-    first, last = min(days), max(days)
-    of_bill = (table.format, table.columns, rules)
-    source = table.source_with_skus(first, first)
-    of_lines = charges_sql(*of_bill, first, last, source, further=sku_expressions(*of_bill))
-    on_days = ", ".join(f"DATE '{day}'" for day in days)
-    return sku_sums_sql(f"{kept_sql(of_lines)} AND charge_date IN ({on_days})", sku_keys(*of_bill))
+def sku_sums(table: BillTable, rules: Rules, days: Collection[date]) -> str:
+    """The sums by SKU of one or two days alone."""
+    of_bill, first = (table.format, table.columns, rules), min(days)
+    return sku_sums_sql(kept_sql(*of_bill, days, table.source_with_skus(first, first)), sku_keys(*of_bill))

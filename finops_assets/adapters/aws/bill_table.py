@@ -15,12 +15,12 @@ from finops_assets.adapters.aws.bill_sources import BillSource
 from finops_assets.adapters.aws.bill_view import quoted_name
 from finops_assets.core.bill import layout
 from finops_assets.core.bill.bill_format import BillFormat, Columns
-from finops_assets.core.bill.charge_kinds import kind_columns
 from finops_assets.core.bill.charges import EARLIEST, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_columns, control_totals_sql
-from finops_assets.core.bill.dimensions import absent_columns, label_columns
+from finops_assets.core.bill.dimensions import absent_columns
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.further_columns import further_columns
 from finops_assets.core.bill.manifests import is_manifest
 from finops_assets.core.bill.payers import payer_columns, payers_sql
 from finops_assets.core.bill.profile import profile_columns
@@ -145,7 +145,7 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
     check_columns(fmt, columns, rules, name)
     used = used_columns(fmt, columns, rules)
 
-    of_charges = dict.fromkeys((*used, *kind_columns(fmt, columns, rules), *label_columns(fmt, columns, rules)))
+    of_charges = dict.fromkeys((*used, *further_columns(fmt, columns, rules)))
     of_skus = [name for name in driver_columns(fmt, columns, rules) if name not in of_charges]
 
     def select(names: Iterable[str]) -> str:
@@ -161,7 +161,7 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
         columns=columns,
         select=select(of_charges),
         select_skus=select(of_skus),
-        select_no_skus=", ".join(f"CAST(NULL AS {_no_sku_type(fmt, columns, n)}) AS {n}" for n in of_skus),
+        select_no_skus=", ".join(f"CAST(NULL AS {_no_sku_type(fmt, n)}) AS {n}" for n in of_skus),
         select_profile=select(profile_columns(fmt, columns, rules)),
         select_totals=f"{select(control_columns(fmt, of_totals, rules))}, {PERIOD_SQL[periods]} AS {OF_PARTITION}",
         totals=partial(_totals_sql, fmt, of_totals, rules),
@@ -272,10 +272,8 @@ def _typed(fmt: BillFormat, name: str, hive_type: str) -> str:
     return f"CAST({name} AS VARCHAR)"
 
 
-def _no_sku_type(fmt: BillFormat, columns: Columns, name: str) -> str:
-    """The type of a column as `_typed` selects it."""
-    if name in fmt.costs:
-        return MONEY_SQL if columns[name] == "VARCHAR" else columns[name]
+def _no_sku_type(fmt: BillFormat, name: str) -> str:
+    """The type, as `_typed` selects it, of a column that tells what was used."""
     return "DOUBLE" if name in fmt.quantities else "VARCHAR"
 
 

@@ -141,7 +141,7 @@ class GlueTables:
 
     def own_tables(self) -> dict[str, dict[str, Any]] | None:
         """The platform's existing tables and view; None without the database."""
-        wanted = "|".join((TABLE, MAP_TABLE, LEDGER, CHARGES, DIMENSIONS, SCORECARD, SUMMARY_VIEW))
+        wanted = "|".join((*table_inputs(self._bucket), SUMMARY_VIEW))
         try:
             with explained("glue:GetTables", where=f"database {DATABASE}"):
                 pages = self._client.get_paginator("get_tables").paginate(DatabaseName=DATABASE, Expression=wanted)

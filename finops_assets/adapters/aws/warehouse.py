@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.bill_payers import refuse_shared
 from finops_assets.adapters.aws.bill_sources import BillSources
-from finops_assets.adapters.aws.bill_sql import charges, compared_sql, day_pass, sku_sums, statements
+from finops_assets.adapters.aws.bill_sql import charges, compared_sql, currencies, day_pass, sku_sums, statements
 from finops_assets.adapters.aws.bill_table import BillTable, manifests, recognise, with_files
 from finops_assets.adapters.aws.fetched_sums import SUMS, FetchedSums, by_day, counted_sums_sql, new_folder
 from finops_assets.adapters.aws.glue_tables import MAP_TABLE, GlueTables
@@ -34,7 +34,7 @@ from finops_assets.core.archive.sku_sums import SkuSums
 from finops_assets.core.bill import layout
 from finops_assets.core.bill.charges import EARLIEST, LATEST
 from finops_assets.core.bill.control_totals import control_totals
-from finops_assets.core.bill.currencies import OfAccounts, account_currencies, account_currencies_sql
+from finops_assets.core.bill.currencies import OfAccounts, account_currencies
 from finops_assets.core.bill.drivers_sql import effects_sql, sku_keys
 from finops_assets.core.bill.payers import payer_periods
 from finops_assets.core.bill.profile import bill_profile, profile_sql
@@ -204,7 +204,7 @@ class AthenaWarehouse:
         )
 
     def account_currencies(self, start: date, end: date) -> OfAccounts:
-        sql = account_currencies_sql(charges(self._current(), self._rules, start, end))
+        sql = currencies(self._current(), self._rules, start, end)
         purpose = f"currencies of the accounts from {start} to {end}"
         return account_currencies(self._athena.rows(sql, purpose)[1], self._name)
 
@@ -226,12 +226,11 @@ class AthenaWarehouse:
         table = self._current()
         skus = sku_keys(table.format, table.columns, self._rules)
         kept = self._kept_sums(table)
-        known = {each: of for each in (against, day) if (of := kept.read(each)) is not None}
+        known = kept.read((against, day))
         if missing := [each for each in (against, day) if each not in known]:
             asked = self._sku_sums(table, skus, missing)
             known |= asked
-            for each, of_day in asked.items():
-                kept.keep(each, of_day)
+            kept.keep(asked)
         kept.sweep(day)
         sql = effects_sql("SELECT * FROM sku_sums", skus, day, against, self._names(table))
         with closing(connect(self._config)) as con:
@@ -248,8 +247,7 @@ class AthenaWarehouse:
         kept = SkuSums(self._archive, self._name, f"{table.format.name} {self._rules} {skus}")
         fetched = self._fetched
         if fetched and not fetched.sums_kept and fetched.key[0] == table.description.snapshot:
-            for day, sums in fetched.sku_sums(skus, self._config).items():
-                kept.keep(day, sums)
+            kept.keep(fetched.sku_sums(skus, self._config))
             self._fetched = replace(fetched, sums_kept=True)
         return kept
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from finops_assets.adapters.shared.dashboard_page import page_shown
 from finops_assets.adapters.shared.doctor import accounts_file, dagster, each_bill, free_bytes, home
 from finops_assets.core.archive.expected_days import missing_days
+from finops_assets.core.bill.dimension_keys import account_attributes
 from finops_assets.core.bill.totals import bill_totals
 from finops_assets.core.calendar import in_words
 from finops_assets.core.delivery.outbox import MEGABYTE
@@ -49,7 +50,8 @@ class LocalPreflight:
         settings = self._settings
         yield from findings_of("home", home(settings.home, self._free))
         yield from each_bill(self._warehouse, self._bill)
-        yield from findings_of("accounts", accounts_file(settings.accounts, self._warehouse))
+        attributes = account_attributes(settings.dimensions.keys)
+        yield from findings_of("accounts", accounts_file(settings.accounts, attributes, self._warehouse))
         yield from addresses(settings.mail.sender, settings.mail.everybody)
         yield from self._mail()
         yield is_set(settings.alerts.heartbeat_url.get_secret_value(), settings.alerts.heartbeat_recipients)

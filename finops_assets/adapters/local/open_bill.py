@@ -22,12 +22,12 @@ from finops_assets.adapters.local.parquet_contents import may_be_copies
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb, connect, in_utc
 from finops_assets.core.accounts.account_ids import impossible_account
 from finops_assets.core.bill.bill_format import currency_sql, quoted
-from finops_assets.core.bill.charge_kinds import kind_columns, kind_expressions
 from finops_assets.core.bill.charges import charges_sql, undated_condition, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
-from finops_assets.core.bill.dimensions import absent_columns, label_columns, label_expressions, refuse_doubled_labels
+from finops_assets.core.bill.dimensions import absent_columns, refuse_doubled_labels
 from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
+from finops_assets.core.bill.further_columns import further_columns, further_expressions
 from finops_assets.core.bill.overlaps import PeriodDay, may_overlap
 from finops_assets.core.bill.overlaps import warnings as overlap_warnings
 from finops_assets.core.bill.payers import payer_periods, payers_sql
@@ -96,9 +96,8 @@ class OpenBill:
         self.undoubled = {n: type_ for n, type_ in self.columns.items() if n not in self._source.doubled}
         read = dict.fromkeys((*self._used, *driver_columns(self.format, self.undoubled, rules)))
         read |= dict.fromkeys(profile_columns(self.format, self.columns, rules))
-        read |= dict.fromkeys(kind_columns(self.format, self.undoubled, rules))
         refuse_doubled_labels(self.format, self.columns, tuple(self._source.doubled), rules)
-        read |= dict.fromkeys(label_columns(self.format, self.columns, rules))
+        read |= dict.fromkeys(further_columns(self.format, self.undoubled, rules))
         if self._names_period():
             read[self.format.period] = None
         self._select = ", ".join(f"{typed_column(self.format, n, *raw[n])} AS {identifier(n)}" for n in read)
@@ -139,8 +138,7 @@ class OpenBill:
 
     def charges(self, start: date, end: date, view: str = "bill") -> str:
         """The SQL of the charges of these days, both inclusive."""
-        further = kind_expressions(self.format, self.undoubled, self._rules)
-        further |= label_expressions(self.format, self.columns, self._rules)
+        further = further_expressions(self.format, self.undoubled, self._rules)
         return charges_sql(self.format, self.columns, self._rules, start, end, view, further=further)
 
     def control_totals(self) -> list[ControlTotal]:

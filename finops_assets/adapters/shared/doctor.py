@@ -6,7 +6,7 @@ Nothing is written but an unnamed temporary file, and no mail is sent.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,13 +78,14 @@ def _writable(folder: Path, what: str) -> Path:
         ) from None
 
 
-def accounts_file(settings: AccountsSettings, warehouse: Warehouse) -> Iterator[Finding]:
-    """Whether accounts.csv can be read; without one there is nothing to check."""
-    if not settings.path:
+def accounts_file(settings: AccountsSettings, attributes: Sequence[str], warehouse: Warehouse) -> Iterator[Finding]:
+    """Whether accounts.csv can be read, and has these attributes; without both there is nothing to check."""
+    if not settings.path and not attributes:
         yield Finding("accounts", "skip", "accounts.path is not set: every account is shown as Unassigned")
         return
-    loaded = AccountsFile(settings.path, warehouse, ou_level=settings.ou_level, history=settings.history).load()
-    per_ou = counts(loaded.table)
+    level, history = settings.ou_level, settings.history
+    file = AccountsFile(settings.path, warehouse, ou_level=level, history=history, attributes=attributes)
+    per_ou = counts(file.load().table)
     left = per_ou.pop(UNASSIGNED, 0)
     detail = f"{settings.path}: {sum(per_ou.values())} account(s) in {len(per_ou)} OU(s)"
     if left:

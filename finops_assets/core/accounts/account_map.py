@@ -277,6 +277,18 @@ def account_map(
     )
 
 
+def from_map(table: pa.Table) -> list[Membership]:
+    """The memberships, with all their attributes, that `account_map` made a map of."""
+    attributes = table.column_names[len(ACCOUNT_OU_MAP) :]
+    return [
+        Membership(
+            **{name: row[name] for name in COLUMNS},
+            attributes=tuple((name, row[name] or "") for name in sorted(attributes)),
+        )
+        for row in table.to_pylist()
+    ]
+
+
 def from_bill(accounts: pa.Table) -> list[Membership]:
     """The accounts that the bill names, all Unassigned: for a platform without an account map."""
     return [

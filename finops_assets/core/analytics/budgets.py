@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from finops_assets.core.accounts.ous import ALL, lineage, within
 from finops_assets.core.analytics.forecast import Forecast, forecasts
-from finops_assets.core.csv_tables import CsvError, CsvTable
+from finops_assets.core.csv_tables import read_csv
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import money
 from finops_assets.core.schemas import UNASSIGNED
@@ -74,18 +74,8 @@ def read_budgets(data: bytes, file: str) -> Budgets:
     Raises:
         BudgetError: a column is missing, a row cannot be read or stands twice, or there is more than one currency.
     """
-    try:
-        table = CsvTable(data, strict=False)
-        rows = list(table.rows())
-    except CsvError as error:
-        raise BudgetError(f"is no CSV file in UTF-8 ({error})", where=file, fix="Save it as CSV UTF-8.") from None
-    missing = [name for name in COLUMNS if name not in table.header]
-    if missing or not rows:
-        raise BudgetError(
-            f"has no column {', '.join(missing)}" if rows else "has no rows",
-            where=file,
-            fix=f"Its first line is {','.join(COLUMNS)}; a row is e.g. Workloads/Prod,default,12000,USD.",
-        )
+    example = "Workloads/Prod,default,12000,USD"
+    _, rows = read_csv(data, file, COLUMNS, BudgetError, example=example, strict=False, needs_rows=True)
     amounts: dict[tuple[str, str], Decimal] = {}
     currencies: dict[str, int] = {}
     for row in rows:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from finops_assets.core.accounts.ous import ALL, within
-from finops_assets.core.csv_tables import CsvError, CsvTable
+from finops_assets.core.csv_tables import read_csv
 from finops_assets.core.errors import FinopsError
 
 COLUMNS = ("first", "last", "ou", "service", "what")
@@ -56,19 +56,8 @@ def read_events(data: bytes, file: str) -> tuple[Event, ...]:
     Raises:
         EventError: a column is missing, or a row cannot be read or stands twice.
     """
-    try:
-        table = CsvTable(data)
-        rows = list(table.rows())
-    except CsvError as error:
-        raise EventError(f"is no CSV file in UTF-8 ({error})", where=file, fix="Save it as CSV UTF-8.") from None
-    header = table.header
-    missing = [name for name in COLUMNS if name not in header]
-    if missing:
-        raise EventError(
-            f"has no column {', '.join(missing)}" if header else "is empty",
-            where=file,
-            fix=f"Its first line is {','.join(COLUMNS)}; a row is e.g. 2025-11-24,2025-12-01,Workloads/Prod,,Sale.",
-        )
+    example = "2025-11-24,2025-12-01,Workloads/Prod,,Sale"
+    header, rows = read_csv(data, file, COLUMNS, EventError, example=example)
     events: dict[Event, int] = {}
     for row in rows:
         if not any(map(str.strip, row.fields)):

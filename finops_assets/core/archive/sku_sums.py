@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -41,20 +42,23 @@ class SkuSums:
         self._archive, self._rules = archive, rules
         self._name = re.sub("[^A-Za-z0-9._-]", "_", bill)
 
-    def keep(self, day: date, sums: pa.Table) -> None:
-        """Keep the sums of a day, if it is archived."""
+    def keep(self, sums: Mapping[date, pa.Table]) -> None:
+        """Keep the sums of these days, as far as they are archived."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        state = self._state(day)
-        if not state:
-            return
-        sink = pa.BufferOutputStream()
-        pq.write_table(sums.replace_schema_metadata({STATE: state}), sink, compression="zstd")
-        put_if_other(self._archive, self._path(day), sink.getvalue().to_pybytes())
+        for day, state in self._states(sums).items():
+            sink = pa.BufferOutputStream()
+            pq.write_table(sums[day].replace_schema_metadata({STATE: state}), sink, compression="zstd")
+            put_if_other(self._archive, self._path(day), sink.getvalue().to_pybytes())
 
-    def read(self, day: date) -> pa.Table | None:
-        """The sums of the day as it is archived; None where they are not kept, or are of another state."""
+    def read(self, days: Collection[date]) -> dict[date, pa.Table]:
+        """The sums of those of the days of which they are kept, in the state in which the day is archived."""
+        states = self._states(days)
+        kept = {day: self._read(day, state) for day, state in states.items()}
+        return {day: sums for day, sums in kept.items() if sums is not None}
+
+    def _read(self, day: date, state: str) -> pa.Table | None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -65,8 +69,8 @@ class SkuSums:
             sums = pq.ParquetFile(pa.BufferReader(data)).read()
         except (pa.ArrowException, OSError):  # damaged: they are made again
             return None
-        state = (sums.schema.metadata or {}).get(STATE, b"").decode()
-        return sums.replace_schema_metadata() if state and state == self._state(day) else None
+        has_state = (sums.schema.metadata or {}).get(STATE, b"").decode() == state
+        return sums.replace_schema_metadata() if has_state else None
 
     def sweep(self, newest: date) -> None:
         """Remove sums that no morning compares with any more."""
@@ -76,9 +80,9 @@ class SkuSums:
     def _path(self, day: date) -> str:
         return f"{PREFIX}{day}/{self._name}.parquet"
 
-    def _state(self, day: date) -> str:
-        """An id of the archived day and of the rules; empty where it is not archived."""
-        published = self._archive.history.describe([day]).get(day)
-        if published is None:
-            return ""
-        return hashlib.sha256(f"{published.fingerprint} {self._rules}".encode()).hexdigest()
+    def _states(self, days: Collection[date]) -> dict[date, str]:
+        """An id, of its rows and of the rules, of each of the days that is archived; by one listing of the archive."""
+        published = self._archive.history.describe(days) if days else {}
+        return {
+            day: hashlib.sha256(f"{of.fingerprint} {self._rules}".encode()).hexdigest() for day, of in published.items()
+        }

@@ -13,7 +13,6 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from finops_assets.core.bill.bill_format import NO_MONEY, NO_TEXT, BillFormat, Columns, quoted
-from finops_assets.core.bill.charges import named_in
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.schemas import CATEGORY_COLUMNS, CHARGES_OF_ROW, MONEY_SQL
 
@@ -72,11 +71,6 @@ def kind_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[st
         else f"CASE WHEN {commitments.covered} THEN {quoted(COVERED)} WHEN {commitments.unused} THEN {quoted(UNUSED)} "
         f"ELSE {quoted(UNCOMMITTED)} END",
     }
-
-
-def kind_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
-    """Those of the columns that `kind_expressions` read; a bill can do without those beyond `used_columns`."""
-    return named_in(" ".join(kind_expressions(fmt, columns, rules).values()), columns)
 
 
 KIND_KEYS = ("charge_category", "scheduled", "commitment")

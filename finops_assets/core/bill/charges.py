@@ -35,7 +35,7 @@ def charges_sql(
     """The SELECT that turns the bill's lines of start to end (inclusive) into charges.
 
     With `undated`, lines without a date come too, so that they can be refused. `further` are more columns of a charge,
-    each with its SQL (`core.bill.charge_kinds`).
+    each with its SQL (`core.bill.further_columns`).
     """
     lines = in_days(fmt, start, end)
     if undated:

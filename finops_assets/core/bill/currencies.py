@@ -7,7 +7,7 @@ account that is billed in two currencies on one day is refused, as its row would
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -36,6 +36,18 @@ def day_of_several(day: date, parts: Sequence[SourceDay]) -> SourceDay:
     if len(parts) == 1:
         return parts[0]
     parts = sorted(parts, key=lambda part: part.currency)
+    whole = summed_day(day, SEPARATOR.join(part.currency for part in parts), parts)
+    return replace(whole, bills=tuple(share for part in parts for share in part.bills), parts=tuple(parts))
+
+
+def summed_day(day: date, currency: str, parts: Collection[SourceDay]) -> SourceDay:
+    """The sums of what has no line in common, such as bills or currencies; without `bills` and `parts`.
+
+    Args:
+        day: the day.
+        currency: its name for all of them.
+        parts: of the day.
+    """
     categories: dict[str, Decimal] = defaultdict(Decimal)
     for part in parts:
         for category, total in part.by_category.items():
@@ -43,15 +55,13 @@ def day_of_several(day: date, parts: Sequence[SourceDay]) -> SourceDay:
     left_out = (replace(out, currency=out.currency or part.currency) for part in parts for out in part.left_out)
     return SourceDay(
         day=day,
-        currency=SEPARATOR.join(part.currency for part in parts),
+        currency=currency,
         lines=sum(part.lines for part in parts),
         total=sum((part.total for part in parts), Decimal()),
         scheduled=sum((part.scheduled for part in parts), Decimal()),
         by_category=dict(sorted(categories.items())),
         left_out=summed_left_out(left_out),
-        providers=tuple(sorted({provider for part in parts for provider in part.providers})),
-        bills=tuple(share for part in parts for share in part.bills),
-        parts=tuple(parts),
+        providers=tuple(sorted({provider for part in parts if part.lines for provider in part.providers})),
     )
 
 

@@ -42,11 +42,6 @@ def dimension_columns(count: int) -> tuple[str, ...]:
     return tuple(f"dimension_{number}" for number in range(count))
 
 
-def label_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, ...]:
-    """Those of the bill's columns that `label_expressions` read."""
-    return named_in(" ".join(label_expressions(fmt, columns, rules).values()), columns)
-
-
 def label_sql(fmt: BillFormat, columns: Columns, key: str) -> str:
     """The value of a dimension on a line, as SQL over the bill's columns."""
     found = [f"NULLIF({sql}, '')" for sql in _places(fmt, columns, key)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 
 from finops_assets.core.bill.bill_format import BillFormat, Columns, Usage
@@ -32,9 +32,8 @@ def drivers_sql(
     Quotients are doubles, rounded to the sixth decimal; the rest is exact, and a row's effects sum to now - before.
     `there_` is 1 where there are lines on the day, `used_` where some of them are more than fees, tax and the like.
     """
-    lines = _on_two_days(fmt, min(day, against), max(day, against))
-    charges = select_sql(charge_expressions(fmt, columns, rules) | sku_expressions(fmt, columns, rules), table, lines)
-    return effects_sql(kept_sql(charges), sku_keys(fmt, columns, rules), day, against, names)
+    kept = kept_sql(fmt, columns, rules, (day, against), table)
+    return effects_sql(kept, sku_keys(fmt, columns, rules), day, against, names)
 
 
 def sku_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[str, str]:
@@ -70,8 +69,10 @@ def with_parts_sql(charges: str) -> str:
     FROM ({charges}) AS charges"""
 
 
-def kept_sql(charges: str) -> str:
-    """The charges that count, each with its part."""
+def kept_sql(fmt: BillFormat, columns: Columns, rules: Rules, days: Collection[date], table: str = "bill") -> str:
+    """The charges of one or two days that count, each with what was used and its part."""
+    lines = _on_days(fmt, min(days), max(days))
+    charges = select_sql(charge_expressions(fmt, columns, rules) | sku_expressions(fmt, columns, rules), table, lines)
     return f"""{with_parts_sql(charges)}
     WHERE left_out IS NULL"""
 
@@ -160,8 +161,8 @@ FROM ({effects}) AS effects{join}
 GROUP BY linkedaccount, {service}, ou"""
 
 
-def _on_two_days(fmt: BillFormat, start: date, end: date) -> str:
-    """The condition that a line starts on one of two days; the days between them are left out."""
+def _on_days(fmt: BillFormat, start: date, end: date) -> str:
+    """The condition that a line starts on the first or the last day; the days between them are left out."""
     lines = in_days(fmt, start, end)
     if (end - start).days <= 1:
         return lines

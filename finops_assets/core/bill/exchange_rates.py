@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-from finops_assets.core.csv_tables import CsvError, CsvTable
+from finops_assets.core.csv_tables import read_csv
 from finops_assets.core.errors import SettingsError
 from finops_assets.core.money import PLACES, plain
 
@@ -122,19 +122,11 @@ def read_rates(data: bytes, file: str, display: str) -> ExchangeRates:
     Raises:
         RatesError: a column is missing, or a row cannot be read or is there twice.
     """
-    try:
-        table = CsvTable(data)
-        rows = [row for row in table.rows() if not row.is_blank]
-    except CsvError as error:
-        raise RatesError(f"is no CSV file in UTF-8 ({error})", where=file, fix="Save it as CSV UTF-8.") from None
-    if missing := [name for name in COLUMNS if name not in table.header]:
-        raise RatesError(
-            f"has no column {', '.join(missing)}",
-            where=file,
-            fix=f"Its first line is {','.join(COLUMNS)}; a row is e.g. {EXAMPLE}.",
-        )
+    _, rows = read_csv(data, file, COLUMNS, RatesError, example=EXAMPLE)
     rates: dict[tuple[str, str], Decimal] = {}
     for row in rows:
+        if row.is_blank:
+            continue
         where = f"{file}, line {row.line}"
         if not row.complete:
             raise RatesError(f"has {len(row.fields)} values", where=where, fix=f"Write it as {EXAMPLE}.")

@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import TypeVar
 
 from finops_assets.core.bill.bill_names import bill_key
-from finops_assets.core.bill.currencies import day_of_several
+from finops_assets.core.bill.currencies import day_of_several, summed_day
 from finops_assets.core.bill.formats import FORMATS
-from finops_assets.core.bill.left_out import summed_left_out
 from finops_assets.core.bill.providers import providers_in_words
 from finops_assets.core.bill.refusals import refuse_currencies
 from finops_assets.core.errors import BillError, FinopsError, SettingsError
@@ -133,17 +131,23 @@ def combined_days(
         refuse_two_currencies(
             (name, of.currency) for of_day in by_day.values() for name, of in of_day.items() if of.lines and of.total
         )
+    parts = _by_currency if several_currencies else _in_one
     return {
-        day: day_of_several(day, [_combined_day(day, part) for part in _by_currency(of_day)])
+        day: day_of_several(day, [_combined_day(day, part) for part in parts(of_day)])
         for day, of_day in sorted(by_day.items())
     }
 
 
+def _in_one(bills: Mapping[str, SourceDay]) -> list[dict[str, SourceDay]]:
+    """What the bills have of a day in the one currency that has totals."""
+    return [dict(bills)]
+
+
 def _by_currency(bills: Mapping[str, SourceDay]) -> list[dict[str, SourceDay]]:
-    """What the bills have of a day in each currency; a bill without lines on it goes with the first."""
+    """What the bills have of a day in each currency; one without lines, or that names none, goes with the first."""
     several = [(name, part) for name, of in bills.items() for part in (of.parts or (of,))]
     # Not by totals: a charge and its credit sum to nothing, and their rows are amounts all the same.
-    currencies = sorted({part.currency for _, part in several if part.lines})
+    currencies = sorted({part.currency for _, part in several if part.lines and part.currency})
     if len(currencies) < 2:
         return [dict(bills)]
     parts: dict[str, dict[str, SourceDay]] = {currency: {} for currency in currencies}
@@ -162,23 +166,10 @@ def _share(name: str, of: SourceDay, currency: str = "") -> BillShare:
 
 def _combined_day(day: date, bills: Mapping[str, SourceDay]) -> SourceDay:
     counting = [of for of in bills.values() if of.lines] or list(bills.values())
-    categories: dict[str, Decimal] = defaultdict(Decimal)
-    for source in bills.values():
-        for category, total in source.by_category.items():
-            categories[category] += total
     # A bill without an amount on the day may name another currency, or none: the amounts decide.
     currency = next((of.currency for of in counting if of.total), counting[0].currency)
-    return SourceDay(
-        day=day,
-        currency=currency,
-        lines=sum(of.lines for of in bills.values()),
-        total=sum((of.total for of in bills.values()), Decimal()),
-        scheduled=sum((of.scheduled for of in bills.values()), Decimal()),
-        by_category=dict(sorted(categories.items())),
-        left_out=summed_left_out(out for of in bills.values() for out in of.left_out),
-        providers=tuple(sorted({provider for of in bills.values() if of.lines for provider in of.providers})),
-        bills=tuple(share for name, of in bills.items() if of.lines for share in (of.bills or (_share(name, of),))),
-    )
+    shares = (share for name, of in bills.items() if of.lines for share in (of.bills or (_share(name, of),)))
+    return replace(summed_day(day, currency, bills.values()), bills=tuple(shares))
 
 
 def combined_totals(

@@ -20,6 +20,7 @@ from finops_assets.adapters.aws.session import AwsSession, explained
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.shared import doctor as machine
 from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, page_shown
+from finops_assets.core.bill.dimension_keys import account_attributes
 from finops_assets.core.findings import Finding, findings_of
 from finops_assets.core.operations.doctor import addresses
 from finops_assets.core.operations.heartbeat import is_set
@@ -81,7 +82,8 @@ class AwsPreflight:
         self._queries_run = all(finding.state != "fail" for finding in (*queries, *of_tables))
         yield from machine.each_bill(self._warehouse, self._bill)
         if settings.accounts.path:
-            yield from findings_of("accounts", machine.accounts_file(settings.accounts, self._warehouse))
+            attributes = account_attributes(settings.dimensions.keys)
+            yield from findings_of("accounts", machine.accounts_file(settings.accounts, attributes, self._warehouse))
         else:
             yield from findings_of("organization", organization(self._session, settings.aws))
         yield from self._quicksight.check()

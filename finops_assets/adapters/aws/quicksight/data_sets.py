@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.accounts.ous import ALL
 from finops_assets.core.accounts.permissions import Rule
 from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED, SHAPES
 from finops_assets.core.schemas import DATABASE, OU_BREAKDOWN, OU_CHARGES, OU_SCORECARD, hive_columns
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 THIS_YEAR_AND_THE_LAST = "year BETWEEN year(current_date) - 1 AND year(current_date)"
 """The condition on a projected table: without an end, Athena lists the folder of every day to come."""
 
-_TYPES = {"string": "STRING", "date": "DATETIME", "double": "DECIMAL", "int": "INTEGER"}
+_TYPES = {"string": "STRING", "date": "DATETIME", "double": "DECIMAL", "decimal": "DECIMAL", "int": "INTEGER"}
+
+
+def _types(schema: pa.Schema) -> dict[str, str]:
+    """The columns, with their QuickSight types."""
+    return {name: _TYPES[kind.partition("(")[0]] for name, kind in hive_columns(schema)}
+
+
+def _as_doubles(schema: pa.Schema) -> list[str]:
+    """Each column as it is selected: exact amounts as doubles."""
+    return [
+        f"CAST({name} AS double) AS {name}" if kind.startswith("decimal") else name
+        for name, kind in hive_columns(schema)
+    ]
 
 
 def light_shown(light: str) -> str:
@@ -23,8 +39,12 @@ def light_shown(light: str) -> str:
 
 def scorecard_columns() -> dict[str, str]:
     """The columns of the scorecard's data set, with their QuickSight types."""
-    own = {name: "DECIMAL" if kind.startswith("decimal") else _TYPES[kind] for name, kind in hive_columns(OU_SCORECARD)}
-    return own | {"lightshown": "STRING", "lightfrom": "DECIMAL", "latest": "STRING", "anomaly": "STRING"}
+    return _types(OU_SCORECARD) | {
+        "lightshown": "STRING",
+        "lightfrom": "DECIMAL",
+        "latest": "STRING",
+        "anomaly": "STRING",
+    }
 
 
 def scorecard_sql(amber: float) -> str:
@@ -33,8 +53,7 @@ def scorecard_sql(amber: float) -> str:
     Amounts become doubles, which QuickSight keeps to 15 digits: its own exact decimals end after four decimal places.
     `lightfrom` is the share of the budget from which on the light is what it is: 1 red, `amber` amber, 0 green.
     """
-    amounts = {name for name, kind in hive_columns(OU_SCORECARD) if kind.startswith("decimal")}
-    columns = [f"CAST({c} AS double) AS {c}" if c in amounts else c for c in OU_SCORECARD.names]
+    columns = _as_doubles(OU_SCORECARD)
     shown = " ".join(f"WHEN '{light}' THEN '{light_shown(light)}'" for light in (GREEN, AMBER, RED, NONE))
     starts = " ".join(f"WHEN '{light}' THEN {start}" for light, start in light_starts(amber).items())
     columns += [
@@ -49,14 +68,12 @@ def scorecard_sql(amber: float) -> str:
 
 def charges_columns() -> dict[str, str]:
     """The columns of the charges' data set, with their QuickSight types."""
-    return {name: "DECIMAL" if kind.startswith("decimal") else _TYPES[kind] for name, kind in hive_columns(OU_CHARGES)}
+    return _types(OU_CHARGES)
 
 
 def charges_sql() -> str:
     """What the charges' data set asks Athena when it is opened: this year and the last one, amounts as doubles."""
-    kinds = hive_columns(OU_CHARGES)
-    listed = [f"CAST({name} AS double) AS {name}" if kind.startswith("decimal") else name for name, kind in kinds]
-    columns = ",\n    ".join(listed)
+    columns = ",\n    ".join(_as_doubles(OU_CHARGES))
     return f"SELECT\n    {columns}\nFROM {DATABASE}.ou_charges\nWHERE {THIS_YEAR_AND_THE_LAST}"
 
 
@@ -92,7 +109,7 @@ def _literal(text: str) -> str:
 
 def breakdown_table(source_arn: str) -> dict[str, Any]:
     """The table itself, every registered row of it: a refresh is held to their number."""
-    columns = [_column(name, _TYPES[kind]) for name, kind in hive_columns(OU_BREAKDOWN)]
+    columns = [_column(name, kind) for name, kind in _types(OU_BREAKDOWN).items()]
     return {
         "RelationalTable": {
             "DataSourceArn": source_arn,
