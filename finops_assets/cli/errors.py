@@ -60,7 +60,22 @@ class CommandGroup(click.Group):
 
     Exit codes: 1 for an error, 2 for wrong settings, 130 after Ctrl-C, 143 after SIGTERM,
     141 where nobody reads the output any more.
+
+    Attributes:
+        sections: the commands as the help lists them: title -> commands.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sections: dict[str, list[click.Command]] = {}
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the commands of each section, their lines whole and below each other."""
+        widest = max((len(name) for name in self.commands), default=0)
+        for title, commands in self.sections.items():
+            with formatter.section(title):
+                rows = [((command.name or "").ljust(widest), command.get_short_help_str(100)) for command in commands]
+                formatter.write_dl(rows)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         _take_debug(self)

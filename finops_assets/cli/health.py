@@ -35,7 +35,8 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
     from finops_assets.core.findings import as_line, as_record, verdict
     from finops_assets.core.operations.bill_findings import bill_findings
     from finops_assets.core.operations.dimension_findings import dimension_findings
-    from finops_assets.core.operations.doctor import covered, how_old, walk, without_ou
+    from finops_assets.core.operations.doctor import covered, how_old, walk
+    from finops_assets.core.operations.unassigned_findings import without_ou
 
     settings = common.load()
     platform = common.platform_of(settings)
@@ -80,7 +81,8 @@ def doctor(day: date | None, repair: bool, yes: bool, mail: bool, as_json: bool)
         outbox = platform.outbox
         settled = platform.journal.settled()
         show(walk(day, inspection, outbox=outbox, recipients=outbox.recipients.addresses, settled=settled))
-        show(findings_of("unassigned", without_ou(platform.archive, day)))
+        limit = settings.accounts.unassigned_limit_percent
+        show(findings_of("unassigned", without_ou(platform.shown_archive, day, limit)))
     show(covered(platform.inspector.cheap(common.now())))
     if as_json:
         print_json([as_record(finding) for finding in findings])

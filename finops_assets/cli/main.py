@@ -15,6 +15,46 @@ from finops_assets.cli.quicksight import quicksight
 from finops_assets.cli.verify import verify
 
 
+@click.group("settings")
+def settings_group() -> None:
+    """Write settings."""
+
+
+settings_group.add_command(from_terraform)
+
+GROUPS: dict[str, dict[click.Command, str]] = {
+    "Begin": {
+        first.init: "Settings, accounts and a budget for one's own bill.",
+        start.demo: "The whole platform on a sample bill, or a story.",
+        start.dev: "The Dagster UI: schedule, backfills, sensors.",
+    },
+    "Each day": {
+        running.run: "One day: archived, registered, shown, mailed.",
+        running.backfill: "Every day of a range, or of the bill, in one run.",
+        digests.resend: "A day's stored digest once more.",
+    },
+    "Costs": {
+        costs.query: "One SELECT over the archive's tables.",
+        costs.budgets: "Each OU's month against its budget.",
+        costs.anomalies: "Costs that nobody expected.",
+    },
+    "Is all well?": {
+        days.status: "Each archived day: total, registered, mailed.",
+        days.gaps: "Days that are not whole, why, and what mends them.",
+        health.doctor: "What the settings use, and one day from bill to inbox.",
+        verify: "The archive's rows, proved against what was written.",
+    },
+    "Operation": {
+        evidence.evidence: "A month's evidence in one zip with checksums.",
+        recovery.restore: "A day's versions, or one of them brought back.",
+        recovery.observe: "Dagster's records, made anew from the archive.",
+        quicksight: "The dashboard in Amazon QuickSight.",
+        settings_group: "Settings from Terraform's outputs.",
+    },
+}
+"""The commands by what they are for, each in a line of `finops --help`."""
+
+
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="finops")
 def main() -> None:
@@ -24,15 +64,8 @@ def main() -> None:
     """
 
 
-@click.group("settings")
-def settings_group() -> None:
-    """Write settings."""
-
-
-settings_group.add_command(from_terraform)
-for command in (
-    *(start.demo, first.init, start.dev, running.run, running.backfill, days.status, days.gaps),
-    *(costs.query, costs.budgets, costs.anomalies, digests.resend, recovery.restore, recovery.observe),
-    *(health.doctor, verify, evidence.evidence, quicksight, settings_group),
-):
-    main.add_command(command)
+for title, commands in GROUPS.items():
+    for command, line in commands.items():
+        command.short_help = line
+        main.add_command(command)
+        main.sections.setdefault(title, []).append(command)

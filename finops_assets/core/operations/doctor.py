@@ -9,11 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
-from finops_assets.core.accounts.account_ids import near_misses
-from finops_assets.core.accounts.published_map import published_map
 from finops_assets.core.addresses import mail_address
 from finops_assets.core.archive import bill_difference, causes
-from finops_assets.core.archive.breakdown import unknown_accounts
 from finops_assets.core.archive.day_currencies import amounts_in_words, is_mixed
 from finops_assets.core.bill.layout import BROKEN, UNREAD
 from finops_assets.core.findings import Finding, findings_of
@@ -24,12 +21,7 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.states import DayState, Facts
     from finops_assets.core.delivery.outbox import Outbox
     from finops_assets.core.operations.inspection import Inspection
-    from finops_assets.core.ports import Archive
     from finops_assets.core.values import DashboardContent, PassedOver, PublishedDay, Refused
-
-
-MOST_ACCOUNTS = 10
-"""Accounts that are named in one finding."""
 
 
 class Preflight(Protocol):
@@ -139,24 +131,6 @@ def walk(
             yield Finding(link, "skip", f"{day} stops before it: {state.cause}")
     as_shown = facts.as_shown(state.archived) if state.archived else None
     yield from findings_of("mail", _mailed(outbox, day, as_shown, recipients))
-
-
-def without_ou(archive: Archive, day: date) -> Iterator[Finding]:
-    """The accounts of an archived day that the map does not know, and what they may be meant to be; else nothing."""
-    if day not in archive.days():
-        return
-    published = published_map(archive)
-    known = [] if published is None else published["account_id"].unique().to_pylist()
-    unknown = [account for account in unknown_accounts(archive.read([day])) if account not in set(known)]
-    if not unknown:
-        return
-    near = near_misses(unknown, known)
-    shown = sorted(unknown, key=lambda account: account not in near)[:MOST_ACCOUNTS]
-    accounts = ", ".join(f"{each} (the map knows {near[each]})" if each in near else each for each in shown)
-    more = f" and {len(unknown) - len(shown)} more" if len(unknown) > len(shown) else ""
-    detail = f"{len(unknown)} account(s) of {day} are in no OU of the map: {accounts}{more}"
-    # No fault: an account may be in no OU on purpose, and accounts that were made one after the other have like ids.
-    yield Finding("unassigned", "ok", detail)
 
 
 def covered(inspection: Inspection) -> Iterator[Finding]:
