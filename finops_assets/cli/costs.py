@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import click
 
 from finops_assets.cli import common
 from finops_assets.cli.errors import FAILED
-from finops_assets.cli.terminal import print_json, print_json_rows, print_rows, print_table, say, tell
+from finops_assets.cli.terminal import print_csv_rows, print_json, print_json_rows, print_rows, print_table, say, tell
+from finops_assets.core.errors import FinopsError
 
 
 @click.command()
 @click.argument("sql")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: exact numbers.")
 @common.as_json
-def query(sql: str, as_json: bool) -> None:
+def query(sql: str, as_csv: bool, as_json: bool) -> None:
     """Run one SELECT (Athena's SQL) over the archive's tables; rows are printed as they come, in bounded memory.
 
-    The tables are ou_breakdown, ou_charges, dimension_breakdown, ou_scorecard, account_ou_map, restatements and
-    finops_daily_summary. No other file and no address can be read.
+    SHOW TABLES and DESCRIBE ou_breakdown say what there is. No other file and no address can be read. Numbers are
+    rounded for people; --csv and --json have all of their figures.
     """
-    from finops_assets.core.errors import FinopsError
+    from finops_assets.core.archive.tables import about_tables
 
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json are two ways to print the same rows: give one")
+    if about := about_tables(sql):
+        _print_rows(about[0], [about[1]], as_csv, as_json)
+        return
     platform = common.open_platform()
     if platform.display:
         tell(
@@ -32,15 +41,28 @@ def query(sql: str, as_json: bool) -> None:
             f"{platform.display.currency}."
         )
     with platform.catalog.stream(sql) as result:
-        if not as_json:
-            print_rows(result.columns, result.batches)
-        elif doubled := sorted({name for name in result.columns if list(result.columns).count(name) > 1}):
-            raise FinopsError(
-                f"the query gives more than one column the name {doubled[0]}",
-                fix="Name them apart: `... AS other_name`.",
-            )
-        else:
-            print_json_rows(result.columns, result.batches)
+        _print_rows(result.columns, result.batches, as_csv, as_json)
+
+
+def _print_rows(
+    columns: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]], as_csv: bool, as_json: bool
+) -> None:
+    """Print an answer as it comes.
+
+    Raises:
+        FinopsError: two columns have one name, which JSON's objects cannot have.
+    """
+    if as_csv:
+        print_csv_rows(columns, batches)
+    elif not as_json:
+        print_rows(columns, batches)
+    elif doubled := sorted({name for name in columns if list(columns).count(name) > 1}):
+        raise FinopsError(
+            f"the query gives more than one column the name {doubled[0]}",
+            fix="Name them apart: `... AS other_name`.",
+        )
+    else:
+        print_json_rows(columns, batches)
 
 
 @click.command()

@@ -5,6 +5,8 @@ Text for people is harmless (core/text.py) and cut; JSON is exact, its unsafe ch
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -12,11 +14,15 @@ from dataclasses import is_dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import chain
+from math import isfinite
 from typing import Any
 
 import click
 
 from finops_assets.core.text import columns_wide, sentence, shortened, shortened_inside, visible
+
+SMALL_FIGURES = 4
+"""Figures that are shown of a number below one."""
 
 LONGEST_CELL = 500
 """Characters of a cell of a table; `--json` has all of them."""
@@ -81,13 +87,27 @@ def print_rows(names: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]])
     right: set[int] = set()
     for rows in chain(filter(len, batches), [()]):
         columns = list(zip(*rows, strict=True)) or [()] * len(names)
-        cells = [_cells(column) for column in columns]
+        cells = [_made_once(_rounded, column) for column in columns]
         if not widths:
             right = {i for i, column in enumerate(columns) if any(isinstance(v, int | float | Decimal) for v in column)}
             cells = [[_cell(name), *column] for name, column in zip(names, cells, strict=True)]
             widths = [max(map(columns_wide, set(column))) for column in cells]
         if lines := _lines(cells, widths, right):
             _write("\n".join(lines))
+
+
+def print_csv_rows(names: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]]) -> None:
+    """Print rows as CSV, a header first, as they come; what a spreadsheet would run as a formula is text."""
+    from finops_assets.core.reports.digest.csv_file import csv_text
+
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    for rows in chain([[names]], batches):
+        for row in rows:
+            writer.writerow([csv_text(visible(value)) if isinstance(value, str) else _exact(value) for value in row])
+        _write(out.getvalue(), newline=False)
+        out.seek(0)
+        out.truncate()
 
 
 def print_json_rows(names: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]]) -> None:
@@ -130,16 +150,27 @@ def _encoded(item: Any) -> Any:
     return plain(item) if isinstance(item, Decimal) else str(item)
 
 
+def _exact(value: Any) -> Any:
+    from finops_assets.core.money import plain
+
+    return plain(value) if isinstance(value, Decimal) else value
+
+
 def _cell(value: Any) -> str:
     if type(value) is Decimal:
         return f"{value:f}"  # 0.000000000000, not 0E-12
     return "" if value is None else shortened(visible(value if type(value) is str else str(value)), LONGEST_CELL)
 
 
-def _cells(column: Sequence[Any]) -> list[str]:
-    if set(map(type, column)) == {float}:
-        return list(map(str, column))
-    return _made_once(_cell, column)
+def _rounded(value: Any) -> str:
+    """A cell as people read it: `1,234.50`, and of an amount below one its first figures, `0.01234`."""
+    if not isinstance(value, (float, Decimal)) or not isfinite(value):
+        return _cell(value)
+    if not value or not -1 < value < 1:
+        return f"{value:,.2f}"
+    figures = Decimal(repr(value) if isinstance(value, float) else value)
+    text = f"{figures:.{SMALL_FIGURES}g}"
+    return f"{Decimal(text):f}" if "E" in text.upper() else text
 
 
 def _json_cells(column: Sequence[Any]) -> list[str]:

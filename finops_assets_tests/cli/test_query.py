@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +23,7 @@ import pytest
 from finops_assets.adapters.local import sandbox
 from finops_assets.adapters.local.catalog import SQLiteCatalog
 from finops_assets.adapters.shared.statements import refuse_all_but_select
-from finops_assets.cli.terminal import print_json_rows, print_rows
+from finops_assets.cli.terminal import print_csv_rows, print_json_rows, print_rows
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.schemas import OU_BREAKDOWN, day_path
 from finops_assets_tests.support.bills import line, make_bill, open_bill
@@ -70,7 +71,7 @@ def test_the_first_rows_come_before_the_last_are_made(home: Path) -> None:
         assert [len(next(result.batches)) for _ in range(2)] == [sandbox.BATCH_ROWS] * 2
 
 
-@pytest.mark.parametrize("printed", [print_rows, print_json_rows])
+@pytest.mark.parametrize("printed", [print_rows, print_csv_rows, print_json_rows])
 def test_a_batch_is_printed_before_the_next_is_read(printed: object, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing waits for the end, and nothing that was printed is held."""
     seen: list[str] = []
@@ -89,11 +90,59 @@ def test_the_columns_are_as_wide_as_in_the_first_batch(capsys: pytest.CaptureFix
     print_rows(["ou", "cost"], iter([[("Engineering", 1.5), (None, 12.25)], [("東京", 3.0), ("A longer name", None)]]))
     assert capsys.readouterr().out.splitlines() == [
         "ou            cost",
-        "Engineering    1.5",
+        "Engineering   1.50",
         "             12.25",
-        "東京           3.0",
+        "東京          3.00",
         "A longer name",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (Decimal("1234.567800000000"), "1,234.57"),
+        (-12345.678, "-12,345.68"),
+        (0.0, "0.00"),
+        (Decimal("0E-12"), "0.00"),
+        (Decimal("0.012345678900"), "0.01235"),
+        (-0.5, "-0.5"),
+        (Decimal("0.000000000012"), "0.000000000012"),
+        (float("inf"), "inf"),
+        (123456, "123456"),
+    ],
+)
+def test_numbers_are_rounded_for_people(value: object, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Amounts to the cent with thousands apart; of less than one, four figures; whole numbers as they are."""
+    print_rows(["n"], iter([[(value,)]]))
+    assert capsys.readouterr().out.split() == ["n", shown]
+
+
+def test_csv_has_exact_numbers_and_no_formula(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every figure is there; null is empty, and what a spreadsheet or a terminal would obey is text."""
+    rows = [("=1+1", Decimal("1234.567800000000"), 0.1, DAY), ('a, "b"\x1b[31m', None, 2.5, None)]
+    print_csv_rows(["na,me", "exact", "real", "day"], iter([rows[:1], [], rows[1:]]))
+    out = capsys.readouterr().out
+    assert out == '"na,me",exact,real,day\n\'=1+1,1234.5678,0.1,2025-09-10\n"a, ""b"" [31m",,2.5,\n'
+
+
+def test_the_tables_that_there_are_can_be_asked_for(home: Path, tmp_path: Path) -> None:
+    """SHOW TABLES names those of the engine, DESCRIBE their columns in its order; a wrong name gets a near one."""
+    run = partial(finops, cwd=tmp_path, FINOPS_HOME=str(home))
+    names = [row["table"] for row in json.loads(run("query", "--json", "show tables;").stdout)]
+    with catalog_of(home).stream(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'finops_db'"
+    ) as result:
+        there = {name for (name,) in result.all_rows()}
+    assert {*names} - {"finops_daily_summary"} == there, "the summary is made where a query asks for it"
+    for name in sorted(there):
+        columns = [row["column"] for row in json.loads(run("query", "--json", f"DESCRIBE finops_db.{name}").stdout)]
+        with catalog_of(home).stream(f"SELECT * FROM {name} LIMIT 0") as result:
+            assert list(result.columns) == columns, name
+    done = run("query", "DESCRIBE ou_breakdwn")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "Did you mean ou_breakdown?" in done.stderr
+    assert run("query", "--csv", "DESC restatements").stdout.startswith("column,type,what it is\nbillingdate,date,")
+    assert run("query", "--csv", "--json", "SHOW TABLES").exit_code == 2
 
 
 def test_json_is_a_list_of_exact_rows(capsys: pytest.CaptureFixture[str]) -> None:

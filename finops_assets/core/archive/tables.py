@@ -1,0 +1,73 @@
+"""The tables that people query: their columns, and what a row of each is. `finops query` answers from here."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from finops_assets.core.archive.restatements import RESTATEMENTS
+from finops_assets.core.errors import FinopsError
+from finops_assets.core.schemas import (
+    ACCOUNT_OU_MAP,
+    COLUMN_DESCRIPTIONS,
+    DATABASE,
+    DIMENSION_BREAKDOWN,
+    OU_BREAKDOWN,
+    OU_CHARGES,
+    OU_SCORECARD,
+    PARTITION_KEYS,
+    hive_columns,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DAY_KEYS = [(key, "int") for key in PARTITION_KEYS]
+_SHOW = re.compile(rf"\s*SHOW\s+TABLES(\s+(IN|FROM)\s+{DATABASE})?\s*;?\s*", re.IGNORECASE)
+_DESCRIBE = re.compile(rf'\s*(?:DESC|DESCRIBE|SHOW\s+COLUMNS\s+(?:IN|FROM))\s+(?:{DATABASE}\.)?"?(\w+)"?\s*;?\s*', re.I)
+
+
+class Table(NamedTuple):
+    """A table: what a row is, and its columns as Athena names their types."""
+
+    row: str
+    columns: list[tuple[str, str]]
+
+
+def _by_day(row: str, schema: pa.Schema) -> Table:
+    return Table(row, [*hive_columns(schema), *DAY_KEYS])
+
+
+TABLES = {
+    "ou_breakdown": _by_day("cost of a day by OU, service and account", OU_BREAKDOWN),
+    "ou_charges": _by_day("the same by charge category, and amortized, in exact decimals", OU_CHARGES),
+    "dimension_breakdown": _by_day("cost of a day by a tag, cost category or account attribute", DIMENSION_BREAKDOWN),
+    "ou_scorecard": _by_day("an OU's day, month, budget, forecast, light and anomaly", OU_SCORECARD),
+    "account_ou_map": Table("an account in an OU, and since when", hive_columns(ACCOUNT_OU_MAP)),
+    "restatements": Table("a cost that the bill has changed after its day was archived", hive_columns(RESTATEMENTS)),
+    "finops_daily_summary": Table(
+        "the bill as it is now, by OU, service and account",
+        [*hive_columns(OU_BREAKDOWN)[:-1], ("cost", dict(hive_columns(DIMENSION_BREAKDOWN))["cost"])],
+    ),
+}
+"""By name, those that people look for first."""
+
+
+def about_tables(sql: str) -> tuple[list[str], list[tuple[str, ...]]] | None:
+    """The answer to SHOW TABLES or DESCRIBE, as columns' names and rows; None of another statement.
+
+    Raises:
+        FinopsError: there is no table of this name; it names the nearest.
+    """
+    if _SHOW.fullmatch(sql):
+        return ["table", "a row is"], [(name, table.row) for name, table in TABLES.items()]
+    if not (asked := _DESCRIBE.fullmatch(sql)):
+        return None
+    name = asked[1].lower()
+    if name not in TABLES:
+        near = difflib.get_close_matches(name, TABLES, n=1)
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise FinopsError(f"there is no table {name}", fix=f"{meant}`finops query 'SHOW TABLES'` lists them.")
+    columns = TABLES[name].columns
+    return ["column", "type", "what it is"], [(*of, COLUMN_DESCRIPTIONS.get(of[0], "")) for of in columns]
