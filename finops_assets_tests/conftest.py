@@ -212,7 +212,7 @@ def records_in_memory() -> Iterator[dict[Path, dg.DagsterInstance | None]]:
     """
     import dagster as dg
 
-    from finops_assets.defs import observe, run
+    from finops_assets.defs import observe, rounds, run
 
     instances: dict[Path, dg.DagsterInstance | None] = {}
     on_disk = run._instance
@@ -225,7 +225,7 @@ def records_in_memory() -> Iterator[dict[Path, dg.DagsterInstance | None]]:
         return nullcontext(instance) if instance else on_disk(platform)
 
     with pytest.MonkeyPatch.context() as patched:
-        for module in (run, observe):
+        for module in (run, observe, rounds):
             patched.setattr(module, "_instance", of)
         yield instances
     for instance in instances.values():

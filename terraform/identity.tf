@@ -101,7 +101,7 @@ data "aws_iam_policy_document" "task" {
     resources = [
       for prefix in [
         local.staging_prefix, "account-ou-map/", "anomalies/", "digests/", "drivers/", "heartbeats/",
-        "incidents/", "ou-scorecards/", "own-cost/", "refreshes/", "restatements/"
+        "incidents/", "ou-scorecards/", "own-cost/", "refreshes/", "restatements/", "rounds/"
       ] : "${local.bucket_arn}/${prefix}*"
     ]
   }

@@ -25,6 +25,9 @@ from finops_assets.cli.terminal import OutputClosedError, complain
 from finops_assets.core.errors import FinopsError, SettingsError
 
 FAILED, WRONG_USAGE, SIGNALLED = 1, 2, 128
+ALERTED = 3
+"""Something is wrong, and an alert was sent of it: whoever watches exit codes need not send another."""
+
 DEBUG_VARIABLE = "FINOPS_DEBUG"
 _DEBUG = f"{__name__}.debug"
 

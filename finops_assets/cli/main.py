@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from finops_assets import __version__
-from finops_assets.cli import costs, days, digests, evidence, first, health, recovery, running, start
+from finops_assets.cli import costs, days, digests, evidence, first, health, morning, recovery, running, start
 from finops_assets.cli.errors import CommandGroup
 from finops_assets.cli.from_terraform import from_terraform
 from finops_assets.cli.quicksight import quicksight
@@ -30,6 +30,7 @@ GROUPS: dict[str, dict[click.Command, str]] = {
     },
     "Each day": {
         running.run: "One day: archived, registered, shown, mailed.",
+        morning.morning: "Once what a daemon does all day, from cron or a task.",
         running.backfill: "Every day of a range, or of the bill, in one run.",
         digests.resend: "A day's stored digest once more.",
     },

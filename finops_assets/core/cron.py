@@ -120,6 +120,18 @@ class Cron:
                         return moment
             day += timedelta(days=1)
 
+    def last_between(self, after: datetime, until: datetime) -> datetime | None:
+        """The last time that is after `after` and not after `until`; None where there is none.
+
+        Args:
+            after: the earliest time, exclusive; with its seconds, 07:00:30 is after 07:00.
+            until: the latest time, inclusive.
+        """
+        last, moment = None, self.next_from(after + timedelta(minutes=1))
+        while moment <= until:
+            last, moment = moment, self.next_from(moment + timedelta(minutes=1))
+        return last
+
     def _is_on(self, day: date) -> bool:
         if day.month not in self.months:
             return False

@@ -162,6 +162,30 @@ def tell_of_run(watch: Watch, context: dg.RunFailureSensorContext, now: datetime
     record = context.instance.get_run_record_by_id(run.run_id)
     failed_at = datetime.fromtimestamp(record.end_time, UTC) if record and record.end_time else now
     failures = context.get_step_failure_events()
+    tell_of_failures(watch, run, failures, now, failed_at=failed_at)
+    if not failures:
+        of_run = context.failure_event.job_failure_data
+        cause = _words(of_run.error if of_run else None) or context.failure_event.message or ""
+        tell_of_death(watch, run, cause, now, failed_at)
+
+
+def tell_of_failures(
+    watch: Watch,
+    run: dg.DagsterRun,
+    failures: Sequence[dg.DagsterEvent],
+    now: datetime,
+    *,
+    failed_at: datetime | None = None,
+) -> None:
+    """Tell of each step of a run that failed, unless it has told of itself.
+
+    Args:
+        watch: tells.
+        run: the run.
+        failures: the events of its failed steps.
+        now: the time (aware, UTC).
+        failed_at: when the run failed, where another process tells of it, afterwards.
+    """
     for event in failures:
         data = event.step_failure_data
         if data.user_failure_data and NOTIFIED in (data.user_failure_data.metadata or {}):
@@ -177,10 +201,6 @@ def tell_of_run(watch: Watch, context: dg.RunFailureSensorContext, now: datetime
             in_doubt=came_from == UnknownDeliveryError.__name__,
             failed_at=failed_at,
         )
-    if not failures:
-        of_run = context.failure_event.job_failure_data
-        cause = _words(of_run.error if of_run else None) or context.failure_event.message or ""
-        tell_of_death(watch, run, cause, now, failed_at)
 
 
 def tell_of_death(

@@ -23,7 +23,7 @@ from finops_assets.defs.morning import checks_of_the_morning
 from finops_assets.defs.published import build_published_assets
 from finops_assets.defs.schedules import build_schedules
 from finops_assets.defs.scores import build_score_assets
-from finops_assets.defs.sensors import build_sensors
+from finops_assets.defs.sensors import PATIENCE, build_sensors
 from finops_assets.platform import Platform
 
 
@@ -34,6 +34,7 @@ def build_definitions(
     progress: Callable[[str, int, int], None] | None = None,
     loggers: Mapping[str, Any] | None = None,
     drawing: Drawing | None = None,
+    patience: float | None = PATIENCE,
 ) -> dg.Definitions:
     """Definitions over a platform.
 
@@ -43,6 +44,7 @@ def build_definitions(
         progress: told (what, done, of how many) as long steps advance.
         loggers: Dagster loggers instead of the default one.
         drawing: draws charts and pages; the platform's by default.
+        patience: seconds that a sensor's tick waits for its work; None where it waits until that is done.
     """
     # Single-run backfills are marked beta, and so is a month whose days are not all kept; its tests hold both.
     beta = ".*(backfill_policy|allow_nonexistent_upstream_partitions).*"
@@ -63,7 +65,7 @@ def build_definitions(
         asset_checks=[checks_of_the_morning, month_is_whole],
         jobs=[daily_bill, morning_checks, check_up, resend_digest, nightly_verification, monthly_bundle],
         schedules=[*build_schedules(settings), every_month],
-        sensors=[*build_sensors(settings, platform.clock), *build_failure_sensors(platform.clock)],
+        sensors=[*build_sensors(settings, platform.clock, patience), *build_failure_sensors(platform.clock)],
         # Seconds a step cheaper than a process each, and the steps share what they have read of the bill.
         executor=locked_in_process_executor,
         loggers=loggers,

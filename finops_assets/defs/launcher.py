@@ -97,17 +97,10 @@ def run_lock(instance: dg.DagsterInstance, run_id: str) -> Iterator[Mapping[str,
 
 
 def _locks_of(instance: dg.DagsterInstance) -> RunLocks | None:
-    """The instance's locks, without those of runs that have ended; None where another launcher watches its runs.
-
-    On ECS that launcher is not even made: it asks AWS for what a run's process has no right to see.
-    """
-    if not instance.is_persistent:
+    """The instance's locks, without those of runs that have ended; None where another launcher watches its runs."""
+    launcher = _launcher_of(instance)
+    if launcher is None:
         return None
-    entry = instance.get_ref().run_launcher_data
-    if entry is None or (entry.module_name, entry.class_name) != (__name__, WatchedRunLauncher.__name__):
-        return None
-    launcher = instance.run_launcher
-    assert isinstance(launcher, WatchedRunLauncher)  # as the entry says
     locks = launcher.locks
 
     def has_ended(run_id: str) -> bool:
@@ -116,6 +109,35 @@ def _locks_of(instance: dg.DagsterInstance) -> RunLocks | None:
 
     locks.remove_ended(has_ended)
     return locks
+
+
+def _launcher_of(instance: dg.DagsterInstance) -> WatchedRunLauncher | None:
+    """The launcher that looks at locks; None where another one watches the instance's runs.
+
+    On ECS that one is not even made: it asks AWS for what a run's process has no right to see.
+    """
+    if not instance.is_persistent:
+        return None
+    entry = instance.get_ref().run_launcher_data
+    if entry is None or (entry.module_name, entry.class_name) != (__name__, WatchedRunLauncher.__name__):
+        return None
+    launcher = instance.run_launcher
+    assert isinstance(launcher, WatchedRunLauncher)  # as the entry says
+    return launcher
+
+
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[tuple[dg.DagsterRun, str]]:
+    """Record runs whose process is gone as failed, as run monitoring does where a daemon runs; each with the reason."""
+    launcher = _launcher_of(instance)
+    if launcher is None:
+        return []
+    dead = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        health = launcher.check_run_worker_health(run)
+        if health.status is WorkerStatus.FAILED:
+            instance.report_run_failed(run, health.msg)
+            dead.append((run, health.msg or GONE))
+    return dead
 
 
 class LockedExecutor(dg.Executor):

@@ -20,7 +20,7 @@ from finops_assets.core.operations.incident_records import Problem
 from finops_assets.core.operations.incidents import Incidents
 from finops_assets.core.reports.drawing import Drawing, drawing_beside
 from finops_assets.defs import keys
-from finops_assets.defs.alerts import recorded_cause
+from finops_assets.defs.alerts import recorded_cause, tell_of_failures
 from finops_assets.defs.bill import begin_versions
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import open_instance
@@ -72,10 +72,24 @@ def run_days(
         RecordsError: Dagster's storage cannot be used; people were told, as of any failed run.
     """
     tags = (asked_for(asked) if asked else {}) | ({MAIL_TAG: "yes"} if mail else {})
+    return run_with_tags(platform, first, last, tags, assets=assets, tell=tell, clock=clock)
+
+
+def run_with_tags(
+    platform: Platform,
+    first: date,
+    last: date,
+    tags: Mapping[str, str],
+    *,
+    assets: Sequence[str] = (),
+    tell: Callable[[str], None] = lambda _: None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Outcome:
+    """As `run_days`; the tags say what else was asked for, and whether mail was (`defs/requests.py`)."""
     what: dict[str, Any] = {"partition_key": str(first), "tags": tags}
     if first != last:
         ends = {ASSET_PARTITION_RANGE_START_TAG: str(first), ASSET_PARTITION_RANGE_END_TAG: str(last)}
-        what = {"tags": ends | tags}
+        what = {"tags": {**tags, **ends}}
     with ExitStack() as beside:
         drawing = Drawing()
         if not assets and platform.outbox.digests.latest(last) is None:  # a digest will be made
@@ -119,6 +133,29 @@ def make_evidence(
 
     with _told_without_records(failed, tell), _instance(platform) as instance:
         return _outcome(_executed(definitions, keys.EVIDENCE_JOB, instance, partition_key=month), failed, tell)
+
+
+def run_job(
+    platform: Platform,
+    job: str,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Outcome:
+    """Run a job that is not of days or months, such as the check-up; what fails in it is told, as the sensors do."""
+    definitions = build_definitions(platform, loggers={"console": _step_logger(tell)}, clock=clock)
+
+    def failed(cause: str, run_id: str = "") -> None:
+        platform.alerting.run_failed(FailedRun("the run", (), cause, run_id, job=job), clock())
+
+    with _told_without_records(failed, tell), _instance(platform) as instance:
+        result = _executed(definitions, job, instance)
+        failures = [event for event in result.all_events if event.is_step_failure]
+        if failures:
+            _tried(lambda: tell_of_failures(platform.watch, result.dagster_run, failures, clock()), tell)
+        elif result.success:
+            _tried(lambda: platform.incidents.close("job_failed", [job]), tell)
+        return _outcome(result, failed, tell)
 
 
 def _executed(

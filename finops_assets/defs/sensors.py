@@ -31,6 +31,9 @@ from finops_assets.defs.private import (
 from finops_assets.defs.requests import REASON_TAG, asked_for
 from finops_assets.settings.model import Settings
 
+PATIENCE = 20.0
+"""Seconds that a tick of the daemon's waits for its work."""
+
 WAITING = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
 
 
@@ -38,10 +41,10 @@ class Beside:
     """A tick's work that may take longer than Dagster gives a tick (60 s): it goes on, and a later tick has its result.
 
     Args:
-        patience: seconds that a tick waits.
+        patience: seconds that a tick waits; None where it waits until the work is done.
     """
 
-    def __init__(self, patience: float = 20.0) -> None:
+    def __init__(self, patience: float | None = PATIENCE) -> None:
         self._patience = patience
         self._under_way: Future[Any] | None = None
 
@@ -65,10 +68,12 @@ def _do(work: Callable[[], Any], future: Future[Any]) -> None:
         future.set_exception(error)
 
 
-def build_sensors(settings: Settings, clock: Callable[[], datetime]) -> list[dg.SensorDefinition]:
-    """The bill's, the gaps' and the mail's."""
+def build_sensors(
+    settings: Settings, clock: Callable[[], datetime], patience: float | None = PATIENCE
+) -> list[dg.SensorDefinition]:
+    """The bill's, the gaps' and the mail's; `patience` is that of `Beside`."""
     minutes, cap = settings.schedule.repair_minutes, settings.schedule.repair_days
-    comparing, looking = Beside(), Beside()
+    comparing, looking = Beside(patience), Beside(patience)
 
     @dg.sensor(
         job=daily_bill,

@@ -23,10 +23,12 @@ from finops_assets.defs import launcher, run_locks
 from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import prepare_dagster_home
 from finops_assets.defs.launcher import (
+    GONE,
     GRACE,
     LOCK_TAG,
     LockedExecutor,
     WatchedRunLauncher,
+    fail_dead_runs,
     locked_in_process_executor,
     run_lock,
 )
@@ -101,9 +103,13 @@ def test_a_run_lives_as_long_as_its_process_holds_its_lock(instance: dg.DagsterI
         assert health(instance, run) is WorkerStatus.RUNNING
         process.send_signal(signal.SIGSTOP)  # a process that stands still is not gone
         assert health(instance, run) is WorkerStatus.RUNNING
+        assert fail_dead_runs(instance) == []
         process.kill()
         process.wait()
         assert health(instance, run) is WorkerStatus.FAILED
+    assert [(dead.run_id, why) for dead, why in fail_dead_runs(instance)] == [(run.run_id, GONE)]
+    assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE, "no day waits for it any more"
+    assert fail_dead_runs(instance) == []
 
 
 def test_a_child_of_a_run_does_not_keep_the_lock(instance: dg.DagsterInstance) -> None:

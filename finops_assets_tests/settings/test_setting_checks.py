@@ -170,6 +170,16 @@ def test_a_tick_at_the_very_moment_counts() -> None:
     assert parse_cron("0 7 * * *").next_from(over) == over + timedelta(hours=7)
 
 
+def test_the_last_time_in_between() -> None:
+    """What is due since a moment: after it, and not after now; seconds late is still after."""
+    cron, day = parse_cron("0 7 * * *"), datetime(2025, 9, 11, 7, tzinfo=UTC)
+    late = timedelta(seconds=40)
+    assert cron.last_between(day - late, day + late) == day
+    assert cron.last_between(day + late, day + timedelta(hours=23)) is None
+    assert cron.last_between(day, day + timedelta(days=1)) == day + timedelta(days=1)
+    assert cron.last_between(day, day + timedelta(days=3, hours=-1)) == day + timedelta(days=2)
+
+
 # --- addresses ----------------------------------------------------------------------------------------------------
 
 ADDRESSES = {

@@ -66,6 +66,10 @@ LOSSES = {
     "restatements/": Loss(
         "what one rewriting of a day has changed", "the table restatements and the month's evidence do not hold it"
     ),
+    "rounds/": Loss(
+        "what `finops morning` remembers from one round to the next",
+        "the next round looks at everything anew, and at the schedules of a day back",
+    ),
     "heartbeats/": Loss("whether a day's heartbeat was sent", "it may be sent twice"),
     "own-cost/": Loss("what a run's queries or mails took", "the digest's line of the platform's own cost lacks it"),
 }
