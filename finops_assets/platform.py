@@ -6,6 +6,7 @@ The assets, the sensors and the command work with the same objects; each is made
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,6 +15,7 @@ from typing import cast
 
 from finops_assets.adapters.shared import dagster_records as dagster_records  # for defs/, which knows no adapter
 from finops_assets.adapters.shared.folder import require_writable
+from finops_assets.adapters.shared.memory import memory_limit
 from finops_assets.adapters.shared.shown_bill import ShownBill
 from finops_assets.composition.adapters import Adapters
 from finops_assets.composition.parts import archive_age, bills_in_words
@@ -26,6 +28,8 @@ from finops_assets.core.delivery.changes import Thresholds
 from finops_assets.core.delivery.digest_service import DigestForm, DigestService
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.recipients import Recipients
+from finops_assets.core.errors import DamagedError
+from finops_assets.core.operations import memory
 from finops_assets.core.operations.alerting import Alerting
 from finops_assets.core.operations.bill_inspection import InspectionRules
 from finops_assets.core.operations.heartbeat import Heartbeat
@@ -52,11 +56,13 @@ class Platform(Adapters):
         outbox: digests, and who has them.
         clock: the time for records (aware, UTC).
         drawing: draws charts and pages; by default in this process.
+        memory_limit: bytes that this process and those that it starts may use; None where that is not known.
     """
 
     outbox: Outbox
     clock: Callable[[], datetime] = utc_now
     drawing: Drawing = field(default_factory=Drawing)
+    memory_limit: Callable[[], int | None] = memory_limit
 
     def with_clock(self, clock: Callable[[], datetime]) -> Platform:
         """The same platform, whose objects go by another clock."""
@@ -70,6 +76,23 @@ class Platform(Adapters):
     def age(self, now: datetime) -> Age | None:
         """How old the archive's data are at a time (aware, UTC); None where nothing is archived."""
         return archive_age(self.settings, self.archive, now)
+
+    def require_memory(self, accounts: int, days: int) -> None:
+        """Refuse a run that would not fit into the memory (warehouse.check_memory).
+
+        Args:
+            accounts: of the account map, which tell the size of a day where none is archived.
+            days: of the run.
+
+        Raises:
+            MemoryShortError: it takes more than there is.
+        """
+        if not self.settings.warehouse.check_memory:
+            return
+        newest = None
+        with suppress(DamagedError):  # which is for the run to mend
+            newest = self.archive.describe(archived[-1]) if (archived := self.archive.days()) else None
+        memory.require(newest.rows if newest else accounts * memory.SERVICES, days, self.memory_limit())
 
     @cached_property
     def shown_archive(self) -> Archive:

@@ -3,7 +3,7 @@
 # Without `from __future__ import annotations`: Dagster reads the assets' annotations as they are.
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
@@ -11,12 +11,14 @@ import dagster as dg
 
 from finops_assets.core.accounts.account_map import counts, to_parquet
 from finops_assets.core.archive.available_days import FoundDays, find_days
+from finops_assets.core.calendar import days_between
 from finops_assets.core.errors import MissingDaysError
 from finops_assets.core.notes import put_if_other
 from finops_assets.core.ports import Accounts, Archive, Metrics, Warehouse
 from finops_assets.core.schemas import ACCOUNT_MAP_PATH, ACCOUNT_OU_MAP
 from finops_assets.core.values import AccountMap
 from finops_assets.defs import keys, metadata
+from finops_assets.defs.alerts import days_of
 from finops_assets.defs.forms import AssetForms
 from finops_assets.defs.steps import Clock, Receipts, Results, add_metadata, days_of_run, explained, measure
 
@@ -49,10 +51,15 @@ def build_bill_assets(forms: AssetForms) -> list[Any]:
         ],
     )
     def account_ou_map(
-        context: dg.AssetExecutionContext, accounts: dg.ResourceParam[Accounts], archive: dg.ResourceParam[Archive]
+        context: dg.AssetExecutionContext,
+        accounts: dg.ResourceParam[Accounts],
+        archive: dg.ResourceParam[Archive],
+        require_memory: dg.ResourceParam[Callable[[int, int], None]],
     ) -> dg.MaterializeResult:
         with explained(context, retry):
             loaded = accounts.load()
+            if ends := days_of(context.run.tags):  # before the first day is read
+                require_memory(loaded.table.num_rows, len(days_between(ends[0], ends[-1])))
             data = to_parquet(loaded.table)
             put_if_other(archive, ACCOUNT_MAP_PATH, data)
         if loaded.outdated:

@@ -87,6 +87,7 @@ def build_definitions(
             "scoring": platform.scoring,
             "drawing": plain(platform.drawing),
             "clock": plain(platform.clock),
+            "require_memory": plain(platform.require_memory),
             "progress": plain(progress or no_progress),
         },
     )

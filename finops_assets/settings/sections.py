@@ -290,6 +290,10 @@ class WarehouseSettings(Section):
 
     memory: Size = Field("800MB", description="Memory that DuckDB may use before it spills to disk.")
     threads: int = Field(0, ge=0, le=1024, description="Threads that DuckDB may use; 0: one per core.")
+    check_memory: bool = Field(
+        True,
+        description="Refuse a run, on either platform, that takes more memory than there is, by what was measured.",
+    )
 
 
 class AwsSettings(Section):
