@@ -41,6 +41,7 @@ LONG = (
     "test_dashboard",
     "test_replay",
     "test_told_rightly",
+    "test_mornings_on_both",
     "test_scenarios",
     "test_line_types",
     "test_doctor",

@@ -29,12 +29,11 @@ def morning(as_json: bool) -> None:
     platform = platform_to_run([])
     made = make_round(platform, tell=tell, clock=lambda: common.now())
     failed = [run for run in made.ran if run.errors]
-    not_told = [each for each in platform.incidents.open() if not each.notified]
-    for run in failed:
-        for error in run.errors:
-            complain(f"{run.what}: {error}")
-    for incident in not_told:
-        complain(f"nobody was told of {incident.key}: {incident.not_notified}")
+    not_told = [f"{name} could not be asked: {why}" for name, why in made.broken.items()]
+    open_now = platform.incidents.open()
+    not_told += [f"nobody was told of {each.key}: {each.not_notified}" for each in open_now if not each.notified]
+    for message in [f"{run.what}: {error}" for run in failed for error in run.errors] + not_told:
+        complain(message)
     if as_json:
         runs = [{"what": run.what, "errors": run.errors} for run in made.ran]
         busy = made.busy_since and made.busy_since.isoformat()

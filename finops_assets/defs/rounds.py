@@ -6,8 +6,8 @@ records is in the archive (`core/operations/rounds.py`): those of this process m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from finops_assets.core.cron import parse_cron
+from finops_assets.core.errors import RecordsError
 from finops_assets.core.operations.alerting import FailedRun
 from finops_assets.core.operations.rounds import RETRIES, Round, RunOfDays, begin
 from finops_assets.defs import keys
@@ -46,11 +47,13 @@ class Made:
 
     Attributes:
         ran: its runs, in their order.
+        broken: sensor or schedule that could not be asked -> why; nobody was alerted of that.
         skipped: why schedules that were due had nothing to do.
         busy_since: since when another process makes a round, where this one did nothing for that.
     """
 
     ran: list[Ran] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     busy_since: datetime | None = None
 
@@ -105,10 +108,22 @@ class _Maker:
         self._take_up()
         self._look_after_days()
         for schedule, at in self._due(now):
-            self._run_schedule(schedule, at)
+            with self._apart(schedule.name):
+                self._run_schedule(schedule, at)
             self._look_after_days()
-        self._tick(MAIL)
+        with self._apart(MAIL):
+            self._tick(MAIL)
         self.round.done(now)
+
+    @contextmanager
+    def _apart(self, name: str) -> Iterator[None]:
+        """What fails unexpectedly in one sensor or schedule does not hold up the others, as with the daemon."""
+        try:
+            yield
+        except RecordsError:  # nothing runs without them
+            raise
+        except Exception as error:  # noqa: BLE001
+            self.made.broken[name] = repr(error.__cause__ or error)
 
     def _take_up(self) -> None:
         """Tell of a run whose process is gone, and run it again, as run monitoring does where a daemon runs."""
@@ -126,8 +141,9 @@ class _Maker:
         for _ in range(TURNS):
             before = len(self.made.ran)
             for name in (NEWS, GAPS):
-                for request in self._tick(name):
-                    self._run_request(request, request.tags.get(REASON_TAG, name))
+                with self._apart(name):
+                    for request in self._tick(name):
+                        self._run_request(request, request.tags.get(REASON_TAG, name))
             if len(self.made.ran) == before:
                 return
 

@@ -22,7 +22,8 @@ from typing import Any
 import pytest
 
 from finops_assets.adapters.shared.archive import ObjectArchive
-from finops_assets.cli.errors import ALERTED
+from finops_assets.cli.errors import ALERTED, FAILED
+from finops_assets.core.operations.watch import Watch
 from finops_assets_tests.support.bills import ACCOUNT, at, line, make_bill
 from finops_assets_tests.support.command import finops
 from finops_assets_tests.support.on_aws import TABLE, make_ready, on_aws
@@ -181,3 +182,24 @@ def test_five_mornings(world: World) -> None:
     assert {row["day"]: row["total"] for row in status["days"]} == {
         str(september(day)): total for day, total in zip(range(9, 14), ("150", "100", "100", "100", "100"), strict=True)
     }
+
+
+@pytest.mark.parametrize("world", ["local"], indirect=True)
+def test_what_breaks_in_one_sensor_does_not_hold_up_the_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with the daemon: yesterday is run and mailed all the same. Nobody was alerted, and the exit code says so."""
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Watch, "news", broken)
+    world.deliver(on(10, 5), d9=100)
+    assert world.morning(on(10)) == (FAILED, [], {"9 Sep 2025": 2})
+
+
+@pytest.mark.parametrize("world", ["local"], indirect=True)
+def test_an_alert_that_cannot_be_sent_is_not_taken_for_sent(world: World) -> None:
+    """Exit code 3 is for what people know of: whoever watches exit codes tells the rest."""
+    world.deliver(on(10, 5), d9=100)
+    (world.folder / ".finops").mkdir()
+    (world.folder / ".finops" / "alerts").write_text("no folder", encoding="utf-8")
+    assert finops("morning", cwd=world.folder, now=on(11), **world.environment).exit_code == FAILED
