@@ -1,4 +1,4 @@
-# The image of every process on AWS: code server, webserver, daemon, and each run.
+# The image of every process on AWS: code server, webserver, daemon, each run, and the task of the morning.
 #
 #   docker build --tag finops_assets .
 #   docker run --rm finops_assets finops --version

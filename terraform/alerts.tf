@@ -34,6 +34,10 @@ locals {
     }
   }
   slack = var.alerts.slack_workspace_id != ""
+
+  # Exit codes that nobody has to be told of: of services, of those that a deployment ends; of a scheduled task, 3: it has
+  # sent an alert itself.
+  good_exit_codes = local.scheduled ? [0, 3] : [0, 143]
 }
 
 resource "aws_sns_topic" "alerts" {
@@ -103,7 +107,7 @@ resource "aws_sns_topic_subscription" "email" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "platform" {
-  for_each = { for name, alarm in local.alarms : name => alarm if name != "no-tick" || coalesce(var.alerts.daemon, var.runtime != "none") }
+  for_each = { for name, alarm in local.alarms : name => alarm if name != "no-tick" || coalesce(var.alerts.daemon, local.served) }
 
   alarm_name        = "${var.name}-${each.key}"
   alarm_description = each.value.what
@@ -134,7 +138,7 @@ resource "aws_cloudwatch_event_rule" "task_failed" {
       clusterArn = [local.cluster_arn]
       lastStatus = ["STOPPED"]
       "$or" = [
-        { containers = { exitCode = [{ "anything-but" = [0, 143] }] } },
+        { containers = { exitCode = [{ "anything-but" = local.good_exit_codes }] } },
         { stopCode = ["TaskFailedToStart", "SpotInterruption", "TerminationNotice"] },
       ]
     }

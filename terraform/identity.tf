@@ -3,6 +3,7 @@
 #   task       the platform's code, in every container (here)
 #   execution  ECS itself: pulls the image, reads the database's password, writes logs (runtime.tf)
 #   reader     in the management account: reads the organization's tree (here)
+#   scheduler  starts the task of the morning (runtime_scheduled.tf)
 #   quicksight reads the archive for SPICE (quicksight.tf)
 #   slack      Amazon Q Developer's view of an alarm in Slack (alerts.tf)
 #

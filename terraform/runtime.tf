@@ -1,17 +1,22 @@
-# Dagster on ECS Fargate. `ecs`: code server, webserver and daemon are services, each run is a task of its own. `single`:
-# the three are containers of one task, and runs are processes beside the code server: the same image and the same
-# database, a third of the tasks; a deployment ends a run that is under way, which is then tried again.
+# Dagster on ECS Fargate. `scheduled`: a task each morning, and nothing in between (runtime_scheduled.tf). `ecs`: code
+# server, webserver and daemon are services, each run is a task of its own. `single`: the three are containers of one
+# task, and runs are processes beside the code server: the same image and the same database, a third of the tasks; a
+# deployment ends a run that is under way, which is then tried again.
 
 locals {
   # Service -> its containers.
   services = {
-    ecs    = { code = ["code"], webserver = ["webserver"], daemon = ["daemon"] }
-    single = { single = ["code", "webserver", "daemon"] }
-    none   = {}
+    ecs       = { code = ["code"], webserver = ["webserver"], daemon = ["daemon"] }
+    single    = { single = ["code", "webserver", "daemon"] }
+    scheduled = {}
+    none      = {}
   }[var.runtime]
+  runs        = var.runtime != "none"
+  scheduled   = var.runtime == "scheduled"
+  served      = local.separate || var.runtime == "single" # a server that always runs: it needs a database, and has a UI
   web_service = var.runtime == "single" ? "single" : "webserver"
   separate    = var.runtime == "ecs"
-  tunnelled   = local.runs && var.ui.reach == "tunnel"
+  tunnelled   = local.served && var.ui.reach == "tunnel"
 
   log_group  = "/${var.name}/dagster"
   logs_arn   = "arn:${local.partition}:logs:${var.region}:${local.account}:log-group:${local.log_group}"
@@ -26,7 +31,7 @@ locals {
   database_secret = one(aws_db_instance.dagster[*].master_user_secret[0].secret_arn)
 
   # What all of them need; only the code, and runs, get the platform's settings beside it.
-  dagster_environment = local.runs ? {
+  dagster_environment = local.served ? {
     AWS_DEFAULT_REGION    = var.region
     DAGSTER_HOME          = "/opt/dagster/${var.runtime}"
     DAGSTER_POSTGRES_HOST = aws_db_instance.dagster[0].address
@@ -56,7 +61,7 @@ locals {
       secrets     = local.database_secrets
     }
   }
-  database_secrets = local.runs ? { DAGSTER_POSTGRES_PASSWORD = "${local.database_secret}:password::" } : {}
+  database_secrets = local.served ? { DAGSTER_POSTGRES_PASSWORD = "${local.database_secret}:password::" } : {}
   code_secrets = merge(local.database_secrets, {
     for setting, arn in var.secret_settings : "FINOPS_${upper(replace(setting, ".", "__"))}" => arn
   })
@@ -93,7 +98,7 @@ locals {
     }
   }
   log_configuration = {
-    for name in ["code", "webserver", "daemon", "run"] : name => {
+    for name in ["code", "webserver", "daemon", "run", "morning"] : name => {
       logDriver = "awslogs"
       options = {
         awslogs-group         = local.log_group
@@ -167,10 +172,13 @@ data "aws_iam_policy_document" "execution" {
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${local.logs_arn}:log-stream:*"]
   }
-  statement {
-    sid       = "Secrets"
-    actions   = ["secretsmanager:GetSecretValue"]
-    resources = concat([local.database_secret], values(var.secret_settings))
+  dynamic "statement" {
+    for_each = local.served || length(var.secret_settings) > 0 ? ["Secrets"] : []
+    content {
+      sid       = statement.value
+      actions   = ["secretsmanager:GetSecretValue"]
+      resources = concat(aws_db_instance.dagster[*].master_user_secret[0].secret_arn, values(var.secret_settings))
+    }
   }
   dynamic "statement" {
     for_each = local.ecr_arn == "" ? {} : {
@@ -360,8 +368,8 @@ resource "aws_ecs_task_definition" "service" {
   family                   = "${var.name}-${each.key}"
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
-  cpu                      = var.sizes[each.key][0]
-  memory                   = var.sizes[each.key][1]
+  cpu                      = local.sizes[each.key][0]
+  memory                   = local.sizes[each.key][1]
   task_role_arn            = contains(["webserver", "daemon"], each.key) ? aws_iam_role.dagster[each.key].arn : aws_iam_role.task.arn
   execution_role_arn       = aws_iam_role.execution[0].arn
   container_definitions    = jsonencode([for name in each.value : local.definitions[name]])
@@ -394,14 +402,15 @@ resource "aws_ecs_task_definition" "run" {
   family                   = "${var.name}-run"
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
-  cpu                      = var.sizes.run[0]
-  memory                   = var.sizes.run[1]
+  cpu                      = local.sizes.run[0]
+  memory                   = local.sizes.run[1]
   task_role_arn            = aws_iam_role.task.arn
   execution_role_arn       = aws_iam_role.execution[0].arn
 
   container_definitions = jsonencode([{
     name                   = "run"
     image                  = var.image
+    memory                 = local.sizes.run[1] # as the container's own limit it is seen in it, and a run asks before it starts
     command                = ["dagster", "--version"]
     essential              = true
     readonlyRootFilesystem = true

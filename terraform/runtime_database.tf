@@ -3,7 +3,7 @@
 # takes one machine's memory, and locks that network file systems only promise.
 
 resource "aws_db_subnet_group" "dagster" {
-  count = local.runs ? 1 : 0
+  count = local.served ? 1 : 0
 
   name        = var.name
   description = "Dagster's database"
@@ -11,7 +11,7 @@ resource "aws_db_subnet_group" "dagster" {
 }
 
 resource "aws_security_group" "database" {
-  count = local.runs ? 1 : 0
+  count = local.served ? 1 : 0
 
   name        = "${var.name}-database"
   description = "Database of Dagster: its tasks get in, nothing gets out"
@@ -19,7 +19,7 @@ resource "aws_security_group" "database" {
 }
 
 resource "aws_db_parameter_group" "dagster" {
-  count = local.runs ? 1 : 0
+  count = local.served ? 1 : 0
 
   name_prefix = "${var.name}-"
   family      = "postgres${var.database.version}"
@@ -46,7 +46,7 @@ resource "aws_db_instance" "dagster" {
   #checkov:skip=CKV_AWS_161:The one user's password is RDS's own, changed each rotate_days.
   #checkov:skip=CKV_AWS_293:deletion_protection is on unless the account is torn down.
   #checkov:skip=CKV_AWS_353:Nobody tunes these queries; they are Dagster's.
-  count = local.runs ? 1 : 0
+  count = local.served ? 1 : 0
 
   identifier     = var.name
   engine         = "postgres"
@@ -89,7 +89,7 @@ resource "aws_db_instance" "dagster" {
 # RDS's own default is each 7 days. Each change replaces tasks: rarely is often enough for a database that only they reach.
 resource "aws_secretsmanager_secret_rotation" "database" {
   #checkov:skip=CKV_AWS_304:database.rotate_days, 30 by default; checkov does not see into the object.
-  count = local.runs ? 1 : 0
+  count = local.served ? 1 : 0
 
   secret_id          = aws_db_instance.dagster[0].master_user_secret[0].secret_arn
   rotate_immediately = false
@@ -102,14 +102,14 @@ resource "aws_secretsmanager_secret_rotation" "database" {
 resource "aws_cloudwatch_log_group" "database" {
   #checkov:skip=CKV_AWS_158:Encrypted by CloudWatch's own keys; a key of the account's would need a policy for it.
   #checkov:skip=CKV_AWS_338:How long is the account's own choice: log_days.
-  for_each = toset(local.runs ? ["postgresql", "upgrade"] : [])
+  for_each = toset(local.served ? ["postgresql", "upgrade"] : [])
 
   name              = "/aws/rds/instance/${var.name}/${each.key}"
   retention_in_days = var.log_days
 }
 
 resource "aws_cloudwatch_metric_alarm" "database_full" {
-  count = local.runs ? 1 : 0
+  count = local.served ? 1 : 0
 
   alarm_name        = "${var.name}-database-full"
   alarm_description = "Dagster's database has less than 2 GB left and does not grow further: raise database.gigabytes_most."

@@ -1,15 +1,18 @@
 # Where tasks and database are: a VPC that is given, or a small one. Who reaches whom is in the security groups below.
+# A scheduled task in a VPC of its own stands in a public subnet, behind a group that lets nothing in: its address costs
+# half a cent an hour while it runs, and a NAT gateway would cost ten times all else.
 
 locals {
-  runs      = var.runtime != "none"
   own_vpc   = local.runs && var.network.vpc_id == ""
   zones     = local.own_vpc ? slice(data.aws_availability_zones.available[0].names, 0, 2) : []
   ranges    = cidrsubnets(var.network.cidr, 2, 2, 2, 2)
   vpc_id    = local.own_vpc ? aws_vpc.own[0].id : var.network.vpc_id
-  private   = local.own_vpc ? aws_subnet.private[*].id : var.network.private_subnet_ids
+  private   = local.own_vpc && local.served ? aws_subnet.private[*].id : var.network.private_subnet_ids
   public    = local.own_vpc ? aws_subnet.public[*].id : var.network.public_subnet_ids
-  balanced  = local.runs && var.ui.reach != "tunnel"
+  balanced  = local.served && var.ui.reach != "tunnel"
   has_login = var.ui.cognito != null || var.ui.oidc != null
+  with_nat  = local.own_vpc && local.served
+  groups    = toset(concat(keys(local.services), local.scheduled ? ["morning"] : []))
 }
 
 data "aws_availability_zones" "available" {
@@ -24,7 +27,7 @@ data "aws_availability_zones" "available" {
 }
 
 data "aws_vpc" "given" {
-  count = local.runs && !local.own_vpc ? 1 : 0
+  count = local.served && !local.own_vpc ? 1 : 0
   id    = var.network.vpc_id
 }
 
@@ -66,7 +69,7 @@ resource "aws_subnet" "public" {
 }
 
 resource "aws_subnet" "private" {
-  count = local.own_vpc ? 2 : 0
+  count = local.with_nat ? 2 : 0
 
   vpc_id            = aws_vpc.own[0].id
   availability_zone = local.zones[count.index]
@@ -79,7 +82,7 @@ resource "aws_subnet" "private" {
 }
 
 resource "aws_eip" "nat" {
-  count  = local.own_vpc ? 1 : 0
+  count  = local.with_nat ? 1 : 0
   domain = "vpc"
   tags   = { Name = "${var.name}-nat" }
 
@@ -88,7 +91,7 @@ resource "aws_eip" "nat" {
 
 # One, in one zone: where that zone fails, runs wait, and the days are made up for afterwards.
 resource "aws_nat_gateway" "own" {
-  count = local.own_vpc ? 1 : 0
+  count = local.with_nat ? 1 : 0
 
   allocation_id = aws_eip.nat[0].id
   subnet_id     = aws_subnet.public[0].id
@@ -107,7 +110,7 @@ resource "aws_route_table" "public" {
 }
 
 resource "aws_route_table" "private" {
-  count  = local.own_vpc ? 1 : 0
+  count  = local.with_nat ? 1 : 0
   vpc_id = aws_vpc.own[0].id
   tags   = { Name = "${var.name}-private" }
 
@@ -124,7 +127,7 @@ resource "aws_route_table_association" "public" {
 }
 
 resource "aws_route_table_association" "private" {
-  count          = local.own_vpc ? 2 : 0
+  count          = local.with_nat ? 2 : 0
   subnet_id      = aws_subnet.private[count.index].id
   route_table_id = aws_route_table.private[0].id
 }
@@ -136,7 +139,7 @@ resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.own[0].id
   service_name      = "com.amazonaws.${var.region}.s3"
   vpc_endpoint_type = "Gateway"
-  route_table_ids   = [aws_route_table.private[0].id]
+  route_table_ids   = local.with_nat ? aws_route_table.private[*].id : aws_route_table.public[*].id
   tags              = { Name = "${var.name}-s3" }
 }
 
@@ -203,7 +206,7 @@ resource "aws_iam_role_policy" "flow_log" {
 # --- who reaches whom -------------------------------------------------------------------------------------------------
 
 resource "aws_security_group" "task" {
-  for_each = local.services
+  for_each = local.groups
 
   name        = "${var.name}-${each.key}"
   description = each.key == "daemon" ? "Daemon, and the runs that it starts" : "Dagster: ${each.key}"
@@ -211,7 +214,7 @@ resource "aws_security_group" "task" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "task_to_https" {
-  for_each = local.services
+  for_each = local.groups
 
   security_group_id = aws_security_group.task[each.key].id
   description       = "AWS: its endpoints have no fixed addresses"
@@ -222,7 +225,7 @@ resource "aws_vpc_security_group_egress_rule" "task_to_https" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "task_to_more" {
-  for_each = { for pair in setproduct(keys(local.services), var.network.egress_ports) : "${pair[0]}-${pair[1]}" => pair }
+  for_each = { for pair in setproduct(local.groups, var.network.egress_ports) : "${pair[0]}-${pair[1]}" => pair }
 
   security_group_id = aws_security_group.task[each.value[0]].id
   description       = "network.egress_ports"

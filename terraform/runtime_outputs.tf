@@ -23,11 +23,11 @@ output "ui_tunnel" {
 }
 
 output "log_group" {
-  description = "Log group of the containers: streams code/, webserver/, daemon/ and run/."
+  description = "Log group of the containers: streams code/, webserver/, daemon/ and run/, or morning/."
   value       = local.runs ? local.log_group : ""
 }
 
 output "database_secret_arn" {
-  description = "Secret of Dagster's database, which RDS keeps; empty without a runtime."
-  value       = local.runs ? local.database_secret : ""
+  description = "Secret of Dagster's database, which RDS keeps; empty where there is none."
+  value       = local.served ? local.database_secret : ""
 }

@@ -1,11 +1,32 @@
 variable "runtime" {
   type        = string
-  description = "Where the platform runs: `ecs` (webserver, daemon and code server as services, a task a run), `single` (all of it in one task), or `none` (run it yourself: `finops run`)."
-  default     = "none"
+  description = "Where the platform runs: `scheduled` (a task each morning, and nothing in between: `finops morning`), `single` (webserver, daemon and code server in one task), `ecs` (a service each, and a task a run), or `none` (run it yourself)."
+  default     = "scheduled"
 
   validation {
-    condition     = contains(["ecs", "single", "none"], var.runtime)
-    error_message = "Must be ecs, single or none."
+    condition     = contains(["scheduled", "single", "ecs", "none"], var.runtime)
+    error_message = "Must be scheduled, single, ecs or none."
+  }
+  validation {
+    condition     = var.runtime != "scheduled" || can(regex("^[0-5]?[0-9] ([01]?[0-9]|2[0-3]) \\* \\* \\*$", lookup(var.settings, "schedule.cron", "0 7 * * *")))
+    error_message = "For a scheduled task, the setting schedule.cron must be a minute and an hour of every day, such as 0 7 * * *."
+  }
+}
+
+variable "readiness" {
+  type        = bool
+  description = "With runtime = scheduled: a task also every half hour from 00:15 to 11:45 UTC. Each day is then mailed as soon as the bill has it, and a late bill or a task that was killed is made up for within the hour."
+  default     = true
+}
+
+variable "accounts" {
+  type        = number
+  description = "Accounts that the organization has, or will have: the memory of tasks follows it, as measured (README.md). A task asks before it starts a run whether that fits."
+  default     = 500
+
+  validation {
+    condition     = var.accounts > 0 && (var.accounts <= 5000 || alltrue([for size in [var.sizes.run, var.sizes.single, var.sizes.morning] : size != null]))
+    error_message = "Must be 1 to 5000, as far as was measured; beyond that set sizes.morning, sizes.run and sizes.single, too."
   }
 }
 
@@ -16,7 +37,7 @@ variable "image" {
 
   validation {
     condition     = var.runtime == "none" || var.image != ""
-    error_message = "A runtime needs an image. Apply with runtime = \"none\" first, push the image to the output repository_url, then set both."
+    error_message = "A runtime needs an image, and an image a place: apply once with -var runtime=none, push the image to the output repository_url, then set image."
   }
   validation {
     condition     = var.image == "" || can(regex("^[a-z0-9][^[:space:]]*(@sha256:[0-9a-f]{64}|:[A-Za-z0-9_][A-Za-z0-9_.-]*)$", var.image)) && !endswith(var.image, ":latest")
@@ -44,8 +65,8 @@ variable "network" {
     egress_ports       = optional(list(number), [])
   })
   description = <<-EOT
-    Where tasks and database are. Without `vpc_id` a small VPC is made: `cidr` in two zones, one NAT gateway. A VPC of your
-    own needs two private subnets in two zones with a way to AWS's endpoints, and two public ones for a load balancer on
+    Where tasks and database are. Without `vpc_id` a small VPC is made: `cidr` in two zones, with one NAT gateway where
+    `runtime` is `ecs` or `single`; a scheduled task has a public address instead, and lets nothing in. A VPC of your own needs two private subnets in two zones with a way to AWS's endpoints, and two public ones for a load balancer on
     the internet. Tasks reach HTTPS and the database; `egress_ports` are further ones, such as 587 for an SMTP server.
   EOT
   default     = {}
@@ -125,7 +146,7 @@ variable "ui" {
     error_message = "One login: ui.cognito or ui.oidc."
   }
   validation {
-    condition     = var.runtime == "none" || var.ui.reach == "tunnel" || (var.ui.host != "" && var.ui.certificate_arn != "")
+    condition     = !contains(["ecs", "single"], var.runtime) || var.ui.reach == "tunnel" || (var.ui.host != "" && var.ui.certificate_arn != "")
     error_message = "A load balancer needs ui.host and ui.certificate_arn; without a certificate set ui.reach = \"tunnel\"."
   }
   validation {
@@ -170,15 +191,16 @@ variable "sizes" {
     webserver = optional(list(number), [512, 1024])
     daemon    = optional(list(number), [512, 1024])
     code      = optional(list(number), [512, 2048])
-    run       = optional(list(number), [1024, 4096])
-    single    = optional(list(number), [1024, 5120])
+    run       = optional(list(number))
+    single    = optional(list(number))
+    morning   = optional(list(number))
   })
-  description = "CPU units and MB of memory of each task, as Fargate sells them. A run needs warehouse.memory (0.8 GB by default) beside Dagster and the days in work."
+  description = "CPU units and MB of memory of each task, as Fargate sells them. Those of `morning`, `run` and `single` follow `accounts` where they are not set."
   default     = {}
 
   validation {
     condition = alltrue([
-      for size in values(var.sizes) : length(size) == 2 && contains([256, 512, 1024, 2048, 4096, 8192, 16384], size[0]) &&
+      for size in values(var.sizes) : size == null ? true : length(size) == 2 && contains([256, 512, 1024, 2048, 4096, 8192, 16384], size[0]) &&
       size[1] >= 2 * size[0] && size[1] <= 8 * size[0]
     ])
     error_message = "Each size must be [CPU units, MB], with two to eight GB for a vCPU (1024 units)."

@@ -231,7 +231,7 @@ variable "alerts" {
     Who is told. Each address has to follow the link of a mail that AWS sends it. The Slack workspace must have been
     authorised once in the console of Amazon Q Developer in chat applications (AWS Chatbot). `run_minutes`: how long a run
     may take; `bill_age_hours`: how old the newest data of the bill may be at a run. `daemon`: watch that Dagster's daemon
-    is running; by default where `runtime` is not `none`, as a scheduled `finops run` has no daemon.
+    is running; by default where `runtime` is `ecs` or `single`, as a scheduled task has none.
   EOT
   default     = {}
 

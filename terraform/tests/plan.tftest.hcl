@@ -40,9 +40,10 @@ mock_provider "aws" {
 }
 
 variables {
-  region = "eu-west-1"
-  mail   = { sender = "finops@example.com", recipients = ["a@example.com", "cfo@example.com"] }
-  alerts = { emails = ["ops@example.com"], daemon = true }
+  region  = "eu-west-1"
+  mail    = { sender = "finops@example.com", recipients = ["a@example.com", "cfo@example.com"] }
+  alerts  = { emails = ["ops@example.com"], daemon = true }
+  runtime = "none" # runtime.tftest.hcl has it
 }
 
 run "an_account_with_everything_here" {
@@ -185,6 +186,21 @@ run "an_account_with_everything_here" {
     error_message = "Every alarm tells people, also when it is over."
   }
   assert {
+    condition = { for name, alarm in aws_cloudwatch_metric_alarm.platform : name => alarm.metric_name } == {
+      bill-late    = "SourceAgeHours"
+      days-missing = "DaysMissing"
+      no-digest    = "DigestSent"
+      no-tick      = "Tick"
+      run-failed   = "RunFailed"
+      run-slow     = "RunSeconds"
+    }
+    error_message = "Each alarm is on the metric of its name, as the platform writes it."
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.platform["run-slow"].threshold == 3600 && aws_cloudwatch_metric_alarm.platform["bill-late"].threshold == 60
+    error_message = "A run is slow after 60 minutes, which are 3,600 seconds; a bill is late after 60 hours."
+  }
+  assert {
     condition     = jsondecode(aws_cloudwatch_event_rule.task_failed.event_pattern).detail.clusterArn == ["arn:aws:ecs:eu-west-1:444455556666:cluster/finops"]
     error_message = "Only tasks of the platform's own cluster are told of."
   }
@@ -201,6 +217,10 @@ run "an_account_with_everything_here" {
   assert {
     condition     = aws_glue_catalog_table.bill[0].parameters["storage.location.template"] == "s3://finops-bill-111122223333/exports/finops-focus/data/BILLING_PERIOD=$${billing_period}/"
     error_message = "Billing periods are found by their folder's name."
+  }
+  assert {
+    condition     = aws_glue_catalog_table.bill[0].parameters["projection.billing_period.range"] == "2023-01,NOW" && aws_glue_catalog_table.bill[0].parameters["projection.billing_period.interval.unit"] == "MONTHS"
+    error_message = "Every month is looked for, from the first one to this one."
   }
   assert {
     condition     = [for column in aws_glue_catalog_table.bill[0].storage_descriptor[0].columns : column.name] == [for name in split(", ", lower(trimsuffix(trimprefix(aws_bcmdataexports_export.bill[0].export[0].data_query[0].query_statement, "SELECT "), " FROM FOCUS_1_2_AWS"))) : name]

@@ -58,6 +58,7 @@ variables {
   region     = "eu-west-1"
   mail       = { sender = "finops@example.com", recipients = ["a@example.com"] }
   quicksight = true
+  runtime    = "none"
 }
 
 run "policies" {
@@ -87,6 +88,14 @@ run "policies" {
   }
 
   # The task
+  assert {
+    condition = alltrue(flatten([
+      for statement in data.aws_iam_policy_document.task.statement : [
+        for resource in statement.resources : can(regex("^arn:aws:s3:::(finops-daily-summaries-444455556666|finops-bill-111122223333)(/|$)", resource))
+      ] if anytrue([for action in statement.actions : startswith(action, "s3:")])
+    ]))
+    error_message = "It reaches into the archive's bucket and the bill's, and into no other."
+  }
   assert {
     condition = [for statement in data.aws_iam_policy_document.task.statement : statement.resources if contains(statement.actions, "s3:DeleteObject")] == [
       toset([for prefix in ["_staging/", "account-ou-map/", "anomalies/", "digests/", "drivers/", "heartbeats/", "incidents/", "ou-scorecards/", "own-cost/", "refreshes/", "restatements/", "rounds/"] : "arn:aws:s3:::finops-daily-summaries-444455556666/${prefix}*"])
@@ -140,6 +149,13 @@ run "policies" {
     ])
     error_message = "AWS's services publish for this platform only."
   }
+  assert {
+    condition = toset(flatten([
+      for statement in data.aws_iam_policy_document.alerts_topic.statement :
+      [for principal in statement.principals : tolist(principal.identifiers)] if statement.effect == "Allow"
+    ])) == toset(["cloudwatch.amazonaws.com", "events.amazonaws.com", "ses.amazonaws.com"])
+    error_message = "Alarms, failed tasks and bounces reach the topic."
+  }
 
   # QuickSight reads tables and nothing else
   assert {
@@ -170,5 +186,36 @@ run "keys_are_used_through_their_services" {
       one(statement.condition).variable == "kms:ViaService" if anytrue([for action in statement.actions : startswith(action, "kms:")])
     ])
     error_message = "Nothing decrypts by itself."
+  }
+}
+
+run "the_scheduler_starts_one_task_and_hands_it_its_roles" {
+  command = plan
+
+  variables {
+    runtime = "scheduled"
+    image   = "444455556666.dkr.ecr.eu-west-1.amazonaws.com/finops@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    network = { vpc_id = "vpc-1", private_subnet_ids = ["subnet-1", "subnet-2"] }
+  }
+
+  assert {
+    condition = { for statement in data.aws_iam_policy_document.scheduler[0].statement : one(statement.actions) => [one(statement.condition).variable, one(one(statement.condition).values)] } == {
+      "ecs:RunTask"     = ["ecs:cluster", "arn:aws:ecs:eu-west-1:444455556666:cluster/finops"]
+      "ecs:TagResource" = ["ecs:CreateAction", "RunTask"]
+      "iam:PassRole"    = ["iam:PassedToService", "ecs-tasks.amazonaws.com"]
+    }
+    error_message = "In the platform's own cluster, and nothing else."
+  }
+  assert {
+    condition     = [for statement in data.aws_iam_policy_document.scheduler[0].statement : statement.resources if contains(statement.actions, "ecs:RunTask")] == [toset(["arn:aws:ecs:eu-west-1:444455556666:task-definition/finops-morning:*"])]
+    error_message = "The task of the morning, and no other."
+  }
+  assert {
+    condition     = one(one(data.aws_iam_policy_document.scheduler_trust.statement).principals).identifiers == toset(["scheduler.amazonaws.com"]) && [for condition in one(data.aws_iam_policy_document.scheduler_trust.statement).condition : condition.values if condition.variable == "aws:SourceArn"] == [tolist(["arn:aws:scheduler:eu-west-1:444455556666:schedule-group/finops"])]
+    error_message = "Only the schedules of this platform have the role."
+  }
+  assert {
+    condition     = toset([for statement in data.aws_iam_policy_document.execution[0].statement : statement.sid]) == toset(["Logs", "Registry", "Image"])
+    error_message = "Without a database and secret settings, ECS reads no secret."
   }
 }

@@ -24,6 +24,9 @@ mock_provider "aws" {
   mock_resource "aws_ecs_task_definition" {
     defaults = { arn = "arn:aws:ecs:eu-west-1:111122223333:task-definition/finops-mocked:1" }
   }
+  mock_resource "aws_ecs_cluster" {
+    defaults = { arn = "arn:aws:ecs:eu-west-1:111122223333:cluster/finops" }
+  }
   mock_resource "aws_sns_topic" {
     defaults = { arn = "arn:aws:sns:eu-west-1:111122223333:finops-alerts" }
   }
@@ -103,6 +106,121 @@ run "nothing_runs_unless_it_is_asked_for" {
   }
 }
 
+run "a_task_each_morning_and_no_server" {
+  command = plan
+  variables {
+    runtime = "scheduled"
+    ui      = {}
+  }
+
+  # --- what costs money all day
+  assert {
+    condition = (
+      length(aws_nat_gateway.own) + length(aws_eip.nat) + length(aws_lb.ui) + length(aws_db_instance.dagster) +
+      length(aws_ecs_service.dagster) + length(aws_ecs_task_definition.service) + length(aws_ecs_task_definition.run) +
+      length(aws_service_discovery_service.code) + length(aws_secretsmanager_secret_rotation.database) == 0
+    )
+    error_message = "No NAT gateway, no load balancer, no database, no service."
+  }
+
+  # --- when
+  assert {
+    condition     = { for name, schedule in aws_scheduler_schedule.task : name => schedule.schedule_expression } == { morning = "cron(0 7 * * ? *)", readiness = "cron(15/30 0-11 * * ? *)" }
+    error_message = "At 07:00, and every half hour until noon at a time of its own."
+  }
+  assert {
+    condition     = alltrue([for schedule in aws_scheduler_schedule.task : schedule.schedule_expression_timezone == "UTC" && schedule.flexible_time_window[0].mode == "OFF"])
+    error_message = "In UTC, to the minute."
+  }
+
+  # --- what
+  assert {
+    condition = alltrue([
+      for schedule in aws_scheduler_schedule.task :
+      one(schedule.target[0].ecs_parameters).launch_type == "FARGATE" && one(schedule.target[0].ecs_parameters).task_count == 1 &&
+      schedule.target[0].arn == aws_ecs_cluster.dagster[0].arn && schedule.target[0].retry_policy[0].maximum_retry_attempts > 0
+    ])
+    error_message = "One Fargate task in the platform's own cluster, tried again where there is no room."
+  }
+  assert {
+    condition = alltrue([
+      for container in jsondecode(aws_ecs_task_definition.morning[0].container_definitions) :
+      container.command == ["timeout", "14400", "finops", "morning"] && container.image == var.image && container.readonlyRootFilesystem &&
+      container.logConfiguration.options.awslogs-group == "/finops/dagster" && container.secrets == []
+    ])
+    error_message = "The command, of the one image, read-only, with logs and an end."
+  }
+  assert {
+    condition = alltrue([
+      for container in jsondecode(aws_ecs_task_definition.morning[0].container_definitions) :
+      contains(container.environment, { name = "DAGSTER_HOME", value = "/work/.finops/dagster" }) &&
+      contains(container.environment, { name = "FINOPS_MAIL__SENDER", value = "finops@example.com" }) &&
+      alltrue([for each in container.environment : !startswith(each.name, "DAGSTER_POSTGRES")])
+    ])
+    error_message = "It has the settings, and Dagster's records on its own disk."
+  }
+  assert {
+    condition     = [aws_ecs_task_definition.morning[0].cpu, aws_ecs_task_definition.morning[0].memory] == ["1024", "2048"] && alltrue([for container in jsondecode(aws_ecs_task_definition.morning[0].container_definitions) : container.memory == 2048])
+    error_message = "As large as was measured for 500 accounts, and the container knows it."
+  }
+
+  # --- where
+  assert {
+    condition = alltrue([
+      for schedule in aws_scheduler_schedule.task : schedule.target[0].ecs_parameters[0].network_configuration[0].assign_public_ip
+    ]) && length(aws_subnet.private) == 0 && length(aws_subnet.public) == 2
+    error_message = "In a public subnet: its way out is an address of its own."
+  }
+  assert {
+    condition = keys(aws_security_group.task) == ["morning"] && keys(aws_vpc_security_group_egress_rule.task_to_https) == ["morning"] && length(aws_vpc_security_group_egress_rule.task_to_more) == 0 && (
+      length(aws_vpc_security_group_ingress_rule.database) + length(aws_vpc_security_group_ingress_rule.code) +
+      length(aws_vpc_security_group_ingress_rule.webserver) + length(aws_vpc_security_group_ingress_rule.load_balancer) == 0
+    )
+    error_message = "Nothing is let in, and HTTPS alone out."
+  }
+
+  # --- who is told
+  assert {
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.platform), "no-tick") && contains(keys(aws_cloudwatch_metric_alarm.platform), "no-digest")
+    error_message = "Nobody waits for a daemon's ticks; a morning without a digest is an alarm."
+  }
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_rule.task_failed.event_pattern).detail["$or"][0].containers.exitCode == [{ "anything-but" = [0, 3] }]
+    error_message = "What the task has sent an alert of itself (exit code 3) is told once; all else of it is told."
+  }
+  assert {
+    condition     = output.ui_url == "" && output.ui_tunnel == "" && output.database_secret_arn == "" && output.log_group == "/finops/dagster"
+    error_message = "There is no UI, and there are logs."
+  }
+}
+
+run "the_morning_is_the_deadline_of_the_settings" {
+  command = plan
+  variables {
+    runtime   = "scheduled"
+    readiness = false
+    settings  = { "schedule.cron" = "30 5 * * *" }
+    network   = { vpc_id = "vpc-1", private_subnet_ids = ["subnet-1", "subnet-2"] }
+    accounts  = 5000
+  }
+  assert {
+    condition     = { for name, schedule in aws_scheduler_schedule.task : name => schedule.schedule_expression } == { morning = "cron(30 5 * * ? *)" }
+    error_message = "One task a day, at that time."
+  }
+  assert {
+    condition = alltrue([
+      for schedule in aws_scheduler_schedule.task :
+      toset(schedule.target[0].ecs_parameters[0].network_configuration[0].subnets) == toset(["subnet-1", "subnet-2"]) &&
+      !schedule.target[0].ecs_parameters[0].network_configuration[0].assign_public_ip
+    ]) && length(aws_vpc.own) == 0
+    error_message = "In the subnets that are given, without an address of its own."
+  }
+  assert {
+    condition     = aws_ecs_task_definition.morning[0].memory == "3072"
+    error_message = "As large as was measured for 5,000 accounts."
+  }
+}
+
 run "a_service_each_and_a_task_a_run" {
   command = plan
 
@@ -142,8 +260,8 @@ run "a_service_each_and_a_task_a_run" {
     error_message = "deploy/dagster.yaml names the run's container `run`."
   }
   assert {
-    condition     = aws_ecs_task_definition.run[0].memory == "4096" && aws_ecs_task_definition.service["webserver"].memory == "1024"
-    error_message = "A run has its own size."
+    condition     = aws_ecs_task_definition.run[0].memory == "2048" && aws_ecs_task_definition.service["webserver"].memory == "1024"
+    error_message = "A run has its own size: as large as was measured for 500 accounts."
   }
   assert {
     condition     = aws_ecs_cluster.dagster[0].name == "finops" && aws_ecs_task_definition.run[0].family == "finops-run"
@@ -226,6 +344,14 @@ run "a_service_each_and_a_task_a_run" {
   }
 
   # --- foreign pages
+  assert {
+    condition     = [for each in aws_lb_listener_rule.ui[0].condition : one(each.host_header).values] == [toset(["finops.example.com"])]
+    error_message = "The UI answers by its own name alone."
+  }
+  assert {
+    condition     = flatten([for each in aws_lb_listener_rule.no_questions_in_addresses[0].condition : [for path in each.path_pattern : tolist(path.values)]]) == ["/graphql*"]
+    error_message = "The rule against questions in addresses stands before Dagster's API."
+  }
   assert {
     condition = alltrue([
       for rule in [aws_lb_listener_rule.no_questions_in_addresses[0], aws_lb_listener_rule.no_foreign_requests[0], aws_lb_listener_rule.no_forms[0]] :
@@ -464,4 +590,21 @@ run "no_size_that_fargate_does_not_have" {
     sizes = { run = [1024, 1024] }
   }
   expect_failures = [var.sizes]
+}
+
+run "no_schedule_that_is_not_daily" {
+  command = plan
+  variables {
+    runtime  = "scheduled"
+    settings = { "schedule.cron" = "0 7 * * 1-5" }
+  }
+  expect_failures = [var.runtime]
+}
+
+run "no_size_that_was_not_measured" {
+  command = plan
+  variables {
+    accounts = 6000
+  }
+  expect_failures = [var.accounts]
 }
