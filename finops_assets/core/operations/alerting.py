@@ -159,7 +159,7 @@ class Alerting:
         """The bill does not have the day: from its deadline on, a digest says so to readers, an alert to the team."""
         if now < self.deadline(day):
             return
-        tried = "the bill is checked every minute, and the day is run once the bill has it"
+        tried = "the bill is checked again by itself, and the day is run once the bill has it"
         version = self._warehouse.export_version()
         sent, age = self.digests.send_late(day, now, version.updated, version.oldest), self.digests.age(now)
         if sent and age:
@@ -318,7 +318,7 @@ class Alerting:
         if error is None:
             self.incidents.close("cannot_look", [what])
         elif since and now - since >= BLIND_FOR:
-            tried = f"it is tried every minute since {since:%Y-%m-%d %H:%M} UTC; nothing is noticed meanwhile"
+            tried = f"it is tried again and again since {since:%Y-%m-%d %H:%M} UTC; nothing is noticed meanwhile"
             self.incidents.open_incident("cannot_look", what, Problem(str(error), tried, "finops doctor"))
 
     def close_restated(self, now: datetime) -> None:
