@@ -44,6 +44,7 @@ class World:
     put: Callable[[Path, datetime], None]
     mails: Callable[[], list[str]]
     records: dict[Path, Any]
+    calls: Callable[[], Counter[tuple[str, str]]] = Counter
     told: int = 0
     mailed: int = 0
     costs: dict[date, Decimal] = field(default_factory=dict)
@@ -126,7 +127,7 @@ def world(
     def sent() -> list[str]:
         return [each.message["Subject"] for each in aws.mail.sent]
 
-    return World(tmp_path, on_aws(aws, tmp_path, **chosen), upload, sent, records_in_memory)
+    return World(tmp_path, on_aws(aws, tmp_path, **chosen), upload, sent, records_in_memory, aws.calls.counts)
 
 
 @contextmanager
@@ -176,6 +177,12 @@ def test_five_mornings(world: World) -> None:
     assert world.morning(on(14, 5, 30)) == (0, [], {"13 Sep 2025": 2})
     assert world.morning(on(14)) == (0, [], {})
     assert world.morning(on(14, 7, 30)) == (0, [], {})
+
+    before = world.calls()
+    assert world.morning(on(14, 8)) == (0, [], {})
+    taken = world.calls() - before
+    assert taken.total() <= 35, "24 of them each morning cost some cents a month"
+    assert [service for service, _ in taken if service == "athena"] == []
 
     status = json.loads(finops("status", "--json", cwd=world.folder, now=on(14, 8), **world.environment).stdout)
     assert status["incidents"] == []
