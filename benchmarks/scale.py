@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.bills import scale_folder
 from benchmarks.report import Row, finish
+from finops_assets.core.operations.memory import SERVICES, needed_megabytes
 
 DATA = Path(__file__).parent / ".data"
 SIZES = (50, 500, 5_000)
@@ -163,6 +164,9 @@ def size(accounts: int) -> Size:
     )
 
 
+SLACK = 1.15
+"""How far above the product's table (`core/operations/memory.py`) a measurement may be: machines differ."""
+
 BARS = {
     500: {"run": 1.4, "mb": 600, "scored": 3.0, "backfill": 800},
     5_000: {"run": 3.0, "mb": 1000, "scored": 2.0, "backfill": 2000},
@@ -180,15 +184,17 @@ def rows(of: Size, smallest: Size) -> list[Row]:
         bar_text, met = ("", None) if bar is None else (f"<= {bar:g} {unit}", value <= bar)
         return Row(f"{of.accounts:,} accounts: {what}", figure, bar_text, met)
 
+    def fitting(what: str, used: Used, days: int) -> Row:
+        """Against what the product takes for measured: a run that takes more would be killed where it was let begin."""
+        most = round(needed_megabytes(of.accounts * SERVICES, days) * SLACK)
+        return row(what, f"{used.cpu:.1f} s CPU, {used.together:.0f} MB", most, used.together, "MB")
+
     bar = dict.fromkeys(("run", "mb", "scored", "backfill")) | (bars or {})
     return [
         row("a day's run", f"{of.run.cpu:.1f} s CPU = {ratio:.2f} x", bar["run"], ratio, "x"),
         row("its memory", f"{of.run.mb:.0f} MB", bar["mb"], of.run.mb, "MB"),
-        row(
-            "finops morning, all its processes",
-            f"{of.morning.cpu:.1f} s CPU, {of.morning.together:.0f} MB",
-            *(None, 0, ""),
-        ),
+        fitting("finops morning, all its processes", of.morning, 1),
+        fitting("the backfill, all its processes", of.backfill, DAYS - 1),
         row(
             "scores and dashboard",
             f"{of.scored.cpu:.1f} s CPU = {share:.1f} x floor, {of.scored.mb:.0f} MB",
@@ -199,7 +205,7 @@ def rows(of: Size, smallest: Size) -> list[Row]:
         row("bare DuckDB (the floor)", f"{of.floor.cpu:.1f} s CPU, {of.floor.mb:.0f} MB", None, 0, ""),
         row(
             f"a backfill of {DAYS - 1} days",
-            f"{of.backfill.cpu:.1f} s CPU, {of.backfill.mb:.0f} MB; {of.backfill.together:.0f} of all its processes",
+            f"{of.backfill.cpu:.1f} s CPU, {of.backfill.mb:.0f} MB",
             bar["backfill"],
             of.backfill.mb,
             "MB",
