@@ -39,7 +39,7 @@ GROUPS: dict[str, dict[click.Command, str]] = {
         costs.budgets: "Each OU's month against its budget.",
         costs.anomalies: "Costs that nobody expected.",
     },
-    "Is all well?": {
+    "State": {
         days.status: "Each archived day: total, registered, mailed.",
         days.gaps: "Days that are not whole, why, and what mends them.",
         health.doctor: "What the settings use, and one day from bill to inbox.",
