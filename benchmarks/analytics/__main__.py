@@ -8,7 +8,7 @@ the first seeds); bars are for the second, September to December and other seeds
 import sys
 from pathlib import Path
 
-from benchmarks.analytics import events, month_ends, organization, sample_bill, speed
+from benchmarks.analytics import events, month_ends, organization, sample_bill, scheduled, speed
 from benchmarks.analytics.data import long_series, read
 
 
@@ -23,6 +23,7 @@ def main() -> None:
         *month_ends.score_parents(real),
         *events.score(series),
         *organization.score(),
+        *scheduled.score(),
         *sample_bill.score(),
         *speed.score(real),
     ]

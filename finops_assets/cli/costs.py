@@ -73,7 +73,8 @@ def budgets(day: date | None, as_json: bool) -> None:
     from finops_assets.core.accounts.published_map import read_account_map
     from finops_assets.core.analytics.budgets import RED, SHAPES, budget_lines, read_budgets
     from finops_assets.core.analytics.forecast import HISTORY
-    from finops_assets.core.archive.comparable_days import comparable_costs
+    from finops_assets.core.analytics.judged_costs import judged_costs
+    from finops_assets.core.archive.comparable_days import comparable_days
     from finops_assets.core.archive.display import rates_words
     from finops_assets.core.errors import SettingsError
 
@@ -85,14 +86,16 @@ def budgets(day: date | None, as_json: bool) -> None:
             "is not set", where="budgets.path (FINOPS_BUDGETS__PATH)", fix="Set it to a CSV: ou,month,amount,currency."
         )
     plan = read_budgets(data, settings.budgets.path)
-    history, span, published = comparable_costs(platform.shown_archive, day, HISTORY)
+    costs, span, published = comparable_days(platform.shown_archive, day, HISTORY)
+    judged = judged_costs(costs, span, [published.day])
     lines = budget_lines(
         plan,
-        history.ou_costs(span),
+        judged.whole.ou_costs(span),
         published.day,
         currency=published.currency,
         amber=settings.budgets.amber_percent / 100,
         known=set(read_account_map(platform.archive)["ou"].to_pylist()),
+        expected=None if judged.scheduled is None else judged.months([published.day])[published.day],
     )
     if as_json:
         print_json([{**vars(line), "forecast": vars(line.forecast)} for line in lines])

@@ -135,6 +135,9 @@ class Archive(Protocol):
             DamagedError: they are not there, are damaged, or are of another state of the day.
         """
 
+    def stream_charges(self, days: Sequence[PublishedDay]) -> Iterator[pa.Table | None]:
+        """The charges of these days one by one, in the order given; None of a day that has none, or damaged ones."""
+
     def kept_charges(self, day: date, fingerprint: str) -> pa.Table | None:
         """The charges of a version of the day; None where they are not kept."""
 

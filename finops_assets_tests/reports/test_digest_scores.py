@@ -17,6 +17,8 @@ import pytest
 
 from finops_assets.core.analytics.anomalies import Episode
 from finops_assets.core.analytics.drivers import Driver, Drivers
+from finops_assets.core.analytics.forecast import MonthPart
+from finops_assets.core.analytics.scheduled import Booked
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.restatements import Restatement
 from finops_assets.core.reports.charts.images import to_png
@@ -437,12 +439,52 @@ def test_an_edition_claims_nothing_that_is_known_of_whole_days_only() -> None:
     for shown in both(made):
         for amount in ("77.77", "55.55", "44.44", "66.66", "33.33", "usage alone"):
             assert amount not in shown
-        assert "Scheduled charges (tax, fees, credits, refunds) are known for the whole bill only." in shown
+        assert (
+            "The scheduled charges of a day (tax, fees, credits, refunds) are shown for the whole bill only." in shown
+        )
         assert "how much of that is this OU's is not known" in shown
         assert "closed: AWS no longer changes it" in shown
         assert "This mail also covers 9 earlier days, 1–9 Sep 2025. No other mail" in shown
         assert "Unassigned" not in shown
     assert not any("Scheduled" in str(layer) for layer in chart_spec(made)["layer"])
+
+
+PARTS = (
+    MonthPart("usage", Decimal("240.5"), Decimal(560)),
+    MonthPart("support", Decimal(60), Decimal()),
+    MonthPart("fee", Decimal(), Decimal(40), "on day 17, as in the months before"),
+    MonthPart("refund", Decimal("-0.5"), Decimal(), "a refund is not expected again"),
+)
+
+
+def test_the_parts_of_a_months_forecast_are_shown_and_sum_to_it() -> None:
+    """Each with what is so far and what is expected, and why; in the mail's text and on its page."""
+    for shown in both(figures(card=card({"All": score("All", "100", parts=PARTS)}))):
+        assert "usage 240.50 so far and 560.00 expected" in shown
+        assert "support 60.00 so far" in shown
+        assert "purchases and fees 0.00 so far and 40.00 expected (on day 17, as in the months before)" in shown
+        assert "refunds -0.50 so far (a refund is not expected again)" in shown
+        assert "and the scheduled charges that come again" in shown
+
+
+def test_a_bill_that_does_not_tell_usage_says_what_is_done_instead() -> None:
+    why = "the bill does not tell usage from fees and tax: what is booked on the first is taken for them"
+    for shown in both(figures(card=card(why_whole=why))):
+        assert why in shown
+        assert "so far and" not in shown
+
+
+def test_a_refund_is_told_as_one_and_to_nobody_elses_edition() -> None:
+    """At most five are named, the largest first."""
+    booked = [Booked("Data", "EC2", "refund", Decimal("-1239.4")), Booked(PROD, HOSTILE[0], "credit", Decimal(-20))]
+    booked += [Booked("Data", "S3", "refund", Decimal(-11 + n)) for n in range(5)]
+    whole, edition = (figures(card=card(booked=tuple(booked)), ou=ou) for ou in ("", PROD))
+    for shown in both(whole):
+        assert "A refund of 1,239.40 USD for EC2 in Data: it is no change of usage." in shown
+        assert "2 more refunds and credits are booked on the day, -15.00 USD together." in shown
+    for shown in both(edition):
+        assert "1,239.40" not in shown
+        assert f"in {PROD}: it is no change of usage" in shown
 
 
 def test_an_edition_tells_the_changes_it_is_given() -> None:

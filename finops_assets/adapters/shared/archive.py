@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from finops_assets.adapters.shared.duck import session
 from finops_assets.adapters.shared.folder import FolderStore
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 READERS = 4
 """Days that are read at once: more than the cores, as a GET waits for the store."""
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 Explain = Callable[[str, str, str], FinopsError | None]
 
@@ -152,6 +155,15 @@ class ObjectArchive:
     def charges(self, day: date, fingerprint: str) -> pa.Table:
         return CHARGES_PART.decode(self.get(CHARGES_PART.path(day)), day, fingerprint)
 
+    def stream_charges(self, days: Sequence[PublishedDay]) -> Iterator[pa.Table | None]:
+        yield from _read_ahead(self._whole_charges, days)
+
+    def _whole_charges(self, day: PublishedDay) -> pa.Table | None:
+        named = CHARGES_PART.named(day.metadata)
+        with suppress(DamagedError):
+            return self.charges(day.day, named) if named else None
+        return None
+
     def kept_charges(self, day: date, fingerprint: str) -> pa.Table | None:
         return self._kept(CHARGES_PART, day, fingerprint)
 
@@ -245,13 +257,7 @@ class ObjectArchive:
             return con.sql(f"SELECT *, CAST(dailycost AS {MONEY_SQL}) AS cost FROM day").to_arrow_table()
 
     def stream(self, days: Sequence[date]) -> Iterator[tuple[PublishedDay, pa.Table]]:
-        with ThreadPoolExecutor(READERS) as readers:
-            waiting = deque(readers.submit(self._proved, day) for day in days[:READERS])
-            for later in [*days[READERS:], *[None] * len(waiting)]:
-                read = waiting.popleft().result()
-                if later:
-                    waiting.append(readers.submit(self._proved, later))
-                yield read
+        yield from _read_ahead(self._proved, days)
 
     def _proved(self, day: date) -> tuple[PublishedDay, pa.Table]:
         path = day_path(day)
@@ -349,6 +355,17 @@ class ObjectArchive:
             yield
         except (BaseError, OSError) as error:
             raise (self._explain(str(error), path, action) or ArchiveError("is not there", where=path)) from None
+
+
+def _read_ahead(read: Callable[[T], R], what: Sequence[T]) -> Iterator[R]:
+    """What is read of each of these, in order; a few are read at once and are in memory."""
+    with ThreadPoolExecutor(READERS) as readers:
+        waiting = deque(readers.submit(read, each) for each in what[:READERS])
+        for later in [*what[READERS:], *[None] * len(waiting)]:
+            done = waiting.popleft().result()
+            if later is not None:
+                waiting.append(readers.submit(read, later))
+            yield done
 
 
 def _parts(day: DayRows) -> list[tuple[DayPart, pa.Table | None, str]]:

@@ -142,6 +142,7 @@ def budget_lines(
     currency: str,
     amber: float = 0.9,
     known: Iterable[str] = (),
+    expected: Mapping[str, Forecast] | None = None,
 ) -> list[Line]:
     """Each OU's month as of a day, the whole first, then by path; parents stand above their children.
 
@@ -152,13 +153,14 @@ def budget_lines(
         currency: the billing currency.
         amber: share of the budget from which on the light is amber; red is over it.
         known: OUs that exist beside those with costs.
+        expected: the forecasts as of the day, where they are known.
 
     Raises:
         BudgetError: the plan is in another currency, or names an unknown OU.
     """
     rolled = rolled_up(costs)
     check_plan(budgets, currency, [*rolled, *known])
-    return month_lines(budgets, rolled, as_of, currency=currency, amber=amber)
+    return month_lines(budgets, rolled, as_of, currency=currency, amber=amber, expected=expected)
 
 
 def check_plan(budgets: Budgets, currency: str, ous: Iterable[str]) -> None:

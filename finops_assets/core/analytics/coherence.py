@@ -32,6 +32,8 @@ def coherent_forecasts(
     rolled: Mapping[str, Mapping[date, Decimal]],
     days: Sequence[date],
     unsettled: Collection[date] = (),
+    *,
+    usage: bool = False,
 ) -> dict[date, dict[str, Forecast]]:
     """The month of each of these days, for each OU of `rolled`.
 
@@ -40,12 +42,12 @@ def coherent_forecasts(
         rolled: the same with the OUs below, and `All`.
         days: the days as of which is forecast.
         unsettled: days that may be incomplete.
+        usage: whether these are costs of usage, without fees and tax.
     """
     parents = {parent_of(name) for name in rolled if name != ALL}
     own = {name + OWN: direct[name] for name in parents & direct.keys()}
-    return {
-        day: reconciled(of_day) for day, of_day in forecasts_by_day({**rolled, **own}, days, unsettled).items()
-    }  # fmt: skip
+    by_day = forecasts_by_day({**rolled, **own}, days, unsettled, usage=usage)
+    return {day: reconciled(of_day) for day, of_day in by_day.items()}
 
 
 def parent_of(name: str) -> str:

@@ -78,6 +78,7 @@ def detect(
     restated: Restated | None = None,
     events: Sequence[Event] = (),
     names: Mapping[str, str] | None = None,
+    usage: bool = False,
 ) -> AnomalyHistory:
     """Judge every day, as of that day.
 
@@ -89,6 +90,7 @@ def detect(
         restated: days that are odd by a restatement alone are not reported.
         events: what is planned.
         names: account id -> name.
+        usage: whether these are costs of usage, without fees and tax.
     """
     import numpy as np
 
@@ -106,7 +108,7 @@ def detect(
     loud = np.array([key == WHOLE for key in table.keys])
 
     def judge(values: np.ndarray) -> Deviations:
-        return deviations(values, calendar, share=share, floor=floor, loud=loud)
+        return deviations(values, calendar, share=share, floor=floor, loud=loud, usage=usage)
 
     if table.keys:
         changed = {day: _renamed(deltas, renamed) for day, deltas in (restated or {}).items() if day in known}

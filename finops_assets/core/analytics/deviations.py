@@ -132,7 +132,13 @@ class Deviations:
 
 
 def deviations(
-    values: np.ndarray, days: Sequence[date], *, share: float, floor: float, loud: np.ndarray | None = None
+    values: np.ndarray,
+    days: Sequence[date],
+    *,
+    share: float,
+    floor: float,
+    loud: np.ndarray | None = None,
+    usage: bool = False,
 ) -> Deviations:
     """Judge every day of every series.
 
@@ -142,11 +148,12 @@ def deviations(
         share: of what was expected, that an anomaly is off at least.
         floor: what it is off at least, in money.
         loud: for each series, whether large rises of it are told whatever its noise; none by default.
+        usage: whether these are costs of usage, without fees and tax: a first is a day as any other then.
     """
     import numpy as np
 
     loud = np.zeros(len(values), bool) if loud is None else loud
-    first = np.array([day.day == 1 for day in days])
+    first = np.array([day.day == 1 and not usage for day in days])
     months = np.array([[(day - months_later(day, -n)).days for day in days] for n in (1, *QUARTERS)])
     names = [each.name for each in fields(Deviations)]
     judged = Deviations(*(np.empty(values.shape, dtype=float if name in FLOATS else bool) for name in names))

@@ -44,8 +44,28 @@ LEAST = 28
 BAND = (5, 95)
 """Percentiles of past errors that are shown as the 80 % band: nominal bands cover less than they say."""
 
+USAGE = "usage"
+"""The part of a month that is no scheduled charge."""
+
 LEAST_TRIALS = 10
 """Past forecasts of the same length without which there is no band."""
+
+
+@dataclass(frozen=True)
+class MonthPart:
+    """A part of a month, in the currency of its forecast.
+
+    Attributes:
+        kind: USAGE, or a kind of scheduled charge (`scheduled.PARTS`).
+        so_far: exact, up to the day; all parts' sum to the month to date.
+        to_come: what is still expected; None where nothing is forecast.
+        why: where that comes from, or why nothing does; plain text.
+    """
+
+    kind: str
+    so_far: Decimal
+    to_come: Decimal | None
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +78,7 @@ class Forecast:
         error: the median error of past forecasts of so many days, as a share; None without any.
         why_not: why nothing is forecast; empty where something is.
         daily: what each day that is left is expected to cost; before them, what days that may be incomplete still lack.
+        parts: what the month is made of, where the bill tells usage from what is scheduled.
     """
 
     month_to_date: Decimal
@@ -67,6 +88,7 @@ class Forecast:
     error: float | None = None
     why_not: str = ""
     daily: tuple[tuple[date, Decimal], ...] = ()
+    parts: tuple[MonthPart, ...] = ()
 
 
 def forecasts(
@@ -87,9 +109,16 @@ def forecasts(
 
 
 def forecasts_by_day(
-    costs: Mapping[str, Mapping[date, Decimal]], days: Sequence[date], unsettled: Collection[date] = ()
+    costs: Mapping[str, Mapping[date, Decimal]],
+    days: Sequence[date],
+    unsettled: Collection[date] = (),
+    *,
+    usage: bool = False,
 ) -> dict[date, dict[str, Forecast]]:
-    """As `forecasts`, as of each of many days: the same figures, in a fraction of the time."""
+    """As `forecasts`, as of each of many days: the same figures, in a fraction of the time.
+
+    Of `usage`, a first is a day as any other.
+    """
     import numpy as np
 
     by_day: dict[date, dict[str, Forecast]] = {day: {} for day in days}
@@ -97,7 +126,7 @@ def forecasts_by_day(
         return by_day
     first, last = min(days) - timedelta(days=HISTORY - 1), max(days)
     span = [first + timedelta(days=n) for n in range((month_end(last) - first).days + 1)]
-    known = {day for day in span if day.day != 1 and day <= last}
+    known = {day for day in span if (usage or day.day != 1) and day <= last}
     table = np.array(
         [[float(of[day]) if day in known and day in of else np.nan for day in span] for of in costs.values()]
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from finops_assets.core.analytics.anomalies import Episode
 from finops_assets.core.analytics.doubling import Question
 from finops_assets.core.analytics.drivers import Drivers
+from finops_assets.core.analytics.forecast import MonthPart
 from finops_assets.core.analytics.renames import Renamed
+from finops_assets.core.analytics.scheduled import Booked
 from finops_assets.core.notes import parsing, read_note
 from finops_assets.core.records import RecordType
 from finops_assets.core.schemas import OU_SCORECARD, scorecard_path
@@ -43,6 +45,7 @@ class Score:
         passed: the day on which the budget was or will be passed; None where it is not.
         anomaly: the largest episode of this OU (or below it) that has this day in it; None where there is none.
         settlement: `provisional`, `stable` or `closed`, when the scorecard was made.
+        parts: what the month is made of, usage and each kind of scheduled charge; empty where the bill does not tell.
     """
 
     ou: str
@@ -61,6 +64,7 @@ class Score:
     passed: date | None
     anomaly: Episode | None
     settlement: str
+    parts: tuple[MonthPart, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ class Scorecard:
         fingerprint: of the archived rows of the day that it was made of.
         questions: stretches of the last weeks on which the bill has doubled everywhere, ascending.
         renamed: services that have another name since one of the last days.
+        why_whole: why usage is not told from what is scheduled, in words; empty where it is.
+        booked: the day's refunds, and its credits that come once.
     """
 
     day: date
@@ -93,6 +99,8 @@ class Scorecard:
     fingerprint: str = ""
     questions: tuple[Question, ...] = ()
     renamed: tuple[Renamed, ...] = ()
+    why_whole: str = ""
+    booked: tuple[Booked, ...] = ()
 
     @property
     def by_ou(self) -> Mapping[str, Score]:
@@ -116,6 +124,10 @@ class _Record:
     episodes: tuple[Episode, ...]
     questions: tuple[Question, ...] = ()
     renamed: tuple[Renamed, ...] = ()
+    why_whole: str = ""
+    booked: tuple[Booked, ...] = ()
+    parts: Mapping[str, tuple[MonthPart, ...]] = field(default_factory=dict)
+    """By OU."""
 
 
 METADATA = b"finops.scorecard"
@@ -136,6 +148,9 @@ def to_parquet(card: Scorecard) -> bytes:
         episodes=card.episodes,
         questions=card.questions,
         renamed=card.renamed,
+        why_whole=card.why_whole,
+        booked=card.booked,
+        parts={score.ou: score.parts for score in card.scores if score.parts},
     )
     metadata = {METADATA: RECORD.encode(record)}
     table = pa.Table.from_pylist([_row(card, score) for score in card.scores], OU_SCORECARD)
@@ -212,7 +227,7 @@ def from_parquet(data: bytes, where: str) -> Scorecard:
             day=record.day,
             currency=rows[0]["currency"],
             cost_basis=rows[0]["costbasis"],
-            scores=tuple(_score(row, episodes) for row in rows),
+            scores=tuple(_score(row, episodes, record.parts.get(row["ou"], ())) for row in rows),
             episodes=tuple(episodes.values()),
             error=record.error,
             why_no_forecast=record.why_no_forecast,
@@ -220,10 +235,12 @@ def from_parquet(data: bytes, where: str) -> Scorecard:
             fingerprint=record.fingerprint,
             questions=record.questions,
             renamed=record.renamed,
+            why_whole=record.why_whole,
+            booked=record.booked,
         )
 
 
-def _score(row: Mapping[str, Any], episodes: Mapping[str, Episode]) -> Score:
+def _score(row: Mapping[str, Any], episodes: Mapping[str, Episode], parts: tuple[MonthPart, ...]) -> Score:
     return Score(
         ou=row["ou"],
         cost=row["daycost"],
@@ -241,4 +258,5 @@ def _score(row: Mapping[str, Any], episodes: Mapping[str, Episode]) -> Score:
         passed=row["budgetpassed"],
         anomaly=episodes.get(row["episodeid"]),
         settlement=row["settlement"],
+        parts=parts,
     )

@@ -21,25 +21,26 @@ from finops_assets.core.accounts.published_map import account_names, read_accoun
 from finops_assets.core.analytics import drivers, episodes, scorecard
 from finops_assets.core.analytics.anomalies import Doubled, Episode, Key, largest
 from finops_assets.core.analytics.anomaly_history import RECENT, AnomalyHistory
-from finops_assets.core.analytics.budgets import month_lines, rolled_up
-from finops_assets.core.analytics.coherence import coherent_forecasts
+from finops_assets.core.analytics.budgets import month_lines
 from finops_assets.core.analytics.detection import HISTORY, Threshold, detect
 from finops_assets.core.analytics.doubling import Question, questions
 from finops_assets.core.analytics.forecast import HISTORY as FORECAST_HISTORY
+from finops_assets.core.analytics.judged_costs import JudgedCosts, judged_costs, usage_of
 from finops_assets.core.analytics.plan import Plan, PlanFiles
 from finops_assets.core.analytics.renames import newest_names
+from finops_assets.core.analytics.scheduled import ScheduledCharges
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive import restatements
-from finops_assets.core.archive.comparable_days import WRITERS, comparable_costs
+from finops_assets.core.archive.comparable_days import WRITERS, comparable_days
 from finops_assets.core.errors import FinopsError
-from finops_assets.core.money import money
+from finops_assets.core.money import CENT, money
 from finops_assets.core.notes import put_if_other, read_note
 from finops_assets.core.schemas import scorecard_path
 
 if TYPE_CHECKING:
     from finops_assets.core.analytics.drivers import Drivers
     from finops_assets.core.analytics.episodes import Reconciled
-    from finops_assets.core.archive.cost_history import CostHistory
+    from finops_assets.core.archive.cost_history import OuHistory
     from finops_assets.core.archive.journal import Journal
     from finops_assets.core.findings import Finding
     from finops_assets.core.ports import Archive, Warehouse
@@ -98,7 +99,7 @@ class _Basis:
     """What days of one currency and cost basis are scored by.
 
     Attributes:
-        costs: of the archived days, with those before that the rules need.
+        judged: the costs of the archived days, with those before that the rules need, and what they are judged by.
         archived: the days.
         newest: the last of them.
         plan: budgets and events.
@@ -106,7 +107,7 @@ class _Basis:
         unsettled: days that may still be incomplete.
     """
 
-    costs: CostHistory
+    judged: JudgedCosts
     archived: Mapping[date, PublishedDay]
     newest: PublishedDay
     plan: Plan
@@ -173,15 +174,15 @@ class Scoring:
         scored = Scored()
         wrong: list[str] = []
         left = list(days)
-        while left:  # days of another currency or cost basis are scored by themselves
+        while left:  # days of another currency or cost basis, or with another kind of history, are scored by themselves
             basis = self._basis(left, now)
             wrong += basis.plan.notes
             doubled = basis.history.doubled
             scored.doubled |= {day.day: _doubled_words(day, basis.newest.currency) for day in doubled}
-            scored.cards |= self._cards([day for day in left if day in basis.archived], basis)
-            left = [day for day in left if day not in basis.archived]
+            scored.cards |= self._cards([day for day in left if day in basis.judged.days], basis)
+            left = [day for day in left if day not in basis.judged.days]
             if basis.newest.day == days[-1]:
-                scored.whole = basis.costs.totals()
+                scored.whole = basis.judged.whole.totals()
             if basis.newest.day == self._archive.days()[-1]:
                 scored.reconciled = episodes.reconcile(episodes.read(self._archive), basis.history, basis.newest.day)
                 scored.questions = questions(doubled, basis.newest.day)
@@ -194,22 +195,26 @@ class Scoring:
 
     def _basis(self, days: Sequence[date], now: datetime) -> _Basis:
         back = (days[-1] - days[0]).days + max(HISTORY, FORECAST_HISTORY)
-        costs, archived, newest = comparable_costs(self._archive, days[-1], back)
+        span, archived, newest = comparable_days(self._archive, days[-1], back)
         self._archive.history.keep()
-        plan = self._plan.read(self._archive, newest.currency, list(costs.by_ou))
+        judged = judged_costs(span, archived, days)
+        plan = self._plan.read(self._archive, newest.currency, list(judged.whole.by_ou))
         settlement = self._journal.settled()
         unsettled = [
             day for day in archived if (now.date() - day).days <= UNSETTLED and settlement(day) == "provisional"
         ]
+        restated, usage = self._restated(archived), judged.scheduled is not None
         history = detect(
-            costs,
+            judged.costs,
             Threshold(newest.currency, self._rules.least_amount, self._rules.least_share),
             unsettled=unsettled,
-            restated=self._restated(archived),
+            restated=usage_of(restated, span, judged.costs) if usage else restated,
             events=plan.events,
             names=account_names(self._archive),
+            usage=usage,
         )
-        return _Basis(costs, archived, newest, plan, history, unsettled)
+        archived = {day: archived[day] for day in judged.whole.days}
+        return _Basis(judged, archived, newest, plan, history, unsettled)
 
     def _restated(self, days: Iterable[date]) -> dict[date, dict[Key, Decimal]]:
         """By how much each cost was changed after its day was complete."""
@@ -225,19 +230,18 @@ class Scoring:
 
     def _cards(self, days: Sequence[date], basis: _Basis) -> dict[date, Scorecard]:
         newest, plan = basis.newest, basis.plan
-        direct = basis.costs.ou_costs(basis.archived)
-        # The whole exists on every day: on days without any row, it cost nothing.
-        rolled = {ALL: dict.fromkeys(basis.archived, Decimal()), **rolled_up(direct)}
+        direct, rolled = basis.judged.whole.ou_costs(basis.archived), basis.judged.rolled()
         settlement = self._journal.settled()
-        since = _first_days(basis.costs)
-        expected = coherent_forecasts(direct, rolled, days, basis.unsettled)
+        since = _first_days(basis.judged.whole)
+        expected = basis.judged.months(days, basis.unsettled)
+        charges = ScheduledCharges(basis.judged.scheduled or {}, basis.unsettled)
         cards = {}
         for day in days:
             lines = month_lines(
                 plan.budgets, rolled, day, currency=newest.currency, amber=self._rules.amber, expected=expected[day]
             )
             current = basis.history.episodes(day)
-            whole = lines[0].forecast
+            whole, scheduled = lines[0].forecast, charges.on(day)
             cards[day] = Scorecard(
                 day=day,
                 currency=newest.currency,
@@ -247,8 +251,8 @@ class Scoring:
                         ou=line.ou,
                         cost=rolled.get(line.ou, {}).get(day, Decimal()),
                         direct=direct.get(line.ou, {}).get(day, Decimal()),
-                        low=band.low if (band := basis.history.band(line.ou, day)) else None,
-                        high=band.high if band else None,
+                        low=band.low + booked if (band := basis.history.band(line.ou, day)) else None,
+                        high=band.high + booked if band else None,
                         month_to_date=line.forecast.month_to_date,
                         budget=line.budget,
                         p10=line.forecast.low,
@@ -260,8 +264,10 @@ class Scoring:
                         passed=line.passed,
                         anomaly=largest(current, line.ou, day),
                         settlement=settlement(day),
+                        parts=line.forecast.parts,
                     )
                     for line in lines
+                    for booked in [scheduled.get(line.ou, Decimal()).quantize(CENT)]
                     if line.ou == ALL or line.budget is not None or since.get(line.ou, date.max) <= day
                 ),
                 episodes=current,
@@ -270,6 +276,8 @@ class Scoring:
                 notes=(*plan.notes, *basis.history.notes(day)),
                 fingerprint=basis.archived[day].fingerprint,
                 questions=tuple(each for each in questions(basis.history.doubled, day) if each.is_asked),
+                why_whole=basis.judged.why_whole,
+                booked=charges.booked(day, self._rules.least_amount),
                 renamed=tuple(each for each in basis.history.renamed if 0 <= (day - each.since).days < RECENT),
             )
         return cards
@@ -309,7 +317,7 @@ def read(archive: Archive, published: PublishedDay) -> Scorecard | None:
     return replace(card, drivers=read_note(archive, drivers.drivers_path(published.day), drivers.read, None))
 
 
-def _first_days(costs: CostHistory) -> dict[str, date]:
+def _first_days(costs: OuHistory) -> dict[str, date]:
     """The first day on which each OU, or one below it, has a row, whatever the row costs."""
     since: dict[str, date] = {}
     for own, first in costs.first_days().items():

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 
-from finops_assets.core.archive.cost_history import CostHistory
+from finops_assets.core.archive.kept_history import DaysOfCosts
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.ports import Archive
 from finops_assets.core.schemas import day_path
@@ -16,10 +16,10 @@ WRITERS = 4
 """Days that are written or described at once: more than the cores, as a request waits for the store."""
 
 
-def comparable_costs(
+def comparable_days(
     archive: Archive, day: date | None, days: int
-) -> tuple[CostHistory, dict[date, PublishedDay], PublishedDay]:
-    """The archived costs up to a day (the newest by default), at most so many days; the days; and that day.
+) -> tuple[DaysOfCosts, dict[date, PublishedDay], PublishedDay]:
+    """The costs of archived days up to a day (the newest by default), at most so many; those to compare; and that day.
 
     Days in another currency or on another cost basis than the newest are left out. A day without rows has no amount in
     any currency: it is kept, at 0, whatever its object says of it. Each day's object is read once.
@@ -33,7 +33,7 @@ def comparable_costs(
     span = archive.history.costs([other for other in archived if (archived[-1] - other).days < days])
     newest = in_unit_of_costs(span.published[archived[-1]], span.published.values())
     same = {day: of for day, of in span.published.items() if comparable(of, newest)}
-    return span.history(same), same, newest
+    return span, same, newest
 
 
 def in_unit_of_costs(day: PublishedDay, days: Iterable[PublishedDay]) -> PublishedDay:

@@ -14,10 +14,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive.day_costs import DayCosts, Key, KeyIndex, exact_sum, positions, put_together
+from finops_assets.core.archive.scheduled_costs import ScheduledKey
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+
+ScheduledByDay = Mapping[date, Mapping[ScheduledKey, Decimal]]
+"""day -> OU's own path, service and kind of scheduled charge -> exact amount."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,22 @@ def history_of_days(days: Sequence[DayCosts], index: KeyIndex) -> CostHistory:
     """The history of these days, ascending, whose keys are those of an index."""
     numbers, costs = put_together(days)
     return CostHistory(tuple(of.day for of in days), index.keys(numbers), _by_ou(days), costs)
+
+
+def costs_by_ou(days: Sequence[DayCosts]) -> OuHistory:
+    """What OUs cost on these days, without the costs of what they have."""
+    return OuHistory(tuple(of.day for of in days), (), _by_ou(days))
+
+
+def usage_history(days: Sequence[DayCosts], index: KeyIndex) -> tuple[CostHistory, ScheduledByDay]:
+    """The usage of these days, ascending, and what is scheduled on each; all of them tell what their money is."""
+    numbers, costs = put_together(days, usage=True)
+    scheduled = {of.day: of.scheduled.sums(of.keys, index) if of.scheduled else {} for of in days}
+    by_ou = _by_ou(days)
+    for day, sums in scheduled.items():
+        for (ou, _, _), amount in sums.items():
+            by_ou[ou][day] -= amount
+    return CostHistory(tuple(of.day for of in days), index.keys(numbers), by_ou, costs), scheduled
 
 
 def history_by_columns(days: Sequence[DayCosts], index: KeyIndex) -> HistoryByColumns:

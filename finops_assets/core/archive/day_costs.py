@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from finops_assets.core.archive.scheduled_costs import ScheduledCosts
+
 Key = tuple[str, str, str]
 """OU path, service, account."""
 
@@ -38,12 +40,14 @@ class DayCosts:
         keys: the number of each row's key, in the order of the day's object.
         costs: each row's cost, a double that stands for a decimal (`core.money.from_double`).
         by_ou: each OU's own exact cost, of those that have rows.
+        scheduled: what of the costs is no usage; None where the day does not tell what its money is.
     """
 
     day: date
     keys: np.ndarray
     costs: np.ndarray
     by_ou: Mapping[str, Decimal]
+    scheduled: ScheduledCosts | None = None
 
 
 class KeyIndex:
@@ -183,8 +187,11 @@ def positions(days: Sequence[DayCosts]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(kept), position
 
 
-def put_together(days: Sequence[DayCosts]) -> tuple[np.ndarray, np.ndarray]:
-    """The keys that these days have, in the order in which they appear, and costs by key and day (NaN: no such row)."""
+def put_together(days: Sequence[DayCosts], *, usage: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """The keys that these days have, in the order in which they appear, and costs by key and day (NaN: no such row).
+
+    With `usage`, they are costs without what is scheduled, of days that tell it.
+    """
     import numpy as np
 
     keys, position = positions(days)
@@ -193,4 +200,7 @@ def put_together(days: Sequence[DayCosts]) -> tuple[np.ndarray, np.ndarray]:
         if len(of.keys) < len(keys):
             costs[row] = np.nan
         costs[row, position[of.keys]] = of.costs
+        if usage and of.scheduled is not None:
+            rows, without = of.scheduled.usage(of.costs)
+            costs[row, position[of.keys[rows]]] = without
     return keys, costs.T

@@ -19,6 +19,7 @@ from finops_assets.core.archive.day_costs import exact_decimals
 from finops_assets.core.archive.day_currencies import CURRENCIES, CurrencyPart, left_out_records, parts_of
 from finops_assets.core.archive.kept_history import KeptHistory
 from finops_assets.core.archive.provenance import BILLS, bill_shares
+from finops_assets.core.archive.scheduled_costs import COLUMNS
 from finops_assets.core.bill.exchange_rates import (
     DECIMALS,
     EXAMPLE,
@@ -31,7 +32,7 @@ from finops_assets.core.bill.exchange_rates import (
 from finops_assets.core.findings import Finding
 from finops_assets.core.money import PLACES, plain
 from finops_assets.core.ports import Archive
-from finops_assets.core.schemas import MONEY
+from finops_assets.core.schemas import KEY_COLUMNS, MONEY
 from finops_assets.core.values import ControlTotal, PublishedDay, SourceDay
 
 if TYPE_CHECKING:
@@ -191,6 +192,33 @@ class Display:
         shown = _times(costs, _rate_of_rows(rows, parts, published.day, self.rates))
         return rows.set_column(at, rows.schema.field(at), shown)
 
+    def scheduled(self, shown: PublishedDay, charges: pa.Table) -> pa.Table:
+        """The scheduled columns of a day's charges as they are shown; by kind, they sum to `scheduledcost`.
+
+        Args:
+            shown: the day as it is shown.
+            charges: in the OU_CHARGES schema, as they are archived.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        parts = parts_of(shown.metadata.get(BILLED_IN, shown.currency), shown.metadata)
+        if not self or not charges.num_rows or {part.currency for part in parts} == {self.currency}:
+            return charges
+        rates = _rate_of_rows(charges, parts, shown.day, self.rates)
+        names = list(COLUMNS.values())
+        wide = pa.decimal256(60, PLACES)  # sums and differences have more digits than MONEY
+        of = {name: charges.column(name).combine_chunks() for name in (*names, "scheduledcost")}
+        other = of.pop("scheduledcost").cast(wide)
+        for amount in of.values():
+            other = pc.subtract(other, amount.cast(wide))
+        amounts = {name: _times(amount, rates) for name, amount in of.items()}
+        total = _times(other.cast(MONEY), rates).cast(wide)
+        for amount in amounts.values():
+            total = pc.add(total, amount.cast(wide))
+        keys = {name: charges.column(name) for name in KEY_COLUMNS}
+        return pa.table({**keys, **amounts, "scheduledcost": total.cast(MONEY)})
+
     def controls(self, totals: Iterable[ControlTotal]) -> list[ControlTotal]:
         """The bill's control totals with what they are shown as; what settings leave out stays in its own currency."""
         return [self._control(of) for of in totals] if self else list(totals)
@@ -264,6 +292,11 @@ class ShownArchive:
         """These days one by one, as they are shown."""
         for published, rows in self._archive.stream(days):
             yield self._display.shown(published), self._display.rows(published, rows)[0]
+
+    def stream_charges(self, days: Sequence[PublishedDay]) -> Iterator[pa.Table | None]:
+        """The scheduled columns of these days' charges as they are shown."""
+        for shown, charges in zip(days, self._archive.stream_charges(days), strict=True):
+            yield charges if charges is None else self._display.scheduled(shown, charges)
 
 
 class ShownHistory(KeptHistory):

@@ -1,9 +1,10 @@
 """The costs of archived days, read once, and kept by month: a day's object is read again only when it has changed.
 
 Of each month `_state/history/2025-09.json` says which objects of days it was made of, by the stamp that a listing gives
-each, and what they say of themselves; `_state/history/2025-09.arrow` has their costs. One listing then tells which of
-the days are as they were. What is damaged, absent or of another release is made again from the days, each of which is
-proved when it is read (`core.archive.proof`): nothing is kept here alone.
+each, and what they say of themselves; `_state/history/2025-09.arrow` has their costs, and
+`_state/history/2025-09-scheduled.arrow` what of these is no usage, of days that tell it. One listing then tells which
+of the days are as they were. What is damaged, absent or of another release is made again from the days, each of which
+is proved when it is read (`core.archive.proof`): nothing is kept here alone.
 """
 
 from __future__ import annotations
@@ -22,11 +23,22 @@ import pyarrow as pa
 from finops_assets.core.archive.cost_history import (
     CostHistory,
     HistoryByColumns,
+    OuHistory,
+    ScheduledByDay,
+    costs_by_ou,
     day_costs,
     history_by_columns,
     history_of_days,
+    usage_history,
 )
-from finops_assets.core.archive.day_costs import DayCosts, KeyIndex, exact_decimals, put_together
+from finops_assets.core.archive.day_costs import DayCosts, KeyIndex, exact_decimals, positions, put_together
+from finops_assets.core.archive.scheduled_costs import (
+    ScheduledCosts,
+    from_table,
+    scheduled_costs,
+    tells_kinds,
+    to_table,
+)
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import plain
 from finops_assets.core.notes import MALFORMED
@@ -62,9 +74,10 @@ class _KeptDay:
 
 @dataclass(frozen=True)
 class _Month:
-    """A month's record: its days, and the SHA-256 of the object with their costs."""
+    """A month's record: its days, and the SHA-256 of the objects with their costs, and with what is scheduled."""
 
     costs: str = ""
+    scheduled: str = ""
     days: dict[date, _KeptDay] = field(default_factory=dict)
 
 
@@ -88,6 +101,14 @@ class DaysOfCosts:
     def history(self, days: Iterable[date]) -> CostHistory:
         """The history of these of the days, ascending."""
         return history_of_days([self.days[day] for day in days], self.index)
+
+    def by_ou(self, days: Iterable[date]) -> OuHistory:
+        """What OUs cost on these of the days."""
+        return costs_by_ou([self.days[day] for day in days])
+
+    def usage(self, days: Iterable[date]) -> tuple[CostHistory, ScheduledByDay]:
+        """The history of usage on these of the days, which all tell it, and what is scheduled on each."""
+        return usage_history([self.days[day] for day in days], self.index)
 
     def by_columns(self, days: Iterable[date]) -> HistoryByColumns:
         """The same, of which a few days are put together at a time."""
@@ -124,6 +145,7 @@ class KeptHistory:
         self._index = KeyIndex()
         self._months: dict[str, _Month] = {}
         self._with_costs: set[str] = set()
+        self._incomplete: set[str] = set()
         self._kept: dict[date, _KeptDay] = {}  # by the months, of objects as they were then
         self._known: dict[date, _KeptDay] = {}  # of objects as they are
         self._written: dict[date, dict[str, tuple[str, str]]] = {}
@@ -187,9 +209,19 @@ class KeptHistory:
                 day = published.day
                 self._known[day] = _KeptDay(stamps.get(day, ""), published)
                 self._costs[day] = day_costs(self._index, day, rows)
+            self._read_scheduled([day for day in missing if tells_kinds(self._known[day].published)])
             return DaysOfCosts(
                 {day: self._known[day].published for day in days}, {day: self._costs[day] for day in days}, self._index
             )
+
+    def _read_scheduled(self, days: Sequence[date]) -> None:
+        """Take in what is scheduled on days that tell it; where their charges are damaged, they do not."""
+        charged = [day for day in days if len(self._costs[day].keys)]
+        for day in days:
+            self._costs[day] = replace(self._costs[day], scheduled=ScheduledCosts.none())
+        charges = self._archive.stream_charges([self._known[day].published for day in charged]) if charged else ()
+        for day, of_day in zip(charged, charges, strict=True):
+            self._costs[day] = replace(self._costs[day], scheduled=of_day and scheduled_costs(of_day))
 
     def keep(self) -> None:
         """Write the months that have other days than they were kept with; one that cannot be written is no fault."""
@@ -200,7 +232,7 @@ class KeptHistory:
             for day in sorted(self._costs):
                 months.setdefault(_month(day), {})[day] = self._to_keep(day)
             for month, days in months.items():
-                if self._months.get(month, _Month()).days != days:
+                if self._months.get(month, _Month()).days != days or month in self._incomplete:
                     try:
                         self._write(month, days)
                     except FinopsError:
@@ -249,19 +281,42 @@ class KeptHistory:
             return _Month()
 
     def _costs_of(self, month: str, record: _Month) -> dict[date, DayCosts]:
-        """A month's costs; none where the object is not the one that its record names."""
-        data = self._archive.get(_costs_path(month))
-        if data is None or hashlib.sha256(data).hexdigest() != record.costs:
+        """A month's costs; none where an object is not the one that its record names, as in older releases."""
+        costs, scheduled = (
+            self._kept_table(path, sha256)
+            for path, sha256 in ((_costs_path(month), record.costs), (_scheduled_path(month), record.scheduled))
+        )
+        if costs is None:
             return {}
         try:
-            return _decoded(pa.ipc.open_file(pa.BufferReader(data)).read_all(), self._index)
+            days = _decoded(costs, from_table(scheduled) if scheduled is not None else {}, self._index)
         except (pa.ArrowException, *MALFORMED):
             return {}
+        # A day that tells what is scheduled, and of which that is not kept, is read again.
+        told = {day: tells_kinds(of.published) for day, of in record.days.items()}
+        days = {day: of for day, of in days.items() if told.get(day) == (of.scheduled is not None)}
+        if len(days) < len(record.days):
+            self._incomplete.add(month)
+        return days
+
+    def _kept_table(self, path: str, sha256: str) -> pa.Table | None:
+        """A table that was kept; None where it is not there, or not the one of this hash."""
+        data = self._archive.get(path) if sha256 else None
+        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+            return None
+        try:
+            return pa.ipc.open_file(pa.BufferReader(data)).read_all()
+        except pa.ArrowException:
+            return None
 
     def _write(self, month: str, kept: dict[date, _KeptDay]) -> None:
-        data = _encoded([self._costs[day] for day in kept], self._index)
-        self._archive.put(_costs_path(month), data)
-        self._months[month] = record = _Month(hashlib.sha256(data).hexdigest(), kept)
+        costs, scheduled = _encoded([self._costs[day] for day in kept], self._index)
+        if scheduled:
+            self._archive.put(_scheduled_path(month), scheduled)
+        self._archive.put(_costs_path(month), costs)
+        of_costs, of_scheduled = (hashlib.sha256(data).hexdigest() if data else "" for data in (costs, scheduled))
+        self._months[month] = record = _Month(of_costs, of_scheduled, kept)
+        self._incomplete.discard(month)
         RECORD.write(self._archive, f"{PREFIX}/{month}.json", record)
         self._kept |= kept
 
@@ -279,8 +334,15 @@ def _costs_path(month: str) -> str:
     return f"{PREFIX}/{month}.arrow"
 
 
-def _encoded(days: Sequence[DayCosts], index: KeyIndex) -> bytes:
-    """A month's costs as an Arrow file: OU, service and account of each key, then a column of costs for each day."""
+def _scheduled_path(month: str) -> str:
+    return f"{PREFIX}/{month}-scheduled.arrow"
+
+
+def _encoded(days: Sequence[DayCosts], index: KeyIndex) -> tuple[bytes, bytes]:
+    """A month's costs as an Arrow file, and what is scheduled as another; empty where no day tells it.
+
+    The first has OU, service and account of each key, then a column of costs for each day.
+    """
     import numpy as np
 
     keys, costs = put_together(days)
@@ -293,13 +355,19 @@ def _encoded(days: Sequence[DayCosts], index: KeyIndex) -> bytes:
     table = pa.table(columns, [*KEY_COLUMNS, *(of.day.isoformat() for of in days)])
     sums = {of.day.isoformat(): {ou: plain(cost) for ou, cost in of.by_ou.items()} for of in days}
     table = table.replace_schema_metadata({SUMS: json.dumps(sums).encode()})
+    _, place = positions(days)
+    told = [(of.day, place[of.keys], of.scheduled) for of in days if of.scheduled is not None and len(of.keys)]
+    return _file(table), _file(to_table(told)) if told else b""
+
+
+def _file(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as file:
         file.write_table(table)
     return sink.getvalue().to_pybytes()
 
 
-def _decoded(table: pa.Table, index: KeyIndex) -> dict[date, DayCosts]:
+def _decoded(table: pa.Table, scheduled: Mapping[date, ScheduledCosts], index: KeyIndex) -> dict[date, DayCosts]:
     import numpy as np
 
     numbers, sums = index.numbers(table), json.loads(table.schema.metadata[SUMS])
@@ -311,5 +379,8 @@ def _decoded(table: pa.Table, index: KeyIndex) -> dict[date, DayCosts]:
         if last_known is None or not np.array_equal(known, last_known):
             last_known, keys = known, numbers if known.all() else numbers[known]
         by_ou = {ou: Decimal(cost) for ou, cost in sums[name].items()}
-        days[day] = DayCosts(day, keys, costs if keys is numbers else costs[known], by_ou)
+        of_day = scheduled.get(day) if known.any() else ScheduledCosts.none()
+        if of_day:
+            of_day = replace(of_day, rows=(np.cumsum(known, dtype=np.int32) - 1)[of_day.rows])
+        days[day] = DayCosts(day, keys, costs if keys is numbers else costs[known], by_ou, of_day)
     return days

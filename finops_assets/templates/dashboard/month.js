@@ -66,9 +66,11 @@ function drawMonth() {
     make('div', { class: kind ?? '' }, make('dt', null, term), make('dd', null, amount))));
   byId('reason').textContent = newest && month.budget !== null ? word(score.reason) : '';
   const whole = newest && place.ou === null;
-  byId('method').textContent = whole && outlook.why_no_forecast ? `No forecast: ${outlook.why_no_forecast}`
+  const error = whole && outlook.why_no_forecast ? `No forecast: ${outlook.why_no_forecast}`
     : whole && outlook.error ? `Past forecasts as early in a month missed the rest of it by ` +
       `${outlook.error.replace(' ', '\u00a0')} (median).` : '';
+  const parts = newest && (score.parts || outlook.why_whole);
+  byId('method').textContent = [parts && `${word(parts)}.`, error].filter(Boolean).join(' ');
   plotMonth(month);
 }
 function plotMonth(month) {

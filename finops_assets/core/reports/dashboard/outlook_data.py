@@ -19,6 +19,7 @@ from finops_assets.core.reports.dashboard.amounts import MICRO
 from finops_assets.core.reports.dashboard.inputs import DashboardInputs
 from finops_assets.core.reports.dashboard.outlook import Outlook, Restated
 from finops_assets.core.reports.dashboard.tiles import count
+from finops_assets.core.reports.digest.month_parts import booked_notes, parts_sentence
 from finops_assets.core.schemas import UNASSIGNED, scorecard_path
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def outlook_data(
         "notices": notices,
         "error": "" if newest.error is None else f"{newest.error:.1%}".replace("%", " %"),
         "why_no_forecast": newest.why_no_forecast,
+        "why_whole": newest.why_whole,
         "scores": [_score(score) for score in scores],
         "worst": worst,
         "months": months,
@@ -119,7 +121,7 @@ def _earlier_months(outlook: Outlook, scores: Sequence[Score], first: date) -> l
 def _notices(newest: Scorecard, costs: OuHistory, totals: Mapping[date, Decimal], this_year: int | None) -> list[str]:
     """What a reader has to know before trusting the lights: that they are not of the newest day, or of other costs."""
     last, month = max(totals), newest.day.replace(day=1)
-    notices = list(newest.notes)
+    notices = [*newest.notes, *booked_notes(newest, newest.currency)]
     if newest.day < last:
         notices.append(
             f"Lights and forecasts are as of {short_day(newest.day)} {newest.day.year}: "
@@ -165,6 +167,7 @@ def _score(score: Score) -> dict[str, Any]:
         "passed": "" if score.passed is None else score.passed.isoformat(),
         "text": [_text(amount) for amount in amounts],
         "micros": [_micros(amount) for amount in amounts],
+        **({"parts": parts_sentence(score)} if score.parts else {}),
     }
 
 

@@ -27,6 +27,7 @@ from finops_assets.core.reports.digest.figures import (
     OwnCost,
     Ranking,
 )
+from finops_assets.core.reports.digest.month_parts import booked_notes
 from finops_assets.core.reports.digest.tagged import tagged_shares
 from finops_assets.core.schemas import MONEY, UNASSIGNED, day_path
 
@@ -141,6 +142,7 @@ def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Res
         for d, words in ((day - timedelta(7), "week before"), (day - timedelta(1), "day before"))
     )
     compared = {d: _of_day(rows, d) for d in (day, day_before.day, last_week.day)}
+    notes += booked_notes(card, inputs.currency)
     if card and card.renamed:
         notes += [f"{renamed}." for renamed in card.renamed if (day - renamed.since).days < RENAMED_DAYS]
         names_now = newest_names(card.renamed)

@@ -59,7 +59,9 @@ def left_open(ou: str, rows: pa.Table, whole: Mapping[date, DayFacts], day: date
             f"No account of these days is in {ou} or below it: check the path in the settings of the mail."
         )
     if any(of.scheduled or of.by_category for of in whole.values()):
-        sentences.append("Scheduled charges (tax, fees, credits, refunds) are known for the whole bill only.")
+        sentences.append(
+            "The scheduled charges of a day (tax, fees, credits, refunds) are shown for the whole bill only."
+        )
     if whole[day].left_out:
         sentences.append("Settings leave lines out of the bill; how much of that is this OU's is not known.")
     return tuple(sentences)
@@ -82,6 +84,7 @@ def card_of(card: Scorecard | None, ou: str) -> Scorecard | None:
         scores=(own, *below),
         episodes=tuple(episode for episode in card.episodes if within(episode.ou, ou)),
         drivers=drivers,
+        booked=tuple(each for each in card.booked if within(each.ou, ou)),
         error=None,
         why_no_forecast="" if own.p50 is not None else "its history is too short",
     )

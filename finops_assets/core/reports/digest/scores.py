@@ -11,6 +11,7 @@ from finops_assets.core.analytics.anomalies import CLOSED, GROWING, OPEN, PLANNE
 from finops_assets.core.analytics.budgets import AMBER, NONE, RED, SHAPES
 from finops_assets.core.money import CENT, change, money
 from finops_assets.core.reports.digest.matters import what
+from finops_assets.core.reports.digest.month_parts import part_words
 from finops_assets.core.reports.digest.reasons import why_view
 from finops_assets.core.reports.digest.words import band_words, percent_words, share_words, stretch_words
 from finops_assets.core.text import tidy
@@ -28,6 +29,10 @@ METHOD = (
     "month to date, and for each day that is left its usual level times its weekday's factor; the range is where about "
     "80 % of past months ended"
 )
+USAGE_METHOD = (
+    "month to date, and for each day that is left the usual level of usage times its weekday's factor, and the "
+    "scheduled charges that come again; the range is where about 80 % of past months ended"
+)
 
 
 def forecast_words(figures: DigestFigures) -> str:
@@ -37,10 +42,13 @@ def forecast_words(figures: DigestFigures) -> str:
         return ""
     if card.whole.p50 is None:
         return f"nothing is forecast: {tidy(card.why_no_forecast, 200) or 'its history is too short'}"
+    method = USAGE_METHOD if card.scores[0].parts else METHOD
+    if card.why_whole:
+        method += f"; {tidy(card.why_whole, 400)}"
     if card.error is None:
         known = "; its error is known for the whole organization only" if figures.ou else ""
-        return METHOD + (known or "; its error is not known yet, as too few past months can be tried")
-    return f"{METHOD}. Tried on past days, it was {percent_of(card.error)} off (median, whole organization)"
+        return method + (known or "; its error is not known yet, as too few past months can be tried")
+    return f"{method}. Tried on past days, it was {percent_of(card.error)} off (median, whole organization)"
 
 
 def percent_of(share: float) -> str:
@@ -66,13 +74,21 @@ def card_view(figures: DigestFigures) -> dict[str, Any]:
         "lights_words": ", ".join(f"{shape} {light}" for light, shape in SHAPES.items())
         + ": the month, as it is and as it is expected, against the budget",
         "forecast_words": forecast_words(figures),
+        "parts_words": part_words(score),
         **_anomalies_view(figures, card),
         **why_view(figures),
     }
 
 
 def _no_details() -> dict[str, Any]:
-    return {"why": [], "why_total": "", "anomalies": [], "anomalies_others": "", "forecast_words": ""}
+    return {
+        "why": [],
+        "why_total": "",
+        "anomalies": [],
+        "anomalies_others": "",
+        "forecast_words": "",
+        "parts_words": [],
+    }
 
 
 def _shown(scores: Sequence[Score]) -> list[Score]:

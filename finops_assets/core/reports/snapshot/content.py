@@ -11,6 +11,7 @@ from finops_assets.core.analytics.doubling import ANSWER_WORDS, question_words
 from finops_assets.core.analytics.forecast import WINDOW
 from finops_assets.core.calendar import short_day
 from finops_assets.core.money import money
+from finops_assets.core.reports.digest.month_parts import parts_sentence
 from finops_assets.core.reports.digest.sentences import headline, late_words
 from finops_assets.core.reports.digest.words import (
     basis_words,
@@ -147,9 +148,12 @@ def _forecast_words(card: Scorecard | None) -> str:
     if card.whole.p50 is None:
         return f"none yet: {tidy(card.why_no_forecast, 120) or 'too little history'}."
     error = "too few past forecasts to test it on" if card.error is None else f"median error {card.error * 100:.1f} %"
+    parts = parts_sentence(card.whole)
+    made = f"{parts}. How: " if parts else ""
+    why = f"{tidy(card.why_whole, 200)}; " if card.why_whole else ""
     return (
-        f"month to date, plus a smoothed level times weekday factors of the last {WINDOW} days for the days left; "
-        f"back-tested on past months: {error}."
+        f"{made}month to date, plus a smoothed level times weekday factors of the last {WINDOW} days for the days left"
+        f"{', and scheduled charges that come again' if parts else ''}; {why}back-tested on past months: {error}."
     )
 
 
