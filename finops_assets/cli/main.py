@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from finops_assets import __version__
-from finops_assets.cli import costs, days, digests, evidence, health, recovery, running, start
+from finops_assets.cli import costs, days, digests, evidence, explain, health, recovery, running, start
 from finops_assets.cli.errors import CommandGroup
 from finops_assets.cli.from_terraform import from_terraform
 from finops_assets.cli.quicksight import quicksight
@@ -32,7 +32,7 @@ def settings_group() -> None:
 settings_group.add_command(from_terraform)
 for command in (
     *(start.demo, start.dev, running.run, running.backfill, days.status, days.gaps),
-    *(costs.query, costs.budgets, costs.anomalies, digests.resend, recovery.restore, recovery.observe),
+    *(costs.query, costs.budgets, costs.anomalies, explain.explain, digests.resend, recovery.restore, recovery.observe),
     *(health.doctor, verify, evidence.evidence, quicksight, settings_group),
 ):
     main.add_command(command)
