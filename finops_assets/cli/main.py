@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from finops_assets import __version__
-from finops_assets.cli import costs, days, digests, evidence, first, health, morning, recovery, running, start
+from finops_assets.cli import costs, days, digests, evidence, explain, first, health, morning, recovery, running, start
 from finops_assets.cli.errors import CommandGroup
 from finops_assets.cli.from_terraform import from_terraform
 from finops_assets.cli.quicksight import quicksight
@@ -38,6 +38,7 @@ GROUPS: dict[str, dict[click.Command, str]] = {
         costs.query: "One SELECT over the archive's tables.",
         costs.budgets: "Each OU's month against its budget.",
         costs.anomalies: "Costs that nobody expected.",
+        explain.explain: "Why a day moved: causes, and their largest parts.",
     },
     "State": {
         days.status: "Each archived day: total, registered, mailed.",

@@ -80,6 +80,13 @@ class Warehouse(Protocol):
         The columns are those of `core.analytics.drivers.as_sums`; costs are those of `breakdown`, over all OUs.
         """
 
+    def moved_parts(self, day: date, against: date) -> pa.Table:
+        """The largest parts of what moved each account's service, of the same two days and lines as `drivers`.
+
+        The columns are those of `core.analytics.moved_parts.as_parts`. Where the bill names resources, parts of usage
+        are of one resource each.
+        """
+
     def keep_sums(self, day: date) -> None:
         """Keep what later days are compared with of this archived day, where its sums are at hand: without a query."""
 

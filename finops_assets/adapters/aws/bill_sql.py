@@ -13,6 +13,7 @@ from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
 from finops_assets.core.bill.currencies import account_currencies_sql
 from finops_assets.core.bill.drivers_sql import kept_sql, sku_expressions, sku_keys, sku_sums_sql, with_parts_sql
 from finops_assets.core.bill.further_columns import further_expressions
+from finops_assets.core.bill.parts_sql import bill_parts_sql
 from finops_assets.core.bill.queries import (
     accounts_sql,
     breakdown_sql,
@@ -81,6 +82,14 @@ def statements(table: BillTable, rules: Rules, names: Mapping[str, str], day: da
         NAME: summary_sql(charges(table, rules, EARLIEST, LATEST), f"{DATABASE}.{MAP_TABLE}", names),
     }
     return {purpose: sql for purpose, sql in (asked | through_map).items() if sql}
+
+
+def parts_by_resource(table: BillTable, rules: Rules, names: Mapping[str, str], day: date, against: date) -> str:
+    """The parts of what moved between two days, by the resource of each line; empty where the bill names none."""
+    if not table.select_resources:
+        return ""
+    source = table.source(table.select_resources, min(day, against))
+    return bill_parts_sql(table.format, table.columns, rules, day, against, source, names)
 
 
 def sku_sums(table: BillTable, rules: Rules, days: Collection[date]) -> str:

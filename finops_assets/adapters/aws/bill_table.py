@@ -13,6 +13,7 @@ from typing import Any
 from finops_assets.adapters.aws.bill_listing import OpenBucket, metadata_prefix, objects_below
 from finops_assets.adapters.aws.bill_sources import BillSource
 from finops_assets.adapters.aws.bill_view import quoted_name
+from finops_assets.core.accounts.account_ids import impossible_account
 from finops_assets.core.bill import layout
 from finops_assets.core.bill.bill_format import BillFormat, Columns
 from finops_assets.core.bill.charges import EARLIEST, used_columns
@@ -22,11 +23,13 @@ from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.bill.further_columns import further_columns
 from finops_assets.core.bill.manifests import is_manifest
+from finops_assets.core.bill.parts_sql import part_columns, resource_column
 from finops_assets.core.bill.payers import payer_columns, payers_sql
 from finops_assets.core.bill.profile import profile_columns
 from finops_assets.core.bill.queries import half_filled_sql
 from finops_assets.core.bill.recognition import recognise as recognise_format
 from finops_assets.core.bill.rules import Rules, check_columns, cost_bases, missing_columns
+from finops_assets.core.errors import BillError
 from finops_assets.core.schemas import MONEY_SQL
 from finops_assets.core.values import BillDescription, PassedOver
 
@@ -52,6 +55,7 @@ class BillTable:
         format, columns: the bill's format; its columns with their SQL types.
         select, select_profile: the columns as the bill's SQL expects them, for a day's charges and for `profile`.
         select_skus, select_no_skus: the further columns that tell what was used, and NULLs in their place.
+        select_resources: those that name the resource behind a line, too; empty where the bill has none.
         select_totals, totals: the columns of the control totals, and their SQL by what it reads from.
         select_payers, payers: those of the bill's payers.
         half_filled: gives the SQL of billing periods in which some lines have no cost (`core.bill.queries`), likewise;
@@ -71,6 +75,7 @@ class BillTable:
     select: str
     select_skus: str
     select_no_skus: str
+    select_resources: str
     select_profile: str
     select_totals: str
     totals: Callable[[str], str]
@@ -148,6 +153,8 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
     of_charges = dict.fromkeys((*used, *further_columns(fmt, columns, rules)))
     of_skus = [name for name in driver_columns(fmt, columns, rules) if name not in of_charges]
 
+    parts = part_columns(fmt, columns, rules)
+
     def select(names: Iterable[str]) -> str:
         return ", ".join(f"{_typed(fmt, column, raw[column])} AS {column}" for column in names)
 
@@ -162,6 +169,7 @@ def recognise(name: str, format_name: str, rules: Rules, glue_table: Mapping[str
         select=select(of_charges),
         select_skus=select(of_skus),
         select_no_skus=", ".join(f"CAST(NULL AS {_no_sku_type(fmt, n)}) AS {n}" for n in of_skus),
+        select_resources=select(parts) if resource_column(fmt, columns, rules) else "",
         select_profile=select(profile_columns(fmt, columns, rules)),
         select_totals=f"{select(control_columns(fmt, of_totals, rules))}, {PERIOD_SQL[periods]} AS {OF_PARTITION}",
         totals=partial(_totals_sql, fmt, of_totals, rules),
@@ -244,6 +252,24 @@ def manifests(table: BillTable, open_bucket: OpenBucket) -> list[Mapping[str, An
         for each in listed
         if each["size"] and is_manifest(each["path"]) and not layout.is_hidden(each["path"].split("/")[-1])
     ]
+
+
+def impossible(table: BillTable, account: str) -> BillError:
+    """The error of an account id that cannot be one."""
+    columns = [name for name in table.format.accounts if name in table.columns]
+    return impossible_account(account, f"{table.name}, column {' or '.join(columns)}")
+
+
+def without_cost(table: BillTable, rules: Rules, day: date, lines: int) -> BillError:
+    """The error of lines of a day without a cost."""
+    basis = table.format.bases[rules.cost_basis]
+    of_rules = basis.rules(table.columns)
+    columns = {basis.column}.union(*(rule.columns for rule in of_rules)) & set(table.columns)
+    return BillError(
+        f"{lines} line(s) of {day} have no {rules.cost_basis} cost",
+        where=f"{table.name}, column {' or '.join(sorted(columns))}",
+        fix="Export the bill again with that column filled, or choose another bill.cost_basis.",
+    )
 
 
 def _sql_type(hive_type: str) -> str:

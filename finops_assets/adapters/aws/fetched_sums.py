@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from finops_assets.adapters.shared.duck import ConfigValue, connect, file_literal
 from finops_assets.core.bill.dimensions import dimension_columns
 from finops_assets.core.bill.drivers_sql import SKU_SUM_KEYS
-from finops_assets.core.bill.queries import OF_ROWS, OF_SKUS, by_dimension_sql
+from finops_assets.core.bill.queries import OF_ROWS, OF_SKUS, SHOWN_COLUMNS, by_dimension_sql
 from finops_assets.core.calendar import days_between
 from finops_assets.core.schemas import MONEY_SQL
 
@@ -113,12 +113,12 @@ def by_day(
         condition: what rows of the files are sums by SKU.
     """
     keys = ", ".join((*SKU_SUM_KEYS, *skus))
-    typed = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in (*SKU_SUM_KEYS[1:5], *skus))
+    typed = ", ".join(f"CAST({name} AS VARCHAR) AS {name}" for name in (*SKU_SUM_KEYS[1:5], *skus, *SHOWN_COLUMNS))
     with closing(connect(config)) as con:
         if files:
             rows = f"read_parquet([{', '.join(map(file_literal, files))}])"
         else:
-            columns = ", ".join(f"NULL AS {name}" for name in (*SKU_SUM_KEYS, *skus, cost, "quantity"))
+            columns = ", ".join(f"NULL AS {name}" for name in (*SKU_SUM_KEYS, *skus, *SHOWN_COLUMNS, cost, "quantity"))
             rows, condition = f"(SELECT {columns})", "FALSE"
         sums = con.sql(
             f"SELECT CAST(charge_date AS DATE) AS charge_date, {typed}, CAST(committed AS BOOLEAN) AS committed, "
@@ -133,3 +133,11 @@ def of_day(sums: pa.Table, day: date) -> pa.Table:
     import pyarrow.compute as pc
 
     return sums.filter(pc.equal(sums.column("charge_date"), day))
+
+
+def read_files(files: Sequence[Path]) -> pa.Table | None:
+    """The rows of a few small files; None where there is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pa.concat_tables([pq.read_table(path) for path in files], promote_options="permissive") if files else None

@@ -15,20 +15,21 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from finops_assets.adapters.aws import bill_sql
 from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.bill_payers import refuse_shared
 from finops_assets.adapters.aws.bill_sources import BillSources
-from finops_assets.adapters.aws.bill_sql import charges, compared_sql, currencies, day_pass, sku_sums, statements
-from finops_assets.adapters.aws.bill_table import BillTable, manifests, recognise, with_files
-from finops_assets.adapters.aws.fetched_sums import SUMS, FetchedSums, by_day, counted_sums_sql, new_folder
+from finops_assets.adapters.aws.bill_table import BillTable, impossible, manifests, recognise, with_files, without_cost
+from finops_assets.adapters.aws.fetched_sums import SUMS, FetchedSums, by_day, counted_sums_sql, new_folder, read_files
 from finops_assets.adapters.aws.glue_tables import MAP_TABLE, GlueTables
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.aws.summary_view import NAME, SummaryView
 from finops_assets.adapters.shared.duck import athena_to_duckdb, connect
-from finops_assets.core.accounts.account_ids import impossible_account, refuse_impossible
+from finops_assets.core.accounts.account_ids import refuse_impossible
 from finops_assets.core.analytics.drivers import as_sums
+from finops_assets.core.analytics.moved_parts import as_parts
 from finops_assets.core.archive.breakdown import day_prints
 from finops_assets.core.archive.sku_sums import SkuSums
 from finops_assets.core.bill import layout
@@ -36,11 +37,13 @@ from finops_assets.core.bill.charges import EARLIEST, LATEST
 from finops_assets.core.bill.control_totals import control_totals
 from finops_assets.core.bill.currencies import OfAccounts, account_currencies
 from finops_assets.core.bill.drivers_sql import effects_sql, sku_keys
+from finops_assets.core.bill.parts_sql import parts_sql
 from finops_assets.core.bill.payers import payer_periods
 from finops_assets.core.bill.profile import bill_profile, profile_sql
 from finops_assets.core.bill.queries import (
     OF_NAMES,
     OF_SOURCE,
+    SHOWN_COLUMNS,
     accounts_sql,
     breakdown_sql,
     summary_sql,
@@ -72,6 +75,8 @@ from finops_assets.core.values import (
 if TYPE_CHECKING:
     import pyarrow as pa
     from obstore.store import ObjectStore
+
+Answer = TypeVar("Answer")
 
 BATCH_ROWS = 131_072
 STAGED_FOR = 3600.0
@@ -166,7 +171,7 @@ class AthenaWarehouse:
         """As the port says; Athena reads the published account map, which is the same."""
         self._tables.ensure()
         table = self._current()
-        sql = compared_sql(table, self._rules, self._names(table), start, end)
+        sql = bill_sql.compared_sql(table, self._rules, self._names(table), start, end)
         return day_prints(self._athena.rows(sql, f"compare the days from {start} to {end} with the archive")[1])
 
     def control_totals(self) -> list[ControlTotal]:
@@ -199,12 +204,12 @@ class AthenaWarehouse:
         return source_days(
             facts,
             self._rules.currency,
-            lambda day, lines: self._without_cost(table, day, lines),
+            lambda day, lines: without_cost(table, self._rules, day, lines),
             lambda: bill_totals(self.control_totals()).currency,
         )
 
     def account_currencies(self, start: date, end: date) -> OfAccounts:
-        sql = currencies(self._current(), self._rules, start, end)
+        sql = bill_sql.currencies(self._current(), self._rules, start, end)
         purpose = f"currencies of the accounts from {start} to {end}"
         return account_currencies(self._athena.rows(sql, purpose)[1], self._name)
 
@@ -216,27 +221,35 @@ class AthenaWarehouse:
         with closing(fetched.connect(self._config)) as con:
             con.register("account_ou_map", accounts)
             for batch in con.sql(sql).to_arrow_reader(BATCH_ROWS):
-                refuse_impossible(batch.column("linkedaccount"), lambda text: self._impossible(table, text))
+                refuse_impossible(batch.column("linkedaccount"), lambda text: impossible(table, text))
                 yield batch
 
     def drivers(self, day: date, against: date) -> pa.Table:
         """As the port says, of sums by SKU: those of the pass over the day, and those that an earlier one has kept."""
+        return as_sums(self._of_sums(self._current(), day, against, effects_sql))
+
+    def moved_parts(self, day: date, against: date) -> pa.Table:
+        """As the port says: by a query over both days where the bill names resources, else of the sums by SKU."""
+        table = self._current()
+        if not (sql := bill_sql.parts_by_resource(table, self._rules, self._names(table), day, against)):
+            return as_parts(self._of_sums(table, day, against, parts_sql))
+        return self._asked(table, sql, f"what moved on {day}", lambda files: as_parts(read_files(files)))
+
+    def _of_sums(self, table: BillTable, day: date, against: date, question: Callable[..., str]) -> pa.Table:
+        """The answer to a question about the sums by SKU of two days; those that are not kept are asked for."""
         import pyarrow as pa
 
-        table = self._current()
-        skus = sku_keys(table.format, table.columns, self._rules)
-        kept = self._kept_sums(table)
+        skus, kept = sku_keys(table.format, table.columns, self._rules), self._kept_sums(table)
         known = kept.read((against, day))
         if missing := [each for each in (against, day) if each not in known]:
             asked = self._sku_sums(table, skus, missing)
             known |= asked
             kept.keep(asked)
         kept.sweep(day)
-        sql = effects_sql("SELECT * FROM sku_sums", skus, day, against, self._names(table))
+        sql = question("SELECT * FROM sku_sums", skus, day, against, self._names(table))
         with closing(connect(self._config)) as con:
             con.register("sku_sums", pa.concat_tables(known.values()))
-            found = con.sql(athena_to_duckdb(sql)).to_arrow_table()
-        return as_sums(found)
+            return con.sql(athena_to_duckdb(sql)).to_arrow_table()
 
     def keep_sums(self, day: date) -> None:  # noqa: ARG002  (those of all its days are kept)
         self._kept_sums(self._current())
@@ -244,7 +257,7 @@ class AthenaWarehouse:
     def _kept_sums(self, table: BillTable) -> SkuSums:
         """The kept sums by SKU, with those of the last pass among them."""
         skus = sku_keys(table.format, table.columns, self._rules)
-        kept = SkuSums(self._archive, self._name, f"{table.format.name} {self._rules} {skus}")
+        kept = SkuSums(self._archive, self._name, f"{table.format.name} {self._rules} {skus} {SHOWN_COLUMNS}")
         fetched = self._fetched
         if fetched and not fetched.sums_kept and fetched.key[0] == table.description.snapshot:
             kept.keep(fetched.sku_sums(skus, self._config))
@@ -253,18 +266,21 @@ class AthenaWarehouse:
 
     def _sku_sums(self, table: BillTable, skus: Sequence[str], days: Sequence[date]) -> dict[date, pa.Table]:
         """The sums by SKU of one or two days, by a query of their own."""
-        sql, purpose = sku_sums(table, self._rules, days), f"what was used on {' and '.join(map(str, days))}"
+        sql, purpose = bill_sql.sku_sums(table, self._rules, days), f"what was used on {' and '.join(map(str, days))}"
+        return self._asked(table, sql, purpose, lambda files: by_day(files, skus, days, self._config))
+
+    def _asked(self, table: BillTable, sql: str, purpose: str, read: Callable[[Sequence[Path]], Answer]) -> Answer:
+        """What is read from the files of a query's answer."""
         folder = new_folder(self._folder)
         try:
-            files = self._staging.fetch(sql, table.description.snapshot, purpose, folder)
-            return by_day(files, skus, days, self._config)
+            return read(self._staging.fetch(sql, table.description.snapshot, purpose, folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     def accounts(self) -> pa.Table:
         import pyarrow as pa
 
-        lines = charges(self._table or self._current(), self._rules, EARLIEST, LATEST)
+        lines = bill_sql.charges(self._table or self._current(), self._rules, EARLIEST, LATEST)
         names, rows = self._athena.rows(accounts_sql(lines), "which accounts the bill names")
         return pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
 
@@ -286,12 +302,14 @@ class AthenaWarehouse:
     def summary_select(self) -> str:
         """The SELECT of finops_daily_summary over this bill, all days."""
         table = self._table or self._current()
-        return summary_sql(charges(table, self._rules, EARLIEST, LATEST), f"{DATABASE}.{MAP_TABLE}", self._names(table))
+        return summary_sql(
+            bill_sql.charges(table, self._rules, EARLIEST, LATEST), f"{DATABASE}.{MAP_TABLE}", self._names(table)
+        )
 
     def statements(self, day: date) -> dict[str, str]:
         """What a run of a day asks of the bill's table, as SELECTs: what for -> the statement."""
         table = self._current()
-        return statements(table, self._rules, self._names(table), day)
+        return bill_sql.statements(table, self._rules, self._names(table), day)
 
     def _sums(self, start: date, end: date) -> tuple[BillTable, FetchedSums]:
         """The sums of these days: fetched ones are used again, unless the bill's files have changed since."""
@@ -304,7 +322,7 @@ class AthenaWarehouse:
                 folder = new_folder(self._folder)
                 teaches = "service_name" in table.format.select(table.columns)
                 by = len(self._rules.dimensions)
-                select, skus_since = day_pass(table, self._rules, start, end, teaches=teaches)
+                select, skus_since = bill_sql.day_pass(table, self._rules, start, end, teaches=teaches)
                 purpose = f"sum the bill of {start}" + (f" to {end}" if end != start else "")
                 files = self._staging.fetch(select, table.description.snapshot, purpose, folder)
                 self._fetched = fetched = FetchedSums(key, folder, tuple(files), time.monotonic(), by, skus_since)
@@ -377,17 +395,3 @@ class AthenaWarehouse:
         places = ((period, lines) for period, lines in rows)
         refuse_half_filled(places, basis, table.format.bases[basis].column, self._name)
         self._whole = table.description.snapshot
-
-    def _impossible(self, table: BillTable, account: str) -> BillError:
-        columns = [name for name in table.format.accounts if name in table.columns]
-        return impossible_account(account, f"{self._name}, column {' or '.join(columns)}")
-
-    def _without_cost(self, table: BillTable, day: date, lines: int) -> BillError:
-        basis = table.format.bases[self._rules.cost_basis]
-        rules = basis.rules(table.columns)
-        columns = {basis.column}.union(*(rule.columns for rule in rules)) & set(table.columns)
-        return BillError(
-            f"{lines} line(s) of {day} have no {self._rules.cost_basis} cost",
-            where=f"{self._name}, column {' or '.join(sorted(columns))}",
-            fix="Export the bill again with that column filled, or choose another bill.cost_basis.",
-        )

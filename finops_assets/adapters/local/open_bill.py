@@ -25,11 +25,11 @@ from finops_assets.core.bill.bill_format import currency_sql, quoted
 from finops_assets.core.bill.charges import charges_sql, undated_condition, used_columns
 from finops_assets.core.bill.control_totals import NO_PERIOD, control_totals, control_totals_sql
 from finops_assets.core.bill.dimensions import absent_columns, refuse_doubled_labels
-from finops_assets.core.bill.drivers_sql import driver_columns
 from finops_assets.core.bill.formats import FORMATS
 from finops_assets.core.bill.further_columns import further_columns, further_expressions
 from finops_assets.core.bill.overlaps import PeriodDay, may_overlap
 from finops_assets.core.bill.overlaps import warnings as overlap_warnings
+from finops_assets.core.bill.parts_sql import part_columns
 from finops_assets.core.bill.payers import payer_periods, payers_sql
 from finops_assets.core.bill.profile import bill_profile, profile_columns, profile_sql
 from finops_assets.core.bill.queries import closer_survey_sql, half_filled_sql, survey_sql
@@ -94,7 +94,7 @@ class OpenBill:
         self._used = used_columns(self.format, self.columns, rules)
         self._source.refuse_doubled(self._used)
         self.undoubled = {n: type_ for n, type_ in self.columns.items() if n not in self._source.doubled}
-        read = dict.fromkeys((*self._used, *driver_columns(self.format, self.undoubled, rules)))
+        read = dict.fromkeys((*self._used, *part_columns(self.format, self.undoubled, rules)))
         read |= dict.fromkeys(profile_columns(self.format, self.columns, rules))
         refuse_doubled_labels(self.format, self.columns, tuple(self._source.doubled), rules)
         read |= dict.fromkeys(further_columns(self.format, self.undoubled, rules))

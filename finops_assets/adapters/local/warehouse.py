@@ -19,10 +19,12 @@ from finops_assets.adapters.local.open_bill import OpenBill
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb
 from finops_assets.core.accounts.account_ids import refuse_impossible
 from finops_assets.core.analytics.drivers import as_sums
+from finops_assets.core.analytics.moved_parts import as_parts
 from finops_assets.core.archive.breakdown import prints
 from finops_assets.core.bill.charges import EARLIEST, LATEST
 from finops_assets.core.bill.currencies import OfAccounts, account_currencies, account_currencies_sql
 from finops_assets.core.bill.drivers_sql import drivers_sql
+from finops_assets.core.bill.parts_sql import bill_parts_sql
 from finops_assets.core.bill.queries import (
     accounts_sql,
     breakdown_sql,
@@ -177,6 +179,13 @@ class DuckDBWarehouse:
             sql = athena_to_duckdb(drivers_sql(*of_bill, day, against, names=self._names(opened)))
             with opened.explained():
                 return as_sums(opened.con.sql(sql).to_arrow_table())
+
+    def moved_parts(self, day: date, against: date) -> pa.Table:
+        with self._open() as opened:
+            of_bill = (opened.format, opened.undoubled, self._rules)
+            sql = athena_to_duckdb(bill_parts_sql(*of_bill, day, against, names=self._names(opened)))
+            with opened.explained():
+                return as_parts(opened.con.sql(sql).to_arrow_table())
 
     def keep_sums(self, day: date) -> None:
         """Nothing to keep: reading the bill's files again costs nothing."""

@@ -36,7 +36,13 @@ class ShownBill:
 
     def drivers(self, day: date, against: date) -> pa.Table:
         """Why a day moved, each day at its own rates."""
-        sums = self._warehouse.drivers(day, against)
+        return self._shown(self._warehouse.drivers(day, against), day, against)
+
+    def moved_parts(self, day: date, against: date) -> pa.Table:
+        """The parts of what moved, each day at its own rates."""
+        return self._shown(self._warehouse.moved_parts(day, against), day, against)
+
+    def _shown(self, sums: pa.Table, day: date, against: date) -> pa.Table:
         described = [self._archive.describe(each) for each in (against, day)]
         before, now = ([] if of is None else parts_of(of.currency, of.metadata) for of in described)
         return shown_sums(sums, (against, before), (day, now), self._display.rates)

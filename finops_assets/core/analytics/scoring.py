@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from finops_assets.core.analytics.anomaly_history import RECENT, AnomalyHistory
 from finops_assets.core.analytics.budgets import month_lines
 from finops_assets.core.analytics.detection import HISTORY, Threshold, detect
 from finops_assets.core.analytics.doubling import Question, questions
+from finops_assets.core.analytics.explanations import compared_day
 from finops_assets.core.analytics.forecast import HISTORY as FORECAST_HISTORY
 from finops_assets.core.analytics.judged_costs import JudgedCosts, judged_costs, usage_of
 from finops_assets.core.analytics.plan import Plan, PlanFiles
@@ -284,8 +285,7 @@ class Scoring:
 
     def _moved(self, day: date, card: Scorecard) -> tuple[Drivers | None, tuple[str, ...]]:
         """Why the day cost what it did, against the same weekday a week before, else the day before."""
-        archived = set(self._archive.days())
-        against = next((d for d in (day - timedelta(days=7), day - timedelta(days=1)) if d in archived), None)
+        against = compared_day(day, set(self._archive.days()))
         try:
             if against is None:
                 self._warehouse.keep_sums(day)

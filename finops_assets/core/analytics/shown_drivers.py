@@ -23,7 +23,7 @@ def shown_sums(sums: pa.Table, before: Day, now: Day, rates: ExchangeRates) -> p
     """The sums of `Warehouse.drivers` as they are shown, with a column more: what another rate makes.
 
     Args:
-        sums: in the billing currencies.
+        sums: in the billing currencies; or the parts of `Warehouse.moved_parts`.
         before, now: the days compared; an account that one of them does not name has the currency of the other.
         rates: of their months.
     """
@@ -41,9 +41,10 @@ def _shown(row: dict[str, Any], before: Day, now: Day, rates: ExchangeRates) -> 
     then = _rate(account, before, now[1], rates)
     today = _rate(account, now, before[1], rates)
     shown = {"before": converted(row["before"], then), "now": converted(row["now"], today)}
-    shown |= {name: converted(row[name], today) for name in OF_THE_BILL}
+    effects = [name for name in OF_THE_BILL if name in row]
+    shown |= {name: converted(row[name], today) for name in effects}
     shown[EXCHANGE] = converted(row["before"], today) - shown["before"]
-    rest = shown["now"] - shown["before"] - sum((shown[name] for name in (*OF_THE_BILL, EXCHANGE)), Decimal())
+    rest = shown["now"] - shown["before"] - sum((shown[name] for name in (*effects, EXCHANGE)), Decimal())
     shown["other"] += rest  # what rounding to twelve places leaves over
     return {**row, **shown}
 

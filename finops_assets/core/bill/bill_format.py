@@ -105,6 +105,9 @@ class Usage:
         is_usage: whether the line is usage, or a discount on usage.
         committed: whether a commitment covers the line.
         unused: whether it is the part of a commitment that covered nothing.
+        usage_type: what was used, in a word for people.
+        region: its code; empty text where the bill does not tell.
+        resource: the column of the id of what was used; empty where the bill has none.
     """
 
     sku: tuple[str, ...]
@@ -112,6 +115,9 @@ class Usage:
     is_usage: str
     committed: str
     unused: str
+    usage_type: str = "''"
+    region: str = "''"
+    resource: str = ""
 
 
 @dataclass(frozen=True)

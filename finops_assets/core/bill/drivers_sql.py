@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
+from types import MappingProxyType
 
 from finops_assets.core.bill.bill_format import BillFormat, Columns, Usage
 from finops_assets.core.bill.charges import charge_expressions, in_days, named_in, select_sql
-from finops_assets.core.bill.queries import NO_NAMES
+from finops_assets.core.bill.queries import NO_NAMES, SHOWN_OF_SKU
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.service_names import join_names
 from finops_assets.core.schemas import MONEY_SQL
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def drivers_sql(
@@ -40,6 +43,8 @@ def sku_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[str
     """Further columns of a charge, as SQL: what was used (`sku_0`, ...), how much, and whether it is committed use."""
     usage = _usage(fmt, columns, rules)
     return {f"sku_{n}": column for n, column in enumerate(usage.sku)} | {
+        "usage_type": usage.usage_type,
+        "region": usage.region,
         "quantity": usage.quantity,
         "is_use": f"COALESCE({usage.is_usage}, FALSE)",
         "committed": f"COALESCE({usage.committed}, FALSE)",
@@ -61,7 +66,8 @@ def with_parts_sql(charges: str) -> str:
     """The charges, each with the `part` of its day's cost that it belongs to: use, or what is no use of the day."""
     return f"""SELECT charges.*, CASE
         WHEN charge_category = 'Tax' THEN 'tax'
-        WHEN charge_category IN ('Credit', 'Refund') THEN 'credits'
+        WHEN charge_category = 'Credit' THEN 'credit'
+        WHEN charge_category = 'Refund' THEN 'refund'
         WHEN unused THEN 'coverage'
         WHEN scheduled OR charge_category = 'Purchase' THEN 'one_off'
         WHEN is_use THEN 'use'
@@ -69,10 +75,17 @@ def with_parts_sql(charges: str) -> str:
     FROM ({charges}) AS charges"""
 
 
-def kept_sql(fmt: BillFormat, columns: Columns, rules: Rules, days: Collection[date], table: str = "bill") -> str:
-    """The charges of one or two days that count, each with what was used and its part."""
-    lines = _on_days(fmt, min(days), max(days))
-    charges = select_sql(charge_expressions(fmt, columns, rules) | sku_expressions(fmt, columns, rules), table, lines)
+def kept_sql(
+    fmt: BillFormat,
+    columns: Columns,
+    rules: Rules,
+    days: Collection[date],
+    table: str = "bill",
+    further: Mapping[str, str] = NOTHING,
+) -> str:
+    """The charges of one or two days that count, each with what was used and its part, and `further` columns as SQL."""
+    expressions = charge_expressions(fmt, columns, rules) | sku_expressions(fmt, columns, rules) | dict(further)
+    charges = select_sql(expressions, table, _on_days(fmt, min(days), max(days)))
     return f"""{with_parts_sql(charges)}
     WHERE left_out IS NULL"""
 
@@ -84,7 +97,7 @@ SKU_SUM_KEYS = ("charge_date", "linkedaccount", "service", "ou", "part", "commit
 def sku_sums_sql(kept: str, skus: Sequence[str]) -> str:
     """Charges summed by SKU and day: as good as the charges themselves for `effects_sql`."""
     keys = ", ".join((*SKU_SUM_KEYS, *skus))
-    return f"""SELECT {keys}, SUM(cost) AS cost, SUM(quantity) AS quantity
+    return f"""SELECT {keys}, {SHOWN_OF_SKU}, SUM(cost) AS cost, SUM(quantity) AS quantity
 FROM ({kept}) AS kept
 GROUP BY {keys}"""
 
@@ -97,6 +110,44 @@ def effects_sql(kept: str, skus: Sequence[str], day: date, against: date, names:
         skus: the columns that name what was used.
         day, against, names: as for `drivers_sql`.
     """
+    join, service = join_names(names, "effects.service")
+    totals = ", ".join(f"{total_sql(value, condition)} AS {name}" for name, (value, condition) in EFFECTS_SQL.items())
+    return f"""SELECT linkedaccount, {service} AS service, ou, SUM(cost0) AS before, SUM(cost1) AS now,
+    MAX(there0) AS there_before, MAX(there1) AS there_now, MAX(used0) AS used_before, MAX(used1) AS used_now,
+    {totals}
+FROM ({effects_by_sku_sql(kept, skus, day, against)}) AS effects{join}
+GROUP BY linkedaccount, {service}, ou"""
+
+
+_ZERO = f"CAST(0 AS {MONEY_SQL})"
+_IS_VOLUME = "part = 'use' AND (matched OR NOT counts0 OR NOT counts1)"
+EFFECTS_SQL = {
+    "volume": ("delta - repriced", _IS_VOLUME),
+    "price": ("repriced - covering", "matched"),
+    "coverage": ("CASE WHEN matched THEN covering ELSE delta END", "matched OR part = 'coverage'"),
+    "one_off": ("delta", "part = 'one_off'"),
+    "credits": ("delta", "part IN ('credit', 'refund')"),
+    "tax": ("delta", "part = 'tax'"),
+    "other": ("delta", f"part = 'other' OR (part = 'use' AND NOT ({_IS_VOLUME}))"),
+}
+"""Each effect of a SKU as SQL, and where it has that effect."""
+
+
+def total_sql(value: str, condition: str) -> str:
+    """The sum of a value over the rows that fulfil a condition; 0 where none does."""
+    return f"COALESCE(SUM(CASE WHEN {condition} THEN {value} END), {_ZERO})"
+
+
+def effects_by_sku_sql(kept: str, skus: Sequence[str], day: date, against: date) -> str:
+    """Each SKU's cost on two days, and the doubles and conditions that EFFECTS_SQL is made of.
+
+    Args:
+        kept: charges or their sums, as for `effects_sql`.
+        skus: the columns that tell one SKU, or one resource of it, from another: each is a column of the rows.
+        day, against: the days.
+    """
+    names = ", ".join(skus)
+    of_skus = f"{names}, " if names else ""
     key = ", ".join(("linkedaccount", "service", "ou", "part", *skus))
     on = [f"charge_date = DATE '{against}'", f"charge_date = DATE '{day}'"]
 
@@ -106,7 +157,7 @@ def effects_sql(kept: str, skus: Sequence[str], day: date, against: date, names:
             for n, is_day in enumerate(on)
         )
 
-    grouped = f"""SELECT {key},
+    grouped = f"""SELECT {key}, {SHOWN_OF_SKU},
         {of_days("cost", "cost")},
         {of_days("quantity", "quantity")},
         {of_days("cost_covered", "cost", " AND committed")},
@@ -115,10 +166,10 @@ def effects_sql(kept: str, skus: Sequence[str], day: date, against: date, names:
         {of_days("used", "1", " AND part IN ('use', 'other')", function="MAX", other=" ELSE 0")}
     FROM ({kept}) AS kept
     GROUP BY {key}"""
-    zero = f"CAST(0 AS {MONEY_SQL})"
+    zero = _ZERO
     # Beyond 1E30 nothing is a quantity: that keeps NaN and infinity out.
     matched = " AND ".join(f"quantity{n} > 0 AND quantity{n} < 1E30" for n in (0, 1))
-    numbers = f"""SELECT linkedaccount, service, ou, part, there0, there1, used0, used1,
+    numbers = f"""SELECT linkedaccount, service, ou, part, {of_skus}usage_type, region, there0, there1, used0, used1,
         COALESCE(cost0, {zero}) AS cost0, COALESCE(cost1, {zero}) AS cost1,
         COALESCE(quantity0, 0) <> 0 OR COALESCE(cost0, {zero}) <> {zero} AS counts0,
         COALESCE(quantity1, 0) <> 0 OR COALESCE(cost1, {zero}) <> {zero} AS counts1,
@@ -138,27 +189,10 @@ def effects_sql(kept: str, skus: Sequence[str], day: date, against: date, names:
         attempt = f"TRY_CAST(TRY_CAST({value} AS DECIMAL(38, 6)) AS {MONEY_SQL})"
         return f"COALESCE(CASE WHEN {condition} THEN {attempt} END, {zero})"
 
-    effects = f"""SELECT numbers.*, cost1 - cost0 AS delta,
+    return f"""SELECT numbers.*, cost1 - cost0 AS delta,
         {rounded(f"c1 - {then}", comparable)} AS repriced,
         {rounded(f"(k1 - q1 * k0 / q0) * ({saved})", f"{comparable} AND {mixed}")} AS covering
     FROM ({numbers}) AS numbers"""
-
-    def total(name: str, value: str, condition: str) -> str:
-        return f"COALESCE(SUM(CASE WHEN {condition} THEN {value} END), {zero}) AS {name}"
-
-    is_volume = "part = 'use' AND (matched OR NOT counts0 OR NOT counts1)"
-    join, service = join_names(names, "effects.service")
-    return f"""SELECT linkedaccount, {service} AS service, ou, SUM(cost0) AS before, SUM(cost1) AS now,
-    MAX(there0) AS there_before, MAX(there1) AS there_now, MAX(used0) AS used_before, MAX(used1) AS used_now,
-    {total("volume", "delta - repriced", is_volume)},
-    {total("price", "repriced - covering", "matched")},
-    {total("coverage", "CASE WHEN matched THEN covering ELSE delta END", "matched OR part = 'coverage'")},
-    {total("one_off", "delta", "part = 'one_off'")},
-    {total("credits", "delta", "part = 'credits'")},
-    {total("tax", "delta", "part = 'tax'")},
-    {total("other", "delta", f"part = 'other' OR (part = 'use' AND NOT ({is_volume}))")}
-FROM ({effects}) AS effects{join}
-GROUP BY linkedaccount, {service}, ou"""
 
 
 def _on_days(fmt: BillFormat, start: date, end: date) -> str:

@@ -16,6 +16,10 @@ from finops_assets.core.schemas import CHARGES_OF_ROW, MAY_BE_UNKNOWN, UNASSIGNE
 
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
+SHOWN_COLUMNS = ("usage_type", "region")
+SHOWN_OF_SKU = ", ".join(f"MAX({name}) AS {name}" for name in SHOWN_COLUMNS)
+"""What people are shown of a SKU. Lines of it that do not name their region, such as a discount's, do not part it."""
+
 
 def survey_sql(fmt: BillFormat, columns: Columns, rules: Rules, table: str = "bill", by: Sequence[str] = ()) -> str:
     """The whole bill by billing currency as written and absent columns: lines, on a 1st, and whether all have a date.
@@ -137,7 +141,7 @@ def one_pass_sql(
         names, sets = "service_code, service_name, ", f"{sets},\n    (service_code, service_name)"
     if skus is not None:
         of_sku = ", ".join(("part", "committed", *skus))
-        names = f"{names}{of_sku}, SUM(quantity) AS quantity, "
+        names = f"{names}{of_sku}, {SHOWN_OF_SKU}, SUM(quantity) AS quantity, "
         sets = f"{sets},\n    (charge_date, left_out, ou, service, linkedaccount, {of_sku})"
         otherwise = f"CASE WHEN GROUPING(part) = 0 THEN '{OF_SKUS}' ELSE {otherwise} END"
         since = f"\nHAVING GROUPING(part) = 1 OR charge_date >= DATE '{skus_since}'"

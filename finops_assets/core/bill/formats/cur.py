@@ -297,6 +297,9 @@ def _usage(columns: Columns, cost_basis: str) -> Usage | None:
         f"OR {TYPE} LIKE '%Discount'",
         committed=f"{TYPE} IN ('DiscountedUsage', 'SavingsPlanCoveredUsage', 'SavingsPlanNegation')",
         unused=f"{TYPE} = 'SavingsPlanRecurringFee'" if amortized else "FALSE",
+        usage_type=first_sql(columns, ("line_item_usage_type",), ""),
+        region=first_sql(columns, ("product_region_code", "product_region"), ""),
+        resource="line_item_resource_id" if "line_item_resource_id" in columns else "",
     )
 
 

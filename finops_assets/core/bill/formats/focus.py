@@ -111,6 +111,9 @@ def _usage(columns: Columns, cost_basis: str) -> Usage | None:  # noqa: ARG001
         is_usage="chargecategory = 'Usage'" if "chargecategory" in columns else "TRUE",
         committed=" OR ".join(committed) or "FALSE",
         unused=unused,
+        usage_type=first_sql(columns, ("x_usagetype", "skumeter", "skuid"), ""),
+        region=first_sql(columns, ("regionid",), ""),
+        resource="resourceid" if "resourceid" in columns else "",
     )
 
 

@@ -1,0 +1,157 @@
+"""The parts of what moved: of each OU, service and account the largest five, and the rest; they add up to its change.
+
+An engine finds the parts of each account's service (`core.bill.parts_sql`). Here they meet the organization, as the
+drivers do, and each gets its cause.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from finops_assets.core.errors import BillError
+from finops_assets.core.schemas import MONEY
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from finops_assets.core.analytics.drivers import Driver, Drivers
+
+EFFECTS_OF_PART = ("volume", "price", "coverage", "other")
+TEXTS = ("linkedaccount", "service", "ou", "kind", "usage_type", "region", "resource")
+USE, CREDIT, REFUND, MOVED, REST = "use", "credit", "refund", "moved", "rest"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of what moved an OU's service in an account.
+
+    Attributes:
+        kind: a part of a day's cost: use, credit, refund, tax, one_off, coverage (unused commitments), other; `moved`
+            is what an account had cost in the OU that it left, `rest` all parts beyond the largest.
+        before, now: its cost; of `moved` in the OU that it joined, the former is taken off.
+        quantity_before, quantity_now: None where nothing was measured, and of the rest.
+        effects: `volume`, `price`, `coverage`, `other` and, in another currency, `exchange`: they sum to the change.
+        is_new_region: whether the account used nothing in that region on the other day.
+    """
+
+    ou: str
+    service: str
+    account: str
+    kind: str
+    usage_type: str
+    region: str
+    resource: str
+    before: Decimal
+    now: Decimal
+    quantity_before: float | None
+    quantity_now: float | None
+    effects: Mapping[str, Decimal]
+    is_new_region: bool = False
+
+    @property
+    def delta(self) -> Decimal:
+        return self.now - self.before
+
+
+def as_parts(table: pa.Table | None) -> pa.Table:
+    """The parts that an engine found, in one shape and order; None is nothing.
+
+    A row for each part of an account's service and, where the bill itself has one, OU: `part` is its place, by size.
+    """
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [(name, pa.string()) for name in TEXTS]
+        + [("part", pa.int64()), ("newregion", pa.bool_())]
+        + [(name, MONEY) for name in ("before", "now", *EFFECTS_OF_PART)]
+        + [(name, pa.float64()) for name in ("quantitybefore", "quantitynow")]
+    )
+    if table is None:
+        return schema.empty_table()
+    order = [(name, "ascending") for name in ("linkedaccount", "service", "ou", "part")]
+    return table.select(schema.names).cast(schema).sort_by(order).combine_chunks()
+
+
+def moved_parts(table: pa.Table, drivers: Drivers, names: Mapping[str, str]) -> tuple[Part, ...]:
+    """The parts of each driver, in its order.
+
+    Args:
+        table: of `Warehouse.moved_parts`, of the drivers' days.
+        drivers: what moved.
+        names: old name -> new name, of services that were renamed between the days.
+
+    Raises:
+        BillError: the parts are not those of the drivers: the bill has changed in between.
+    """
+    rows: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in table.to_pylist():
+        service = names.get(row["service"], row["service"])
+        rows[row["linkedaccount"], service].append({**row, "service": service})
+    several: dict[tuple[str, str], list[Driver]] = defaultdict(list)
+    for driver in drivers.drivers:
+        several[driver.account, driver.service].append(driver)
+    parts: list[Part] = []
+    for driver in drivers.drivers:
+        key = driver.account, driver.service
+        of_driver = _of_driver(driver, rows.get(key, []), several[key])
+        if sum((part.delta for part in of_driver), Decimal()) != driver.delta:
+            raise BillError(
+                f"the parts of {driver.service} in {driver.account} do not sum to {driver.delta}",
+                fix="The bill has changed meanwhile: have the day's scorecard made again.",
+            )
+        parts += of_driver
+    return tuple(parts)
+
+
+def _of_driver(driver: Driver, rows: list[dict[str, Any]], of_key: list[Driver]) -> list[Part]:
+    moved = driver.effects.get(MOVED)
+    if moved is not None and not driver.now and moved == -driver.before:
+        return [_moved(driver, driver.before, Decimal())]
+    if moved is not None:
+        return [_moved(driver, -moved, Decimal()), *_largest(_part(driver, row) for row in rows)]
+    if len(of_key) > 1:  # the bill has the account in several OUs on one day
+        own = {each.ou for each in of_key}
+        rows = [row for row in rows if row["ou"] == driver.ou or (row["ou"] not in own and not _has(rows, driver.ou))]
+    return _largest(_part(driver, row) for row in rows)
+
+
+def _has(rows: Iterable[Mapping[str, Any]], ou: str) -> bool:
+    return any(row["ou"] == ou for row in rows)
+
+
+def _moved(driver: Driver, before: Decimal, now: Decimal) -> Part:
+    effects = {MOVED: now - before}
+    return Part(driver.ou, driver.service, driver.account, MOVED, "", "", "", before, now, None, None, effects)
+
+
+def _part(driver: Driver, row: Mapping[str, Any]) -> Part:
+    kind = next((kind for kind in ("new_account", "gone_account") if kind in driver.effects), "")
+    effects = {name: row[name] for name in (*EFFECTS_OF_PART, "exchange") if row.get(name)}
+    effects = {kind: row["now"] - row["before"]} if kind else effects
+    where = (row["usage_type"] or "", row["region"] or "", row["resource"] or "")
+    quantities = row["quantitybefore"], row["quantitynow"]
+    of = driver.ou, driver.service, driver.account, row["kind"]
+    return Part(*of, *where, row["before"], row["now"], *quantities, effects, bool(row["newregion"]))
+
+
+def _largest(parts: Iterable[Part], limit: int = 5) -> list[Part]:
+    """The largest parts and the rest as one: rows of several bills, or of a renamed service, have more of them."""
+    ranked = sorted(parts, key=lambda part: (part.kind == REST, -abs(part.delta)))
+    rest = [part for place, part in enumerate(ranked) if place >= limit or part.kind == REST]
+    kept = ranked[: len(ranked) - len(rest)]
+    if not rest:
+        return kept
+    effects: dict[str, Decimal] = defaultdict(Decimal)
+    for part in rest:
+        for name, amount in part.effects.items():
+            effects[name] += amount
+    before, now = (sum((getattr(part, name) for part in rest), Decimal()) for name in ("before", "now"))
+    one = replace(
+        rest[0], kind=REST, usage_type="", region="", resource="", before=before, now=now, quantity_before=None,
+        quantity_now=None, effects=dict(effects), is_new_region=False,
+    )  # fmt: skip
+    return [*kept, one]
