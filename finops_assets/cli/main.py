@@ -38,6 +38,7 @@ GROUPS: dict[str, dict[click.Command, str]] = {
         costs.query: "One SELECT over the archive's tables.",
         costs.budgets: "Each OU's month against its budget.",
         costs.anomalies: "Costs that nobody expected.",
+        costs.commitments: "Savings Plans and reservations: used or not, and when they end.",
     },
     "State": {
         days.status: "Each archived day: total, registered, mailed.",

@@ -22,7 +22,7 @@ from finops_assets.adapters.aws.bill_payers import refuse_shared
 from finops_assets.adapters.aws.bill_sources import BillSources
 from finops_assets.adapters.aws.bill_sql import charges, compared_sql, currencies, day_pass, sku_sums, statements
 from finops_assets.adapters.aws.bill_table import BillTable, manifests, recognise, with_files
-from finops_assets.adapters.aws.fetched_sums import SUMS, FetchedSums, by_day, counted_sums_sql, new_folder
+from finops_assets.adapters.aws.fetched_sums import BATCH_ROWS, SUMS, FetchedSums, by_day, counted_sums_sql, new_folder
 from finops_assets.adapters.aws.glue_tables import MAP_TABLE, GlueTables
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.aws.summary_view import NAME, SummaryView
@@ -33,6 +33,7 @@ from finops_assets.core.archive.breakdown import day_prints
 from finops_assets.core.archive.sku_sums import SkuSums
 from finops_assets.core.bill import layout
 from finops_assets.core.bill.charges import EARLIEST, LATEST
+from finops_assets.core.bill.commitments import tells_commitments
 from finops_assets.core.bill.control_totals import control_totals
 from finops_assets.core.bill.currencies import OfAccounts, account_currencies
 from finops_assets.core.bill.drivers_sql import effects_sql, sku_keys
@@ -73,7 +74,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from obstore.store import ObjectStore
 
-BATCH_ROWS = 131_072
 STAGED_FOR = 3600.0
 """Seconds that fetched sums are read again within one process: the steps of a run follow each other at once."""
 
@@ -218,6 +218,10 @@ class AthenaWarehouse:
             for batch in con.sql(sql).to_arrow_reader(BATCH_ROWS):
                 refuse_impossible(batch.column("linkedaccount"), lambda text: self._impossible(table, text))
                 yield batch
+
+    def commitments(self, start: date, end: date) -> Iterator[pa.RecordBatch]:
+        table, fetched = self._sums(start, end)
+        return fetched.commitments(self._config) if tells_commitments(table.format, table.columns) else iter(())
 
     def drivers(self, day: date, against: date) -> pa.Table:
         """As the port says, of sums by SKU: those of the pass over the day, and those that an earlier one has kept."""
