@@ -39,8 +39,8 @@ def query(sql: str, as_csv: bool, as_json: bool) -> None:
     platform = common.open_platform()
     if platform.display:
         tell(
-            "Costs of ou_breakdown, ou_charges, dimension_breakdown, commitments, restatements and finops_daily_summary "
-            "are in the currency that each account is billed in: do not sum over several. Those of ou_scorecard are in "
+            "Costs of ou_breakdown, ou_charges, dimension_breakdown, commitments, restatements and "
+            "finops_daily_summary are in the currency that each account is billed in: do not sum over several. Those of ou_scorecard are in "
             f"{platform.display.currency}."
         )
     with platform.catalog.stream(sql) as result:
