@@ -40,8 +40,8 @@ def query(sql: str, as_csv: bool, as_json: bool) -> None:
     if platform.display:
         tell(
             "Costs of ou_breakdown, ou_charges, dimension_breakdown, commitments, restatements and "
-            "finops_daily_summary are in the currency that each account is billed in: do not sum over several. Those of ou_scorecard are in "
-            f"{platform.display.currency}."
+            "finops_daily_summary are in the currency that each account is billed in: do not sum over several. Those "
+            f"of ou_scorecard are in {platform.display.currency}."
         )
     with platform.catalog.stream(sql) as result:
         _print_rows(result.columns, result.batches, as_csv, as_json)
