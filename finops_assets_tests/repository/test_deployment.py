@@ -626,7 +626,7 @@ def test_the_settings_on_the_page_build_a_platform(tmp_path: Path, monkeypatch: 
 
 
 def test_the_table_of_the_bill_has_the_columns_of_the_export() -> None:
-    """CREATE TABLE and the export name the same columns: what FOCUS needs, tells why a day moved, and of commitments."""
+    """CREATE TABLE and the export name the same columns: what FOCUS, why a day moved, and commitments need."""
     from finops_assets.core.bill.drivers_sql import driver_columns
     from finops_assets.core.bill.formats.focus import FOCUS
     from finops_assets.core.bill.further_columns import further_columns
