@@ -25,9 +25,10 @@ from finops_assets.core.archive import proof
 from finops_assets.core.archive.day_charges import CHARGES_PART
 from finops_assets.core.archive.day_commitments import COMMITMENTS_PART
 from finops_assets.core.archive.day_currencies import CURRENCIES
-from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART, as_named
+from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART
 from finops_assets.core.archive.day_parts import DayPart
 from finops_assets.core.archive.kept_history import KeptHistory
+from finops_assets.core.archive.parts_of_day import parts_of_day
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
 from finops_assets.core.money import plain
 from finops_assets.core.schemas import (
@@ -107,7 +108,7 @@ class ObjectArchive:
             "unassigned": plain(day.unassigned),
             "fingerprint": day.fingerprint,
             **metadata,
-            **{part.entry: fingerprint for part, _, fingerprint in _parts(day) if fingerprint},
+            **{part.entry: fingerprint for part, _, fingerprint in parts_of_day(day) if fingerprint},
             proof.CONTENT: proof.content_hash(day.rows),
         }
         replaced: Mapping[str, str] = {}
@@ -135,7 +136,7 @@ class ObjectArchive:
         """Write the day's parts unless they are there; returns whether any were written."""
         written = [
             self._put_part(part, day.day, rows if fingerprint and rows else part.none, fingerprint, metadata)
-            for part, rows, fingerprint in _parts(day)
+            for part, rows, fingerprint in parts_of_day(day)
             if fingerprint or part.entry in replaced
         ]
         return any(written)
@@ -375,15 +376,6 @@ def _read_ahead(read: Callable[[T], R], what: Sequence[T]) -> Iterator[R]:
             if later is not None:
                 waiting.append(readers.submit(read, later))
             yield done
-
-
-def _parts(day: DayRows) -> list[tuple[DayPart, pa.Table | None, str]]:
-    """The parts of the day, each with its fingerprint; that of one that it does not have is empty."""
-    return [
-        (CHARGES_PART, day.charges, day.charges_fingerprint),
-        (DIMENSIONS_PART, day.dimensions, as_named(day.dimension_prints)),
-        (COMMITMENTS_PART, day.commitments, day.commitments_fingerprint),
-    ]
 
 
 def _explain_folder(message: str, path: str, action: str) -> FinopsError | None:
