@@ -90,7 +90,7 @@ data "aws_iam_policy_document" "task" {
   statement {
     sid       = "OldVersionsOfDays"
     actions   = ["s3:GetObjectVersion"]
-    resources = ["${local.bucket_arn}/ou-breakdowns/*", "${local.bucket_arn}/ou-charges/*", "${local.bucket_arn}/dimension-breakdowns/*"]
+    resources = ["${local.bucket_arn}/ou-breakdowns/*", "${local.bucket_arn}/ou-charges/*", "${local.bucket_arn}/dimension-breakdowns/*", "${local.bucket_arn}/commitments/*"]
   }
 
   # Staged files, notes that a mail is under way, open incidents, the restatement of a version that was never published,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from finops_assets.cli import common
 from finops_assets.cli.errors import FAILED
 from finops_assets.cli.terminal import print_csv_rows, print_json, print_json_rows, print_rows, print_table, say, tell
 from finops_assets.core.errors import FinopsError
+
+if TYPE_CHECKING:
+    from finops_assets.core.analytics.commitments import Use
 
 
 @click.command()
@@ -36,9 +39,9 @@ def query(sql: str, as_csv: bool, as_json: bool) -> None:
     platform = common.open_platform()
     if platform.display:
         tell(
-            "Costs of ou_breakdown, ou_charges, dimension_breakdown, restatements and finops_daily_summary are in the "
-            "currency that each account is billed in: do not sum over several. Those of ou_scorecard are in "
-            f"{platform.display.currency}."
+            "Costs of ou_breakdown, ou_charges, dimension_breakdown, commitments, restatements and "
+            "finops_daily_summary are in the currency that each account is billed in: do not sum over several. Those "
+            f"of ou_scorecard are in {platform.display.currency}."
         )
     with platform.catalog.stream(sql) as result:
         _print_rows(result.columns, result.batches, as_csv, as_json)
@@ -122,6 +125,56 @@ def budgets(day: date | None, as_json: bool) -> None:
 
 def _or_dash(amount: Decimal | None) -> str:
     return "-" if amount is None else common.amount(amount)
+
+
+@click.command()
+@click.option("--date", "day", type=common.DAY, help="As of which day; the newest archived one by default.")
+@common.as_json
+def commitments(day: date | None, as_json: bool) -> None:
+    """Each Savings Plan and reservation: what is used of it on the day and this month, what is not, when it ends."""
+    from finops_assets.core.analytics.commitments import read_commitments, use, use_of_each
+    from finops_assets.core.archive.display import rates_words
+    from finops_assets.core.errors import ArchiveError
+
+    archive = common.open_platform().shown_archive
+    archived = [each for each in archive.days() if day is None or each <= day]
+    if not archived or (day and archived[-1] != day):
+        raise ArchiveError("is not archived", where=str(day or "the archive"), fix="`finops run` archives a day.")
+    day = archived[-1]
+    span = archive.history.describe([each for each in archived if each >= day.replace(day=1)])
+    rows = read_commitments(archive, span)
+    each_use = use_of_each(rows, day)
+    if as_json:
+        print_json([{**vars(one), "day": vars(one.day), "month": vars(one.month)} for one in each_use])
+        return
+    if not each_use:
+        say(f"The bill names no Savings Plan and no reservation from {min(span)} to {day}.")
+        return
+    say(f"{day:%B %Y} as of {day}, in {span[day].currency}, amortized; the day, and the month to date")
+    print_table(
+        ("kind", "commitment", "used", "not used", "month: used", "not used", "utilization", "ends"),
+        [
+            (
+                *(one.kind, one.id, *_use_words(one.day), *_use_words(one.month), _share(one.month.utilization)),
+                str(one.expires or "not told"),
+            )
+            for one in each_use
+        ],
+        right={2, 3, 4, 5, 6},
+    )
+    of_day, of_month = use(rows, [day]).coverage, use(rows, list(span)).coverage
+    say(f"Coverage: {_share(of_day)} on the day, {_share(of_month)} this month.")
+    if rates := rates_words(span.values()):
+        say(rates)
+
+
+def _use_words(use: Use) -> tuple[str, str]:
+    """What is used and what is not; that of a reservation is not known before its month ends."""
+    return common.amount(use.all_used), "-" if use.utilization is None else common.amount(use.unused)
+
+
+def _share(share: Decimal | None) -> str:
+    return "-" if share is None else f"{int(100 * share)} %"
 
 
 @click.command()

@@ -39,6 +39,7 @@ GROUPS: dict[str, dict[click.Command, str]] = {
         costs.budgets: "Each OU's month against its budget.",
         costs.anomalies: "Costs that nobody expected.",
         explain.explain: "Why a day moved: causes, and their largest parts.",
+        costs.commitments: "Savings Plans and reservations: used or not, and when they end.",
     },
     "State": {
         days.status: "Each archived day: total, registered, mailed.",

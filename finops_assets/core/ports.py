@@ -74,6 +74,12 @@ class Warehouse(Protocol):
         settings name dimensions, further rows have a `dimension` and its `value`: both are empty on the day's own rows.
         """
 
+    def commitments(self, start: date, end: date) -> Iterator[pa.RecordBatch]:
+        """What each Savings Plan and reservation costs on these days, ordered by day; the columns of `commitments_sql`.
+
+        It has no batch where the bill names none (`core.bill.commitments`).
+        """
+
     def drivers(self, day: date, against: date) -> pa.Table:
         """What each account's service costs on two days and what makes the difference, in one query over both.
 
@@ -161,6 +167,20 @@ class Archive(Protocol):
 
     def kept_dimensions(self, day: date, named: str) -> pa.Table | None:
         """The dimensions of a version of the day; None where they are not kept."""
+
+    def commitments(self, day: date, fingerprint: str) -> pa.Table:
+        """The day's Savings Plans and reservations, in the COMMITMENTS schema.
+
+        Args:
+            day: the day.
+            fingerprint: of them, as the day's metadata names it (COMMITTED).
+
+        Raises:
+            DamagedError: they are not there, are damaged, or are of another state of the day.
+        """
+
+    def kept_commitments(self, day: date, fingerprint: str) -> pa.Table | None:
+        """The commitments of a version of the day; None where they are not kept."""
 
     def days(self) -> list[date]: ...
 

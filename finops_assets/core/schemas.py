@@ -72,6 +72,28 @@ The rows of one dimension sum to the day, and those of an OU, service and accoun
 dimension it wants: the rows of two of them have the same money twice.
 """
 
+ON_DEMAND = "on demand"
+"""The kind of rows of COMMITMENTS that are no commitment: what else such services cost."""
+
+COMMITMENTS = pa.schema(
+    [
+        pa.field("billingdate", pa.date32()),
+        pa.field("commitmentid", pa.string()),
+        pa.field("kind", pa.string()),
+        *(OU_BREAKDOWN.field(name) for name in ("ou", "linkedaccount")),
+        *(pa.field(name, MONEY) for name in ("committedcost", "usedcost", "unusedcost", "ondemandcost")),
+        pa.field("expires", pa.date32()),
+    ]
+)
+"""What each Savings Plan and reservation costs on a day, amortized, by the account that used it, or that owns it.
+
+`usedcost` and `unusedcost` sum to `committedcost`, and over a day's rows to `committedcost` and `unusedcommitment` of
+OU_CHARGES. AWS books what nobody used of a reservation once a month, on the 1st. `ondemandcost` is what the covered
+usage would cost on demand, null where the bill does not tell; rows of the kind ON_DEMAND have it alone: what usage
+costs that no commitment covers, of services in which one covers anything on that day. `expires` is null where no line
+tells.
+"""
+
 COLUMN_DESCRIPTIONS = {
     "billingdate": "UTC day on which the charge period starts",
     "ou": "Organizational unit of the linked account on that day, or Unassigned",
@@ -91,6 +113,12 @@ COLUMN_DESCRIPTIONS = {
     "dimension": "Key of the dimension, such as tag:team; the rows of each dimension sum to the day",
     "value": "Value of the dimension, or (untagged)",
     "cost": "Exact cost of the day in the billing currency, on the cost basis set",
+    "commitmentid": "ARN or id of the Savings Plan or reservation; empty on rows of the kind on demand",
+    "kind": "savings plan, reservation, commitment or on demand",
+    "usedcost": "The part of the commitment that covers usage, amortized",
+    "unusedcost": "The part of it that nobody used; of a reservation booked on the 1st for the whole month",
+    "ondemandcost": "What the usage would cost on demand, or costs where nothing covers it; null where not known",
+    "expires": "Last day of the commitment where the line tells; null elsewhere",
     "daycost": "Cost of the day, of the OU and all below it",
     "directcost": "Cost of the day of the OU's own accounts: sums to the day's total",
     "expectedlow": "What the day was expected to cost at least, from the days before it",
@@ -167,6 +195,8 @@ CHARGES_PREFIX = "ou-charges"
 CHARGES_OBJECT_NAME = "ou_charges.parquet"
 DIMENSIONS_PREFIX = "dimension-breakdowns"
 DIMENSIONS_OBJECT_NAME = "dimension_breakdown.parquet"
+COMMITMENTS_PREFIX = "commitments"
+COMMITMENTS_OBJECT_NAME = "commitments.parquet"
 SCORECARD_PREFIX = "ou-scorecards"
 SCORECARD_OBJECT_NAME = "ou_scorecard.parquet"
 ACCOUNT_MAP_PATH = "account-ou-map/account_ou_map.parquet"
@@ -176,6 +206,9 @@ CHARGES = "charges"
 
 DIMENSIONS = "dimensions"
 """In a day's metadata: the keys of its dimensions, each with the fingerprint of its values, as JSON; absent without."""
+
+COMMITTED = "commitments"
+"""In a day's metadata: the fingerprint of its commitments; absent where it has none."""
 
 BILL_DELIVERY = "bill_delivery"
 """In a day's metadata: the export's id of the delivery that it was made of, or else the id of the bill's files."""
@@ -203,6 +236,12 @@ def dimensions_path(day: date) -> str:
     """The one object of a day's dimensions, in partitions as those of the breakdown."""
     folder = f"{DIMENSIONS_PREFIX}/year={day.year}/month={day.month:02d}/day={day.day:02d}"
     return f"{folder}/{DIMENSIONS_OBJECT_NAME}"
+
+
+def commitments_path(day: date) -> str:
+    """The one object of a day's commitments, in partitions as those of the breakdown."""
+    folder = f"{COMMITMENTS_PREFIX}/year={day.year}/month={day.month:02d}/day={day.day:02d}"
+    return f"{folder}/{COMMITMENTS_OBJECT_NAME}"
 
 
 def scorecard_path(day: date) -> str:

@@ -71,7 +71,8 @@ class DayRows:
     `charges` are in the OU_CHARGES schema, a row for each of `rows`; None of a version of an older release.
     `dimensions` are in the DIMENSION_BREAKDOWN schema; None where no dimension is set. `dimension_prints` has the
     fingerprint of each, and `dimension_keys` are those that the settings ask for. `account_currencies` has the currency
-    of each account that has amounts on a day in several.
+    of each account that has amounts on a day in several. `commitments` are in the COMMITMENTS schema; None where the
+    bill names none.
     """
 
     day: date
@@ -85,6 +86,8 @@ class DayRows:
     dimension_prints: Mapping[str, str] = field(default_factory=dict)
     dimension_keys: tuple[str, ...] = ()
     account_currencies: Mapping[str, str] = field(default_factory=dict)
+    commitments: pa.Table | None = None
+    commitments_fingerprint: str = ""
 
 
 @dataclass(frozen=True)

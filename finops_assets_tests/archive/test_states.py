@@ -145,6 +145,12 @@ BROKEN: list[tuple[str, Callable[[Facts], Facts], str, str]] = [
         RUN,
         "dimension_breakdown does not have it",
     ),
+    (
+        "no commitments",
+        lambda c: replace(c, without_commitments={MIDDLE: "the table commitments does not have it"}),
+        RUN,
+        "commitments does not have it",
+    ),
     ("damaged object", lambda c: replace(c, damaged={MIDDLE: "is damaged: no footer"}), RUN, "no footer"),
     (
         "mail unsent",

@@ -429,9 +429,8 @@ def test_commands_say_in_which_currency_amounts_are(tmp_path: Path) -> None:
     environ = {f"FINOPS_{name}": str(value) for name, value in {**settings, "CURRENCY__RATES": "rates.csv"}.items()}
     assert "tag:team: 64 % of 14.00 EUR has a value" in finops("doctor", cwd=tmp_path, now=NOW, **environ).output
     notice = finops("query", "SELECT 1", cwd=tmp_path, now=NOW, **environ).stderr
-    assert "ou_breakdown, ou_charges, dimension_breakdown, restatements and finops_daily_summary" in " ".join(
-        notice.split()
-    )
+    tables = "ou_breakdown, ou_charges, dimension_breakdown, commitments, restatements and finops_daily_summary"
+    assert tables in " ".join(notice.split())
 
 
 def test_evidence_of_a_day_in_several_currencies_has_no_sum_of_them(tmp_path: Path) -> None:

@@ -168,6 +168,7 @@ def test_the_ui_sees_every_partition_with_metadata_and_green_checks(filled: Plat
         "totals_match_source",
         "charges_match_source",
         "dimensions_match_source",
+        "commitments_match_charges",
         "schema_as_agreed",
         "no_duplicate_keys",
         "unassigned_share_under_limit",

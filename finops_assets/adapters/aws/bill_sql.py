@@ -10,6 +10,7 @@ from finops_assets.adapters.aws.glue_tables import MAP_TABLE
 from finops_assets.adapters.aws.summary_view import NAME
 from finops_assets.core.archive.sku_sums import SUMS_SINCE
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charges_sql
+from finops_assets.core.bill.commitments import tells_commitments
 from finops_assets.core.bill.currencies import account_currencies_sql
 from finops_assets.core.bill.drivers_sql import kept_sql, sku_expressions, sku_keys, sku_sums_sql, with_parts_sql
 from finops_assets.core.bill.further_columns import further_expressions
@@ -41,14 +42,18 @@ def day_pass(table: BillTable, rules: Rules, start: date, end: date, *, teaches:
     """
     of_bill, dimensions = (table.format, table.columns, rules), len(rules.dimensions)
     since = max(start, end - SUMS_SINCE)
+    committed = tells_commitments(table.format, table.columns)
     if since > start and not table.periods:
         lines = charges(table, rules, start, end, undated=True)
-        return one_pass_sql(lines, teaches=teaches, dimensions=dimensions), None
+        return one_pass_sql(lines, teaches=teaches, dimensions=dimensions, commitments=committed), None
     source = table.source_with_skus(start, since)
     further = further_expressions(*of_bill) | sku_expressions(*of_bill)
     lines = with_parts_sql(charges_sql(*of_bill, start, end, source, undated=True, further=further))
     skus = sku_keys(*of_bill)
-    return one_pass_sql(lines, teaches=teaches, dimensions=dimensions, skus=skus, skus_since=since), since
+    sql = one_pass_sql(
+        lines, teaches=teaches, dimensions=dimensions, skus=skus, skus_since=since, commitments=committed
+    )
+    return sql, since
 
 
 def currencies(table: BillTable, rules: Rules, start: date, end: date) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -12,10 +12,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
-from finops_assets.adapters.shared.duck import ConfigValue, connect, file_literal
+from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb, connect, file_literal
+from finops_assets.core.bill.commitments import commitments_sql
 from finops_assets.core.bill.dimensions import dimension_columns
 from finops_assets.core.bill.drivers_sql import SKU_SUM_KEYS
-from finops_assets.core.bill.queries import OF_ROWS, OF_SKUS, SHOWN_COLUMNS, by_dimension_sql
+from finops_assets.core.bill.queries import OF_COMMITMENTS, OF_ROWS, OF_SKUS, SHOWN_COLUMNS, by_dimension_sql
 from finops_assets.core.calendar import days_between
 from finops_assets.core.schemas import MONEY_SQL
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SUMS = "sums"
 """The view of their rows, those of `one_pass_sql`."""
+
+BATCH_ROWS = 131_072
 
 LEFT_BEHIND = 86_400.0
 """Seconds after which a folder of sums belongs to no live process."""
@@ -76,6 +79,14 @@ class FetchedSums:
         days = days_between(self.skus_since, self.key[2])
         condition = f"is_of = '{OF_SKUS}' AND left_out IS NULL"
         return by_day(self.files, skus, days, config, cost="total", condition=condition)
+
+    def commitments(self, config: Mapping[str, ConfigValue]) -> Iterator[pa.RecordBatch]:
+        """The commitments of each day, of a bill that can name them."""
+        if not self.files:
+            return
+        sums = f"SELECT * FROM {SUMS} WHERE is_of = '{OF_COMMITMENTS}'"
+        with closing(self.connect(config)) as con:
+            yield from con.sql(athena_to_duckdb(commitments_sql(sums))).to_arrow_reader(BATCH_ROWS)
 
 
 def new_folder(parent: Path) -> Path:

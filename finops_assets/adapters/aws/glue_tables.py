@@ -1,7 +1,7 @@
 """The tables of finops_db in the Glue catalog, created as agreed and held to that; and the bill's table, only read.
 
-Days of ou_breakdown are registered one by one (`glue_partitions`). Those of ou_charges and ou_scorecard are projected:
-Athena finds them by their paths, and the platform's own checks report a day without charges or a scorecard.
+Days of ou_breakdown are registered one by one (`glue_partitions`). Those of the other tables are projected: Athena
+finds them by their paths, and the platform's own checks report a day without charges or a scorecard.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from finops_assets.core.schemas import (
     ACCOUNT_OU_MAP,
     BREAKDOWN_PREFIX,
     CHARGES_PREFIX,
+    COMMITMENTS,
+    COMMITMENTS_PREFIX,
     DATABASE,
     DIMENSION_BREAKDOWN,
     DIMENSIONS_PREFIX,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 TABLE, MAP_TABLE, SUMMARY_VIEW = "ou_breakdown", "account_ou_map", "finops_daily_summary"
 SCORECARD, CHARGES, DIMENSIONS = "ou_scorecard", "ou_charges", "dimension_breakdown"
+COMMITTED = "commitments"
 LEDGER = RESTATEMENTS_PREFIX
 
 PROJECTED_YEARS = (2015, 2040)
@@ -82,6 +85,7 @@ def table_inputs(bucket: str) -> dict[str, dict[str, Any]]:
         LEDGER: table(LEDGER, hive_columns(RESTATEMENTS), f"s3://{bucket}/{RESTATEMENTS_PREFIX}/"),
         CHARGES: by_day(CHARGES, OU_CHARGES, CHARGES_PREFIX),
         DIMENSIONS: by_day(DIMENSIONS, DIMENSION_BREAKDOWN, DIMENSIONS_PREFIX),
+        COMMITTED: by_day(COMMITTED, COMMITMENTS, COMMITMENTS_PREFIX),
         SCORECARD: by_day(SCORECARD, OU_SCORECARD, SCORECARD_PREFIX),
     }
 

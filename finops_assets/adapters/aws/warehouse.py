@@ -22,7 +22,15 @@ from finops_assets.adapters.aws.athena import Athena
 from finops_assets.adapters.aws.bill_payers import refuse_shared
 from finops_assets.adapters.aws.bill_sources import BillSources
 from finops_assets.adapters.aws.bill_table import BillTable, impossible, manifests, recognise, with_files, without_cost
-from finops_assets.adapters.aws.fetched_sums import SUMS, FetchedSums, by_day, counted_sums_sql, new_folder, read_files
+from finops_assets.adapters.aws.fetched_sums import (
+    BATCH_ROWS,
+    SUMS,
+    FetchedSums,
+    by_day,
+    counted_sums_sql,
+    new_folder,
+    read_files,
+)
 from finops_assets.adapters.aws.glue_tables import MAP_TABLE, GlueTables
 from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.aws.summary_view import NAME, SummaryView
@@ -32,29 +40,15 @@ from finops_assets.core.analytics.drivers import as_sums
 from finops_assets.core.analytics.moved_parts import as_parts
 from finops_assets.core.archive.breakdown import day_prints
 from finops_assets.core.archive.sku_sums import SkuSums
-from finops_assets.core.bill import layout
+from finops_assets.core.bill import layout, queries, refusals
 from finops_assets.core.bill.charges import EARLIEST, LATEST
+from finops_assets.core.bill.commitments import tells_commitments
 from finops_assets.core.bill.control_totals import control_totals
 from finops_assets.core.bill.currencies import OfAccounts, account_currencies
 from finops_assets.core.bill.drivers_sql import effects_sql, sku_keys
 from finops_assets.core.bill.parts_sql import parts_sql
 from finops_assets.core.bill.payers import payer_periods
 from finops_assets.core.bill.profile import bill_profile, profile_sql
-from finops_assets.core.bill.queries import (
-    OF_NAMES,
-    OF_SOURCE,
-    SHOWN_COLUMNS,
-    accounts_sql,
-    breakdown_sql,
-    summary_sql,
-)
-from finops_assets.core.bill.refusals import (
-    is_monthly,
-    refuse_currencies,
-    refuse_half_filled,
-    refuse_lacking,
-    refuse_monthly,
-)
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.service_names import keep_names, known_names, learned
 from finops_assets.core.bill.source_days import Fact, source_days
@@ -78,7 +72,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-BATCH_ROWS = 131_072
 STAGED_FOR = 3600.0
 """Seconds that fetched sums are read again within one process: the steps of a run follow each other at once."""
 
@@ -197,7 +190,8 @@ class AthenaWarehouse:
         with closing(fetched.connect(self._config)) as con:
             rows = con.execute(
                 "SELECT charge_date, currency, charge_category, scheduled, left_out, lines, without_cost, total, "
-                f"amounts, provider, usage, month_long, lacks FROM {SUMS} WHERE is_of = '{OF_SOURCE}' ORDER BY ALL"
+                f"amounts, provider, usage, month_long, lacks FROM {SUMS} "
+                f"WHERE is_of = '{queries.OF_SOURCE}' ORDER BY ALL"
             ).fetchall()
         facts = [Fact(*row) for row in rows]
         self._refuse(table, facts)
@@ -217,12 +211,16 @@ class AthenaWarehouse:
         table, fetched = self._sums(start, end)
         keys = self._rules.dimensions
         sums = counted_sums_sql(keys)
-        sql = athena_to_duckdb(breakdown_sql(sums, names=self._names(table), dimensions=bool(keys)))
+        sql = athena_to_duckdb(queries.breakdown_sql(sums, names=self._names(table), dimensions=bool(keys)))
         with closing(fetched.connect(self._config)) as con:
             con.register("account_ou_map", accounts)
             for batch in con.sql(sql).to_arrow_reader(BATCH_ROWS):
                 refuse_impossible(batch.column("linkedaccount"), lambda text: impossible(table, text))
                 yield batch
+
+    def commitments(self, start: date, end: date) -> Iterator[pa.RecordBatch]:
+        table, fetched = self._sums(start, end)
+        return fetched.commitments(self._config) if tells_commitments(table.format, table.columns) else iter(())
 
     def drivers(self, day: date, against: date) -> pa.Table:
         """As the port says, of sums by SKU: those of the pass over the day, and those that an earlier one has kept."""
@@ -257,7 +255,7 @@ class AthenaWarehouse:
     def _kept_sums(self, table: BillTable) -> SkuSums:
         """The kept sums by SKU, with those of the last pass among them."""
         skus = sku_keys(table.format, table.columns, self._rules)
-        kept = SkuSums(self._archive, self._name, f"{table.format.name} {self._rules} {skus} {SHOWN_COLUMNS}")
+        kept = SkuSums(self._archive, self._name, f"{table.format.name} {self._rules} {skus} {queries.SHOWN_COLUMNS}")
         fetched = self._fetched
         if fetched and not fetched.sums_kept and fetched.key[0] == table.description.snapshot:
             kept.keep(fetched.sku_sums(skus, self._config))
@@ -281,7 +279,7 @@ class AthenaWarehouse:
         import pyarrow as pa
 
         lines = bill_sql.charges(self._table or self._current(), self._rules, EARLIEST, LATEST)
-        names, rows = self._athena.rows(accounts_sql(lines), "which accounts the bill names")
+        names, rows = self._athena.rows(queries.accounts_sql(lines), "which accounts the bill names")
         return pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
 
     def provide_summary(self, beside: Sequence[AthenaWarehouse] = ()) -> str:
@@ -302,7 +300,7 @@ class AthenaWarehouse:
     def summary_select(self) -> str:
         """The SELECT of finops_daily_summary over this bill, all days."""
         table = self._table or self._current()
-        return summary_sql(
+        return queries.summary_sql(
             bill_sql.charges(table, self._rules, EARLIEST, LATEST), f"{DATABASE}.{MAP_TABLE}", self._names(table)
         )
 
@@ -340,7 +338,7 @@ class AthenaWarehouse:
         """Keep the names of product codes that are new in these sums: they come with them, by no further scan."""
         with closing(fetched.connect(self._config)) as con:
             rows = con.execute(
-                f"SELECT service_code, service_name, lines FROM {SUMS} WHERE is_of = '{OF_NAMES}'"
+                f"SELECT service_code, service_name, lines FROM {SUMS} WHERE is_of = '{queries.OF_NAMES}'"
             ).fetchall()
         keep_names(self._archive, learned(rows))
 
@@ -376,15 +374,17 @@ class AthenaWarehouse:
             )
         self._refuse_half_filled(table)
         kept = [f for f in facts if f.left_out is None]
-        refuse_lacking(((f.lacks, f.without_cost) for f in kept), table.format, table.columns, self._rules, self._name)
+        refusals.refuse_lacking(
+            ((f.lacks, f.without_cost) for f in kept), table.format, table.columns, self._rules, self._name
+        )
         if column := table.format.currency:
             amounts = ((f.currency, f.amounts) for f in facts)
             rules, where = self._rules, f"{self._name}, column {column}"
-            refuse_currencies(amounts, rules.currency, self._name, where, several=rules.several_currencies)
+            refusals.refuse_currencies(amounts, rules.currency, self._name, where, several=rules.several_currencies)
         usage, month_long = sum(f.usage for f in facts), sum(f.month_long for f in facts)
         # One day's usage may last a month in any bill: all of its days are asked.
-        if is_monthly(usage, month_long) and bill_totals(self.control_totals()).on_firsts:
-            refuse_monthly(usage, month_long, self._name)
+        if refusals.is_monthly(usage, month_long) and bill_totals(self.control_totals()).on_firsts:
+            refusals.refuse_monthly(usage, month_long, self._name)
 
     def _refuse_half_filled(self, table: BillTable) -> None:
         """Refuse billing periods in which some lines have no cost; asked once of each version of the bill."""
@@ -393,5 +393,5 @@ class AthenaWarehouse:
         basis = self._rules.cost_basis
         rows = self._athena.rows(table.half_filled_sql, f"which billing periods have no {basis} cost")[1]
         places = ((period, lines) for period, lines in rows)
-        refuse_half_filled(places, basis, table.format.bases[basis].column, self._name)
+        refusals.refuse_half_filled(places, basis, table.format.bases[basis].column, self._name)
         self._whole = table.description.snapshot

@@ -24,6 +24,9 @@ from finops_assets.core.schemas import (
     ACCOUNT_OU_MAP,
     CHARGES_OBJECT_NAME,
     CHARGES_PREFIX,
+    COMMITMENTS,
+    COMMITMENTS_OBJECT_NAME,
+    COMMITMENTS_PREFIX,
     DATABASE,
     DAY_OBJECT_NAME,
     DIMENSION_BREAKDOWN,
@@ -181,8 +184,9 @@ class SQLiteCatalog:
     @contextmanager
     def stream(self, sql: str) -> Iterator[QueryResult]:
         """Run one SELECT, in Athena's dialect, over finops_db: ou_breakdown, ou_charges, dimension_breakdown,
-        ou_scorecard, account_ou_map, restatements, finops_daily_summary; its rows are read batch by batch, and it
-        reaches nothing but these tables.
+        commitments, ou_scorecard, account_ou_map, restatements, finops_daily_summary.
+
+        Its rows are read batch by batch, and it reaches nothing but these tables.
 
         The database's name may be left out.
 
@@ -220,6 +224,7 @@ class SQLiteCatalog:
             ("restatements", RESTATEMENTS, f"{RESTATEMENTS_PREFIX}/*.parquet"),
             ("ou_charges", OU_CHARGES, f"{CHARGES_PREFIX}/{days}/{CHARGES_OBJECT_NAME}"),
             ("dimension_breakdown", DIMENSION_BREAKDOWN, f"{DIMENSIONS_PREFIX}/{days}/{DIMENSIONS_OBJECT_NAME}"),
+            ("commitments", COMMITMENTS, f"{COMMITMENTS_PREFIX}/{days}/{COMMITMENTS_OBJECT_NAME}"),
             ("ou_scorecard", OU_SCORECARD, f"{SCORECARD_PREFIX}/{days}/{SCORECARD_OBJECT_NAME}"),
         ):
             keys = ", ".join(f"{part}(billingdate) AS {part}" for part in ("year", "month", "day"))

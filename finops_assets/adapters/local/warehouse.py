@@ -22,6 +22,7 @@ from finops_assets.core.analytics.drivers import as_sums
 from finops_assets.core.analytics.moved_parts import as_parts
 from finops_assets.core.archive.breakdown import prints
 from finops_assets.core.bill.charges import EARLIEST, LATEST
+from finops_assets.core.bill.commitments import commitments_sql, tells_commitments
 from finops_assets.core.bill.currencies import OfAccounts, account_currencies, account_currencies_sql
 from finops_assets.core.bill.drivers_sql import drivers_sql
 from finops_assets.core.bill.parts_sql import bill_parts_sql
@@ -172,6 +173,15 @@ class DuckDBWarehouse:
                     for batch in opened.con.sql(athena_to_duckdb(sql)).to_arrow_reader(BATCH_ROWS):
                         refuse_impossible(batch.column("linkedaccount"), refused)
                         yield batch
+
+    def commitments(self, start: date, end: date) -> Iterator[pa.RecordBatch]:
+        with self._open() as opened:
+            if not tells_commitments(opened.format, opened.undoubled):
+                return
+            for first, last in _spans(opened, start, end):
+                sql = commitments_sql(opened.charges(first, last))
+                with opened.explained():
+                    yield from opened.con.sql(athena_to_duckdb(sql)).to_arrow_reader(BATCH_ROWS)
 
     def drivers(self, day: date, against: date) -> pa.Table:
         with self._open() as opened:

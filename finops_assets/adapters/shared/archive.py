@@ -23,15 +23,18 @@ from finops_assets.adapters.shared.folder import FolderStore
 from finops_assets.adapters.shared.versions import KeptVersions, Versions, content_version
 from finops_assets.core.archive import proof
 from finops_assets.core.archive.day_charges import CHARGES_PART
+from finops_assets.core.archive.day_commitments import COMMITMENTS_PART
 from finops_assets.core.archive.day_currencies import CURRENCIES
-from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART, as_named
+from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART
 from finops_assets.core.archive.day_parts import DayPart
 from finops_assets.core.archive.kept_history import KeptHistory
+from finops_assets.core.archive.parts_of_day import parts_of_day
 from finops_assets.core.errors import ArchiveError, DamagedError, FinopsError
 from finops_assets.core.money import plain
 from finops_assets.core.schemas import (
     BREAKDOWN_PREFIX,
     CHARGES,
+    COMMITTED,
     DIMENSIONS,
     MONEY_SQL,
     OU_BREAKDOWN,
@@ -58,6 +61,7 @@ SAME = (
     *("fingerprint", "total", "currency", "cost_basis", "source_total", "by_category", "scheduled", "left_out"),
     CHARGES,
     DIMENSIONS,
+    COMMITTED,
     *("providers", "bills", CURRENCIES),
     "settlement",
     RESTORED_FROM,  # so that a restored day that is run by name is held no longer, whatever the run finds
@@ -93,7 +97,7 @@ class ObjectArchive:
         """Write the day's objects unless they already hold the same rows and the same metadata (SAME).
 
         The rows themselves are compared, so that a damaged object is written anew, whatever its footer says. The
-        charges and dimensions are put first, and the rows that name them commit all. Those that the rows name no more
+        parts of the day are put first, and the rows that name them commit all. Those that the rows name no more
         get an object without rows, so that no query has money of another state. What is replaced stays as a version.
         """
         path = day_path(day.day)
@@ -104,7 +108,7 @@ class ObjectArchive:
             "unassigned": plain(day.unassigned),
             "fingerprint": day.fingerprint,
             **metadata,
-            **{part.entry: fingerprint for part, _, fingerprint in _parts(day) if fingerprint},
+            **{part.entry: fingerprint for part, _, fingerprint in parts_of_day(day) if fingerprint},
             proof.CONTENT: proof.content_hash(day.rows),
         }
         replaced: Mapping[str, str] = {}
@@ -129,10 +133,10 @@ class ObjectArchive:
         return self._published(day.day, path, data, known, version)
 
     def _put_parts(self, day: DayRows, metadata: Mapping[str, str], replaced: Mapping[str, str]) -> bool:
-        """Write the day's charges and dimensions unless they are there; returns whether any were written."""
+        """Write the day's parts unless they are there; returns whether any were written."""
         written = [
             self._put_part(part, day.day, rows if fingerprint and rows else part.none, fingerprint, metadata)
-            for part, rows, fingerprint in _parts(day)
+            for part, rows, fingerprint in parts_of_day(day)
             if fingerprint or part.entry in replaced
         ]
         return any(written)
@@ -172,6 +176,12 @@ class ObjectArchive:
 
     def kept_dimensions(self, day: date, named: str) -> pa.Table | None:
         return self._kept(DIMENSIONS_PART, day, named)
+
+    def commitments(self, day: date, fingerprint: str) -> pa.Table:
+        return COMMITMENTS_PART.decode(self.get(COMMITMENTS_PART.path(day)), day, fingerprint)
+
+    def kept_commitments(self, day: date, fingerprint: str) -> pa.Table | None:
+        return self._kept(COMMITMENTS_PART, day, fingerprint)
 
     def _kept(self, part: DayPart, day: date, fingerprint: str) -> pa.Table | None:
         path = part.path(day)
@@ -366,14 +376,6 @@ def _read_ahead(read: Callable[[T], R], what: Sequence[T]) -> Iterator[R]:
             if later is not None:
                 waiting.append(readers.submit(read, later))
             yield done
-
-
-def _parts(day: DayRows) -> list[tuple[DayPart, pa.Table | None, str]]:
-    """The day's charges and dimensions, each with its fingerprint; that of one that it does not have is empty."""
-    return [
-        (CHARGES_PART, day.charges, day.charges_fingerprint),
-        (DIMENSIONS_PART, day.dimensions, as_named(day.dimension_prints)),
-    ]
 
 
 def _explain_folder(message: str, path: str, action: str) -> FinopsError | None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
+from heapq import merge
+from operator import itemgetter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from finops_assets.core.analytics.drivers import summed_up
-from finops_assets.core.archive.breakdown import prints
+from finops_assets.core.archive.breakdown import prints, whole_days
 from finops_assets.core.archive.merged_rows import merged
 from finops_assets.core.bill import several
 from finops_assets.core.bill.currencies import OfAccounts, account_currencies
@@ -84,6 +86,11 @@ class SeveralBills(Generic[OneBill]):
         self._checked()
         source = self._of_each(lambda bill: bill.source_days(start, end))
         yield from merged(self._streams(start, end, accounts), source)
+
+    def commitments(self, start: date, end: date) -> Iterator[pa.RecordBatch]:
+        days = (whole_days(_named(name, bill.commitments(start, end))) for name, bill in self.bills.items())
+        for _, table in merge(*days, key=itemgetter(0)):
+            yield from table.to_batches()
 
     def fingerprints(self, start: date, end: date, accounts: pa.Table) -> dict[date, DayPrint]:
         """As the port says; of merged rows, which no engine has, so that they are read for it."""

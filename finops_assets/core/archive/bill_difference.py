@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive.day_charges import named_charges
+from finops_assets.core.archive.day_commitments import COMMITMENTS_PART
 from finops_assets.core.archive.day_dimensions import named_dimensions, other_dimensions
 from finops_assets.core.archive.provenance import bill_shares
 from finops_assets.core.bill.currencies import currencies_of
@@ -29,6 +30,7 @@ class PublishedAs:
         bills: of several bills, what each had of it.
         charges: the fingerprint of its charges; empty where it has none, as a day of an older release.
         dimensions: its dimensions, each with the fingerprint of its values.
+        commitments: the fingerprint of its commitments; empty where it has none.
         shown: what the total is shown as, where that is in another currency.
     """
 
@@ -41,6 +43,7 @@ class PublishedAs:
     charges: str = ""
     dimensions: Mapping[str, str] = field(default_factory=dict)
     shown: Decimal | None = None
+    commitments: str = ""
 
 
 def is_held(published: PublishedDay | None) -> bool:
@@ -71,6 +74,7 @@ def published_as(published: PublishedDay, shown: PublishedDay | None = None) -> 
         named_charges(published.metadata),
         named_dimensions(published.metadata),
         shown.total if shown else None,
+        COMMITMENTS_PART.named(published.metadata),
     )
 
 

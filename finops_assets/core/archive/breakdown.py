@@ -97,6 +97,23 @@ def day_slices(batch: pa.RecordBatch) -> Iterator[tuple[date, pa.RecordBatch]]:
         start = end
 
 
+def whole_days(stream: Iterable[pa.RecordBatch]) -> Iterator[tuple[date, pa.Table]]:
+    """A stream that is ordered by day, as one table a day."""
+    import pyarrow as pa
+
+    current: date | None = None
+    pending: list[pa.RecordBatch] = []
+    for batch in stream:
+        for day, piece in day_slices(batch):
+            if current is not None and day != current:
+                yield current, pa.Table.from_batches(pending)
+                pending = []
+            current = day
+            pending.append(piece)
+    if current is not None:
+        yield current, pa.Table.from_batches(pending)
+
+
 def _day_rows(day: date, table: pa.Table, accounts: pa.Table | None) -> DayRows:
     import pyarrow.compute as pc
 

@@ -16,7 +16,7 @@ BILL, ARCHIVE, CATALOG, READ_BACK, SCORECARD, DASHBOARD, MAIL = LINKS = (
 """The links of the chain, in order."""
 
 DIFFERS, GONE = "not as in the bill", "gone from the bill"
-NO_CHARGES, NO_DIMENSIONS = "no charges", "no dimensions"
+NO_CHARGES, NO_DIMENSIONS, NO_COMMITMENTS = "no charges", "no dimensions", "no commitments"
 NO_SCORECARD, OUTDATED = "no scorecard", "dashboard outdated"
 LATE, NO_SUCH_DAY, UNREADABLE = "source late", "source has no such day", "bill unreadable"
 UNREGISTERED = "source not registered"
@@ -31,6 +31,7 @@ CAUSES = {
     "zero rows": ARCHIVE,
     NO_CHARGES: ARCHIVE,
     NO_DIMENSIONS: ARCHIVE,
+    NO_COMMITMENTS: ARCHIVE,
     DIFFERS: ARCHIVE,
     GONE: ARCHIVE,
     "no partition": CATALOG,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive.day_charges import charges_fault
+from finops_assets.core.archive.day_commitments import commitments_fault
 from finops_assets.core.archive.day_currencies import currency_fault
 from finops_assets.core.archive.day_dimensions import dimensions_fault
 from finops_assets.core.schemas import OU_BREAKDOWN
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from finops_assets.core.values import DayRows, SourceDay
 
 TOTALS, CHARGES, DIMENSIONS = "totals_match_source", "charges_match_source", "dimensions_match_source"
+COMMITMENTS = "commitments_match_charges"
 SCHEMA, KEYS = "schema_as_agreed", "no_duplicate_keys"
 
 
@@ -90,6 +92,11 @@ DAY_CHECKS = (
         DIMENSIONS,
         "The values of each dimension sum to the bill's own total of the day, and to each row's cost, exactly.",
         dimensions_fault,
+    ),
+    DayCheck(
+        COMMITMENTS,
+        "What is used of Savings Plans and reservations, and what is not, is what the charges say, exactly.",
+        commitments_fault,
     ),
     DayCheck(
         SCHEMA,

@@ -219,6 +219,17 @@ class Display:
         keys = {name: charges.column(name) for name in KEY_COLUMNS}
         return pa.table({**keys, **amounts, "scheduledcost": total.cast(MONEY)})
 
+    def commitments(self, published: PublishedDay, rows: pa.Table) -> pa.Table:
+        """A day's commitments as they are shown; `rows` are in the COMMITMENTS schema."""
+        parts = parts_of(published.currency, published.metadata)
+        if not self or not rows.num_rows or {part.currency for part in parts} == {self.currency}:
+            return rows
+        rates = _rate_of_rows(rows, parts, published.day, self.rates)
+        for at, field in enumerate(rows.schema):
+            if field.type == MONEY:
+                rows = rows.set_column(at, field, _times(rows.column(at).combine_chunks(), rates))
+        return rows
+
     def controls(self, totals: Iterable[ControlTotal]) -> list[ControlTotal]:
         """The bill's control totals with what they are shown as; what settings leave out stays in its own currency."""
         return [self._control(of) for of in totals] if self else list(totals)
@@ -287,6 +298,11 @@ class ShownArchive:
         """The day's costs by dimension as they are shown."""
         rows, published = self._archive.dimensions(day, named), self._archive.describe(day)
         return self._display.dimensions(published, rows) if published else rows
+
+    def commitments(self, day: date, fingerprint: str) -> pa.Table:
+        """The day's commitments as they are shown."""
+        rows, published = self._archive.commitments(day, fingerprint), self._archive.describe(day)
+        return self._display.commitments(published, rows) if published else rows
 
     def stream(self, days: Sequence[date]) -> Iterator[tuple[PublishedDay, pa.Table]]:
         """These days one by one, as they are shown."""

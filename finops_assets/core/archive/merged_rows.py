@@ -10,7 +10,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from finops_assets.core.archive.breakdown import day_slices
+from finops_assets.core.archive.breakdown import whole_days
 from finops_assets.core.bill.queries import DIMENSION_KEYS
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.schemas import CHARGES_OF_ROW, KEY_COLUMNS, MONEY
@@ -37,7 +37,7 @@ def merged(
     Raises:
         ArchiveError: faults of two bills that would hide each other in the sum.
     """
-    days = {name: _days(stream) for name, stream in streams.items()}
+    days = {name: whole_days(stream) for name, stream in streams.items()}
     current = {name: head for name, stream in days.items() if (head := next(stream, None))}
     while current:
         day = min(head[0] for head in current.values())
@@ -76,23 +76,6 @@ def _total(part: pa.Table) -> Decimal:
     if DIMENSION_KEYS[0] in part.column_names:
         part = part.filter(pc.equal(part.column(DIMENSION_KEYS[0]), ""))
     return pc.sum(part.column("cost")).as_py() or Decimal()
-
-
-def _days(stream: Iterable[pa.RecordBatch]) -> Iterator[tuple[date, pa.Table]]:
-    """A stream as one table a day."""
-    import pyarrow as pa
-
-    current: date | None = None
-    pending: list[pa.RecordBatch] = []
-    for batch in stream:
-        for day, piece in day_slices(batch):
-            if current is not None and day != current:
-                yield current, pa.Table.from_batches(pending)
-                pending = []
-            current = day
-            pending.append(piece)
-    if current is not None:
-        yield current, pa.Table.from_batches(pending)
 
 
 def _merged_day(parts: Sequence[pa.Table]) -> pa.Table:

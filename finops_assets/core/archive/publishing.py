@@ -19,6 +19,7 @@ from finops_assets.core.archive.account_dimensions import attribute_keys
 from finops_assets.core.archive.available_days import find_days
 from finops_assets.core.archive.comparable_days import WRITERS
 from finops_assets.core.archive.day_checks import DAY_CHECKS, TOTALS, faults
+from finops_assets.core.archive.day_commitments import CommitmentsByDay, with_commitments
 from finops_assets.core.archive.day_currencies import (
     CURRENCIES,
     currencies_fact,
@@ -157,10 +158,12 @@ def archive_days(
 
     with ThreadPoolExecutor(WRITERS) as writers:
         under_way: deque[Future] = deque()
+        commitments = CommitmentsByDay(warehouse.commitments(min(source), max(source)))
         batches = warehouse.breakdown(min(source), max(source), accounts)
         for rows in breakdown.split_by_day(batches, [day for day, of in source.items() if not of.lines], accounts):
             if rows.day not in source:
                 continue
+            rows = with_commitments(rows, commitments.of(rows.day))
             under_way.append(writers.submit(archive_day, rows))
             if len(under_way) > 2 * WRITERS:  # so that no more than these days are in memory
                 under_way.popleft().result()

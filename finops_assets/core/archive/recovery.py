@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from finops_assets.core.archive import proof, restatements
 from finops_assets.core.archive.day_currencies import currency_of_account, parts_of
 from finops_assets.core.errors import DamagedError
-from finops_assets.core.schemas import CHARGES, DIMENSIONS, RESTORED_AT, RESTORED_FROM
+from finops_assets.core.schemas import CHARGES, COMMITTED, DIMENSIONS, RESTORED_AT, RESTORED_FROM
 from finops_assets.core.values import DayRows, PublishedDay
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def restore_day(archive: Archive, day: date, version: str, now: datetime) -> PublishedDay:
     """Publish a version of the day again; nothing is changed where it is current, or was restored before.
 
-    Its rows, charges, dimensions and metadata stay as they were; `restored_from` and `restored_at` are added. Where its
-    charges or dimensions are not kept, the day is published without, as one of a release that had none.
+    Its rows, charges, dimensions, commitments and metadata stay as they were; `restored_from` and `restored_at` are
+    added. Where one of these parts is not kept, the day is published without, as one of a release that had none.
 
     Args:
         archive: where the day is.
@@ -48,6 +48,9 @@ def restore_day(archive: Archive, day: date, version: str, now: datetime) -> Pub
     named = facts.pop(DIMENSIONS, "")
     if named and (dimensions := archive.kept_dimensions(day, named)):
         rows = replace(rows, dimensions=dimensions, dimension_prints=json.loads(named))
+    fingerprint = facts.pop(COMMITTED, "")
+    if fingerprint and (commitments := archive.kept_commitments(day, fingerprint)):
+        rows = replace(rows, commitments=commitments, commitments_fingerprint=fingerprint)
 
     def record_change(before: PublishedDay) -> None:
         if (before.currency, before.cost_basis) == (facts["currency"], facts["cost_basis"]):

@@ -21,6 +21,7 @@ from finops_assets.core.archive.causes import (
     LATE,
     LINKS,
     NO_CHARGES,
+    NO_COMMITMENTS,
     NO_DIMENSIONS,
     NO_SCORECARD,
     NO_SUCH_DAY,
@@ -62,6 +63,7 @@ class Facts:
         unregistered: billing periods, `2025-09`, whose files the bill's table does not read, and what mends it.
         without_charges: archived days whose charges are not those that their rows were made from, and how.
         without_dimensions: archived days whose dimensions are not those that their rows name, and how.
+        without_commitments: archived days whose commitments are not those that their rows name, and how.
         displayed: archived days as they are shown, where that is in another currency.
     """
 
@@ -83,6 +85,7 @@ class Facts:
     unregistered: Mapping[str, str] = field(default_factory=dict)
     without_charges: Mapping[date, str] = field(default_factory=dict)
     without_dimensions: Mapping[date, str] = field(default_factory=dict)
+    without_commitments: Mapping[date, str] = field(default_factory=dict)
     displayed: Mapping[date, PublishedDay] = field(default_factory=dict)
 
     def as_shown(self, published: PublishedDay) -> PublishedDay:
@@ -229,6 +232,8 @@ def _archive_fault(day: date, facts: Facts) -> tuple[str, str] | None:
         return NO_CHARGES, f"it is archived, and {facts.without_charges[day]}"
     if day in facts.without_dimensions:
         return NO_DIMENSIONS, f"it is archived, and {facts.without_dimensions[day]}"
+    if day in facts.without_commitments:
+        return NO_COMMITMENTS, f"it is archived, and {facts.without_commitments[day]}"
     known = _known_as(day, facts)
     if known and day not in facts.kept and day in facts.prints and (how := difference(facts.prints[day], known)):
         return DIFFERS, how

@@ -11,6 +11,7 @@ from finops_assets.core.errors import FinopsError
 from finops_assets.core.schemas import (
     ACCOUNT_OU_MAP,
     COLUMN_DESCRIPTIONS,
+    COMMITMENTS,
     DATABASE,
     DIMENSION_BREAKDOWN,
     OU_BREAKDOWN,
@@ -43,6 +44,7 @@ TABLES = {
     "ou_breakdown": _by_day("cost of a day by OU, service and account", OU_BREAKDOWN),
     "ou_charges": _by_day("the same by charge category, and amortized, in exact decimals", OU_CHARGES),
     "dimension_breakdown": _by_day("cost of a day by a tag, cost category or account attribute", DIMENSION_BREAKDOWN),
+    "commitments": _by_day("a Savings Plan or reservation of a day, by account: used or not", COMMITMENTS),
     "ou_scorecard": _by_day("an OU's day, month, budget, forecast, light and anomaly", OU_SCORECARD),
     "account_ou_map": Table("an account in an OU, and since when", hive_columns(ACCOUNT_OU_MAP)),
     "restatements": Table("a cost that the bill has changed after its day was archived", hive_columns(RESTATEMENTS)),

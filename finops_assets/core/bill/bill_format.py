@@ -23,6 +23,7 @@ INCLUDE_SETTINGS = ("include_tax", "include_credits", "include_refunds")
 
 NO_MONEY = f"CAST(NULL AS {MONEY_SQL})"
 NO_TEXT = "CAST(NULL AS VARCHAR)"
+NO_DATE = "CAST(NULL AS DATE)"
 
 
 @dataclass(frozen=True)
@@ -120,17 +121,29 @@ class Usage:
     resource: str = ""
 
 
+SAVINGS_PLAN, RESERVATION, COMMITMENT = "savings plan", "reservation", "commitment"
+"""The kinds of commitments."""
+
+
 @dataclass(frozen=True)
 class Commitments:
-    """How a bill tells of reservations and Savings Plans, as SQL conditions on a line.
+    """How a bill tells of reservations and Savings Plans, as SQL on a line.
 
     Attributes:
         covered: the line is usage that a commitment covers.
         unused: its amortized cost is the part of a commitment that covered nothing.
+        id: the ARN or id of the commitment; NULL or empty where the line does not name it.
+        kind: SAVINGS_PLAN, RESERVATION, or COMMITMENT where it is neither.
+        ends: the commitment's last day; NULL where the line does not tell.
+        ondemand: what the covered usage would cost on demand, MONEY; NULL where the line does not tell.
     """
 
     covered: str
     unused: str
+    id: str
+    kind: str
+    ends: str
+    ondemand: str
 
 
 @dataclass(frozen=True)
@@ -243,6 +256,16 @@ def money_sql(column: str) -> str:
 def currency_sql(column: str) -> str:
     """A column of currencies in the spelling of ISO 4217, `USD`; NULL where it is empty."""
     return f"NULLIF(UPPER(TRIM({column})), '')"
+
+
+def day_sql(columns: Columns, column: str) -> str:
+    """The day of a column of text such as `2026-09-10T11:59:59.000Z`; NULL where it is none, or absent."""
+    return f"TRY_CAST(SUBSTR({column}, 1, 10) AS DATE)" if column in columns else NO_DATE
+
+
+def quantity_as_money_sql(columns: Columns, column: str) -> str:
+    """A column of `BillFormat.quantities` as MONEY; NULL where it is no amount, or absent."""
+    return f"TRY_CAST({column} AS {MONEY_SQL})" if column in columns else NO_MONEY
 
 
 def longer_than_a_day(columns: Columns, start: str, end: str) -> list[str]:

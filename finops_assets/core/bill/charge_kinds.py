@@ -4,6 +4,8 @@ A charge has three further columns for it: charge_category and scheduled, which 
 
     effective    the cost on the amortized basis of the same discounts; NULL where the bill has none
     commitment   'covered' by a commitment, 'unused' part of one, 'none'; NULL where the bill does not tell
+
+and of the commitment itself commitment_id, commitment_kind, commitment_end and ondemand (`core.bill.commitments`).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from finops_assets.core.bill.bill_format import NO_MONEY, NO_TEXT, BillFormat, Columns, quoted
+from finops_assets.core.bill.commitments import COVERED, UNCOMMITTED, UNUSED, commitment_expressions
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.schemas import CATEGORY_COLUMNS, CHARGES_OF_ROW, MONEY_SQL
 
@@ -41,8 +44,6 @@ AMORTIZED = MappingProxyType(
 )
 """Cost basis -> the amortized one with the same discounts."""
 
-COVERED, UNUSED, UNCOMMITTED = "covered", "unused", "none"
-
 
 def column_of(category: str) -> str:
     """The column of `ou_charges` that money of a charge category stands in."""
@@ -58,7 +59,7 @@ def by_column(by_category: Mapping[str, Decimal]) -> dict[str, Decimal]:
 
 
 def kind_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[str, str]:
-    """The columns `effective` and `commitment` of a charge, as SQL over the bill's columns."""
+    """The columns of a charge that this module tells of, as SQL over the bill's columns."""
     amortized = AMORTIZED[rules.cost_basis]
     basis = fmt.bases.get(amortized)
     # A format that knows no commitments does not say what its cost is: the setting does.
@@ -70,6 +71,7 @@ def kind_expressions(fmt: BillFormat, columns: Columns, rules: Rules) -> dict[st
         if commitments is None
         else f"CASE WHEN {commitments.covered} THEN {quoted(COVERED)} WHEN {commitments.unused} THEN {quoted(UNUSED)} "
         f"ELSE {quoted(UNCOMMITTED)} END",
+        **commitment_expressions(commitments),
     }
 
 

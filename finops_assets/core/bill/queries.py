@@ -9,6 +9,7 @@ from types import MappingProxyType
 from finops_assets.core.bill.bill_format import NO_TEXT, BillFormat, Columns, quoted
 from finops_assets.core.bill.charge_kinds import EFFECTIVE_SUM, KIND_KEYS, kind_sums
 from finops_assets.core.bill.charges import EARLIEST, LATEST, charge_expressions
+from finops_assets.core.bill.commitments import COMMITMENT_KEYS, COMMITMENT_SUMS
 from finops_assets.core.bill.dimensions import dimension_columns, shown_value_sql
 from finops_assets.core.bill.rules import Rules
 from finops_assets.core.bill.service_names import join_names
@@ -104,7 +105,7 @@ GROUP BY charge_date, currency, COALESCE(charge_category, ''), scheduled, left_o
 ORDER BY 1, 2, 3, 4, 5, 10"""
 
 
-OF_SOURCE, OF_ROWS, OF_NAMES, OF_SKUS = "source", "rows", "names", "skus"
+OF_SOURCE, OF_ROWS, OF_NAMES, OF_SKUS, OF_COMMITMENTS = "source", "rows", "names", "skus", "commitments"
 """What a row of `one_pass_sql` is: its column `is_of`."""
 
 
@@ -115,6 +116,7 @@ def one_pass_sql(
     dimensions: int = 0,
     skus: Sequence[str] | None = None,
     skus_since: date = LATEST,
+    commitments: bool = False,
 ) -> str:
     """All sums of the bill in one pass over it, for an engine that charges by the bytes it scans.
 
@@ -132,11 +134,12 @@ def one_pass_sql(
             `core.bill.drivers_sql`. The charges have the columns of `sku_expressions`, then, and their part. None of
             them where there are no such rows.
         skus_since: the first day of those.
+        commitments: whether there are rows of OF_COMMITMENTS: each commitment by account (`core.bill.commitments`).
     """
     labels = dimension_columns(dimensions)
     of_labels = "".join(f"{name}, " for name in (*labels, _of_dimension(labels))) if labels else ""
     sets = "".join(f",\n    (charge_date, left_out, ou, service, linkedaccount, {name})" for name in labels)
-    names, otherwise, since = "", f"'{OF_ROWS}'", ""
+    names, otherwise, kept = "", f"'{OF_ROWS}'", []
     if teaches:
         names, sets = "service_code, service_name, ", f"{sets},\n    (service_code, service_name)"
     if skus is not None:
@@ -144,7 +147,13 @@ def one_pass_sql(
         names = f"{names}{of_sku}, {SHOWN_OF_SKU}, SUM(quantity) AS quantity, "
         sets = f"{sets},\n    (charge_date, left_out, ou, service, linkedaccount, {of_sku})"
         otherwise = f"CASE WHEN GROUPING(part) = 0 THEN '{OF_SKUS}' ELSE {otherwise} END"
-        since = f"\nHAVING GROUPING(part) = 1 OR charge_date >= DATE '{skus_since}'"
+        kept.append(f"(GROUPING(part) = 1 OR charge_date >= DATE '{skus_since}')")
+    if commitments:
+        names = f"{names}commitment_kind, commitment_id, {COMMITMENT_SUMS}, "
+        sets = f"{sets},\n    ({', '.join(COMMITMENT_KEYS)})"
+        otherwise = f"CASE WHEN GROUPING(commitment_id) = 0 THEN '{OF_COMMITMENTS}' ELSE {otherwise} END"
+        kept.append("(GROUPING(commitment_id) = 1 OR commitment_id IS NOT NULL)")
+    having = f"\nHAVING {' AND '.join(kept)}" if kept else ""
     return f"""SELECT charge_date, currency, charge_category, scheduled, left_out, provider, ou, service, linkedaccount,
     commitment, {of_labels}{names}CASE GROUPING(charge_date, linkedaccount) WHEN 1 THEN '{OF_SOURCE}'
         WHEN 3 THEN '{OF_NAMES}' ELSE {otherwise} END AS is_of,
@@ -154,7 +163,7 @@ FROM ({charges}) AS charges
 GROUP BY GROUPING SETS (
     (charge_date, currency, charge_category, scheduled, left_out, provider),
     (charge_date, left_out, ou, service, linkedaccount, {", ".join(KIND_KEYS)}){sets}
-){since}"""
+){having}"""
 
 
 def summed_by_dimension_sql(charges: str, dimensions: int) -> str:

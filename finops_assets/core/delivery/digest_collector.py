@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.accounts.published_map import account_names
 from finops_assets.core.analytics.anomalies import CLOSED
+from finops_assets.core.analytics.commitments import WEEK, read_commitments
 from finops_assets.core.analytics.scoring import read as read_scorecard
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.comparable_days import comparable, in_unit_of_costs
@@ -123,7 +124,8 @@ class DigestCollector:
         today, age = now.date(), self.age(now)
         settled = self._journal.settled()
         card = read_scorecard(self._archive, published)
-        before, known = self._last_mailed(published)
+        last = self._mailed(published.day)[1]
+        before, known = self._known_to_readers(last)
         inputs = digest.DigestInputs(
             rows,
             day,
@@ -145,6 +147,8 @@ class DigestCollector:
             own_cost=own_cost(self._archive, today - timedelta(days=1)),
             dimensions=self._dimensions(published),
             rates=rates_words(facts.values()),
+            commitments=self._commitments(facts, day, last),
+            mailed_before=last,
         )
 
         def figures_of(ou: str) -> DigestFigures:
@@ -163,12 +167,17 @@ class DigestCollector:
             return self._archive.dimensions(published.day, named) if named else None
         return None
 
-    def _last_mailed(self, published: PublishedDay) -> tuple[Scorecard | None, Mapping[str, str] | None]:
+    def _commitments(self, facts: Mapping[date, PublishedDay], day: date, last: date | None) -> pa.Table | None:
+        """The commitments of the month to date, and of the weeks up to this day and to that of the last mail."""
+        since = min(day.replace(day=1), (last or day) - timedelta(days=WEEK - 1), day - timedelta(days=WEEK - 1))
+        rows = read_commitments(self._archive, {d: of for d, of in facts.items() if since <= d <= day})
+        return rows if rows.num_rows else None
+
+    def _known_to_readers(self, last: date | None) -> tuple[Scorecard | None, Mapping[str, str] | None]:
         """Of the last day before this one whose digest went out: its scorecard, and what its readers know of anomalies.
 
         The scorecard may have been made again since, with anomalies that were found late.
         """
-        _, last = self._mailed(published.day)
         if last is None:
             return None, None
         stored = self._outbox.digests.latest(last)

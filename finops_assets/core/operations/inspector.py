@@ -16,6 +16,7 @@ from finops_assets.core.analytics import scorecard
 from finops_assets.core.archive import bill_difference, causes, states
 from finops_assets.core.archive.bill_comparison import READERS, BillComparison, described_days
 from finops_assets.core.archive.day_charges import CHARGES_PART
+from finops_assets.core.archive.day_commitments import COMMITMENTS_PART
 from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART
 from finops_assets.core.archive.display import Display
 from finops_assets.core.archive.expected_days import expected_days
@@ -130,6 +131,9 @@ class Inspector:
             without_dimensions=self._absent_parts(
                 DIMENSIONS_PART, (day for day, of in archived.items() if of.dimensions)
             ),
+            without_commitments=self._absent_parts(
+                COMMITMENTS_PART, (day for day, of in archived.items() if of.commitments)
+            ),
             displayed=displayed,
         )
         return Inspection(
@@ -180,6 +184,7 @@ class Inspector:
             unregistered=bill.unregistered,
             without_charges=self._other_parts(CHARGES_PART, described),
             without_dimensions=self._other_parts(DIMENSIONS_PART, described),
+            without_commitments=self._other_parts(COMMITMENTS_PART, described),
             displayed=displayed,
         )
         return Inspection(

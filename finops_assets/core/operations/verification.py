@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import proof
 from finops_assets.core.archive.day_charges import CHARGES_PART
+from finops_assets.core.archive.day_commitments import COMMITMENTS_PART
 from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.operations.incident_records import Problem
@@ -101,7 +102,7 @@ def _verdict(archive: Archive, day: date) -> Verdict:
         proved = proof.prove(data, day)
     except DamagedError as error:
         return Verdict(day, error.what)
-    for part in (CHARGES_PART, DIMENSIONS_PART):
+    for part in (CHARGES_PART, DIMENSIONS_PART, COMMITMENTS_PART):
         if fault := part.fault(archive, day, proved.footer):
             return Verdict(day, f"has no whole {part.title}: {fault}")
     return Verdict(day, "", proved.rows.num_rows, len(data), proved.has_content_hash, proved.not_proved())

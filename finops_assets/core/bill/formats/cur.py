@@ -15,6 +15,9 @@ from finops_assets.core.bill.bill_format import (
     NO_ACCOUNT,
     NO_MONEY,
     NO_SERVICE,
+    NO_TEXT,
+    RESERVATION,
+    SAVINGS_PLAN,
     BillFormat,
     Columns,
     Commitments,
@@ -23,9 +26,11 @@ from finops_assets.core.bill.bill_format import (
     LabelColumns,
     Usage,
     currency_sql,
+    day_sql,
     first_sql,
     longer_than_a_day,
     money_sql,
+    quantity_as_money_sql,
     quoted,
     text_sql,
 )
@@ -37,7 +42,8 @@ ACCOUNTS = ("line_item_usage_account_id", "bill_payer_account_id")
 USAGE = ("Usage", "DiscountedUsage", "SavingsPlanCoveredUsage")
 PURCHASES = ("Fee", "RIFee", "SavingsPlanUpfrontFee", "SavingsPlanRecurringFee")
 
-ARN = "reservation_reservation_a_r_n"
+ARN, PLAN_ARN = "reservation_reservation_a_r_n", "savings_plan_savings_plan_a_r_n"
+ON_DEMAND = "pricing_public_on_demand_cost"
 DESCRIPTION = "line_item_line_item_description"
 PARENT, OPERATION = "split_line_item_parent_resource_id", "line_item_operation"
 UNBLENDED, NET = "line_item_unblended_cost", "line_item_net_unblended_cost"
@@ -303,11 +309,23 @@ def _usage(columns: Columns, cost_basis: str) -> Usage | None:
     )
 
 
-def _commitments_of_lines(columns: Columns) -> Commitments:  # noqa: ARG001
-    """By the line-item type: the amortized cost of a commitment's own recurring fee is what nobody used of it."""
+def _commitments_of_lines(columns: Columns) -> Commitments:
+    """By the line-item type: the amortized cost of a commitment's own recurring fee is what nobody used of it.
+
+    Source: AWS's table dictionaries of both reports. A reservation's end stands on its fee, a plan's on each line.
+    """
+    of_plan = f"{TYPE} IN ('SavingsPlanCoveredUsage', 'SavingsPlanRecurringFee')"
+
+    def either(plan: str, reservation: str) -> str:
+        return f"CASE WHEN {of_plan} THEN {plan} ELSE {reservation} END"
+
     return Commitments(
         covered=f"{TYPE} IN ('DiscountedUsage', 'SavingsPlanCoveredUsage')",
         unused=f"{TYPE} IN ('RIFee', 'SavingsPlanRecurringFee')",
+        id=either(*(name if name in columns else NO_TEXT for name in (PLAN_ARN, ARN))),
+        kind=either(quoted(SAVINGS_PLAN), quoted(RESERVATION)),
+        ends=either(day_sql(columns, "savings_plan_end_time"), day_sql(columns, "reservation_end_time")),
+        ondemand=quantity_as_money_sql(columns, ON_DEMAND),
     )
 
 
@@ -342,7 +360,7 @@ CUR = BillFormat(
     accounts=ACCOUNTS,
     bases=cost_bases_of(selected=False),
     select=_select,
-    quantities=("line_item_usage_amount",),
+    quantities=("line_item_usage_amount", ON_DEMAND),
     line_type=TYPE,
     service_code=CODE,
     payer="bill_payer_account_id",

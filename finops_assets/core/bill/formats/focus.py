@@ -5,10 +5,14 @@ from __future__ import annotations
 from finops_assets.core.accounts.account_ids import account_id_sql
 from finops_assets.core.bill import providers
 from finops_assets.core.bill.bill_format import (
+    COMMITMENT,
     INCLUDE_SETTINGS,
     NO_ACCOUNT,
+    NO_DATE,
     NO_SERVICE,
     NO_TEXT,
+    RESERVATION,
+    SAVINGS_PLAN,
     BillFormat,
     Columns,
     Commitments,
@@ -18,6 +22,7 @@ from finops_assets.core.bill.bill_format import (
     currency_sql,
     first_sql,
     longer_than_a_day,
+    quantity_as_money_sql,
     quoted,
     text_sql,
 )
@@ -118,12 +123,25 @@ def _usage(columns: Columns, cost_basis: str) -> Usage | None:  # noqa: ARG001
 
 
 def _commitments(columns: Columns) -> Commitments | None:
-    """By the id and the status of the commitment discount, which usage alone has a use of."""
+    """By the id and the status of the commitment discount, which usage alone has a use of.
+
+    FOCUS has no column of a commitment's end, and names its kind as the provider does (CommitmentDiscountType).
+    """
     if not {"chargecategory", "commitmentdiscountid", "commitmentdiscountstatus"} <= set(columns):
         return None
     unused = "chargecategory = 'Usage' AND commitmentdiscountstatus = 'Unused'"
     used = "chargecategory = 'Usage' AND commitmentdiscountid <> '' AND COALESCE(commitmentdiscountstatus, '') <> "
-    return Commitments(covered=f"{used}'Unused'", unused=unused)
+    named = f"LOWER({'commitmentdiscounttype' if 'commitmentdiscounttype' in columns else 'commitmentdiscountid'})"
+    return Commitments(
+        covered=f"{used}'Unused'",
+        unused=unused,
+        id="commitmentdiscountid",
+        kind=f"CASE WHEN {named} LIKE '%saving%' THEN {quoted(SAVINGS_PLAN)} "
+        f"WHEN {named} LIKE '%reserv%' OR {named} LIKE '%:ri:%' THEN {quoted(RESERVATION)} "
+        f"ELSE {quoted(COMMITMENT)} END",
+        ends=NO_DATE,
+        ondemand=quantity_as_money_sql(columns, "listcost"),
+    )
 
 
 FOCUS = BillFormat(
@@ -143,7 +161,7 @@ FOCUS = BillFormat(
     accounts=ACCOUNTS,
     bases={"billed": CostBasis("billedcost"), "effective": CostBasis("effectivecost")},
     select=_select,
-    quantities=QUANTITIES,
+    quantities=(*QUANTITIES, "listcost"),
     payer="billingaccountid",
     providers=providers.COLUMNS,
     usage=_usage,

@@ -15,6 +15,7 @@ from finops_assets.core.archive.registering import HALF_A_CENT
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT
 from finops_assets.core.reports.digest import edition
+from finops_assets.core.reports.digest.commitments import commitment_notes, commitment_words
 from finops_assets.core.reports.digest.figures import (
     Against,
     Covered,
@@ -82,6 +83,9 @@ class DigestInputs:
         own_cost: what the platform itself cost; not shown in editions.
         dimensions: of the day, in the DIMENSION_BREAKDOWN schema; None where it has none.
         rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
+        commitments: of the month to date and of the weeks before this mail and the last one, in the COMMITMENTS schema;
+            None where no day has any.
+        mailed_before: the day of the last mail; None where there was none.
     """
 
     rows: pa.Table
@@ -105,6 +109,8 @@ class DigestInputs:
     own_cost: OwnCost | None = None
     dimensions: pa.Table | None = None
     rates: str = ""
+    commitments: pa.Table | None = None
+    mailed_before: date | None = None
 
 
 def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Restatement] = ()) -> DigestFigures:
@@ -137,6 +143,8 @@ def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Res
     if card and (why_not := _unlike(card, day, inputs.currency, inputs.cost_basis, totals[day])):
         notes.append(f"Budgets, lights and anomalies are left out: {why_not}.")
         card = None
+    if not ou:
+        notes += commitment_notes(inputs.commitments, day, inputs.mailed_before, inputs.currency)
     last_week, day_before = (
         Against(d, words, totals.get(d), days.get(d), d in by_ou)
         for d, words in ((day - timedelta(7), "week before"), (day - timedelta(1), "day before"))
@@ -191,6 +199,7 @@ def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Res
         left_open=left_open,
         names=names,
         tagged=tagged_shares(inputs.dimensions, ou),
+        commitments=commitment_words(inputs.commitments, day, inputs.currency, ou),
         rates=inputs.rates,
     )
 

@@ -181,6 +181,7 @@ class DigestFigures:
         left_open: what cannot be said of an edition, in sentences.
         names: account id -> name.
         tagged: how much of the day has a value of each dimension.
+        commitments: the use of Savings Plans and reservations, in a line; empty without any.
         rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
     """
 
@@ -219,6 +220,7 @@ class DigestFigures:
     left_open: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     tagged: tuple[TaggedShare, ...] = ()
+    commitments: str = ""
     rates: str = ""
 
     @property

@@ -171,6 +171,7 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "data_through": f"{short_day(through)} {through.year}",
         "left_out": [tidy(sentence, 300) for sentence in facts.left_out],
         "tagged": [tagged_words(share, currency) for share in figures.tagged],
+        "commitments": tidy(figures.commitments, 400),
         "archive_path": tidy(figures.archive_path, 500),
         "delivery": tidy(facts.delivery, 300),
         "links": [
