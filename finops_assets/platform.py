@@ -158,6 +158,7 @@ class Platform(Adapters):
                 budgets_at=settings.budgets.path,
                 events_at=settings.anomalies.events,
                 editions=settings.mail.by_ou,
+                dimensions=settings.dimensions.keys,
             ),
             ScoringRules(
                 amber=settings.budgets.amber_percent / 100,

@@ -90,7 +90,7 @@ itself: two bills take twice the queries on AWS.
 Costs in several billing currencies, of several bills or of one, are shown in `currency.display` by the rates of
 `currency.rates`. The archive stays as it is billed, and so do the tables `ou_breakdown`, `ou_charges`,
 `dimension_breakdown`, `finops_daily_summary` and `restatements`, which have no sum over several currencies;
-`ou_scorecard` and all else that is shown or mailed is in the display currency and names the rates that it used. A day
+scorecards and all else that is shown or mailed is in the display currency and names the rates that it used. A day
 is archived once each of its currencies has a rate for the month; other rates later change what is made from then on,
 and no archived day. An account has one currency on a day, else it is refused. What settings leave out stays in the
 currency that it is billed in, and needs no rate. Amounts of budgets and thresholds are in the display currency.
@@ -130,6 +130,10 @@ A day gets its dimensions when it is run, and keeps them: a change of the settin
 OUs. `finops doctor` names days that lack a key, a key that nothing of the day has, and a column that the bill lacks
 (all is `(untagged)` then). Rows of two dimensions have the same money twice: a query says which one it wants,
 `SELECT value, SUM(cost) FROM dimension_breakdown WHERE dimension = 'tag:team' GROUP BY 1`.
+
+A value has a budget where `budgets.csv` names it in place of an OU, as `account:team=platform,default,12000,USD`; what
+has no value is `account:team=(untagged)`. The table `dimension_scorecard` has each value's month, budget, forecast and
+light. A month with days that lack the key says how many, and is never green.
 """
 
 

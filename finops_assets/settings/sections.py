@@ -203,10 +203,12 @@ class DashboardSettings(Section):
 
 
 class BudgetsSettings(Section):
-    """What each OU may cost in a month."""
+    """What each OU, or each value of a dimension, may cost in a month."""
 
     path: PathText = Field(
-        "", description="`budgets.csv`: ou, month, amount, currency; a file, or `s3://bucket/key`. Empty: no budgets."
+        "",
+        description="`budgets.csv`: ou (or a value, as `account:team=web`), month, amount, currency; a file, or "
+        "`s3://bucket/key`. Empty: no budgets.",
     )
     amber_percent: float = Field(
         90.0, gt=0, le=100, description="Share of a budget that a month is expected to take from which on it is amber."

@@ -1,7 +1,7 @@
 """The tables of finops_db in the Glue catalog, created as agreed and held to that; and the bill's table, only read.
 
-Days of ou_breakdown are registered one by one (`glue_partitions`). Those of ou_charges and ou_scorecard are projected:
-Athena finds them by their paths, and the platform's own checks report a day without charges or a scorecard.
+Days of ou_breakdown are registered one by one (`glue_partitions`). Those of the tables beside it are projected: Athena
+finds them by their paths, and the platform's own checks report a day without charges or a scorecard.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from finops_assets.core.schemas import (
     CHARGES_PREFIX,
     DATABASE,
     DIMENSION_BREAKDOWN,
+    DIMENSION_SCORECARD,
     DIMENSIONS_PREFIX,
     OU_BREAKDOWN,
     OU_CHARGES,
     OU_SCORECARD,
     PARTITION_KEYS,
     SCORECARD_PREFIX,
+    VALUE_SCORES_PREFIX,
     hive_columns,
 )
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 TABLE, MAP_TABLE, SUMMARY_VIEW = "ou_breakdown", "account_ou_map", "finops_daily_summary"
 SCORECARD, CHARGES, DIMENSIONS = "ou_scorecard", "ou_charges", "dimension_breakdown"
+VALUE_SCORES = "dimension_scorecard"
 LEDGER = RESTATEMENTS_PREFIX
 
 PROJECTED_YEARS = (2015, 2040)
@@ -83,6 +86,7 @@ def table_inputs(bucket: str) -> dict[str, dict[str, Any]]:
         CHARGES: by_day(CHARGES, OU_CHARGES, CHARGES_PREFIX),
         DIMENSIONS: by_day(DIMENSIONS, DIMENSION_BREAKDOWN, DIMENSIONS_PREFIX),
         SCORECARD: by_day(SCORECARD, OU_SCORECARD, SCORECARD_PREFIX),
+        VALUE_SCORES: by_day(VALUE_SCORES, DIMENSION_SCORECARD, VALUE_SCORES_PREFIX),
     }
 
 

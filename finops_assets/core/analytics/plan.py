@@ -38,6 +38,7 @@ class PlanFiles:
         budgets, events: read budgets.csv and events.csv; give None where there is none.
         budgets_at, events_at: what they are called in errors.
         editions: OUs that somebody gets an edition of the digest of (mail.by_ou).
+        dimensions: dimensions.keys.
     """
 
     budgets: Callable[[], bytes | None] = _no_file
@@ -45,6 +46,7 @@ class PlanFiles:
     budgets_at: str = "budgets.csv"
     events_at: str = "events.csv"
     editions: Collection[str] = ()
+    dimensions: Collection[str] = ()
 
     def read(self, archive: Archive, currency: str, ous: Collection[str]) -> Plan:
         """The plan of a bill; what cannot be used is left out, with a note.
@@ -58,9 +60,10 @@ class PlanFiles:
         events: tuple[Event, ...] = ()
         try:
             if (data := self.budgets()) is not None:
-                planned = read_budgets(data, self.budgets_at)
+                planned = read_budgets(data, self.budgets_at, self.dimensions)
                 check_plan(planned, currency, {*_mapped_ous(archive), *ous})
                 budgets = planned
+                notes += [f"{self.budgets_at}: {words}." for words in self._without_dimension(planned)]
         except FinopsError as error:
             notes.append(f"No budgets are shown: {error}")
         try:
@@ -87,10 +90,18 @@ class PlanFiles:
 
     def _check_budgets(self, archive: Archive) -> Iterator[Finding]:
         if (data := self.budgets()) is not None:
-            plan = read_budgets(data, self.budgets_at)
+            plan = read_budgets(data, self.budgets_at, self.dimensions)
             newest = archive.describe(days[-1]) if (days := archive.days()) else None
             check_plan(plan, newest.currency if newest else plan.currency, _mapped_ous(archive))
-            yield Finding("budgets", "ok", f"{len(plan.amounts)} rows in {self.budgets_at}, in {plan.currency}")
+            for words in self._without_dimension(plan):
+                yield Finding("budgets", "warn", f"{self.budgets_at}: {words}", "Add it to dimensions.keys.")
+            rows = len(plan.amounts) + len(plan.of_values)
+            yield Finding("budgets", "ok", f"{rows} rows in {self.budgets_at}, in {plan.currency}")
+
+    def _without_dimension(self, plan: Budgets) -> Iterator[str]:
+        """Of each dimension that has budgets and is not set, that they are not judged."""
+        for key in sorted({value.key for value, _ in plan.of_values} - set(self.dimensions)):
+            yield f"{key} is no dimension of the settings: its budgets are not judged"
 
     def _check_events(self, archive: Archive) -> Iterator[Finding]:
         if (data := self.events()) is not None:
