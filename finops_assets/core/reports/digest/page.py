@@ -141,6 +141,7 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "cost_words": tidy(cost_in_words(facts.providers), 120),
         "providers": tidy(providers_in_words(facts.providers), 120),
         "bills": [tidy(words, 300) for words in shares_in_words(facts.bills, currency)],
+        "by_value": figures.by_value,
         "only": only_words(figures.ou) if figures.ou else "",
         "matters": matters(figures),
         "headline": headline(figures),
