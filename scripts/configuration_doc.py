@@ -90,7 +90,7 @@ itself: two bills take twice the queries on AWS.
 Costs in several billing currencies, of several bills or of one, are shown in `currency.display` by the rates of
 `currency.rates`. The archive stays as it is billed, and so do the tables `ou_breakdown`, `ou_charges`,
 `dimension_breakdown`, `finops_daily_summary` and `restatements`, which have no sum over several currencies;
-scorecards and all else that is shown or mailed is in the display currency and names the rates that it used. A day
+scorecards and all else that is shown or mailed are in the display currency and name the rates that they used. A day
 is archived once each of its currencies has a rate for the month; other rates later change what is made from then on,
 and no archived day. An account has one currency on a day, else it is refused. What settings leave out stays in the
 currency that it is billed in, and needs no rate. Amounts of budgets and thresholds are in the display currency.

@@ -96,6 +96,10 @@ def test_its_light_is_the_values_own(archive: ObjectArchive) -> None:
     assert "By organizational unit" in digest.text
     assert "None is open" not in digest.text
     assert f"Anomalies are found by OU, service and account, and not by {TEAM}." in " ".join(digest.text.split())
+    box = Outbox(archive, Mailer(), Recipients("f@example.com", ("a@example.com",)))
+    whole = box.digests.load(box.digests.require(THIRD))
+    (row,) = (line for line in whole.text.splitlines() if line.startswith(f"{TEAM}=b ") and "■" in line)
+    assert row.split()[1:] == ["■", "red", "15.00", "20.00", "20.00", "100", "%"]
 
 
 class _NoBill:

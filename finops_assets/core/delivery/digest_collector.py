@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.accounts.published_map import account_names
+from finops_assets.core.analytics import value_scores
 from finops_assets.core.analytics.anomalies import CLOSED
 from finops_assets.core.analytics.scoring import read as read_scorecard
 from finops_assets.core.archive.age import Age
@@ -158,6 +159,7 @@ class DigestCollector:
             own_cost=own_cost(self._archive, today - timedelta(days=1)),
             dimensions=self._dimensions(published),
             rates=rates_words(facts.values()),
+            values=[each for each in value_scores.read(self._archive, published) if each.line.budget is not None],
         )
 
         def figures_of(ou: str) -> DigestFigures:

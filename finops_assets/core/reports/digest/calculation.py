@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from finops_assets.core.analytics.anomalies import Episode
     from finops_assets.core.analytics.scorecard import Scorecard
+    from finops_assets.core.analytics.value_scores import ValueScore
     from finops_assets.core.archive.age import Age
     from finops_assets.core.archive.restatements import Restatement
     from finops_assets.core.reports.charts.style import DailyCost
@@ -83,6 +84,7 @@ class DigestInputs:
         own_cost: what the platform itself cost; not shown in editions.
         dimensions: of the day, in the DIMENSION_BREAKDOWN schema; None where it has none.
         rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
+        values: the scores of values of dimensions that have a budget; not shown in editions.
     """
 
     rows: pa.Table
@@ -106,6 +108,7 @@ class DigestInputs:
     own_cost: OwnCost | None = None
     dimensions: pa.Table | None = None
     rates: str = ""
+    values: Sequence[ValueScore] = ()
 
 
 def digest_figures(
@@ -201,6 +204,7 @@ def digest_figures(
         names=names,
         tagged=tagged_shares(inputs.dimensions, ou),
         rates=inputs.rates,
+        values=() if ou or part else tuple(inputs.values),
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from finops_assets.core.analytics.anomalies import Episode
     from finops_assets.core.analytics.scorecard import Score, Scorecard
+    from finops_assets.core.analytics.value_scores import ValueScore
     from finops_assets.core.archive.age import Age
     from finops_assets.core.archive.restatements import Restatement
     from finops_assets.core.reports.charts.style import DailyCost
@@ -183,6 +184,7 @@ class DigestFigures:
         names: account id -> name.
         tagged: how much of the day has a value of each dimension.
         rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
+        values: the scores of values of dimensions that have a budget; none in an edition.
     """
 
     day: date
@@ -222,6 +224,7 @@ class DigestFigures:
     names: Mapping[str, str] = field(default_factory=dict)
     tagged: tuple[TaggedShare, ...] = ()
     rates: str = ""
+    values: tuple[ValueScore, ...] = ()
 
     @property
     def total(self) -> Decimal:
