@@ -117,7 +117,7 @@ def test_a_day_without_the_key_has_no_edition(archive: ObjectArchive) -> None:
     with pytest.raises(FinopsError, match=f"has no edition of {TEAM}=a for {LEAD}") as caught:
         service(archive, mailer, "a").send([FIRST], NOW)
     assert mailer.recipients == ["ann@example.com"]
-    assert f"finops backfill {FIRST} {FIRST} --refresh" in caught.value.fix
+    assert f"finops backfill {FIRST} {FIRST}`" in caught.value.fix
 
 
 def test_a_mailed_value_that_has_changed_is_told(archive: ObjectArchive, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ class Messages:
             if ou and ou not in stored.editions:
                 who = ", ".join(post.address for post in posts if post.ou == ou)
                 by_value = any(post.by_value for post in posts if post.ou == ou)
-                first = f"If the day lacks the dimension, `finops backfill {stored.day} {stored.day} --refresh`; then "
+                first = f"If the day lacks the dimension, `finops backfill {stored.day} {stored.day}`; then "
                 missing.append(
                     FinopsError(
                         f"has no edition of {ou} for {who}",
