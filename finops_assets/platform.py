@@ -24,6 +24,7 @@ from finops_assets.core.analytics.scoring import Scoring, ScoringRules
 from finops_assets.core.archive.age import Age, deadline_by
 from finops_assets.core.archive.display import rates_words
 from finops_assets.core.archive.journal import Journal
+from finops_assets.core.bill.dimension_keys import DimensionValue, dimension_value
 from finops_assets.core.delivery.changes import Thresholds
 from finops_assets.core.delivery.digest_service import DigestForm, DigestService
 from finops_assets.core.delivery.outbox import Outbox
@@ -158,6 +159,8 @@ class Platform(Adapters):
                 budgets_at=settings.budgets.path,
                 events_at=settings.anomalies.events,
                 editions=settings.mail.by_ou,
+                values=self._values,
+                dimensions=settings.dimensions.keys,
             ),
             ScoringRules(
                 amber=settings.budgets.amber_percent / 100,
@@ -167,6 +170,12 @@ class Platform(Adapters):
             restated_as=self.display.restated,
         )
 
+    @property
+    def _values(self) -> list[DimensionValue]:
+        """The values of dimensions that somebody gets an edition of."""
+        keys = self.settings.dimensions.keys
+        return [value for text in self.settings.mail.by_value if (value := dimension_value(text, keys))]
+
     @cached_property
     def digests(self) -> DigestService:
         """Digests, made and sent."""
@@ -175,7 +184,7 @@ class Platform(Adapters):
         return DigestService(
             self.shown_archive,
             self.outbox,
-            DigestForm(mail.subject_prefix, self.links, mail.by_ou, thresholds),
+            DigestForm(mail.subject_prefix, self.links, mail.by_ou, thresholds, values=self._values),
             drawing=self.drawing,
             journal=self.journal,
             notes=partial(state_notes, self.inspector),
@@ -235,7 +244,12 @@ def build_platform(settings: Settings, clock: Callable[[], datetime] = utc_now) 
         from finops_assets.composition.local import local_adapters as adapters_of
     adapters, mail = adapters_of(settings, clock), settings.mail
     recipients = Recipients(
-        mail.sender, mail.recipients, by_ou=mail.by_ou, executives=mail.executives, resend_to=mail.resend_to
+        mail.sender,
+        mail.recipients,
+        by_ou=mail.by_ou,
+        by_value=mail.by_value,
+        executives=mail.executives,
+        resend_to=mail.resend_to,
     )
     outbox = Outbox(
         adapters.archive,

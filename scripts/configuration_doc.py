@@ -18,11 +18,11 @@ environment wins over it: `bill.cost_basis` is `FINOPS_BILL__COST_BASIS`. An unk
 that names it. Every setting has a default; only `bill.path` must be set to run on your own bill. This page is made from
 the settings by `scripts/configuration_doc.py`, and a test holds both together.
 
-A list in the environment is JSON (`["a@example.com", "b@example.com"]`) or separated by commas; `mail.by_ou` is one
-JSON object. Each value is checked when the settings are read, by every command: addresses, cron expressions (five
-fields, in UTC), names of AWS, numbers, and that a file is no folder. An error shows the value, unless it may hold a
-secret: `smtp.password`, `alerts.heartbeat_url`, an address with a login in it. `FINOPS_DEBUG=1` is no setting: it has
-the command print stack traces.
+A list in the environment is JSON (`["a@example.com", "b@example.com"]`) or separated by commas; `mail.by_ou` and
+`mail.by_value` are one JSON object each. Each value is checked when the settings are read, by every command:
+addresses, cron expressions (five fields, in UTC), names of AWS, numbers, and that a file is no folder. An error shows
+the value, unless it may hold a secret: `smtp.password`, `alerts.heartbeat_url`, an address with a login in it.
+`FINOPS_DEBUG=1` is no setting: it has the command print stack traces.
 
 The home is made for its owner alone (mode 0700), and keeps the rights that it has. Its path has no `?` and no `%`.
 
@@ -90,8 +90,8 @@ itself: two bills take twice the queries on AWS.
 Costs in several billing currencies, of several bills or of one, are shown in `currency.display` by the rates of
 `currency.rates`. The archive stays as it is billed, and so do the tables `ou_breakdown`, `ou_charges`,
 `dimension_breakdown`, `commitments`, `finops_daily_summary` and `restatements`, which have no sum over several
-currencies;
-`ou_scorecard` and all else that is shown or mailed is in the display currency and names the rates that it used. A day
+currencies; scorecards and all else that is shown or mailed are in the display currency and name the rates that they
+used. A day
 is archived once each of its currencies has a rate for the month; other rates later change what is made from then on,
 and no archived day. An account has one currency on a day, else it is refused. What settings leave out stays in the
 currency that it is billed in, and needs no rate. Amounts of budgets and thresholds are in the display currency.
@@ -131,6 +131,21 @@ A day gets its dimensions when it is run, and keeps them: a change of the settin
 OUs. `finops doctor` names days that lack a key, a key that nothing of the day has, and a column that the bill lacks
 (all is `(untagged)` then). Rows of two dimensions have the same money twice: a query says which one it wants,
 `SELECT value, SUM(cost) FROM dimension_breakdown WHERE dimension = 'tag:team' GROUP BY 1`.
+
+A value has a budget where `budgets.csv` names it in place of an OU, as `account:team=platform,default,12000,USD`; what
+has no value is `account:team=(untagged)`. The table `dimension_scorecard` has each value's month, budget, forecast and
+light. A month with days that lack the key says how many, and is never green.
+
+`[mail.by_value]` sends such a value its part of the digest: figures, movers, light and a CSV of its own rows, as
+`[mail.by_ou]` does for an OU. Accounts that have come or gone are named. A day that is archived without the key has no
+such edition: the others get theirs, and the error says what makes it. `finops doctor` names a value with an edition or
+a budget that nothing of the last 31 archived days has.
+
+```toml
+[mail.by_value]
+"account:business_unit=Commerce" = ["lead@example.com"]
+"tag:team=(untagged)" = ["finops@example.com"]
+```
 """
 
 

@@ -101,8 +101,8 @@ data "aws_iam_policy_document" "task" {
     actions = ["s3:DeleteObject"]
     resources = [
       for prefix in [
-        local.staging_prefix, "account-ou-map/", "anomalies/", "digests/", "drivers/", "heartbeats/",
-        "incidents/", "ou-scorecards/", "own-cost/", "refreshes/", "restatements/", "rounds/"
+        local.staging_prefix, "account-ou-map/", "anomalies/", "digests/", "dimension-scorecards/", "drivers/",
+        "heartbeats/", "incidents/", "ou-scorecards/", "own-cost/", "refreshes/", "restatements/", "rounds/"
       ] : "${local.bucket_arn}/${prefix}*"
     ]
   }

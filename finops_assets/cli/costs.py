@@ -41,7 +41,7 @@ def query(sql: str, as_csv: bool, as_json: bool) -> None:
         tell(
             "Costs of ou_breakdown, ou_charges, dimension_breakdown, commitments, restatements and "
             "finops_daily_summary are in the currency that each account is billed in: do not sum over several. Those "
-            f"of ou_scorecard are in {platform.display.currency}."
+            f"of scorecards are in {platform.display.currency}."
         )
     with platform.catalog.stream(sql) as result:
         _print_rows(result.columns, result.batches, as_csv, as_json)
@@ -72,11 +72,12 @@ def _print_rows(
 @click.option("--date", "day", type=common.DAY, help="As of which day; the newest archived one by default.")
 @common.as_json
 def budgets(day: date | None, as_json: bool) -> None:
-    """Each OU's month against its budget: so far, expected, and the light; exits with 1 where one is red."""
+    """Each month against its budget, of OUs and values of dimensions; exits with 1 where one is red."""
     from finops_assets.core.accounts.published_map import read_account_map
     from finops_assets.core.analytics.budgets import RED, SHAPES, budget_lines, read_budgets
     from finops_assets.core.analytics.forecast import HISTORY
     from finops_assets.core.analytics.judged_costs import judged_costs
+    from finops_assets.core.analytics.value_scores import ValueBasis, ValueScoring
     from finops_assets.core.archive.comparable_days import comparable_days
     from finops_assets.core.archive.display import rates_words
     from finops_assets.core.errors import SettingsError
@@ -88,7 +89,7 @@ def budgets(day: date | None, as_json: bool) -> None:
         raise SettingsError(
             "is not set", where="budgets.path (FINOPS_BUDGETS__PATH)", fix="Set it to a CSV: ou,month,amount,currency."
         )
-    plan = read_budgets(data, settings.budgets.path)
+    plan = read_budgets(data, settings.budgets.path, settings.dimensions.keys)
     costs, span, published = comparable_days(platform.shown_archive, day, HISTORY)
     judged = judged_costs(costs, span, [published.day])
     lines = budget_lines(
@@ -100,6 +101,9 @@ def budgets(day: date | None, as_json: bool) -> None:
         known=set(read_account_map(platform.archive)["ou"].to_pylist()),
         expected=None if judged.scheduled is None else judged.months([published.day])[published.day],
     )
+    by_value = ValueScoring(platform.shown_archive, platform.journal, settings.budgets.amber_percent / 100)
+    values = by_value.scores([published.day], ValueBasis(span, published, plan, ()))[published.day]
+    lines += [score.line for score in values if score.line.budget is not None]
     if as_json:
         print_json([{**vars(line), "forecast": vars(line.forecast)} for line in lines])
     else:

@@ -119,11 +119,12 @@ COLUMN_DESCRIPTIONS = {
     "unusedcost": "The part of it that nobody used; of a reservation booked on the 1st for the whole month",
     "ondemandcost": "What the usage would cost on demand, or costs where nothing covers it; null where not known",
     "expires": "Last day of the commitment where the line tells; null elsewhere",
-    "daycost": "Cost of the day, of the OU and all below it",
+    "daycost": "Cost of the day, of the OU and all below it, or of the value",
     "directcost": "Cost of the day of the OU's own accounts: sums to the day's total",
     "expectedlow": "What the day was expected to cost at least, from the days before it",
     "expectedhigh": "What the day was expected to cost at most",
     "monthtodate": "Cost from the 1st to the day",
+    "unknowndays": "Archived days from the 1st to the day on which the value's cost is not known",
     "budget": "What the month may cost; null without a budget",
     "forecastp10": "Month's cost: lower end of the 80 % band; null where nothing is forecast",
     "forecastp50": "Month's cost, expected",
@@ -177,6 +178,25 @@ OU_SCORECARD = pa.schema(
 OUs of one level. `directcost` is that of its own accounts alone: its sum over a day's rows is the day's total.
 """
 
+DIMENSION_SCORECARD = pa.schema(
+    [
+        pa.field("billingdate", pa.date32()),
+        pa.field("dimension", pa.string()),
+        pa.field("value", pa.string()),
+        pa.field("daycost", MONEY),
+        pa.field("monthtodate", MONEY),
+        pa.field("unknowndays", pa.int32()),
+        *(OU_SCORECARD.field(name) for name in ("budget", "forecastp10", "forecastp50", "forecastp90", "budgetshare")),
+        *(OU_SCORECARD.field(name) for name in ("light", "lightreason", "budgetpassed")),
+        *(OU_SCORECARD.field(name) for name in ("settlement", "currency", "costbasis")),
+    ]
+)
+"""One row per value of each dimension of one UTC day, as of that day: values with costs in the month, or a budget.
+
+`daycost` of the rows of one dimension sums to the day; the row without a value has what is not named. A query says
+which dimension it wants: the rows of two of them have the same money twice.
+"""
+
 ACCOUNT_OU_MAP = pa.schema(
     [
         pa.field("account_id", pa.string()),
@@ -199,6 +219,8 @@ COMMITMENTS_PREFIX = "commitments"
 COMMITMENTS_OBJECT_NAME = "commitments.parquet"
 SCORECARD_PREFIX = "ou-scorecards"
 SCORECARD_OBJECT_NAME = "ou_scorecard.parquet"
+VALUE_SCORES_PREFIX = "dimension-scorecards"
+VALUE_SCORES_OBJECT_NAME = "dimension_scorecard.parquet"
 ACCOUNT_MAP_PATH = "account-ou-map/account_ou_map.parquet"
 
 CHARGES = "charges"
@@ -249,12 +271,19 @@ def scorecard_path(day: date) -> str:
     return f"{SCORECARD_PREFIX}/year={day.year}/month={day.month:02d}/day={day.day:02d}/{SCORECARD_OBJECT_NAME}"
 
 
+def value_scores_path(day: date) -> str:
+    """The one object of a day's scores by dimension, in partitions as those of the breakdown."""
+    folder = f"{VALUE_SCORES_PREFIX}/year={day.year}/month={day.month:02d}/day={day.day:02d}"
+    return f"{folder}/{VALUE_SCORES_OBJECT_NAME}"
+
+
 PARTITION_KEYS = ("year", "month", "day")
 
 _HIVE_TYPES = {
     pa.date32(): "date",
     pa.string(): "string",
     pa.float64(): "double",
+    pa.int32(): "int",
     MONEY: f"decimal({DIGITS},{PLACES})",
     pa.timestamp("ms"): "timestamp",
 }

@@ -13,6 +13,7 @@ from pydantic import (
     ValidationError,
 )
 
+from finops_assets.core.bill.dimension_keys import dimension_value
 from finops_assets.core.errors import SettingsError
 from finops_assets.settings.bill_section import BillEntry
 from finops_assets.settings.kinds import (
@@ -68,10 +69,11 @@ def load_settings(
     refuse_wrong_kinds(settings, lambda name: _where(name, file, environ))
     if not settings.mail.everybody:
         raise SettingsError(
-            "names nobody, nor does mail.executives or mail.by_ou",
+            "names nobody, nor does mail.executives, mail.by_ou or mail.by_value",
             where=_where("mail.recipients", file, environ),
             fix="Write at least one address.",
         )
+    _refuse_other_dimensions(settings, _where("mail.by_value", file, environ))
     demo_file = settings.home / SETTINGS_FILE
     if not demo_file.is_file():
         return settings
@@ -91,6 +93,19 @@ def _validated(values: dict[str, Any], file: Path, environ: Mapping[str, str]) -
         return Settings.model_validate(values)
     except ValidationError as error:
         raise _explain(error, file, environ) from None
+
+
+def _refuse_other_dimensions(settings: Settings, where: str) -> None:
+    """An edition by a dimension that days do not have could never be made."""
+    keys = settings.dimensions.keys
+    for text in settings.mail.by_value:
+        value = dimension_value(text, keys)
+        if value is None or value.key not in keys:
+            raise SettingsError(
+                f"names {text}, of which dimensions.keys has no key",
+                where=where,
+                fix=f"Add it to dimensions.keys, which has {', '.join(keys) or 'none'}; or mend the name.",
+            )
 
 
 def _refuse_mixing(demo: Settings, wanted: Settings) -> None:
@@ -117,11 +132,12 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             raise SettingsError(
                 "is a section, not a setting", where=name, fix=f"Write FINOPS_{path[0].upper()}__<KEY>=..."
             )
-        if path[:2] == ["mail", "by_ou"] and len(path) > 2:
+        part = {"mail.by_ou": "Workloads/Prod", "mail.by_value": "account:team=web"}.get(".".join(path[:2]))
+        if part and len(path) > 2:
             raise SettingsError(
                 "is one setting, not a section, in the environment",
                 where=name,
-                fix='Write FINOPS_MAIL__BY_OU=\'{"Workloads/Prod": ["lead@example.com"]}\'.',
+                fix=f'Write FINOPS_MAIL__{path[1].upper()}=\'{{"{part}": ["lead@example.com"]}}\'.',
             )
         values = _merge(values, _nested(path, value))
     return values

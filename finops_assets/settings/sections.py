@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from finops_assets.core.bill.dimension_keys import MOST_KEYS, check_key, is_of_bill
+from finops_assets.core.bill.dimension_keys import MOST_KEYS, check_key, dimension_value, is_of_bill
 from finops_assets.settings.kinds import (
     AccountId,
     AddressOrDomain,
@@ -102,6 +102,12 @@ class MailSettings(Section):
         description='OU path -> addresses that get its part alone: `[mail.by_ou]`, then `"Workloads/Prod" = '
         '["lead@example.com"]`; in the environment one JSON object.',
     )
+    by_value: dict[str, tuple[MailAddress, ...]] = Field(
+        {},
+        description="Value of a dimension -> addresses that get its part alone: `[mail.by_value]`, then "
+        '`"account:team=platform" = ["lead@example.com"]`; its key stands in `dimensions.keys`; in the environment one '
+        "JSON object.",
+    )
     resend_to: tuple[AddressOrDomain, ...] = Field(
         (),
         description="Addresses, or whole domains as `@example.com`, that `finops resend --to` and the job "
@@ -144,23 +150,40 @@ class MailSettings(Section):
     @property
     def everybody(self) -> tuple[str, ...]:
         """Who gets the digest, or a part of it, each once."""
-        of_ous = (address for addresses in self.by_ou.values() for address in addresses)
-        return tuple(dict.fromkeys((*self.recipients, *self.executives, *of_ous)))
+        of_parts = (one for addresses in (*self.by_ou.values(), *self.by_value.values()) for one in addresses)
+        return tuple(dict.fromkeys((*self.recipients, *self.executives, *of_parts)))
 
     @field_validator("by_ou", mode="before")
     @classmethod
     def _lists(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            try:
-                value = json.loads(value)
-            except ValueError:
-                value = None
+        value = _object(value)
         if not isinstance(value, dict) or not all(path.strip("/ ") for path in value):
             raise ValueError("must give addresses for each OU path, such as Workloads/Prod")
         trimmed = [path.strip("/ ") for path in value]
         if twice := sorted({path for path in trimmed if trimmed.count(path) > 1}):
             raise ValueError(f"must name each OU path once: {twice[0]} is there twice")
         return {path.strip("/ "): listed(addresses) for path, addresses in value.items()}
+
+    @field_validator("by_value", mode="before")
+    @classmethod
+    def _lists_of_values(cls, value: Any) -> Any:
+        value = _object(value)
+        if not isinstance(value, dict) or not all(dimension_value(text.strip()) for text in value):
+            raise ValueError("must give addresses for each value of a dimension, such as account:team=platform")
+        trimmed = [text.strip() for text in value]
+        if twice := sorted({text for text in trimmed if trimmed.count(text) > 1}):
+            raise ValueError(f"must name each value once: {twice[0]} is there twice")
+        return {text.strip(): listed(addresses) for text, addresses in value.items()}
+
+
+def _object(value: Any) -> Any:
+    """A mapping that may be given as JSON, as in the environment; None for text that is none."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
 
 
 class SmtpSettings(Section):
@@ -203,10 +226,12 @@ class DashboardSettings(Section):
 
 
 class BudgetsSettings(Section):
-    """What each OU may cost in a month."""
+    """What each OU, or each value of a dimension, may cost in a month."""
 
     path: PathText = Field(
-        "", description="`budgets.csv`: ou, month, amount, currency; a file, or `s3://bucket/key`. Empty: no budgets."
+        "",
+        description="`budgets.csv`: ou (or a value, as `account:team=web`), month, amount, currency; a file, or "
+        "`s3://bucket/key`. Empty: no budgets.",
     )
     amber_percent: float = Field(
         90.0, gt=0, le=100, description="Share of a budget that a month is expected to take from which on it is amber."

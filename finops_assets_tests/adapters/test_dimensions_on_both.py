@@ -25,19 +25,24 @@ KEYS = ("account:business_unit", "cost_category:Product", "tag:team")
 TOTALS = f"""SELECT dimension, SUM(cost) FROM dimension_breakdown
 WHERE year = {DAY.year} AND month = {DAY.month} AND day = {DAY.day} GROUP BY dimension ORDER BY dimension"""
 
+ON_DAY = f"WHERE year = {DAY.year} AND month = {DAY.month} AND day = {DAY.day}"
+SCORED = f"SELECT dimension, SUM(daycost) FROM dimension_scorecard {ON_DAY} GROUP BY dimension ORDER BY dimension"
+LIGHTS = f"SELECT dimension, value, light FROM dimension_scorecard {ON_DAY} ORDER BY dimension, light DESC, value"
+
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> SampleBill:
     return write_sample_bill(tmp_path_factory.mktemp("sample") / "bill", DAY, 2)
 
 
-def embedded(home: Path, sample: SampleBill) -> Platform:
+def embedded(home: Path, sample: SampleBill, **given: str) -> Platform:
     settings = {
         "FINOPS_HOME": str(home / "home"),
         "FINOPS_BILL__PATH": str(sample.cur2),
         "FINOPS_BILL__FIRST_DAY": str(DAY),
         "FINOPS_ACCOUNTS__PATH": str(sample.accounts),
         "FINOPS_DIMENSIONS__KEYS": ",".join(KEYS),
+        **given,
     }
     return build_platform(load_settings(settings, folder=home))
 
@@ -85,3 +90,28 @@ def test_one_pass_over_the_bill_has_them(aws: StandIn, sample: SampleBill, tmp_p
         list(warehouse.breakdown(DAY, DAY, account_map()))
         asked.append(aws.calls.count("athena", "StartQueryExecution"))
     assert asked[0] == asked[1]
+
+
+def test_both_platforms_score_the_same_values(aws: StandIn, sample: SampleBill, tmp_path: Path) -> None:
+    """Each value against its budget, in a table of its own: that of OUs keeps its sums."""
+    budgets = tmp_path / "budgets.csv"
+    budgets.write_text(f"ou,month,amount,currency\n{KEYS[0]}=Commerce,default,1,USD\n", encoding="utf-8")
+    make_ready(aws, sample.cur2)
+    of_both = {
+        "accounts__path": str(sample.accounts),
+        "dimensions__keys": ",".join(KEYS),
+        "budgets__path": str(budgets),
+    }
+    given = {"FINOPS_BUDGETS__PATH": str(budgets)}
+    answers = []
+    for platform in (platform_on(aws, tmp_path, **of_both), embedded(tmp_path, sample, **given)):
+        day = archived(platform)
+        platform.scoring.score([DAY], NOW)
+        totals = platform.catalog.query(SCORED)[1]
+        assert [(key, Decimal(total)) for key, total in totals] == [(key, day.total) for key in KEYS]
+        ((of_ous,),) = platform.catalog.query(f"SELECT SUM(directcost) FROM ou_scorecard {ON_DAY}")[1]
+        assert Decimal(of_ous) == day.total
+        answers.append(platform.catalog.query(LIGHTS)[1])
+    assert answers[0] == answers[1]
+    assert answers[0][0] == (KEYS[0], "Commerce", "red")
+    assert {light for _, value, light in answers[0] if value != "Commerce"} == {"no budget"}

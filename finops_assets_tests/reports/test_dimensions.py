@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 
-from finops_assets.core.reports.dashboard import DimensionCosts
+from finops_assets.core.analytics.budgets import Line
+from finops_assets.core.analytics.forecast import Forecast
+from finops_assets.core.analytics.value_scores import ValueScore
+from finops_assets.core.archive.cost_history import cost_history
+from finops_assets.core.bill.dimension_keys import DimensionValue
+from finops_assets.core.reports.dashboard import DashboardInputs, DimensionCosts
 from finops_assets.core.reports.dashboard.dimension_data import OTHER_VALUES, dimension_data
+from finops_assets.core.reports.dashboard.value_lights import value_lights
 from finops_assets.core.reports.digest.tagged import TaggedShare, tagged_shares, tagged_words
+from finops_assets.core.reports.digest.value_rows import VALUES_SHOWN, value_view
 from finops_assets.core.schemas import DIMENSION_BREAKDOWN, MONEY
 from finops_assets_tests.support.bills import DAY
 
@@ -100,3 +108,60 @@ def test_a_value_of_anybody_is_short_harmless_text() -> None:
     assert len(set(part["values"])) == 3
     assert all(len(value) < 200 and "\u202e" not in value for value in part["values"])
     assert len(json.dumps(part)) < 2000
+
+
+def value_score(value: str, light: str, share: float | None, budget: str | None = "10") -> ValueScore:
+    line = Line(
+        f"tag:team={value}",
+        None if budget is None else Decimal(budget),
+        Forecast(Decimal("4.5"), Decimal(9)),
+        share,
+        None,
+        light,
+        "a reason",
+    )
+    return ValueScore(DimensionValue("tag:team", value), Decimal("1.5"), 0, line, "closed", "USD", "billed")
+
+
+SCORES = [
+    value_score("a", "green", 0.5),
+    value_score("b", "red", 1.2),
+    value_score(HOSTILE, "red", 3.0),
+    value_score("c", "no budget", None, None),
+]
+
+
+def page_inputs(*scores: ValueScore, currency: str = "USD") -> DashboardInputs:
+    return DashboardInputs(
+        cost_history([]),  # type: ignore[arg-type]
+        {},
+        {},
+        currency=currency,
+        cost_basis="billed",
+        generated_for=DAY,
+        max_cells=1000,
+        values=scores,
+    )
+
+
+def test_lights_of_values_stand_by_urgency() -> None:
+    """On the page those with a budget alone, in its unit; texts stay texts."""
+    rows = value_lights(page_inputs(*SCORES))
+    assert [(row["light"], row["share"], row["month"]) for row in rows] == [
+        ("red", "300 %", "4.50"),
+        ("red", "120 %", "4.50"),
+        ("green", "50 %", "4.50"),
+    ]
+    assert "\u202e" not in rows[0]["name"]
+    assert len(rows[0]["name"]) <= 300
+    assert value_lights(page_inputs(*SCORES, currency="EUR")) == []
+
+
+def test_the_mail_names_some_values_and_counts_the_others() -> None:
+    """The reddest first, so that a large organization's mail is not clipped."""
+    many = [value_score(f"v{n:02}", "green", n / 100) for n in range(VALUES_SHOWN)]
+    view = value_view(SimpleNamespace(values=(*many, *SCORES[:2])))  # type: ignore[arg-type]
+    assert [row["name"] for row in view["values"]][:3] == ["tag:team=b", "tag:team=a", "tag:team=v11"]
+    assert len(view["values"]) == VALUES_SHOWN
+    assert view["values_rest"].startswith("2 more values (2 green) are not shown here")
+    assert value_view(SimpleNamespace(values=()))["values_rest"] == ""  # type: ignore[arg-type]

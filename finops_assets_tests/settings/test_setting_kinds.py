@@ -62,6 +62,7 @@ WRONG = {
     "mail.bounces": ("s3://bucket/bounces",),
     "mail.subject_prefix": ("x" * 101,),
     "mail.by_ou": ('{"": "a@example.com"}', '{"A": "a@x.org", "A/": "b@x.org"}', '["a@x.org"]', "{"),
+    "mail.by_value": ('{"a": "a@example.com"}', '{"tag:a=1": "a@x.org", "tag:a=1 ": "b@x.org"}', '["a@x.org"]', "{"),
     "smtp.host": ("smtp.example.com:587", "smtp://example.com", "a b", "-a", "user@host"),
     "smtp.timeout_seconds": ("1e9",),
     "alerts.dagster_url": ("dagster.example.com", "ftp://x.org", "http://x.org:99999", "http://[::1", "http://a b"),
@@ -132,7 +133,7 @@ def test_no_text_has_control_characters(setting: str, unclean: str) -> None:
     refused(setting, unclean)
 
 
-@pytest.mark.parametrize("setting", [name for name in LISTS if name != "mail.by_ou"])
+@pytest.mark.parametrize("setting", [name for name in LISTS if name not in ("mail.by_ou", "mail.by_value")])
 def test_every_list_is_json_or_separated_by_commas(setting: str) -> None:
     """In the environment."""
     section, _, key = setting.partition(".")

@@ -1,6 +1,6 @@
 """The tables of finops_db in the Glue catalog, created as agreed and held to that; and the bill's table, only read.
 
-Days of ou_breakdown are registered one by one (`glue_partitions`). Those of the other tables are projected: Athena
+Days of ou_breakdown are registered one by one (`glue_partitions`). Those of the tables beside it are projected: Athena
 finds them by their paths, and the platform's own checks report a day without charges or a scorecard.
 """
 
@@ -22,12 +22,14 @@ from finops_assets.core.schemas import (
     COMMITMENTS_PREFIX,
     DATABASE,
     DIMENSION_BREAKDOWN,
+    DIMENSION_SCORECARD,
     DIMENSIONS_PREFIX,
     OU_BREAKDOWN,
     OU_CHARGES,
     OU_SCORECARD,
     PARTITION_KEYS,
     SCORECARD_PREFIX,
+    VALUE_SCORES_PREFIX,
     hive_columns,
 )
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 TABLE, MAP_TABLE, SUMMARY_VIEW = "ou_breakdown", "account_ou_map", "finops_daily_summary"
 SCORECARD, CHARGES, DIMENSIONS = "ou_scorecard", "ou_charges", "dimension_breakdown"
 COMMITTED = "commitments"
+VALUE_SCORES = "dimension_scorecard"
 LEDGER = RESTATEMENTS_PREFIX
 
 PROJECTED_YEARS = (2015, 2040)
@@ -87,6 +90,7 @@ def table_inputs(bucket: str) -> dict[str, dict[str, Any]]:
         DIMENSIONS: by_day(DIMENSIONS, DIMENSION_BREAKDOWN, DIMENSIONS_PREFIX),
         COMMITTED: by_day(COMMITTED, COMMITMENTS, COMMITMENTS_PREFIX),
         SCORECARD: by_day(SCORECARD, OU_SCORECARD, SCORECARD_PREFIX),
+        VALUE_SCORES: by_day(VALUE_SCORES, DIMENSION_SCORECARD, VALUE_SCORES_PREFIX),
     }
 
 

@@ -30,6 +30,7 @@ from finops_assets.core.schemas import (
     DATABASE,
     DAY_OBJECT_NAME,
     DIMENSION_BREAKDOWN,
+    DIMENSION_SCORECARD,
     DIMENSIONS_OBJECT_NAME,
     DIMENSIONS_PREFIX,
     MONEY_SQL,
@@ -37,6 +38,8 @@ from finops_assets.core.schemas import (
     OU_SCORECARD,
     SCORECARD_OBJECT_NAME,
     SCORECARD_PREFIX,
+    VALUE_SCORES_OBJECT_NAME,
+    VALUE_SCORES_PREFIX,
     day_location,
 )
 from finops_assets.core.values import CatalogDay, PublishedDay, QueryResult
@@ -184,7 +187,7 @@ class SQLiteCatalog:
     @contextmanager
     def stream(self, sql: str) -> Iterator[QueryResult]:
         """Run one SELECT, in Athena's dialect, over finops_db: ou_breakdown, ou_charges, dimension_breakdown,
-        commitments, ou_scorecard, account_ou_map, restatements, finops_daily_summary.
+        commitments, ou_scorecard, dimension_scorecard, account_ou_map, restatements, finops_daily_summary.
 
         Its rows are read batch by batch, and it reaches nothing but these tables.
 
@@ -226,6 +229,7 @@ class SQLiteCatalog:
             ("dimension_breakdown", DIMENSION_BREAKDOWN, f"{DIMENSIONS_PREFIX}/{days}/{DIMENSIONS_OBJECT_NAME}"),
             ("commitments", COMMITMENTS, f"{COMMITMENTS_PREFIX}/{days}/{COMMITMENTS_OBJECT_NAME}"),
             ("ou_scorecard", OU_SCORECARD, f"{SCORECARD_PREFIX}/{days}/{SCORECARD_OBJECT_NAME}"),
+            ("dimension_scorecard", DIMENSION_SCORECARD, f"{VALUE_SCORES_PREFIX}/{days}/{VALUE_SCORES_OBJECT_NAME}"),
         ):
             keys = ", ".join(f"{part}(billingdate) AS {part}" for part in ("year", "month", "day"))
             columns = f"*, {keys}" if days in pattern else "*"

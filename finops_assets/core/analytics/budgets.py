@@ -1,19 +1,20 @@
 """Budgets: what each OU may cost in a month, nested OUs rolled up, and the light that actual and forecast give.
 
-`budgets.csv` has the columns ou, month, amount, currency: an OU's path as the account map shows it, or `All`; a month
-(`2025-09`) or `default`, which every other month falls back on.
+`budgets.csv` has the columns ou, month, amount, currency: an OU's path as the account map shows it, `All`, or a value
+of a dimension as `account:team=platform`; a month (`2025-09`) or `default`, which every other month falls back on.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
 from finops_assets.core.accounts.ous import ALL, lineage, within
 from finops_assets.core.analytics.forecast import Forecast, forecasts
+from finops_assets.core.bill.dimension_keys import DimensionValue, dimension_value
 from finops_assets.core.csv_tables import read_csv
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import money
@@ -32,10 +33,11 @@ class BudgetError(FinopsError):
 
 @dataclass(frozen=True)
 class Budgets:
-    """The plan: (OU path or `All`, `2025-09` or `default`) -> amount, in one currency."""
+    """The plan: (OU path or `All`, `2025-09` or `default`) -> amount, in one currency; so `of_values`, by value."""
 
     amounts: Mapping[tuple[str, str], Decimal]
     currency: str
+    of_values: Mapping[tuple[DimensionValue, str], Decimal] = field(default_factory=dict)
 
     def of(self, ou: str, month: str, with_costs: Collection[str] = ()) -> Decimal | None:
         """What an OU may cost in a month: its own cap, else the sum of those below it.
@@ -55,6 +57,14 @@ class Budgets:
         known = [amount for amount in below if amount is not None]
         return sum(known, Decimal()) if known and len(known) == len(below) else None
 
+    def of_value(self, value: DimensionValue, month: str) -> Decimal | None:
+        """What a value of a dimension may cost in a month; None where it has no budget."""
+        return self.of_values.get((value, month), self.of_values.get((value, DEFAULT)))
+
+    def values(self, month: str) -> set[DimensionValue]:
+        """The values of dimensions that have a budget in a month."""
+        return {value for value, of in self.of_values if of in (month, DEFAULT)}
+
     def names(self) -> set[str]:
         """Every OU of the plan, and those above them."""
         return {path for name, _ in self.amounts for path in lineage(name)}
@@ -68,8 +78,13 @@ def _children(ou: str, names: Collection[str]) -> list[str]:
     )
 
 
-def read_budgets(data: bytes, file: str) -> Budgets:
+def read_budgets(data: bytes, file: str, dimensions: Collection[str] = ()) -> Budgets:
     """The plan of a `budgets.csv`.
+
+    Args:
+        data: the file.
+        file: what it is called in errors.
+        dimensions: their keys (dimensions.keys).
 
     Raises:
         BudgetError: a column is missing, a row cannot be read or stands twice, or there is more than one currency.
@@ -77,15 +92,19 @@ def read_budgets(data: bytes, file: str) -> Budgets:
     example = "Workloads/Prod,default,12000,USD"
     _, rows = read_csv(data, file, COLUMNS, BudgetError, example=example, strict=False, needs_rows=True)
     amounts: dict[tuple[str, str], Decimal] = {}
+    of_values: dict[tuple[DimensionValue, str], Decimal] = {}
     currencies: dict[str, int] = {}
     for row in rows:
         where = f"{file}, line {row.line}"
         ou, month, amount, currency = map(row.stripped, COLUMNS)
-        key = (ou.strip("/"), month)
         _check_row(where, ou, month, currency)
-        if key in amounts:
+        value, path = dimension_value(ou, dimensions), ou.strip("/")
+        if (value, month) in of_values or (path, month) in amounts:
             raise BudgetError(f"{ou} has {month} twice", where=where, fix="Keep one of the rows.")
-        amounts[key] = _amount(amount, where)
+        if value:
+            of_values[value, month] = _amount(amount, where)
+        else:
+            amounts[path, month] = _amount(amount, where)
         currencies.setdefault(currency, row.line)
     if len(currencies) > 1:
         raise BudgetError(
@@ -93,7 +112,7 @@ def read_budgets(data: bytes, file: str) -> Budgets:
             where=f"{file}, line {max(currencies.values())}",
             fix="Write all amounts in the billing currency.",
         )
-    return Budgets(amounts, next(iter(currencies)))
+    return Budgets(amounts, next(iter(currencies)), of_values)
 
 
 def _check_row(where: str, ou: str, month: str, currency: str) -> None:
@@ -207,7 +226,7 @@ def month_lines(
     expected = forecasts(rolled, as_of) if expected is None else expected
     empty = Forecast(Decimal(), Decimal(), Decimal(), Decimal())
     return [
-        _line(
+        line_of(
             name,
             budgets.of(name, month, rolled),
             expected.get(name, empty),
@@ -236,7 +255,7 @@ def rolled_up(costs: Mapping[str, Mapping[date, Decimal]]) -> dict[str, dict[dat
     return rolled
 
 
-def _line(
+def line_of(
     ou: str,
     budget: Decimal | None,
     forecast: Forecast,
@@ -245,6 +264,7 @@ def _line(
     currency: str,
     amber: float,
 ) -> Line:
+    """A month against its budget, of an OU or of whatever else has both; `costs` are by day."""
     if budget is None:
         return Line(ou, None, forecast, None, None, NONE, "no budget")
     likely = forecast.month_to_date if forecast.expected is None else forecast.expected

@@ -31,6 +31,7 @@ from finops_assets.core.analytics.plan import Plan, PlanFiles
 from finops_assets.core.analytics.renames import newest_names
 from finops_assets.core.analytics.scheduled import ScheduledCharges
 from finops_assets.core.analytics.scorecard import Score, Scorecard
+from finops_assets.core.analytics.value_scores import ValueBasis, ValueScoring
 from finops_assets.core.archive import restatements
 from finops_assets.core.archive.comparable_days import WRITERS, comparable_days
 from finops_assets.core.errors import FinopsError
@@ -139,6 +140,7 @@ class Scoring:
     ) -> None:
         self._warehouse, self._archive, self._journal = warehouse, archive, journal
         self._plan, self._rules, self._restated_as = plan, rules, restated_as
+        self._values = ValueScoring(archive, journal, rules.amber)
 
     def check(self) -> Iterator[Finding]:
         """Whether the plan and the calendar can be used, and the OUs of editions exist."""
@@ -178,9 +180,12 @@ class Scoring:
         while left:  # days of another currency or cost basis, or with another kind of history, are scored by themselves
             basis = self._basis(left, now)
             wrong += basis.plan.notes
+            of_basis = [day for day in left if day in basis.judged.days]
+            of_values = ValueBasis(basis.archived, basis.newest, basis.plan.budgets, basis.unsettled)
+            self._values.score(of_basis, of_values)
             doubled = basis.history.doubled
             scored.doubled |= {day.day: _doubled_words(day, basis.newest.currency) for day in doubled}
-            scored.cards |= self._cards([day for day in left if day in basis.judged.days], basis)
+            scored.cards |= self._cards(of_basis, basis)
             left = [day for day in left if day not in basis.judged.days]
             if basis.newest.day == days[-1]:
                 scored.whole = basis.judged.whole.totals()

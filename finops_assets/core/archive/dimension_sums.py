@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from finops_assets.core.values import PublishedDay
 
 SUMS_PATH = "_state/dimension_sums.parquet"
-MOST_VALUES = 200
-"""Values of a dimension that a day keeps by name, the largest; a key with a value for each resource has thousands."""
+MOST_VALUES = 1000
+"""Values of a dimension that a day keeps by name, the largest; a key with a value for each resource has more."""
+
+MOST_DAYS = 1000
+"""Days that are kept: the dashboard and scorecards ask for the same ones again, each for its own stretch."""
 
 COLUMNS = ("billingdate", "dimension", "value", "ou", "cost")
 FINGERPRINTS = b"finops.days"
@@ -48,7 +51,7 @@ def dimension_sums(archive: Archive, days: Mapping[date, PublishedDay]) -> pa.Ta
     known, kept = _kept(archive)
     reused = {day: of for day, of in wanted.items() if known.get(day) == of}
     tables = [_of_days(kept, reused)] if reused else []
-    made = dict(reused)
+    made: dict[date, str] = dict(reused)
     for day in sorted(wanted.keys() - reused.keys()):
         try:
             rows = archive.dimensions(day, days[day].metadata[DIMENSIONS])
@@ -57,8 +60,10 @@ def dimension_sums(archive: Archive, days: Mapping[date, PublishedDay]) -> pa.Ta
         tables.append(_sums(rows))
         made[day] = wanted[day]
     sums = pa.concat_tables(tables) if tables else _schema().empty_table()
-    if made != known:
-        _keep(archive, sums, made)
+    others = {day: of for day, of in known.items() if day not in days}
+    together = dict(sorted((others | made).items())[-MOST_DAYS:])
+    if together != known:
+        _keep(archive, _of_days(pa.concat_tables([_of_days(kept, others), sums]), together), together)
     return sums
 
 

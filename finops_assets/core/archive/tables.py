@@ -14,6 +14,7 @@ from finops_assets.core.schemas import (
     COMMITMENTS,
     DATABASE,
     DIMENSION_BREAKDOWN,
+    DIMENSION_SCORECARD,
     OU_BREAKDOWN,
     OU_CHARGES,
     OU_SCORECARD,
@@ -46,6 +47,7 @@ TABLES = {
     "dimension_breakdown": _by_day("cost of a day by a tag, cost category or account attribute", DIMENSION_BREAKDOWN),
     "commitments": _by_day("a Savings Plan or reservation of a day, by account: used or not", COMMITMENTS),
     "ou_scorecard": _by_day("an OU's day, month, budget, forecast, light and anomaly", OU_SCORECARD),
+    "dimension_scorecard": _by_day("a value's day, month, budget, forecast and light", DIMENSION_SCORECARD),
     "account_ou_map": Table("an account in an OU, and since when", hive_columns(ACCOUNT_OU_MAP)),
     "restatements": Table("a cost that the bill has changed after its day was archived", hive_columns(RESTATEMENTS)),
     "finops_daily_summary": Table(

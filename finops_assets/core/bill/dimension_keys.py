@@ -7,7 +7,8 @@ map (`core.accounts.account_map`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 TAG, COST_CATEGORY, ACCOUNT = "tag", "cost_category", "account"
 KINDS = (TAG, COST_CATEGORY, ACCOUNT)
@@ -42,6 +43,39 @@ def check_key(key: str) -> str:
             f"has {key[:60]!r}: a name has at most {LONGEST_NAME} letters, digits, spaces and any of _ . : / = + - @"
         )
     return key
+
+
+@dataclass(frozen=True, order=True)
+class DimensionValue:
+    """One value of a dimension, `(untagged)` included: written `account:team=platform`."""
+
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}"
+
+
+def dimension_value(text: str, keys: Collection[str] = ()) -> DimensionValue | None:
+    """The value that a text such as `tag:team=web` names; None where it names none, as the path of an OU does not.
+
+    Args:
+        text: as it stands in settings or in budgets.csv.
+        keys: the dimensions that are known: names may have a `=`, which is a part of the longest that fits.
+    """
+    known = max((key for key in keys if text.startswith(f"{key}=")), key=len, default="")
+    key = known or text.partition("=")[0]
+    value = text[len(key) + 1 :].strip()
+    if not value or not (known or _is_key(key)):
+        return None
+    return DimensionValue(key, value)
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return bool(check_key(key))
+    except ValueError:
+        return False
 
 
 def is_of_bill(key: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from decimal import Decimal
 
 from finops_assets.core.archive import restatements
 from finops_assets.core.archive.comparable_days import comparable
@@ -14,11 +14,7 @@ from finops_assets.core.archive.restatements import Restatement
 from finops_assets.core.archive.settlement import first_open_day
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.ports import Archive
-from finops_assets.core.reports.digest.edition import subtotals
 from finops_assets.core.values import PublishedDay
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -72,16 +68,22 @@ class Changes:
         return changes
 
     def since_mailed_to(
-        self, ou: str, rows: pa.Table, shown: Mapping[date, PublishedDay], now: datetime
+        self, edition: str, sums: Mapping[date, Decimal], shown: Mapping[date, PublishedDay], now: datetime
     ) -> list[Restatement]:
-        """Days whose subtotal is another than the readers of an OU's edition last got, of those that are shown."""
+        """Days whose subtotal is another than the readers of an edition last got, of those that are shown.
+
+        Args:
+            edition: what it is of.
+            sums: its exact subtotals.
+            shown: the days as they are shown.
+            now: the time (aware, UTC).
+        """
         currencies = self._outbox.mailed_currencies()
         alike = [day for day, published in shown.items() if mailed_alike(published, currencies)]
-        mailed, oldest = self._outbox.mailed_totals(ou), first_open_day(now.date())
-        sums = subtotals(rows, ou, alike)
+        mailed, oldest = self._outbox.mailed_totals(edition), first_open_day(now.date())
         return [
             Restatement(day, mailed[day], sums[day])
-            for day in sorted(mailed.keys() & sums.keys())
+            for day in sorted(mailed.keys() & sums.keys() & set(alike))
             if day >= oldest and mailed[day] != sums[day]
         ]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.accounts.published_map import account_names
+from finops_assets.core.analytics import value_scores
 from finops_assets.core.analytics.anomalies import CLOSED
 from finops_assets.core.analytics.commitments import WEEK, read_commitments
 from finops_assets.core.analytics.scoring import read as read_scorecard
@@ -25,6 +26,7 @@ from finops_assets.core.delivery.changes import Changes
 from finops_assets.core.delivery.mail_states import UNMAILED
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.own_cost import own_cost
+from finops_assets.core.delivery.value_editions import ValueEditions
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.money import money
 from finops_assets.core.ports import Archive
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from finops_assets.core.analytics.anomalies import Episode
     from finops_assets.core.analytics.scorecard import Scorecard
+    from finops_assets.core.bill.dimension_keys import DimensionValue
 
 LOOK_BACK = 31
 """Days before a digest's own among which it looks for ones that were never mailed."""
@@ -54,6 +57,7 @@ class DigestCollector:
         journal: tells how final days are.
         links: label -> path or URL shown at the digest's end.
         age: tells how old the archive's data are.
+        values: values of dimensions that somebody gets an edition of.
     """
 
     def __init__(
@@ -65,9 +69,11 @@ class DigestCollector:
         journal: Journal,
         links: Mapping[str, str],
         age: Callable[[datetime], Age | None],
+        values: Iterable[DimensionValue] = (),
     ) -> None:
         self._archive, self._outbox, self._changes = archive, outbox, changes
         self._journal, self._links, self.age = journal, links, age
+        self._by_value = ValueEditions(archive, values)
 
     def published(self, day: date) -> PublishedDay:
         """The archived day.
@@ -94,18 +100,26 @@ class DigestCollector:
         states = self._outbox.records.mailed_days({*before, *among})
         return states, max((d for d in before if states[d] not in UNMAILED), default=None)
 
-    def totals(self, days: Sequence[date], ous: Sequence[str]) -> dict[str, dict[date, Decimal]]:
-        """What these days cost now, those that are archived: the whole by an empty name, and these OUs."""
-        totals = {day: published.total for day, published in self._archive.history.describe(days).items()}
+    def known_editions(self, published: PublishedDay, editions: Iterable[str]) -> list[str]:
+        """Those of the editions that can be made of a day: by value, only where it has the value's dimension."""
+        by_value = self._by_value
+        return [name for name in editions if name not in by_value or by_value.can_be_made(name, published)]
+
+    def totals(self, days: Sequence[date], editions: Sequence[str]) -> dict[str, dict[date, Decimal]]:
+        """What these days cost now, those that are archived: the whole by an empty name, and these editions."""
+        described = self._archive.history.describe(days)
+        totals = {day: published.total for day, published in described.items()}
         if not totals:
             return {}
+        ous = [name for name in editions if name not in self._by_value]
         rows = self._archive.history.costs(list(totals)).rows(()) if ous else None
-        return {"": totals} | {ou: subtotals(rows, ou, totals) for ou in ous}
+        by_value = {name: self._by_value.subtotals(name, described) for name in editions if name in self._by_value}
+        return {"": totals} | {ou: subtotals(rows, ou, totals) for ou in ous} | by_value
 
     def figures(
         self, published: PublishedDay, now: datetime, *, covers: Sequence[date] = (), late: Late | None = None
     ) -> Callable[[str], DigestFigures]:
-        """Gives the figures of a day: of the whole bill by an empty name, or an OU's."""
+        """Gives the figures of a day: of the whole bill by an empty name, or of an edition."""
         day = published.day
         archived = [d for d in self._archive.days() if d <= day]
         shown = [d for d in archived if (day - d).days < digest.CHART_DAYS or d >= day.replace(day=1)]
@@ -149,14 +163,23 @@ class DigestCollector:
             rates=rates_words(facts.values()),
             commitments=self._commitments(facts, day, last),
             mailed_before=last,
+            values=[each for each in value_scores.read(self._archive, published) if each.line.budget is not None],
         )
 
         def figures_of(ou: str) -> DigestFigures:
-            if ou:
-                changed = self._changes.since_mailed_to(ou, rows, {d: facts[d] for d in shown}, now)
+            described = {d: facts[d] for d in shown}
+            part = None
+            if ou in self._by_value:
+                mailed = self.published(before.day) if before else None
+                part = self._by_value.part(ou, day, described, inputs.names, mailed)
+                sums = self._by_value.subtotals(ou, described)
+                changed = self._changes.since_mailed_to(ou, sums, described, now)
+            elif ou:
+                changed = self._changes.since_mailed_to(ou, subtotals(rows, ou, described), described, now)
             else:
                 changed = self._changes.since_mailed(now, archived=facts)
-            return digest.digest_figures(inputs, ou=ou, restated=self._changes.to_tell(changed))
+            to_tell = self._changes.to_tell(changed)
+            return digest.digest_figures(inputs, ou="" if part else ou, part=part, restated=to_tell)
 
         return figures_of
 

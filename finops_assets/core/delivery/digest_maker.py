@@ -64,7 +64,7 @@ class DigestMaker:
         inputs: what they are made of.
         subject_prefix: mail.subject_prefix.
         drawing: draws charts and the executives' pages.
-        editions: OU paths that somebody gets an edition of.
+        editions: what somebody gets an edition of: OU paths, and values of dimensions.
         notes: what the digest says of the platform's state. It is asked when a digest is made, after the run has
             refreshed the dashboard or failed to.
     """
@@ -202,7 +202,8 @@ class DigestMaker:
                 coverage="" if figures.ou else notes.coverage,
             )
 
-        figures_by_ou = {ou: figures_of(ou) for ou in ("", *self._editions)}
+        known = self._inputs.known_editions(published, self._editions)
+        figures_by_ou = {ou: figures_of(ou) for ou in ("", *known)}
         digests = {ou: render(figures) for ou, figures in figures_by_ou.items()}
         says = {
             ou: {change.day: change.new for change in figures.restated} | {figures.day: figures.total}
@@ -217,6 +218,6 @@ class DigestMaker:
             says=says,
             covers=covers,
             notes=notes,
-            totals=self._inputs.totals(covers, self._editions),
+            totals=self._inputs.totals(covers, known),
             anomalies={episode.id: standing(episode) for episode in card.episodes} if card else None,
         )

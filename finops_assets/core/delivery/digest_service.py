@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.journal import Journal
+from finops_assets.core.bill.dimension_keys import DimensionValue
 from finops_assets.core.delivery.changes import Changes, Thresholds
 from finops_assets.core.delivery.digest_collector import DigestCollector
 from finops_assets.core.delivery.digest_maker import DigestMaker
@@ -42,12 +43,14 @@ class DigestForm:
         links: label -> path or URL shown at the digest's end.
         editions: OU paths that somebody gets an edition of.
         thresholds: which changes of mailed days are mailed.
+        values: values of dimensions that somebody gets an edition of.
     """
 
     subject_prefix: str = "[FinOps]"
     links: Mapping[str, str] = field(default_factory=dict)
     editions: Collection[str] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
+    values: Collection[DimensionValue] = ()
 
 
 class DigestService:
@@ -82,7 +85,13 @@ class DigestService:
         self._archive, self._outbox, self.age = archive, outbox, age
         self.changes = Changes(archive, outbox, form.thresholds)
         self._inputs = DigestCollector(
-            archive, outbox, self.changes, journal=journal or Journal(archive), links=form.links, age=age
+            archive,
+            outbox,
+            self.changes,
+            journal=journal or Journal(archive),
+            links=form.links,
+            age=age,
+            values=form.values,
         )
         self.maker = DigestMaker(
             archive,
@@ -90,7 +99,7 @@ class DigestService:
             self._inputs,
             subject_prefix=form.subject_prefix,
             drawing=drawing or Drawing(),
-            editions=form.editions,
+            editions=[*form.editions, *map(str, form.values)],
             notes=notes,
         )
 

@@ -63,11 +63,14 @@ class Messages:
         for ou in dict.fromkeys(post.ou for post in posts):
             if ou and ou not in stored.editions:
                 who = ", ".join(post.address for post in posts if post.ou == ou)
+                by_value = any(post.by_value for post in posts if post.ou == ou)
+                first = f"If the day lacks the dimension, `finops backfill {stored.day} {stored.day}`; then "
                 missing.append(
                     FinopsError(
                         f"has no edition of {ou} for {who}",
                         where=f"the digest of {stored.day}",
-                        fix=f"`finops resend {stored.day} --refresh` makes a revision that has it.",
+                        fix=f"{first if by_value else ''}"
+                        f"`finops resend {stored.day} --refresh` makes a revision that has it.",
                     )
                 )
             else:

@@ -4,7 +4,7 @@ The archive holds all state, as small objects under `digests/`:
 
     digests/2025-09-10/r1/digest.html, digest.txt, the CSV, chart.png, month.png
     digests/2025-09-10/r1/executive_snapshot.pdf                 what executives get beside it
-    digests/2025-09-10/r1/editions/<OU hash>/                    the same parts of one OU's edition
+    digests/2025-09-10/r1/editions/<hash>/                       the same parts of one edition, by OU or value
     digests/2025-09-10/r1/manifest.json                          written last: with it the digest exists
     digests/2025-09-10/r1/receipts/<address hash>.sending.json   while a message is handed over
     digests/2025-09-10/r1/receipts/<address hash>.json           written after each message
@@ -16,9 +16,9 @@ The archive holds all state, as small objects under `digests/`:
     digests/_told_by_ou.json                                     the same for the readers of each edition
     digests/_covered/<first>_<last>_by_<day>_r1.json             days that another day's mail covers
 
-A receipt of an edition is named <address hash>.<OU hash>. A `.sending.json` without its receipt means that a message
-may have been accepted or not: its run was killed, or the connection was cut. That cannot be known, so it is not sent
-again by itself, and stays in doubt until a person settles it.
+A receipt of an edition is named <address hash>.<hash>, of its OU or value. A `.sending.json` without its receipt means
+that a message may have been accepted or not: its run was killed, or the connection was cut. That cannot be known, so it
+is not sent again by itself, and stays in doubt until a person settles it.
 """
 
 from __future__ import annotations

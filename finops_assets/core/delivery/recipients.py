@@ -13,11 +13,23 @@ from finops_assets.core.reports.digest import ou_hash, within
 
 @dataclass(frozen=True)
 class Post:
-    """One message that somebody gets: the whole digest, with the PDF or without, or the edition of an OU."""
+    """One message that somebody gets: the whole digest, with the PDF or without, or an edition.
+
+    Attributes:
+        ou: what the edition is of: an OU's path, or a value of a dimension; empty for the whole.
+        by_value: whether it is a value.
+    """
 
     address: str
     ou: str = ""
     pdf: bool = False
+    by_value: bool = False
+
+    def contains(self, other: Post) -> bool:
+        """Whether the reader of this one needs no other."""
+        if self.by_value or other.by_value:
+            return not self.ou and bool(other.ou)
+        return self.ou != other.ou and (not self.ou or within(other.ou, self.ou))
 
     @property
     def name(self) -> str:
@@ -33,6 +45,7 @@ class Recipients:
         recipients: the setting mail.recipients: who gets the whole.
         by_ou: the setting mail.by_ou: OU path -> who gets the edition of it. Nobody gets an edition beside the whole,
             or beside the edition of an OU that it is below.
+        by_value: the setting mail.by_value: value of a dimension -> who gets the edition of it.
         executives: the setting mail.executives: who gets the whole with the PDF.
         resend_to: the setting mail.resend_to: addresses, or domains as `@example.com`, that a digest may be sent again
             to beside those of the other settings.
@@ -44,20 +57,22 @@ class Recipients:
         recipients: Sequence[str],
         *,
         by_ou: Mapping[str, Sequence[str]] | None = None,
+        by_value: Mapping[str, Sequence[str]] | None = None,
         executives: Sequence[str] = (),
         resend_to: Sequence[str] = (),
     ) -> None:
         self.sender = sender
         self._recipients = tuple(recipients)
         self._by_ou = {ou: tuple(addresses) for ou, addresses in (by_ou or {}).items()}
+        self._by_value = {value: tuple(addresses) for value, addresses in (by_value or {}).items()}
         self._executives = tuple(executives)
         self._resend_to = tuple(resend_to)
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """Everybody whom the settings name, as they are written there."""
-        of_ous = (address for addresses in self._by_ou.values() for address in addresses)
-        return tuple(dict.fromkeys((*self._recipients, *self._executives, *of_ous)))
+        of_parts = (one for addresses in (*self._by_ou.values(), *self._by_value.values()) for one in addresses)
+        return tuple(dict.fromkeys((*self._recipients, *self._executives, *of_parts)))
 
     def posts(self, to: Sequence[str] | None = None) -> list[Post]:
         """Who gets what, by the settings: one message with the whole, else one of each edition.
@@ -72,7 +87,7 @@ class Recipients:
         def checked(addresses: Sequence[str], setting: str) -> list[str]:
             return self.checked(addresses, setting) if addresses else []
 
-        if not any((self._recipients, self._executives, *self._by_ou.values())):
+        if not any((self._recipients, self._executives, *self._by_ou.values(), *self._by_value.values())):
             self.checked((), "mail.recipients")
         executives = checked(self._executives, "mail.executives")
         with_pdf = {address.lower() for address in executives}
@@ -82,6 +97,9 @@ class Recipients:
         for ou, addresses in self._by_ou.items():
             for address in checked(addresses, f"mail.by_ou ({ou})"):
                 plan.setdefault(address.lower(), []).append(Post(address, ou))
+        for value, addresses in self._by_value.items():
+            for address in checked(addresses, f"mail.by_value ({value})"):
+                plan.setdefault(address.lower(), []).append(Post(address, value, by_value=True))
         if to is None:
             return [post for posts in plan.values() for post in _outermost(posts)]
         return [
@@ -135,8 +153,4 @@ def address_hash(address: str) -> str:
 
 def _outermost(posts: Sequence[Post]) -> list[Post]:
     """Without the editions that the whole, or another of them, contains."""
-    return [
-        post
-        for post in posts
-        if not any(post.ou != other.ou and (not other.ou or within(post.ou, other.ou)) for other in posts)
-    ]
+    return [post for post in posts if not any(other.contains(post) for other in posts)]

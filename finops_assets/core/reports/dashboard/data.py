@@ -22,6 +22,7 @@ from finops_assets.core.reports.dashboard.figures import Figures, figures_of
 from finops_assets.core.reports.dashboard.outlook_data import outlook_data
 from finops_assets.core.reports.dashboard.packing import pack
 from finops_assets.core.reports.dashboard.tiles import tiles
+from finops_assets.core.reports.dashboard.value_lights import value_lights
 from finops_assets.core.schemas import UNASSIGNED, day_path
 from finops_assets.core.text import LONGEST_MESSAGE, distinct, distinct_paths, tidy
 
@@ -51,7 +52,7 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
         their exact sum is in `ou_rest`, in 1e-12. `tiles` are the headlines, as text; `missing` is the line of them
         that says how many days are missing. `shortened`, where not empty, says that services and accounts are of the
         last days alone. `outlook` exists if one was given: amounts as text, and as integers of 1e-6 where something is
-        drawn.
+        drawn. `value_lights` are the rows of values with a budget, as text.
 
     Raises:
         ArchiveError: there is no day; a row's day has no note; a day's rows do not sum to its note's total; a scorecard
@@ -99,6 +100,7 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
         | listed
         | _embedded(figures)
         | {"dimensions": dimension_data(inputs.dimensions, days, ous, inputs.max_cells // 4)}
+        | {"value_lights": value_lights(inputs)}
         | ({"outlook": _outlook_shown(embedded, shown)} if embedded else {})
     )
 

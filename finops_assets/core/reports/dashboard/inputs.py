@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from finops_assets.core.bill.providers import AWS
 
 if TYPE_CHECKING:
+    from finops_assets.core.analytics.value_scores import ValueScore
     from finops_assets.core.archive.age import Age
     from finops_assets.core.archive.cost_history import HistoryByColumns
     from finops_assets.core.reports.dashboard.dimension_data import DimensionCosts
@@ -54,6 +55,7 @@ class DashboardInputs:
         dimensions: costs by tags, cost categories and attributes of accounts: a quarter of `max_cells` more, at most.
         made_at: when the page is made (aware, UTC); with `age`, it is shown, and the page counts on from it.
         rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
+        values: the scores of the newest day's values of dimensions that have a budget.
     """
 
     costs: HistoryByColumns
@@ -68,6 +70,7 @@ class DashboardInputs:
     made_at: datetime | None = None
     dimensions: DimensionCosts | None = None
     rates: str = ""
+    values: Sequence[ValueScore] = ()
 
     @property
     def this_year(self) -> int | None:

@@ -1,6 +1,6 @@
 """The daily digest: the figures of one day, and their rendering to HTML, text, CSV and an e-mail message.
 
-Of the whole bill, or as an edition of one OU with what lies below it.
+Of the whole bill, or as an edition of one OU with what lies below it, or of one value of a dimension.
 
 Pure: rows and facts come in, bytes go out. `calculation` makes the `figures` that everything else words: `sentences`,
 `matters`, `scores`, `reasons`; `pictures` has the charts, `page` fills the templates, `csv_file` and `message` make the

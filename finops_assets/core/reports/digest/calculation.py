@@ -14,7 +14,7 @@ from finops_assets.core.analytics.renames import newest_names
 from finops_assets.core.archive.registering import HALF_A_CENT
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.money import CENT
-from finops_assets.core.reports.digest import edition
+from finops_assets.core.reports.digest import edition, value_edition
 from finops_assets.core.reports.digest.commitments import commitment_notes, commitment_words
 from finops_assets.core.reports.digest.figures import (
     Against,
@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 
     from finops_assets.core.analytics.anomalies import Episode
     from finops_assets.core.analytics.scorecard import Scorecard
+    from finops_assets.core.analytics.value_scores import ValueScore
     from finops_assets.core.archive.age import Age
     from finops_assets.core.archive.restatements import Restatement
     from finops_assets.core.reports.charts.style import DailyCost
+    from finops_assets.core.reports.digest.value_edition import ValuePart
 
 CHART_DAYS = 35
 """Days that the chart of daily cost shows."""
@@ -86,6 +88,7 @@ class DigestInputs:
         commitments: of the month to date and of the weeks before this mail and the last one, in the COMMITMENTS schema;
             None where no day has any.
         mailed_before: the day of the last mail; None where there was none.
+        values: the scores of values of dimensions that have a budget; not shown in editions.
     """
 
     rows: pa.Table
@@ -111,18 +114,22 @@ class DigestInputs:
     rates: str = ""
     commitments: pa.Table | None = None
     mailed_before: date | None = None
+    values: Sequence[ValueScore] = ()
 
 
-def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Restatement] = ()) -> DigestFigures:
-    """The figures of a day, of the whole bill or, as an edition, of one OU with what lies below it.
+def digest_figures(
+    inputs: DigestInputs, *, ou: str = "", part: ValuePart | None = None, restated: Iterable[Restatement] = ()
+) -> DigestFigures:
+    """The figures of a day, of the whole bill or, as an edition, of one OU with what lies below it, or of one value.
 
-    An edition keeps what is the OU's: rows, subtotals, its part of the scorecard. What is known of whole days only
+    An edition keeps what is its own: rows, subtotals, its part of the scorecard. What is known of whole days only
     (scheduled charges, charge categories, what settings leave out) is not in it, nor are amounts of the whole; it says
     what it leaves open.
 
     Args:
         inputs: of the whole bill.
         ou: the path of the OU to make an edition of. One that has no rows is an edition of zeros that says so.
+        part: what of the bill has the value of a dimension that an edition is of.
         restated: days whose mailed total, or the edition's subtotal, has changed since.
 
     Raises:
@@ -135,6 +142,10 @@ def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Res
     if ou:
         whole, inputs = inputs.days, _of_edition(inputs, ou, archived)
         left_open = edition.left_open(ou, inputs.rows, whole, inputs.day)
+    elif part:
+        whole, archived = inputs.days, archived.intersection(part.days)
+        inputs = value_edition.inputs_of(inputs, part, archived)
+        left_open = value_edition.left_open(part, whole, inputs.day)
     day, rows, days, names = inputs.day, inputs.rows, inputs.days, inputs.names
     sums = _by_day(rows, "ou")
     by_ou: DailyCost = {d: sums.get(d, {}) for d in sorted(archived)}
@@ -191,7 +202,8 @@ def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Res
         late=inputs.late,
         age=inputs.age,
         this_year=inputs.this_year,
-        ou=ou,
+        ou=str(part.of) if part else ou,
+        by_value=part is not None,
         card=card,
         news=tuple(inputs.news) if card else (),
         lights_before=inputs.lights_before,
@@ -201,6 +213,7 @@ def digest_figures(inputs: DigestInputs, *, ou: str = "", restated: Iterable[Res
         tagged=tagged_shares(inputs.dimensions, ou),
         commitments=commitment_words(inputs.commitments, day, inputs.currency, ou),
         rates=inputs.rates,
+        values=() if ou or part else tuple(inputs.values),
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from finops_assets.core.analytics.anomalies import Episode
     from finops_assets.core.analytics.scorecard import Score, Scorecard
+    from finops_assets.core.analytics.value_scores import ValueScore
     from finops_assets.core.archive.age import Age
     from finops_assets.core.archive.restatements import Restatement
     from finops_assets.core.reports.charts.style import DailyCost
@@ -173,7 +174,8 @@ class DigestFigures:
         this_year: the reader's year: dates of other years are shown with theirs.
         movers_against: the day that the movers are compared with; None where there is none.
         rows: the day's rows, sorted by OU, service and account: what the CSV holds.
-        ou: the OU that an edition is of, with what lies below it; empty for the whole bill.
+        ou: the OU that an edition is of, with what lies below it, or a value; empty for the whole bill.
+        by_value: whether an edition is of a value of a dimension, as `account:team=platform`.
         card: lights, budgets, forecasts, anomalies and reasons of what the digest is of; None without a scorecard.
         news: anomalies that began, grew, ended or were withdrawn since the last mail.
         lights_before: OU -> light as of the last mail; None where that is not known.
@@ -183,6 +185,7 @@ class DigestFigures:
         tagged: how much of the day has a value of each dimension.
         commitments: the use of Savings Plans and reservations, in a line; empty without any.
         rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
+        values: the scores of values of dimensions that have a budget; none in an edition.
     """
 
     day: date
@@ -213,6 +216,7 @@ class DigestFigures:
     age: Age | None = None
     this_year: int | None = None
     ou: str = ""
+    by_value: bool = False
     card: Scorecard | None = None
     news: tuple[Episode, ...] = ()
     lights_before: Mapping[str, str] | None = None
@@ -222,6 +226,7 @@ class DigestFigures:
     tagged: tuple[TaggedShare, ...] = ()
     commitments: str = ""
     rates: str = ""
+    values: tuple[ValueScore, ...] = ()
 
     @property
     def total(self) -> Decimal:
@@ -255,7 +260,7 @@ class Digest:
         total: exact, in `currency`.
         pictures: name -> PNG (`pictures.PICTURES`).
         bills_csv: what each of several bills has of the day; empty where there is one bill, and in an edition.
-        ou: the OU that an edition is of; empty for the whole bill.
+        ou: the OU or value that an edition is of; empty for the whole bill.
     """
 
     day: date

@@ -32,6 +32,7 @@ from finops_assets.core.reports.digest.scores import card_view
 from finops_assets.core.reports.digest.sentences import headline, late_words, only_words, scheduled_note, subject
 from finops_assets.core.reports.digest.tagged import tagged_words
 from finops_assets.core.reports.digest.text_table import columns
+from finops_assets.core.reports.digest.value_rows import value_view
 from finops_assets.core.reports.digest.words import (
     LOUD,
     basis_words,
@@ -141,6 +142,7 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "cost_words": tidy(cost_in_words(facts.providers), 120),
         "providers": tidy(providers_in_words(facts.providers), 120),
         "bills": [tidy(words, 300) for words in shares_in_words(facts.bills, currency)],
+        "by_value": figures.by_value,
         "only": only_words(figures.ou) if figures.ou else "",
         "matters": matters(figures),
         "headline": headline(figures),
@@ -162,6 +164,7 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
             ("Fell most", _mover_rows(figures, figures.movers_down)),
         ],
         **card_view(figures),
+        **value_view(figures),
         "own_cost": _own_cost_words(figures),
         "left_open": [tidy(sentence, 300) for sentence in figures.left_open],
         "scheduled_note": scheduled_note(figures),

@@ -153,7 +153,7 @@ def _against_words(figures: DigestFigures, score: Score) -> dict[str, str] | Non
     against = figures.movers_against
     if against is None:
         return None
-    before = subtree_cost(figures.costs[against.day], score.ou, whole=score.ou == ALL)
+    before = subtree_cost(figures.costs[against.day], score.ou, whole=score.ou == ALL or figures.by_value)
     delta = score.cost - before
     return {
         "percent": percent_words(score.cost, before),

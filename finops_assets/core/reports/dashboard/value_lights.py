@@ -1,0 +1,43 @@
+"""The page's lights of values of dimensions: a row for each value that has a budget, the most urgent first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED, SHAPES
+from finops_assets.core.money import money
+from finops_assets.core.text import LONGEST_MESSAGE, tidy
+
+if TYPE_CHECKING:
+    from finops_assets.core.analytics.value_scores import ValueScore
+    from finops_assets.core.reports.dashboard.inputs import DashboardInputs
+
+_URGENT = (RED, AMBER, GREEN, NONE)
+
+
+def value_lights(inputs: DashboardInputs) -> list[dict[str, str]]:
+    """The rows as text; scores in another currency or cost basis than the page's are left out."""
+    unit = inputs.currency, inputs.cost_basis
+    scores = [
+        each for each in inputs.values if each.line.budget is not None and (each.currency, each.cost_basis) == unit
+    ]
+    return [_row(score) for score in sorted(scores, key=_urgency)]
+
+
+def _urgency(score: ValueScore) -> tuple:
+    return _URGENT.index(score.line.light), -(score.line.share or 0.0), score.of
+
+
+def _row(score: ValueScore) -> dict[str, str]:
+    line = score.line
+    share = "" if line.share is None else f"{line.share:.0%}".replace("%", " %") if line.share < 100 else "> 100 x"
+    return {
+        "name": tidy(str(score.of), 300),
+        "light": line.light,
+        "shape": SHAPES[line.light],
+        "reason": tidy(line.reason, LONGEST_MESSAGE),
+        "month": money(line.forecast.month_to_date),
+        "forecast": "" if line.forecast.expected is None else money(line.forecast.expected),
+        "budget": "" if line.budget is None else money(line.budget),
+        "share": share,
+    }
