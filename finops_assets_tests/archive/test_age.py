@@ -268,12 +268,12 @@ def test_nothing_is_said_of_current_data(current: Home, face: str) -> None:
 def test_subjects_say_how_old_the_data_are(old: Home, current: Home) -> None:
     """The digest of the newest day there is, and the one that goes out in place of yesterday's."""
     assert digest(old)["Subject"].strip() == (
-        "[FinOps] 30 Sep 2024, 26 months old: 8.00 USD (+60.0 % on Mon 23 Sep 2024)"
+        "[FinOps] 30 Sep 2024, 26 months old: 8.00 USD (+60.0 % vs Mon 23 Sep 2024)"
     )
     assert late_digest(old)["Subject"].strip() == (
         "[FinOps] 29 Nov 2026: no bill yet, 25 months late; data through 30 Sep 2024"
     )
-    assert digest(current)["Subject"].strip() == "[FinOps] 30 Sep 2024: 8.00 USD (+60.0 % on Mon 23 Sep), provisional"
+    assert digest(current)["Subject"].strip() == "[FinOps] 30 Sep 2024: 8.00 USD (+60.0 % vs Mon 23 Sep), provisional"
 
 
 def test_all_count_the_same_missing_days(old: Home, current: Home) -> None:

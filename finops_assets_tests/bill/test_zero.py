@@ -121,7 +121,7 @@ def test_a_bill_that_has_cost_nothing_yet_goes_through_the_whole_chain(free: Sim
     assert card.by_ou["Workloads/Prod"].light == GREEN
     assert "Security" in card.by_ou
     mail = mail_to(free, TEAM)
-    assert mail["Subject"] == "[FinOps] 17 Sep 2025: 0.00 USD (0.0 % on Wed 10 Sep), provisional"
+    assert mail["Subject"] == "[FinOps] 17 Sep 2025: 0.00 USD (0.0 % vs Wed 10 Sep), provisional"
     assert text_of(mail).count("0.00") > 10
     assert "0.00" in pages_of(free, LAST)
     page = free.platform.settings.dashboard_file.read_text(encoding="utf-8")
@@ -141,7 +141,7 @@ def test_the_first_days_without_cost_are_followed_by_one_with_cost(home: Path) -
     assert before < 0
     assert archive.describe(LAST).total == 0
     assert read_scorecard(archive, archive.describe(DAYS[-2])).whole.cost == before
-    assert mail_to(sim, TEAM)["Subject"].startswith("[FinOps] 17 Sep 2025: 0.00 USD (-100.0 % on Wed 10 Sep)")
+    assert mail_to(sim, TEAM)["Subject"].startswith("[FinOps] 17 Sep 2025: 0.00 USD (-100.0 % vs Wed 10 Sep)")
     sim.close()
 
 
@@ -157,7 +157,7 @@ def test_an_archived_day_without_rows_is_a_day_at_nothing_wherever_it_is_shown(h
     month = sum((archive.describe(day).total for day in DAYS), Decimal())
     assert (card.whole.cost, card.whole.month_to_date.quantize(Decimal("1e-6"))) == (0, month.quantize(Decimal("1e-6")))
     mail = mail_to(sim, TEAM)
-    assert mail["Subject"].startswith("[FinOps] 17 Sep 2025: 0.00 USD (-100.0 % on Wed 10 Sep)")
+    assert mail["Subject"].startswith("[FinOps] 17 Sep 2025: 0.00 USD (-100.0 % vs Wed 10 Sep)")
     assert "No data" not in text_of(mail)
     assert mail_to(sim, LEAD)["Subject"].startswith("[FinOps] 17 Sep 2025, Workloads/Prod only: 0.00 USD (-100.0 %")
     assert "There is no data for" not in pages_of(sim, LAST)
@@ -205,5 +205,5 @@ def test_a_bill_that_has_cost_nothing_yet_goes_through_on_aws(aws: StandIn, tmp_
     card = read_scorecard(platform.archive, platform.archive.describe(LAST))
     assert (card.whole.ou, card.whole.cost, len(card.scores) > 10) == (ALL, 0, True)
     assert {str(mail.message["Subject"]) for mail in aws.mail.sent} == {
-        "[FinOps] 17 Sep 2025: 0.00 USD (0.0 % on Tue 16 Sep), provisional"
+        "[FinOps] 17 Sep 2025: 0.00 USD (0.0 % vs Tue 16 Sep), provisional"
     }

@@ -14,8 +14,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import default
+from email.policy import SMTP, default
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from finops_assets.adapters.shared.smtp import SMTPMailer
 from finops_assets.core.delivery.outbox import Outbox
 from finops_assets.core.delivery.recipients import Recipients
 from finops_assets.core.errors import FinopsError, SettingsError, UnknownDeliveryError
+from finops_assets.core.mail_bytes import WIRE
 from finops_assets.core.ports import Mailer
 from finops_assets.core.reports.digest import Digest
 from finops_assets.core.values import Delivery, Refused
@@ -799,3 +801,12 @@ def test_a_mail_server_that_does_not_answer_in_time_leaves_a_doubt(served: Calla
     desk.handle_DATA = slowly
     with pytest.raises(UnknownDeliveryError, match="timed out"):
         SMTPMailer("localhost", port, security="none", timeout=0.3).send(mail_to(), ANN, "x")
+
+
+def test_a_subject_arrives_as_it_was_written() -> None:
+    """Wherever its light stands: folded there, a blank would become two."""
+    for length in range(40, 90):
+        subject = f"{'1' * length}), ▲ amber, provisional"
+        mail = EmailMessage(policy=SMTP)
+        mail["Subject"] = subject
+        assert message_from_bytes(mail.as_bytes(policy=WIRE), policy=default)["Subject"] == subject

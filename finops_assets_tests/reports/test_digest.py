@@ -136,13 +136,13 @@ def test_comparisons_are_the_day_before_and_the_week_before() -> None:
     line = figures.ous.lines[0]
     assert (line.name, line.cost, line.last_week, line.day_before) == ("Platform", 110, 100, 80)
     assert figures.ous.lines[1].last_week == 0
-    assert subject(figures) == "[FinOps] 10 Sep 2025: 115.00 USD (+15.0 % on Wed 3 Sep), provisional"
+    assert subject(figures) == "[FinOps] 10 Sep 2025: 115.00 USD (+15.0 % vs Wed 3 Sep), provisional"
 
 
 def test_missing_days_are_named_never_guessed() -> None:
     """Without the week before, the day before is compared with; without both, no percentage stands anywhere."""
     figures = figures_of(flat("110", WED) + flat("100", WED - DAY))
-    assert "(+10.0 % on Tue 9 Sep)" in subject(figures)
+    assert "(+10.0 % vs Tue 9 Sep)" in subject(figures)
     text = render(figures).text
     assert "no data  for Wed 3 Sep" in text
     assert "No data for Wed 3 Sep: not compared." in text
@@ -185,18 +185,18 @@ def test_days_without_rows_count_through_their_facts() -> None:
     figures = figures_of(flat("110", WED), facts={WED - WEEK: DayFacts(Decimal(100))})
     assert figures.last_week.total == 100
     assert figures.ous.lines[0].last_week is None
-    assert "(+10.0 % on Wed 3 Sep)" in subject(figures)
+    assert "(+10.0 % vs Wed 3 Sep)" in subject(figures)
     assert render(figures).text
 
 
 @pytest.mark.parametrize(
     ("now", "before", "forbidden", "expected"),
     [
-        ("50", "0", "%", "+50.00 on Wed 3 Sep"),  # from nothing there is no percentage
-        ("50", "-10", "%", "+60.00 on Wed 3 Sep"),  # nor of a negative base
-        ("-50", "0", "%", "-50.00 on Wed 3 Sep"),
-        ("50", "0.01", "499900", ">+999 % on Wed 3 Sep"),  # true, and of no use
-        ("0", "0", "+", "0.0 % on Wed 3 Sep"),
+        ("50", "0", "%", "+50.00 vs Wed 3 Sep"),  # from nothing there is no percentage
+        ("50", "-10", "%", "+60.00 vs Wed 3 Sep"),  # nor of a negative base
+        ("-50", "0", "%", "-50.00 vs Wed 3 Sep"),
+        ("50", "0.01", "499900", ">+999 % vs Wed 3 Sep"),  # true, and of no use
+        ("0", "0", "+", "0.0 % vs Wed 3 Sep"),
     ],
 )
 def test_percentages_of_odd_bases_do_not_lie(now: str, before: str, forbidden: str, expected: str) -> None:
@@ -253,7 +253,7 @@ def test_headline_names_the_cause_over_accounts() -> None:
     """The sentence names the OU and service that explain the change, and the account where it is one."""
     rows = flat("100", WED - WEEK) + flat("140", WED) + flat("50", WED, WED - WEEK, account=BETA)
     assert headline(figures_of(rows)) == (
-        "Up 26.7 % on Wed 3 Sep (+40.00 USD), mainly EC2 in Platform (+40.00 USD, account alpha)."
+        "Up 26.7 % vs Wed 3 Sep (+40.00 USD), mainly EC2 in Platform (+40.00 USD, account alpha)."
     )
 
 
@@ -263,7 +263,7 @@ def test_a_drop_of_a_provisional_day_is_told_with_care() -> None:
     assert "may still rise" in headline(figures_of(rows))
     closed = figures_of(rows, facts={WED: DayFacts(Decimal(60), settlement="closed")})
     assert "may still rise" not in headline(closed)
-    assert subject(closed).endswith("(-40.0 % on Wed 3 Sep)")
+    assert subject(closed).endswith("(-40.0 % vs Wed 3 Sep)")
 
 
 def test_the_digest_names_the_delivery_of_the_bill() -> None:
@@ -295,7 +295,7 @@ def test_scheduled_charges_explain_the_first_of_the_month() -> None:
     figures = figures_of(rows, first, facts=facts)
     assert headline(figures) == (
         "500.00 USD of the total are scheduled charges (purchases and fees 30.00, tax 450.00, corrections -10.00, "
-        "usage and other charges for longer than a day 30.00); usage alone is 104.00 USD, +4.0 % on Mon 25 Aug."
+        "usage and other charges for longer than a day 30.00); usage alone is 104.00 USD, +4.0 % vs Mon 25 Aug."
     )
     assert sum(cost for _, cost in scheduled_lines(figures.facts)) == 500
     text = render(figures).text
@@ -308,8 +308,8 @@ def test_scheduled_charges_of_the_compared_day_are_told() -> None:
     rows = flat("100", WED) + flat("600", WED - WEEK)
     facts = {WED - WEEK: DayFacts(Decimal(600), scheduled=Decimal(500), by_category={"Tax": Decimal(500)})}
     assert headline(figures_of(rows, facts=facts)) == (
-        "-500.00 USD on Wed 3 Sep, which carried 500.00 USD of scheduled charges; "
-        "usage alone is 100.00 USD, 0.0 % on Wed 3 Sep."
+        "-500.00 USD vs Wed 3 Sep, which carried 500.00 USD of scheduled charges; "
+        "usage alone is 100.00 USD, 0.0 % vs Wed 3 Sep."
     )
 
 

@@ -151,7 +151,7 @@ def both(made: DigestFigures, month: bytes = b"") -> tuple[str, str]:
 def test_the_subject_has_the_light_where_there_is_a_budget(light: str, shown: str) -> None:
     """Total, change, light of the whole as shape and word, settlement."""
     made = figures(card=card({"All": score("All", "100", light)}))
-    assert subject(made) == f"[FinOps] 10 Sep 2025: 100.00 USD (+0.1 % on Wed 3 Sep){shown}, provisional"
+    assert subject(made) == f"[FinOps] 10 Sep 2025: 100.00 USD (+0.1 % vs Wed 3 Sep){shown}, provisional"
 
 
 def test_a_budget_that_will_be_passed_comes_first() -> None:
@@ -407,7 +407,7 @@ def test_an_edition_is_one_ous_alone_and_exact() -> None:
     assert {row["OU"] for row in read} == {PROD, NONPROD}
     assert sum(Decimal(row["DailyCost"]) for row in read) == digest.total
     assert digest.subject == (
-        "[FinOps] 10 Sep 2025, Workloads only: 90.13 USD (+0.1 % on Wed 3 Sep), ● green, provisional"
+        "[FinOps] 10 Sep 2025, Workloads only: 90.13 USD (+0.1 % vs Wed 3 Sep), ● green, provisional"
     )
     for shown in (" ".join(digest.text.split()), words(digest.html)):
         assert "Workloads only" in shown

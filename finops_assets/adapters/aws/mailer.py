@@ -12,12 +12,12 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
-from email.policy import SMTP
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.adapters.aws import retries
 from finops_assets.adapters.aws.session import AwsError, explained, from_client_error
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
+from finops_assets.core.mail_bytes import WIRE
 from finops_assets.core.values import Delivery, Refused
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class SESMailer:
         request = {
             "FromEmailAddress": message["From"].addresses[0].addr_spec,
             "Destination": {"ToAddresses": [recipient]},
-            "Content": {"Raw": {"Data": message.as_bytes(policy=SMTP)}},
+            "Content": {"Raw": {"Data": message.as_bytes(policy=WIRE)}},
             "EmailTags": [{"Name": TAG, "Value": re.sub("[^A-Za-z0-9_-]", "-", delivery_id)[:256]}],
         }
         if self._configuration_set:

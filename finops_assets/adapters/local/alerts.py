@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime
 from itertools import count
 from pathlib import Path
@@ -14,6 +13,7 @@ from uuid import uuid4
 
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.home import make_in_home
+from finops_assets.core.mail_bytes import WIRE
 
 ADDRESS = "finops-assets@localhost"
 
@@ -35,7 +35,7 @@ class FileAlerts:
             ArchiveError: the folder cannot be written.
         """
         at = self._clock()
-        data = _message(subject, text, at).as_bytes(policy=SMTP)
+        data = _message(subject, text, at).as_bytes(policy=WIRE)
         part = self._folder / f".alert-{uuid4().hex}.part"
         try:
             make_in_home(self._folder)

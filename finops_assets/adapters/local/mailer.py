@@ -6,12 +6,12 @@ import os
 import re
 from collections.abc import Sequence
 from email.message import EmailMessage
-from email.policy import SMTP
 from pathlib import Path
 
 from finops_assets.adapters.shared.bounces import Bounces
 from finops_assets.core.errors import ArchiveError
 from finops_assets.core.home import make_in_home
+from finops_assets.core.mail_bytes import WIRE
 from finops_assets.core.values import Delivery, Refused
 
 
@@ -41,7 +41,7 @@ class EmlOutbox:
         try:
             make_in_home(self._folder)
             with beside.open("wb") as out:
-                out.write(message.as_bytes(policy=SMTP))
+                out.write(message.as_bytes(policy=WIRE))
                 out.flush()
                 # The receipt that follows must not outlive the mail in a power cut.
                 os.fsync(out.fileno())

@@ -7,11 +7,11 @@ import smtplib
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from email.policy import SMTP
 from typing import TYPE_CHECKING
 
 from finops_assets.adapters.shared.bounces import Bounces
 from finops_assets.core.errors import FinopsError, SettingsError, UnknownDeliveryError
+from finops_assets.core.mail_bytes import WIRE
 from finops_assets.core.values import Delivery, Refused
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class SMTPMailer:
             UnknownDeliveryError: the connection broke after the server may have accepted the message.
             FinopsError: the server refused it or was not reached; it says at which step.
         """
-        data = message.as_bytes(policy=SMTP)
+        data = message.as_bytes(policy=WIRE)
         sender = message["From"].addresses[0].addr_spec
         with self._logged_in() as server:
             with self._explained(SENDER, sender):

@@ -53,6 +53,7 @@ from finops_assets.core.delivery.receipts import (
 from finops_assets.core.delivery.recipients import Post, Recipients, address_hash
 from finops_assets.core.delivery.stored_digests import Stored, StoredDigests, sha256_of
 from finops_assets.core.errors import FinopsError, UnknownDeliveryError
+from finops_assets.core.mail_bytes import WIRE
 from finops_assets.core.values import Delivery
 
 if TYPE_CHECKING:
@@ -330,7 +331,7 @@ class Outbox:
             location=sent.location,
             ou=post.ou,
             delivery_id=delivery_id,
-            message_sha256=sha256_of(mail.as_bytes()),
+            message_sha256=sha256_of(mail.as_bytes(policy=WIRE)),
         )
         RECEIPT_RECORD.write(self._archive, path, record)
         return sent

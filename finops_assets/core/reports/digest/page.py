@@ -264,7 +264,7 @@ def _month_card(figures: DigestFigures) -> dict[str, Any]:
         same_days = stretch_words(
             month.before_first, month.before_first + (month.last - month.first), figures.this_year
         )
-        details.append(f"{percent_words(month.total, month.before)} on {same_days} ({money(month.before)})")
+        details.append(f"{percent_words(month.total, month.before)} vs {same_days} ({money(month.before)})")
     return _card(
         f"Month to date, {stretch_words(month.first, month.last, figures.this_year)}", money(month.total), details
     )

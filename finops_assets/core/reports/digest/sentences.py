@@ -15,9 +15,9 @@ from finops_assets.core.text import tidy
 
 
 def _compared(figures: DigestFigures, now: Decimal, before: Decimal, day: date) -> str:
-    """`+4.2 % on Wed 3 Sep`, or the amount where a percentage would lie."""
+    """`+4.2 % vs Wed 3 Sep`, or the amount where a percentage would lie."""
     words = percent_words(now, before)
-    return f"{change(now - before) if words in ('n/a', 'new') else words} on {figures.short_day(day)}"
+    return f"{change(now - before) if words in ('n/a', 'new') else words} vs {figures.short_day(day)}"
 
 
 def headline(figures: DigestFigures) -> str:
@@ -28,7 +28,7 @@ def headline(figures: DigestFigures) -> str:
         return f"There is no data for {none} to compare {figures.short_day(figures.day)} with."
     before, facts_before = against.total, against.facts
     delta = figures.total - before
-    on = f"on {figures.short_day(against.day)}"
+    other = figures.short_day(against.day)
     enough = max(LEVEL * abs(before), abs(delta) / 2, CENT)
     if facts_before and abs(facts.scheduled - facts_before.scheduled) > enough:
         usage = _usage_words(figures, against.day, facts_before)
@@ -36,19 +36,19 @@ def headline(figures: DigestFigures) -> str:
             what = ", ".join(f"{words} {money(cost)}" for words, cost in scheduled_lines(facts))
             return f"{money(facts.scheduled, currency)} of the total are scheduled charges ({what}); {usage}."
         carried = money(facts_before.scheduled, currency)
-        return f"{change(delta, currency)} {on}, which carried {carried} of scheduled charges; {usage}."
+        return f"{change(delta, currency)} vs {other}, which carried {carried} of scheduled charges; {usage}."
     if before > 0 and abs(delta) < LEVEL * before:
-        sentence = f"Level with {figures.short_day(against.day)} ({percent_words(figures.total, before)})"
+        sentence = f"Level with {other} ({percent_words(figures.total, before)})"
         moves = sorted((*figures.causes_up[:1], *figures.causes_down[:1]), key=lambda m: -abs(m.delta))
         if moves and abs(moves[0].delta) >= LEVEL * before:
             sentence += f"; the largest single move is {_cause_words(figures, moves[0])}"
         return sentence + "."
     if not delta:
-        return f"Unchanged: {money(figures.total, currency)}, as {on}."
-    sentence = f"{change(delta, currency)} {on}"
+        return f"Unchanged: {money(figures.total, currency)}, as on {other}."
+    sentence = f"{change(delta, currency)} vs {other}"
     if before > 0:
         moved = percent_words(figures.total, before).lstrip("+-")
-        sentence = f"{'Up' if delta > 0 else 'Down'} {moved} {on} ({change(delta, currency)})"
+        sentence = f"{'Up' if delta > 0 else 'Down'} {moved} vs {other} ({change(delta, currency)})"
     causes = figures.causes_up if delta > 0 else figures.causes_down
     if causes and figures.movers_against == against and abs(causes[0].delta) >= abs(delta) / 4:
         part = "mainly" if abs(causes[0].delta) >= abs(delta) / 2 else "the largest part"
@@ -109,7 +109,7 @@ def late_words(figures: DigestFigures) -> str:
 
 
 def subject(figures: DigestFigures, *, revision: int = 1, prefix: str = "[FinOps]") -> str:
-    """`[FinOps] 10 Sep 2025: 3,412.77 USD (+4.2 % on Wed 3 Sep), ■ red, provisional`."""
+    """`[FinOps] 10 Sep 2025: 3,412.77 USD (+4.2 % vs Wed 3 Sep), ■ red, provisional`."""
 
     against, late, age = figures.against, figures.late, figures.age
     only = f", {only_words(figures.ou)}" if figures.ou else ""

@@ -28,12 +28,12 @@ def _card(label: str, big: str, details: Iterable[tuple[str, str]], light: str |
 def day_card(figures: DigestFigures, card: Scorecard | None) -> dict[str, Any]:
     details = []
     for against in (figures.last_week, figures.day_before):
-        on = f"on {figures.short_day(against.day)}"
+        other = figures.short_day(against.day)
         if against.total is None:
-            details.append((f"no data to compare {on}", "flat"))
+            details.append((f"no data to compare with {other}", "flat"))
         else:
             tone = tone_of(figures.total, against.total)
-            details.append((f"{moved_words(figures.total, against.total)} {on}", tone))
+            details.append((f"{moved_words(figures.total, against.total)} vs {other}", tone))
     if card and card.whole.low is not None and card.whole.high is not None:
         details.append((f"expected {money(card.whole.low)} to {money(card.whole.high)}", "flat"))
     return _card(f"{figures.short_day(figures.day)}, {tidy(figures.currency)}", money(figures.total), details)
@@ -48,7 +48,7 @@ def month_card(figures: DigestFigures, card: Scorecard | None) -> dict[str, Any]
         same_days = stretch_words(
             month.before_first, month.before_first + (month.last - month.first), figures.this_year
         )
-        details.append((f"{percent_words(total, month.before)} on {same_days} ({money(month.before)})", "flat"))
+        details.append((f"{percent_words(total, month.before)} vs {same_days} ({money(month.before)})", "flat"))
     whole = card.whole if card else None
     if whole and whole.budget is not None:
         if whole.budget:
