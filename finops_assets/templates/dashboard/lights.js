@@ -26,7 +26,7 @@ function tile(score) {
     make('span', { class: 'name' }, ...name), ' ',
     make('span', { class: 'amount' }, spent, ' ', unitOf()), ' ', line('Month to date'), bullet(score),
     ...fact('Budget', budget || 'none'), ...fact('Forecast', likely || 'none'),
-    ...(low && high ? fact('80 % band', `${low} to ${high}`) : []),
+    ...(low && high && low !== high ? fact('80 % band', `${low} to ${high}`) : []),
     ...(passed ? fact('Budget passed', passed, 'passed') : []),
     ...(budget ? [line(word(score.reason), 'why')] : [])));
 }

@@ -59,7 +59,7 @@ function drawMonth() {
   const passing = !passed ? 'not expected' : dateText(passed) + (passed > outlook.day ? ', expected' : '');
   const facts = [['Month to date', text[0], 'lead'], ['Budget', text[1] || 'none']];
   if (!newest) facts[0][0] = 'Month';
-  const band = text[2] && text[4] ? `${text[2]} to ${text[4]}` : 'none';
+  const band = text[2] && text[4] && text[2] !== text[4] ? `${text[2]} to ${text[4]}` : 'none';
   if (newest) facts.push(['Forecast', text[3] || 'none'], ['80 % band', band]);
   if (newest && month.budget !== null && text[3] + passed) facts.push(['Budget passed', passing]);
   byId('facts').replaceChildren(...facts.map(([term, amount, kind]) =>

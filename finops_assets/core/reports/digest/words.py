@@ -103,8 +103,8 @@ def share_words(share: float) -> str:
 
 
 def band_words(score: Score) -> str:
-    """`11,234–13,457`: in whole units, as it is an estimate."""
-    if score.p10 is None or score.p90 is None:
+    """`11,234–13,457`: in whole units, as it is an estimate; empty where there is none, as of a month that is over."""
+    if score.p10 is None or score.p90 is None or score.p10 == score.p90:
         return ""
     low, high = (f"{round(amount):,}" if abs(amount) >= 100 else money(amount) for amount in (score.p10, score.p90))
     return f"{low}–{high}"
