@@ -139,8 +139,8 @@ variable "bill" {
     the management account and here), or `none`: then `table` is the table in Athena that is there, `buckets` are those
     that its files lie in, `catalog_tables` further tables (`database.table`) where it is a view, and `kms_key_arn` their key.
     `first_month` is the first that the table of a new export looks for. `resource_ids` has the export name the resource
-    of each line: nothing here reads them, and lines become as many as resources, which makes the export many times as
-    large, and each query as much dearer. Set it before the export is made: AWS keeps that choice with it.
+    of each line, which `finops explain` then names: lines become as many as resources, which makes the export many times
+    as large, and each query as much dearer. Set it before the export is made: AWS keeps that choice with it.
   EOT
   default     = {}
 
