@@ -41,6 +41,7 @@ from finops_assets.core.operations.verification import known_damaged
 from finops_assets.core.operations.watch import Watch
 from finops_assets.core.ports import Archive, Warehouse
 from finops_assets.core.reports.drawing import Drawing
+from finops_assets.core.values import PublishedDay
 from finops_assets.settings.model import Settings
 
 
@@ -90,10 +91,11 @@ class Platform(Adapters):
         """
         if not self.settings.warehouse.check_memory:
             return
-        newest = None
+        described: list[PublishedDay] = []
         with suppress(DamagedError):  # which is for the run to mend
-            newest = self.archive.describe(archived[-1]) if (archived := self.archive.days()) else None
-        memory.require(newest.rows if newest else accounts * memory.SERVICES, days, self.memory_limit())
+            described = list(self.archive.history.describe(self.archive.days()[-1:]).values())
+        rows = described[0].rows if described else accounts * memory.SERVICES
+        memory.require(rows, days, self.memory_limit())
 
     @cached_property
     def shown_archive(self) -> Archive:
