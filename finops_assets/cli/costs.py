@@ -92,6 +92,7 @@ def budgets(day: date | None, as_json: bool) -> None:
     plan = read_budgets(data, settings.budgets.path, settings.dimensions.keys)
     costs, span, published = comparable_days(platform.shown_archive, day, HISTORY)
     judged = judged_costs(costs, span, [published.day])
+    unsettled = platform.journal.unsettled(span, common.now())
     lines = budget_lines(
         plan,
         judged.whole.ou_costs(span),
@@ -99,10 +100,10 @@ def budgets(day: date | None, as_json: bool) -> None:
         currency=published.currency,
         amber=settings.budgets.amber_percent / 100,
         known=set(read_account_map(platform.archive)["ou"].to_pylist()),
-        expected=None if judged.scheduled is None else judged.months([published.day])[published.day],
+        expected=judged.months([published.day], unsettled)[published.day],
     )
     by_value = ValueScoring(platform.shown_archive, platform.journal, settings.budgets.amber_percent / 100)
-    values = by_value.scores([published.day], ValueBasis(span, published, plan, ()))[published.day]
+    values = by_value.scores([published.day], ValueBasis(span, published, plan, unsettled))[published.day]
     lines += [score.line for score in values if score.line.budget is not None]
     if as_json:
         print_json([{**vars(line), "forecast": vars(line.forecast)} for line in lines])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from finops_assets.cli import common
 from finops_assets.cli.main import main
 from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED, BudgetError, Line, budget_lines, read_budgets
 from finops_assets.core.analytics.forecast import LEAST, forecasts
+from finops_assets.core.analytics.scoring import read as read_whole
 from finops_assets.stories.simulation import Simulation
 
 pytestmark = pytest.mark.usefixtures("records_in_memory")
@@ -179,6 +182,8 @@ def test_the_command_shows_plan_actual_forecast_and_light(tmp_path: Path, monkey
     to_date = sum(
         sim.platform.archive.describe(day).total for day in sim.platform.archive.days() if day >= date(2025, 9, 1)
     )
+    card = read_whole(sim.platform.archive, sim.platform.archive.describe(last))
+    monkeypatch.setattr(common, "now", lambda: datetime(2025, 9, 13, 2, tzinfo=UTC))
     sim.close()
     file = tmp_path / "budgets.csv"
     file.write_bytes(plan("All,default,1000,USD", "Data,default,900000,USD"))
@@ -199,6 +204,10 @@ def test_the_command_shows_plan_actual_forecast_and_light(tmp_path: Path, monkey
     assert f"{to_date:,.2f}" in whole
     assert "red: passed on 2025-09-01" in whole
     assert next(line for line in shown.output.splitlines() if " Data " in line).startswith("●")
+    lines = json.loads(CliRunner().invoke(main, ["budgets", "--json"]).stdout)
+    expected = {line["ou"]: Decimal(line["forecast"]["expected"]) for line in lines}
+    assert card
+    assert expected == {score.ou: score.p50 for score in card.scores}, "what the digest says, of an unsettled day, too"
     monkeypatch.setenv("FINOPS_BUDGETS__PATH", "nowhere.csv")
     refused = CliRunner().invoke(main, ["budgets"])
     assert refused.exit_code == 2

@@ -48,10 +48,6 @@ if TYPE_CHECKING:
     from finops_assets.core.ports import Archive, Warehouse
     from finops_assets.core.values import PublishedDay
 
-UNSETTLED = 2
-"""Newest days on which a fall in cost is not reported yet: exports were seen to lack a fifth of the newest day, once a
-twentieth of the one before it, and next to nothing of older ones."""
-
 LATE_AFTER = 3
 """Days after which a change of a day is a restatement, and no longer the day being completed."""
 
@@ -205,10 +201,7 @@ class Scoring:
         self._archive.history.keep()
         judged = judged_costs(span, archived, days)
         plan = self._plan.read(self._archive, newest.currency, list(judged.whole.by_ou))
-        settlement = self._journal.settled()
-        unsettled = [
-            day for day in archived if (now.date() - day).days <= UNSETTLED and settlement(day) == "provisional"
-        ]
+        unsettled = self._journal.unsettled(archived, now)
         restated, usage = self._restated(archived), judged.scheduled is not None
         history = detect(
             judged.costs,
