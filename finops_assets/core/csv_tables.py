@@ -102,7 +102,7 @@ def read_csv(
     strict: bool = True,
     needs_rows: bool = False,
 ) -> tuple[list[str], list[CsvRow]]:
-    """The header of a file, which has these columns among others, and its rows.
+    """The header of a file, which has these columns among others, and its rows that have a value.
 
     Args:
         data: the file.
@@ -118,7 +118,7 @@ def read_csv(
     """
     try:
         table = CsvTable(data, strict=strict)
-        rows = list(table.rows())
+        rows = [row for row in table.rows() if not row.is_blank]
     except CsvError as malformed:
         raise error(f"is no CSV file in UTF-8 ({malformed})", where=file, fix="Save it as CSV UTF-8.") from None
     what = ""

@@ -164,6 +164,14 @@ def test_a_plan_that_cannot_be_read_says_where(data: bytes, where: str, said: st
     assert caught.value.fix
 
 
+def test_lines_of_commas_at_a_spreadsheets_end_are_no_rows() -> None:
+    """As in the other files that people write."""
+    budgets = read_budgets(plan("Eng,default,10,USD", ",,,", ",,,"), "b.csv")
+    assert budgets.amounts == {("Eng", "default"): 10}
+    with pytest.raises(BudgetError, match="has no rows"):
+        read_budgets(plan(",,,"), "b.csv")
+
+
 def test_a_plan_that_does_not_fit_the_bill_is_refused() -> None:
     """Another currency, or an OU that there is not: a wrong light is worse than none."""
     with pytest.raises(BudgetError, match="the budgets are in EUR, the bill is in USD"):

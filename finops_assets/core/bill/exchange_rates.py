@@ -125,8 +125,6 @@ def read_rates(data: bytes, file: str, display: str) -> ExchangeRates:
     _, rows = read_csv(data, file, COLUMNS, RatesError, example=EXAMPLE)
     rates: dict[tuple[str, str], Decimal] = {}
     for row in rows:
-        if row.is_blank:
-            continue
         where = f"{file}, line {row.line}"
         if not row.complete:
             raise RatesError(f"has {len(row.fields)} values", where=where, fix=f"Write it as {EXAMPLE}.")
