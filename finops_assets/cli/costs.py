@@ -140,6 +140,7 @@ def commitments(day: date | None, as_json: bool) -> None:
     from finops_assets.core.analytics.commitments import read_commitments, use, use_of_each
     from finops_assets.core.archive.display import rates_words
     from finops_assets.core.errors import ArchiveError
+    from finops_assets.core.reports.digest.commitments import name
 
     archive = common.open_platform().shown_archive
     archived = [each for each in archive.days() if day is None or each <= day]
@@ -160,7 +161,7 @@ def commitments(day: date | None, as_json: bool) -> None:
         ("kind", "commitment", "used", "not used", "month: used", "not used", "utilization", "ends"),
         [
             (
-                *(one.kind, one.id, *_use_words(one.day), *_use_words(one.month), _share(one.month.utilization)),
+                *(one.kind, name(one.id), *_use_words(one.day), *_use_words(one.month), _share(one.month.utilization)),
                 str(one.expires or "not told"),
             )
             for one in each_use

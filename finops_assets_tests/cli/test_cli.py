@@ -73,6 +73,20 @@ def test_status_json_says_of_each_day_what_is_there(own: Path) -> None:
         assert (day["currency"], day["cost_basis"]) == ("USD", "billed")
 
 
+def test_commitments_are_a_table_of_what_is_used_and_what_is_not(own: Path) -> None:
+    """A plan's used and unused sum to its fee of a day, 24 hours of 9.30 USD; FOCUS does not tell when it ends."""
+    plans = json.loads(finops("commitments", "--json", cwd=own).stdout)
+    (plan,) = (each for each in plans if each["kind"] == "savings plan")
+    assert Decimal(plan["day"]["used"]) + Decimal(plan["day"]["unused"]) == Decimal("223.2")
+    assert Decimal(plan["month"]["used"]) + Decimal(plan["month"]["unused"]) == 5 * Decimal("223.2")
+    header, *lines = finops("commitments", cwd=own).stdout.splitlines()
+    assert header.startswith("September 2025 as of 2025-09-05, in USD, amortized")
+    (line,) = (each for each in lines if each.startswith("savings plan"))
+    assert "arn:" not in line
+    assert line.split()[-2:] == ["not", "told"]
+    assert lines[-1].startswith("Coverage: ")
+
+
 def test_status_for_people_is_a_table(own: Path) -> None:
     """The same as a table, with currency and cost basis beside the numbers."""
     done = finops("status", cwd=own)
