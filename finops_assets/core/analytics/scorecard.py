@@ -24,6 +24,7 @@ from finops_assets.core.records import RecordType
 from finops_assets.core.schemas import OU_SCORECARD, scorecard_path
 
 if TYPE_CHECKING:
+    from finops_assets.core.analytics.budgets import Line
     from finops_assets.core.ports import Archive
 
 
@@ -65,6 +66,39 @@ class Score:
     anomaly: Episode | None
     settlement: str
     parts: tuple[MonthPart, ...] = ()
+
+    @classmethod
+    def of_month(
+        cls,
+        line: Line,
+        *,
+        cost: Decimal,
+        direct: Decimal,
+        band: tuple[Decimal, Decimal] | None,
+        anomaly: Episode | None,
+        settlement: str,
+    ) -> Score:
+        """A score whose month is a line of the budgets; `band` is what the day was expected to cost."""
+        low, high = band or (None, None)
+        return cls(
+            ou=line.ou,
+            cost=cost,
+            direct=direct,
+            low=low,
+            high=high,
+            month_to_date=line.forecast.month_to_date,
+            budget=line.budget,
+            p10=line.forecast.low,
+            p50=line.forecast.expected,
+            p90=line.forecast.high,
+            share=line.share,
+            light=line.light,
+            reason=line.reason,
+            passed=line.passed,
+            anomaly=anomaly,
+            settlement=settlement,
+            parts=line.forecast.parts,
+        )
 
 
 @dataclass(frozen=True)

@@ -246,24 +246,15 @@ class Scoring:
                 currency=newest.currency,
                 cost_basis=newest.cost_basis,
                 scores=tuple(
-                    Score(
-                        ou=line.ou,
+                    Score.of_month(
+                        line,
                         cost=rolled.get(line.ou, {}).get(day, Decimal()),
                         direct=direct.get(line.ou, {}).get(day, Decimal()),
-                        low=band.low + booked if (band := basis.history.band(line.ou, day)) else None,
-                        high=band.high + booked if band else None,
-                        month_to_date=line.forecast.month_to_date,
-                        budget=line.budget,
-                        p10=line.forecast.low,
-                        p50=line.forecast.expected,
-                        p90=line.forecast.high,
-                        share=line.share,
-                        light=line.light,
-                        reason=line.reason,
-                        passed=line.passed,
+                        band=(band.low + booked, band.high + booked)
+                        if (band := basis.history.band(line.ou, day))
+                        else None,
                         anomaly=largest(current, line.ou, day),
                         settlement=settlement(day),
-                        parts=line.forecast.parts,
                     )
                     for line in lines
                     for booked in [scheduled.get(line.ou, Decimal()).quantize(CENT)]

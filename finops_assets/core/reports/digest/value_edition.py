@@ -83,22 +83,11 @@ def _card(card: Scorecard | None, score: ValueScore | None) -> Scorecard | None:
     """The value's score as a scorecard of its own; None where it has none."""
     if card is None or score is None:
         return None
-    line = score.line
-    own = Score(
-        ou=str(score.of),
+    own = Score.of_month(
+        replace(score.line, ou=str(score.of)),
         cost=score.cost,
         direct=score.cost,
-        low=None,
-        high=None,
-        month_to_date=line.forecast.month_to_date,
-        budget=line.budget,
-        p10=line.forecast.low,
-        p50=line.forecast.expected,
-        p90=line.forecast.high,
-        share=line.share,
-        light=line.light,
-        reason=line.reason,
-        passed=line.passed,
+        band=None,
         anomaly=None,
         settlement=score.settlement,
     )
