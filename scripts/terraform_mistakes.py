@@ -53,7 +53,7 @@ NOT_MEANT = [
         "by their folder's name",
     ),
     ("outputs.tf", '"aws.sns_topic_arn"', '"aws.topic_arn"', "that follow from what was made"),
-    ("identity.tf", '"digests/", "drivers/", "heartbeats/",', '"",', "may delete a day or evidence"),
+    ("identity.tf", '"digests/", "dimension-scorecards/", "drivers/",', '"",', "may delete a day or evidence"),
     ("identity.tf", '"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"', '"s3:*"', "begins with something"),
     (
         "identity.tf",
