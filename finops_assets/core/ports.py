@@ -151,9 +151,6 @@ class Archive(Protocol):
     def stream_charges(self, days: Sequence[PublishedDay]) -> Iterator[pa.Table | None]:
         """The charges of these days one by one, in the order given; None of a day that has none, or damaged ones."""
 
-    def kept_charges(self, day: date, fingerprint: str) -> pa.Table | None:
-        """The charges of a version of the day; None where they are not kept."""
-
     def dimensions(self, day: date, named: str) -> pa.Table:
         """What the day's rows cost by the values of its dimensions, in the DIMENSION_BREAKDOWN schema.
 
@@ -164,9 +161,6 @@ class Archive(Protocol):
         Raises:
             DamagedError: they are not there, are damaged, or are of another state of the day.
         """
-
-    def kept_dimensions(self, day: date, named: str) -> pa.Table | None:
-        """The dimensions of a version of the day; None where they are not kept."""
 
     def commitments(self, day: date, fingerprint: str) -> pa.Table:
         """The day's Savings Plans and reservations, in the COMMITMENTS schema.
@@ -179,8 +173,8 @@ class Archive(Protocol):
             DamagedError: they are not there, are damaged, or are of another state of the day.
         """
 
-    def kept_commitments(self, day: date, fingerprint: str) -> pa.Table | None:
-        """The commitments of a version of the day; None where they are not kept."""
+    def kept_part(self, part: Any, day: date, fingerprint: str) -> pa.Table | None:
+        """A part of a version of the day, a `core.archive.day_parts.DayPart`; None where that is not kept."""
 
     def days(self) -> list[date]: ...
 

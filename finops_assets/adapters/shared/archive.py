@@ -168,22 +168,13 @@ class ObjectArchive:
             return self.charges(day.day, named) if named else None
         return None
 
-    def kept_charges(self, day: date, fingerprint: str) -> pa.Table | None:
-        return self._kept(CHARGES_PART, day, fingerprint)
-
     def dimensions(self, day: date, named: str) -> pa.Table:
         return DIMENSIONS_PART.decode(self.get(DIMENSIONS_PART.path(day)), day, named)
-
-    def kept_dimensions(self, day: date, named: str) -> pa.Table | None:
-        return self._kept(DIMENSIONS_PART, day, named)
 
     def commitments(self, day: date, fingerprint: str) -> pa.Table:
         return COMMITMENTS_PART.decode(self.get(COMMITMENTS_PART.path(day)), day, fingerprint)
 
-    def kept_commitments(self, day: date, fingerprint: str) -> pa.Table | None:
-        return self._kept(COMMITMENTS_PART, day, fingerprint)
-
-    def _kept(self, part: DayPart, day: date, fingerprint: str) -> pa.Table | None:
+    def kept_part(self, part: DayPart, day: date, fingerprint: str) -> pa.Table | None:
         path = part.path(day)
         with self._explained(path, "s3:GetObject"):
             for version in self._versions.of(path):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.accounts.ous import within
 from finops_assets.core.bill.bill_format import RESERVATION
+from finops_assets.core.calendar import month_end
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.schemas import COMMITMENTS, COMMITTED, ON_DEMAND
 
@@ -171,7 +172,7 @@ def _of_days(rows: pa.Table, days: Collection[date], ou: str) -> list[dict]:
 
 def _are_whole_months(days: Collection[date]) -> bool:
     """Whether the days begin with the first of a month and end with the last of one."""
-    return bool(days) and min(days).day == 1 and (max(days) + timedelta(days=1)).day == 1
+    return bool(days) and min(days).day == 1 and max(days) == month_end(max(days))
 
 
 def _use(rows: list[dict], *, whole_months: bool) -> Use:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, Budgets, Line, line_of
+from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED, Budgets, Line, line_of
 from finops_assets.core.analytics.forecast import Forecast, forecasts_by_day
 from finops_assets.core.archive.comparable_days import WRITERS
 from finops_assets.core.archive.day_dimensions import named_dimensions
@@ -56,6 +56,14 @@ class ValueScore:
     settlement: str
     currency: str
     cost_basis: str
+
+
+URGENT = (RED, AMBER, GREEN, NONE)
+
+
+def most_urgent_first(scores: Iterable[ValueScore]) -> list[ValueScore]:
+    """The scores by their lights, and of one light the largest share of the budget first."""
+    return sorted(scores, key=lambda of: (URGENT.index(of.line.light), -(of.line.share or 0.0), of.of))
 
 
 class ValueSeries:

@@ -12,7 +12,10 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from finops_assets.core.archive import proof, restatements
+from finops_assets.core.archive.day_charges import CHARGES_PART
+from finops_assets.core.archive.day_commitments import COMMITMENTS_PART
 from finops_assets.core.archive.day_currencies import currency_of_account, parts_of
+from finops_assets.core.archive.day_dimensions import DIMENSIONS_PART
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.schemas import CHARGES, COMMITTED, DIMENSIONS, RESTORED_AT, RESTORED_FROM
 from finops_assets.core.values import DayRows, PublishedDay
@@ -43,13 +46,13 @@ def restore_day(archive: Archive, day: date, version: str, now: datetime) -> Pub
         return replace(published, changed=False)
     facts = {**chosen.metadata, RESTORED_FROM: version, RESTORED_AT: now.astimezone(UTC).isoformat()}
     fingerprint = facts.pop(CHARGES, "")
-    if fingerprint and (charges := archive.kept_charges(day, fingerprint)):
+    if fingerprint and (charges := archive.kept_part(CHARGES_PART, day, fingerprint)):
         rows = replace(rows, charges=charges, charges_fingerprint=fingerprint)
     named = facts.pop(DIMENSIONS, "")
-    if named and (dimensions := archive.kept_dimensions(day, named)):
+    if named and (dimensions := archive.kept_part(DIMENSIONS_PART, day, named)):
         rows = replace(rows, dimensions=dimensions, dimension_prints=json.loads(named))
     fingerprint = facts.pop(COMMITTED, "")
-    if fingerprint and (commitments := archive.kept_commitments(day, fingerprint)):
+    if fingerprint and (commitments := archive.kept_part(COMMITMENTS_PART, day, fingerprint)):
         rows = replace(rows, commitments=commitments, commitments_fingerprint=fingerprint)
 
     def record_change(before: PublishedDay) -> None:

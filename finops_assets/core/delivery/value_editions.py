@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.analytics import value_scores
+from finops_assets.core.analytics.explanations import compared_day
 from finops_assets.core.analytics.value_scores import ValueScore, value_series
 from finops_assets.core.archive.dimension_sums import dimension_sums
 from finops_assets.core.archive.kept_history import ROWS
@@ -138,7 +139,7 @@ def _moved(
     value: DimensionValue, day: date, tables: Mapping[date, pa.Table], names: Mapping[str, str]
 ) -> Iterable[str]:
     """The accounts that have come to a value, or left it, since the day compared with."""
-    against = next((d for d in (day - timedelta(days=7), day - timedelta(days=1)) if d in tables), None)
+    against = compared_day(day, tables)
     if against is None or day not in tables:
         return
     now, before = _values_of_accounts(tables[day]), _values_of_accounts(tables[against])

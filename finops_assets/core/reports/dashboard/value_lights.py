@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED, SHAPES
+from finops_assets.core.analytics.budgets import SHAPES
+from finops_assets.core.analytics.value_scores import most_urgent_first
 from finops_assets.core.money import money
 from finops_assets.core.text import LONGEST_MESSAGE, tidy
 
 if TYPE_CHECKING:
     from finops_assets.core.analytics.value_scores import ValueScore
     from finops_assets.core.reports.dashboard.inputs import DashboardInputs
-
-_URGENT = (RED, AMBER, GREEN, NONE)
 
 
 def value_lights(inputs: DashboardInputs) -> list[dict[str, str]]:
@@ -21,11 +20,7 @@ def value_lights(inputs: DashboardInputs) -> list[dict[str, str]]:
     scores = [
         each for each in inputs.values if each.line.budget is not None and (each.currency, each.cost_basis) == unit
     ]
-    return [_row(score) for score in sorted(scores, key=_urgency)]
-
-
-def _urgency(score: ValueScore) -> tuple:
-    return _URGENT.index(score.line.light), -(score.line.share or 0.0), score.of
+    return [_row(score) for score in most_urgent_first(scores)]
 
 
 def _row(score: ValueScore) -> dict[str, str]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.analytics.commitments import Use, expiring, little_used, use, use_of_each
+from finops_assets.core.calendar import month_end
 from finops_assets.core.money import money
 from finops_assets.core.text import tidy
 
@@ -75,7 +76,7 @@ def name(id_: str) -> str:
 def _but(rows: pa.Table, month: list[date], of_month: Use, ou: str) -> str:
     """What the unused part leaves out; empty where that is nothing."""
     known = of_month.all_used == of_month.used
-    whole = (month[-1] + timedelta(days=1)).day == 1
+    whole = month[-1] == month_end(month[-1])
     return "" if known or whole or ou or not rows.num_rows else " (without reservations until the month ends)"
 
 

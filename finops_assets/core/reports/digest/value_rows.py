@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED, SHAPES
+from finops_assets.core.analytics.budgets import SHAPES
+from finops_assets.core.analytics.value_scores import URGENT, most_urgent_first
 from finops_assets.core.money import money
 from finops_assets.core.reports.digest.words import share_words
 from finops_assets.core.text import tidy
@@ -16,21 +17,15 @@ if TYPE_CHECKING:
 VALUES_SHOWN = 12
 """Values in the table, so that the mail of a large organization is not clipped."""
 
-_URGENT = (RED, AMBER, GREEN, NONE)
-
 
 def value_view(figures: DigestFigures) -> dict[str, Any]:
     """What the templates show of values with a budget: rows as those of OUs, and what is left out in words."""
-    ranked = sorted(figures.values, key=_urgency)
+    ranked = most_urgent_first(figures.values)
     shown, rest = ranked[:VALUES_SHOWN], ranked[VALUES_SHOWN:]
-    lights = [(light, sum(score.line.light == light for score in rest)) for light in _URGENT]
+    lights = [(light, sum(score.line.light == light for score in rest)) for light in URGENT]
     counts = ", ".join(f"{count} {light}" for light, count in lights if count)
     words = f"{len(rest)} more values ({counts}) are not shown here; finops_db.dimension_scorecard has them all."
     return {"values": [_row(score) for score in shown], "values_rest": words if rest else ""}
-
-
-def _urgency(score: ValueScore) -> tuple:
-    return _URGENT.index(score.line.light), -(score.line.share or 0.0), score.of
 
 
 def _row(score: ValueScore) -> dict[str, Any]:
