@@ -144,7 +144,10 @@ def size(accounts: int) -> Size:
     }
     finops, python = [sys.executable, "-m", "finops_assets"], [sys.executable, "-c"]
     backfill = measured([*finops, "backfill", str(first), str(LAST - timedelta(days=1))], environment)
+    # Links, as a day that is copied is another object: the history of its costs would be read anew.
     subprocess.run(["cp", "-R", str(home), str(other)], check=True)
+    subprocess.run(["rm", "-rf", str(other / "archive")], check=True)
+    subprocess.run(["cp", "-al", str(home / "archive"), str(other / "archive")], check=True)
     seven = f"{LAST + timedelta(days=1)} 07:00:30"
     morning = measured([*python, MORNING, seven], environment | {"FINOPS_HOME": str(other)})
     run = measured([*finops, "run", "--date", str(LAST)], environment)

@@ -83,7 +83,7 @@ class Warehouse(Protocol):
     def drivers(self, day: date, against: date) -> pa.Table:
         """What each account's service costs on two days and what makes the difference, in one query over both.
 
-        The columns are those of `core.analytics.drivers.as_sums`; costs are those of `breakdown`, over all OUs.
+        The columns are those of `core.analytics.driver_sums.as_sums`; costs are those of `breakdown`, over all OUs.
         """
 
     def moved_parts(self, day: date, against: date) -> pa.Table:

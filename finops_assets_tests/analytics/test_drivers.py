@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 from finops_assets.core.accounts.account_map import Membership, read_accounts_csv
-from finops_assets.core.analytics import drivers
-from finops_assets.core.analytics.drivers import EFFECTS, OF_THE_BILL, Driver, Drivers, explain, summed, words
+from finops_assets.core.analytics import driver_sums, drivers
+from finops_assets.core.analytics.driver_sums import explain
+from finops_assets.core.analytics.drivers import EFFECTS, OF_THE_BILL, Driver, Drivers, summed, words
 from finops_assets.core.analytics.scoring import Scoring
 from finops_assets.core.archive.journal import Journal
 from finops_assets.core.archive.recovery import whole_day
@@ -276,7 +277,7 @@ def test_effects_always_sum_to_the_change(drawn: list[tuple], fmt: str) -> None:
         table = warehouse.drivers(DAY, WEEK_AGO)
         assert_adds_up(table, sums[WEEK_AGO], sums[DAY])
         told = explain(table, DAY, WEEK_AGO, account_map(), "USD", "billed")
-    for driver in told.drivers:
+    for driver in told.each():
         assert sum(driver.effects.values(), Decimal()) == driver.delta
     total = sum(sums[DAY].values(), Decimal()) - sum(sums[WEEK_AGO].values(), Decimal())
     assert sum(summed(told, "All").values(), Decimal()) == total
@@ -305,7 +306,7 @@ def test_both_formats_of_the_sample_say_the_same(
             for _, ou, _, _, cost in read_rows(focus, of, of, organization):
                 moved[ou] += sign * cost
         for ou, change in moved.items():
-            assert sum((d.delta for d in told.drivers if d.ou == ou), Decimal()) == change
+            assert sum((d.delta for d in told.each() if d.ou == ou), Decimal()) == change
 
 
 def test_the_stories_of_the_sample_are_found(sample: SampleBill, organization: pa.Table) -> None:
@@ -318,8 +319,8 @@ def test_the_stories_of_the_sample_are_found(sample: SampleBill, organization: p
         return explain(warehouse.drivers(day, against), day, against, organization, "USD", "billed")
 
     new = told(12)
-    assert {d.account for d in new.drivers if "new_account" in d.effects} == {"111000000077"}
-    assert summed(new, "Unassigned")["new_account"] == sum(d.now for d in new.drivers if d.account == "111000000077")
+    assert {d.account for d in new.each() if "new_account" in d.effects} == {"111000000077"}
+    assert summed(new, "Unassigned")["new_account"] == sum(d.now for d in new.each() if d.account == "111000000077")
     moved = told(28)
     gained, lost = (summed(moved, ou)["moved"] for ou in ("Workloads/Prod", "Workloads/NonProd"))
     assert gained == -lost > 20
@@ -343,16 +344,18 @@ def test_a_renamed_service_has_one_row() -> None:
         sums = {"before": Decimal(before), "now": Decimal(now)}
         return {"linkedaccount": ACCOUNT, "service": service, "ou": None, **sums, **there, **effects}
 
-    sums = drivers.as_sums(
-        pa.Table.from_pylist([row("Old", 10, 0), row("New", 0, 11), row("Other", 5, 5)], drivers.as_sums(None).schema)
+    sums = driver_sums.as_sums(
+        pa.Table.from_pylist(
+            [row("Old", 10, 0), row("New", 0, 11), row("Other", 5, 5)], driver_sums.as_sums(None).schema
+        )
     )
-    renamed = drivers.under_new_names(sums, {"Old": "New"}).to_pylist()
+    renamed = driver_sums.under_new_names(sums, {"Old": "New"}).to_pylist()
     assert [(each["service"], each["before"], each["now"], each["volume"]) for each in renamed] == [
         ("New", 10, 11, 1),
         ("Other", 5, 5, 0),
     ]
     assert (renamed[0]["there_before"], renamed[0]["there_now"]) == (True, True)
-    assert drivers.under_new_names(sums, {}) is sums
+    assert driver_sums.under_new_names(sums, {}) is sums
 
 
 def test_athena_says_what_duckdb_says(aws: StandIn, sample: SampleBill, tmp_path: Path) -> None:
@@ -375,7 +378,7 @@ def test_athena_says_what_duckdb_says(aws: StandIn, sample: SampleBill, tmp_path
         assert (
             sum(parts["resource"].to_pylist().count(name) for name in set(parts["resource"].to_pylist()) if name) > 10
         )
-    assert warehouse.drivers(date(2031, 1, 2), date(2031, 1, 1)).equals(drivers.as_sums(None)), "no lines, no rows"
+    assert warehouse.drivers(date(2031, 1, 2), date(2031, 1, 1)).equals(driver_sums.as_sums(None)), "no lines, no rows"
     assert aws.refused == []
     staged = aws.client("s3").list_objects_v2(Bucket="finops-daily-summaries", Prefix="_staging/")
     assert staged["KeyCount"] == 0
@@ -474,12 +477,12 @@ def sums(*rows: Mapping[str, Any]) -> pa.Table:
         said = {"ou": None, "there_before": before != 0, "there_now": now != 0}
         said |= {"used_before": before != 0, "used_now": now != 0}
         full.append({"service": "Amazon EC2", **said, **row, "before": before, "now": now, **effects})
-    return drivers.as_sums(pa.Table.from_pylist(full, schema=drivers.as_sums(None).schema))
+    return driver_sums.as_sums(pa.Table.from_pylist(full, schema=driver_sums.as_sums(None).schema))
 
 
 def told(table: pa.Table, *memberships: Membership) -> list[tuple[str, str, dict[str, Decimal]]]:
     found = explain(table, DAY, WEEK_AGO, account_map(*memberships), "USD", "billed")
-    return [(d.ou, d.account, d.effects) for d in found.drivers]
+    return [(d.ou, d.account, d.effects) for d in found.each()]
 
 
 def test_accounts_that_come_and_go_are_told_as_such() -> None:
@@ -555,7 +558,7 @@ def test_an_ou_has_what_lies_below_it() -> None:
         Driver("Eng/Shop", "Amazon EC2", OTHER, Decimal(0), Decimal(1), {"price": Decimal(3), "volume": Decimal(-2)}),
         Driver("Engine", "Amazon EC2", THIRD, Decimal(0), Decimal(7), {"new_account": Decimal(7)}),
     )
-    found = Drivers(DAY, WEEK_AGO, "USD", "billed", rows)
+    found = Drivers.of(DAY, WEEK_AGO, "USD", "billed", rows)
     assert summed(found, "Eng") == {"price": 3}
     assert summed(found, "Eng", service="Amazon S3") == summed(found, "All", account=ACCOUNT) == {"volume": 2}
     assert list(summed(found, "All")) == ["new_account", "price"]
@@ -602,15 +605,15 @@ def test_drivers_are_read_back_as_they_were(sample: SampleBill, organization: pa
     table = open_bill(sample.focus).drivers(LAST, WEEK_AGO)
     strange = Driver('<b>"\u202e\n', "a,b", "NULL", Decimal("0.000000000001"), Decimal(0), {"tax": Decimal("-1E-12")})
     found = explain(table, LAST, WEEK_AGO, organization, "USD", "billed")
-    found = Drivers(LAST, WEEK_AGO, "USD", "billed", (*found.drivers, strange))
+    found = Drivers.of(LAST, WEEK_AGO, "USD", "billed", (*found.each(), strange))
     data = drivers.to_parquet(found)
     assert drivers.read(data) == found
     assert drivers.to_parquet(found) == data
     assert drivers.drivers_path(LAST) == "drivers/2025-10-02.parquet"
-    empty = Drivers(LAST, WEEK_AGO, "USD", "billed", ())
+    empty = Drivers.of(LAST, WEEK_AGO, "USD", "billed", ())
     assert drivers.read(drivers.to_parquet(empty)) == empty
     wrong = Driver("Eng", "a", ACCOUNT, Decimal(0), Decimal(2), {"tax": Decimal(1)})
-    unsound = drivers.to_parquet(Drivers(LAST, WEEK_AGO, "USD", "billed", (wrong,)))
+    unsound = drivers.to_parquet(Drivers.of(LAST, WEEK_AGO, "USD", "billed", (wrong,)))
     for damaged in (b"", b"not Parquet", data[:-20], unsound):
         with pytest.raises(DamagedError):
             drivers.read(damaged)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from finops_assets.core.analytics.drivers import OF_THE_BILL, as_sums
+from finops_assets.core.analytics.driver_sums import as_sums
+from finops_assets.core.analytics.drivers import OF_THE_BILL
 from finops_assets.core.analytics.shown_drivers import shown_sums
 from finops_assets.core.archive import restatements
 from finops_assets.core.archive.breakdown import split_by_day

@@ -265,7 +265,7 @@ def large() -> DigestFigures:
         "billed",
         (score("All", str(total), **RED), *scores),
         episodes,
-        Drivers(WED, WED - WEEK, "USD", "billed", drivers),
+        Drivers.of(WED, WED - WEEK, "USD", "billed", drivers),
     )
     return figures(rows, card=whole, news=episodes, notes=["n" * 600] * 2)
 
@@ -287,7 +287,7 @@ def test_a_large_organizations_mail_is_not_clipped() -> None:
 
 
 def drivers(*given: Driver, against: date = WED - WEEK) -> Drivers:
-    return Drivers(WED, against, "USD", "billed", given)
+    return Drivers.of(WED, against, "USD", "billed", given)
 
 
 def moved(prod: dict[str, Decimal]) -> Drivers:

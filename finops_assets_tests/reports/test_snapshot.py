@@ -138,7 +138,7 @@ def usual() -> tuple[DigestFigures, Scorecard]:
     mover = figures.movers_up[0]
     effects = {"volume": mover.delta - PRICE, "price": PRICE}
     driver = Driver(mover.ou, mover.service, mover.account, mover.before, mover.now, effects)
-    drivers = Drivers(DAY, DAY - WEEK, "USD", "billed", (driver,))
+    drivers = Drivers.of(DAY, DAY - WEEK, "USD", "billed", (driver,))
     budgets = {"Engineering/Payments": "4000", "Engineering/Web": "9000", "Sales": "320"}
     return figures, card_of(costs, budgets, episodes=tuple(episode(n) for n in range(8)), drivers=drivers)
 

@@ -36,7 +36,7 @@ from finops_assets.adapters.aws.staging import Staging
 from finops_assets.adapters.aws.summary_view import NAME, SummaryView
 from finops_assets.adapters.shared.duck import athena_to_duckdb, connect
 from finops_assets.core.accounts.account_ids import refuse_impossible
-from finops_assets.core.analytics.drivers import as_sums
+from finops_assets.core.analytics.driver_sums import as_sums
 from finops_assets.core.analytics.moved_parts import as_parts
 from finops_assets.core.archive.breakdown import day_prints
 from finops_assets.core.archive.sku_sums import SkuSums

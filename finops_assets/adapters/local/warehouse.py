@@ -18,7 +18,7 @@ from finops_assets.adapters.local.bill_files import find_bill
 from finops_assets.adapters.local.open_bill import OpenBill
 from finops_assets.adapters.shared.duck import ConfigValue, athena_to_duckdb
 from finops_assets.core.accounts.account_ids import refuse_impossible
-from finops_assets.core.analytics.drivers import as_sums
+from finops_assets.core.analytics.driver_sums import as_sums
 from finops_assets.core.analytics.moved_parts import as_parts
 from finops_assets.core.archive.breakdown import prints
 from finops_assets.core.bill.charges import EARLIEST, LATEST

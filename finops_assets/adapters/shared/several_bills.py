@@ -12,7 +12,7 @@ from heapq import merge
 from operator import itemgetter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from finops_assets.core.analytics.drivers import summed_up
+from finops_assets.core.analytics.driver_sums import summed_up
 from finops_assets.core.archive.breakdown import prints, whole_days
 from finops_assets.core.archive.merged_rows import merged
 from finops_assets.core.bill import several

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from finops_assets.core.accounts.ous import ALL, within
 from finops_assets.core.accounts.published_map import read_account_map
-from finops_assets.core.analytics import drivers, scorecard
+from finops_assets.core.analytics import driver_sums, scorecard
 from finops_assets.core.analytics.cost_causes import Cause, causes
 from finops_assets.core.analytics.drivers import Drivers
 from finops_assets.core.analytics.moved_parts import Part, moved_parts
@@ -62,7 +62,7 @@ def explained(warehouse: Warehouse, archive: Archive, day: date) -> Explanation:
         raise ArchiveError(f"{day} can be compared with {before} alone, and neither is archived", fix="Backfill them.")
     card = scorecard.read(archive, day)
     names = newest_names([each for each in card.renamed if against < each.since <= day]) if card else {}
-    sums = drivers.under_new_names(warehouse.drivers(day, against), names)
+    sums = driver_sums.under_new_names(warehouse.drivers(day, against), names)
     facts = published.currency, published.cost_basis
-    moved = drivers.explain(sums, day, against, read_account_map(archive), *facts)
+    moved = driver_sums.explain(sums, day, against, read_account_map(archive), *facts)
     return Explanation(moved, moved_parts(warehouse.moved_parts(day, against), moved, names))

@@ -92,10 +92,10 @@ def moved_parts(table: pa.Table, drivers: Drivers, names: Mapping[str, str]) -> 
         service = names.get(row["service"], row["service"])
         rows[row["linkedaccount"], service].append({**row, "service": service})
     several: dict[tuple[str, str], list[Driver]] = defaultdict(list)
-    for driver in drivers.drivers:
+    for driver in drivers.each():
         several[driver.account, driver.service].append(driver)
     parts: list[Part] = []
-    for driver in drivers.drivers:
+    for driver in drivers.each():
         key = driver.account, driver.service
         of_driver = _of_driver(driver, rows.get(key, []), several[key])
         if sum((part.delta for part in of_driver), Decimal()) != driver.delta:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from finops_assets.core.accounts.ous import ALL, lineage
 from finops_assets.core.accounts.published_map import account_names, read_account_map
-from finops_assets.core.analytics import drivers, episodes, scorecard
+from finops_assets.core.analytics import driver_sums, drivers, episodes, scorecard
 from finops_assets.core.analytics.anomalies import Doubled, Episode, Key, largest
 from finops_assets.core.analytics.anomaly_history import RECENT, AnomalyHistory
 from finops_assets.core.analytics.budgets import month_lines
@@ -280,9 +280,9 @@ class Scoring:
                 self._warehouse.keep_sums(day)
                 return None, ()
             names = newest_names([each for each in card.renamed if against < each.since <= day])
-            sums = drivers.under_new_names(self._warehouse.drivers(day, against), names)
+            sums = driver_sums.under_new_names(self._warehouse.drivers(day, against), names)
             accounts = read_account_map(self._archive)
-            return drivers.explain(sums, day, against, accounts, card.currency, card.cost_basis), ()
+            return driver_sums.explain(sums, day, against, accounts, card.currency, card.cost_basis), ()
         except FinopsError as error:
             return None, (f"Why the day's cost changed is not known: {error}",)
 

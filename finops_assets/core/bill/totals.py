@@ -6,11 +6,13 @@ compared with them, so that every line is accounted for.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -95,7 +97,13 @@ class BillTotals:
 
     def newest(self, yesterday: date) -> date | None:
         """The newest day up to yesterday that has lines: charges may be dated in days to come."""
-        return max((day for day in self.days if day <= yesterday), default=None)
+        at = bisect_right(self._ascending, yesterday)
+        return self._ascending[at - 1] if at else None
+
+    @cached_property
+    def _ascending(self) -> list[date]:
+        """The days, asked for of each archived day: sorted once."""
+        return sorted(self.days)
 
     def waits_for(self, day: date, yesterday: date) -> tuple[str, ...]:
         """Of several bills, those that a day waits for: they have not got so far, and the day is not long over."""

@@ -76,9 +76,7 @@ def card_of(card: Scorecard | None, ou: str) -> Scorecard | None:
     if card is None or own is None:
         return None
     below = (score for score in card.scores if score.ou != ou and within(score.ou, ou))
-    drivers = card.drivers and replace(
-        card.drivers, drivers=tuple(driver for driver in card.drivers.drivers if within(driver.ou, ou))
-    )
+    drivers = card.drivers.below(ou) if card.drivers else None
     return replace(
         card,
         scores=(own, *below),

@@ -45,10 +45,12 @@ def why_view(figures: DigestFigures) -> dict[str, Any]:
 def reasons(figures: DigestFigures, movers: Iterable[Mover]) -> list[str]:
     """Why each of the movers moved, in words; empty where that is not known."""
     drivers = _drivers(figures)
-    known = {(d.ou, d.service, d.account): d.effects for d in drivers.drivers} if drivers else {}
+    movers = list(movers)
+    known = drivers.among([(mover.ou, mover.service, mover.account) for mover in movers]) if drivers else {}
     sentences = []
     for mover in movers:
-        effects = known.get((mover.ou, mover.service, mover.account), {})
+        driver = known.get((mover.ou, mover.service, mover.account))
+        effects = driver.effects if driver else {}
         sentences.append(words(effects, "") if effects and _add_up_to(effects, mover.delta) else "")
     return sentences
 

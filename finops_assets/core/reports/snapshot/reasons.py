@@ -90,7 +90,8 @@ def _reason(drivers: Drivers | None, mover: Mover) -> str:
     if drivers is None:
         return ""
     key = (mover.ou, mover.service, mover.account)
-    return next((words(d.effects, "") for d in drivers.drivers if (d.ou, d.service, d.account) == key), "")
+    driver = drivers.among([key]).get(key)
+    return words(driver.effects, "") if driver else ""
 
 
 def anomaly_table(figures: DigestFigures, card: Scorecard | None, names: Mapping[str, str]) -> dict[str, Any]:
