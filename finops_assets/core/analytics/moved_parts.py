@@ -7,7 +7,7 @@ drivers do, and each gets its cause.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from finops_assets.core.analytics.drivers import Driver, Drivers
 
 EFFECTS_OF_PART = ("volume", "price", "coverage", "other")
+OF_REST = ("volume", "price", "coverage", "exchange", "new_account", "gone_account")
+"""Effects of a driver that are effects of its one part, too; the others are `other` there."""
+
 TEXTS = ("linkedaccount", "service", "ou", "kind", "usage_type", "region", "resource")
+ROUNDING = Decimal("1e-9")
+"""Amounts in another currency are rounded to twelve places, each for itself: a part may lack a little of its driver."""
+
+MOST_MOVERS = 5_000
+"""Services of accounts in OUs, those that moved most, whose parts are told apart; of others all is the rest."""
+
 USE, CREDIT, REFUND, MOVED, REST = "use", "credit", "refund", "moved", "rest"
 
 
@@ -95,16 +104,44 @@ def moved_parts(table: pa.Table, drivers: Drivers, names: Mapping[str, str]) -> 
     for driver in drivers.drivers:
         several[driver.account, driver.service].append(driver)
     parts: list[Part] = []
+    least = _least_told(drivers.drivers)
     for driver in drivers.drivers:
         key = driver.account, driver.service
+        if abs(driver.delta) < least and MOVED not in driver.effects:
+            parts.append(_rest_of(driver))
+            continue
         of_driver = _of_driver(driver, rows.get(key, []), several[key])
-        if sum((part.delta for part in of_driver), Decimal()) != driver.delta:
+        left = driver.delta - sum((part.delta for part in of_driver), Decimal())
+        if of_driver and 0 < abs(left) <= ROUNDING:
+            of_driver[-1] = _with(of_driver[-1], left)
+        elif left:
             raise BillError(
                 f"the parts of {driver.service} in {driver.account} do not sum to {driver.delta}",
                 fix="The bill has changed meanwhile: have the day's scorecard made again.",
             )
         parts += of_driver
     return tuple(parts)
+
+
+def _with(part: Part, left: Decimal) -> Part:
+    """The part, with what rounding has left over of its driver's change."""
+    effects = {**part.effects, "other": part.effects.get("other", Decimal()) + left}
+    return replace(part, now=part.now + left, effects=effects)
+
+
+def _least_told(drivers: Sequence[Driver]) -> Decimal:
+    """The change from which on a driver's parts are told apart."""
+    changes = sorted((abs(driver.delta) for driver in drivers), reverse=True)
+    return changes[MOST_MOVERS - 1] if len(changes) > MOST_MOVERS else Decimal()
+
+
+def _rest_of(driver: Driver) -> Part:
+    """All of a driver as one part."""
+    effects: dict[str, Decimal] = defaultdict(Decimal)
+    for name, amount in driver.effects.items():
+        effects[name if name in OF_REST else "other"] += amount
+    of = driver.ou, driver.service, driver.account
+    return Part(*of, REST, "", "", "", driver.before, driver.now, None, None, effects)
 
 
 def _of_driver(driver: Driver, rows: list[dict[str, Any]], of_key: list[Driver]) -> list[Part]:
