@@ -18,7 +18,7 @@ from finops_assets.core.analytics.cost_causes import part_causes
 from finops_assets.core.analytics.moved_parts import Part
 from finops_assets.core.errors import DamagedError
 from finops_assets.core.notes import parsing
-from finops_assets.core.schemas import KEY_COLUMNS, MONEY, MOVED_PARTS, moved_parts_path
+from finops_assets.core.schemas import KEY_COLUMNS, MOVED_PARTS, moved_parts_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
