@@ -20,7 +20,7 @@ def test_every_case_of_the_backfill_reads_the_same_bill(tmp_path: Path) -> None:
     assert len(set(map(Decimal, totals.values()))) == 1, totals
 
 
-@pytest.mark.parametrize(("kind", "seed"), zip(culprits.KINDS, range(8), strict=True))
+@pytest.mark.parametrize(("kind", "seed"), list(zip(culprits.KINDS, range(8), strict=True)))
 def test_a_planted_cause_is_named_first(kind: str, seed: int) -> None:
     """One change of each kind, in both formats; the benchmark has five of each, and others."""
     assert culprits.is_named_first(kind, seed, replace(culprits.PARTS[culprits.CHOSEN_ON], accounts=3))

@@ -7,7 +7,7 @@ drivers do, and each gets its cause.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -96,15 +96,16 @@ def moved_parts(table: pa.Table, drivers: Drivers, names: Mapping[str, str]) -> 
     Raises:
         BillError: the parts are not those of the drivers: the bill has changed in between.
     """
+    least = _least_told(drivers.drivers)
+    told = {(d.account, d.service) for d in drivers.drivers if abs(d.delta) >= least or MOVED in d.effects}
     rows: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for row in table.to_pylist():
+    for row in _of_keys(table, told, names).to_pylist():
         service = names.get(row["service"], row["service"])
         rows[row["linkedaccount"], service].append({**row, "service": service})
     several: dict[tuple[str, str], list[Driver]] = defaultdict(list)
     for driver in drivers.drivers:
         several[driver.account, driver.service].append(driver)
     parts: list[Part] = []
-    least = _least_told(drivers.drivers)
     for driver in drivers.drivers:
         key = driver.account, driver.service
         if abs(driver.delta) < least and MOVED not in driver.effects:
@@ -121,6 +122,19 @@ def moved_parts(table: pa.Table, drivers: Drivers, names: Mapping[str, str]) -> 
             )
         parts += of_driver
     return tuple(parts)
+
+
+def _of_keys(table: pa.Table, keys: Collection[tuple[str, str]], names: Mapping[str, str]) -> pa.Table:
+    """The rows of these accounts' services; as Python's objects, those of all would take gigabytes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    old: dict[str, list[str]] = defaultdict(list)
+    for before, now in names.items():
+        old[now].append(before)
+    wanted = [f"{account}\0{name}" for account, service in keys for name in (service, *old.get(service, ()))]
+    joined = pc.binary_join_element_wise(table.column("linkedaccount"), table.column("service"), "\0")
+    return table.filter(pc.is_in(joined, pa.array(wanted, pa.string())))
 
 
 def _with(part: Part, left: Decimal) -> Part:
