@@ -92,6 +92,12 @@ def is_current(archive: Archive, parts: KeptParts) -> bool:
     return bool(day and against and parts.made_of == kept_parts.made_of(day, against))
 
 
+def current_parts(archive: Archive, day: date) -> KeptParts | None:
+    """The kept parts of a day; None where there are none of the rows that are archived now."""
+    parts = kept_parts_of(archive, day)
+    return parts if parts and is_current(archive, parts) else None
+
+
 def episode_causes(archive: Archive, episodes: Iterable[Episode]) -> dict[str, str]:
     """The cause of each episode in a clause, by id; those of which none is known are left out.
 

@@ -24,10 +24,9 @@ from finops_assets.core.analytics.anomaly_history import RECENT, AnomalyHistory
 from finops_assets.core.analytics.budgets import month_lines
 from finops_assets.core.analytics.detection import HISTORY, Threshold, detect
 from finops_assets.core.analytics.doubling import Question, questions
-from finops_assets.core.analytics.explanations import kept_parts_of
 from finops_assets.core.analytics.forecast import HISTORY as FORECAST_HISTORY
 from finops_assets.core.analytics.judged_costs import JudgedCosts, judged_costs, usage_of
-from finops_assets.core.analytics.moves import Moves, episode_causes, is_current
+from finops_assets.core.analytics.moves import Moves, current_parts, episode_causes
 from finops_assets.core.analytics.plan import Plan, PlanFiles
 from finops_assets.core.analytics.scheduled import ScheduledCharges
 from finops_assets.core.analytics.scorecard import Score, Scorecard
@@ -291,9 +290,7 @@ def read(archive: Archive, published: PublishedDay) -> Scorecard | None:
     if card is None or card.fingerprint != published.fingerprint:
         return None
     moved = read_note(archive, drivers.drivers_path(published.day), drivers.read, None)
-    parts = kept_parts_of(archive, published.day)
-    if parts and not is_current(archive, parts):
-        parts = None
+    parts = current_parts(archive, published.day)
     return replace(card, drivers=moved, parts=parts, causes=episode_causes(archive, card.episodes))
 
 
