@@ -102,7 +102,7 @@ data "aws_iam_policy_document" "task" {
     resources = [
       for prefix in [
         local.staging_prefix, "account-ou-map/", "anomalies/", "digests/", "dimension-scorecards/", "drivers/",
-        "heartbeats/", "incidents/", "ou-scorecards/", "own-cost/", "refreshes/", "restatements/", "rounds/"
+        "heartbeats/", "incidents/", "moved-parts/", "ou-scorecards/", "own-cost/", "refreshes/", "restatements/", "rounds/"
       ] : "${local.bucket_arn}/${prefix}*"
     ]
   }

@@ -86,11 +86,11 @@ class Warehouse(Protocol):
         The columns are those of `core.analytics.driver_sums.as_sums`; costs are those of `breakdown`, over all OUs.
         """
 
-    def moved_parts(self, day: date, against: date) -> pa.Table:
+    def moved_parts(self, day: date, against: date, *, rescan: bool = True) -> pa.Table:
         """The largest parts of what moved each account's service, of the same two days and lines as `drivers`.
 
         The columns are those of `core.analytics.moved_parts.as_parts`. Where the bill names resources, parts of usage
-        are of one resource each.
+        are of one resource each; an engine that is paid by the byte names them where it may `rescan` the lines.
         """
 
     def keep_sums(self, day: date) -> None:

@@ -139,6 +139,27 @@ COLUMN_DESCRIPTIONS = {
     "episodeid": "Id of the anomaly's episode: the same on each of its days",
     "episodestate": "open, growing, closed, withdrawn or planned",
     "settlement": "provisional, stable or closed, when the row was written",
+    "comparedwith": "Day that the day is compared with: a week before it, else the day before",
+    "part": "Place of the part among those of the OU, service and account, the largest first; the rest is the last",
+    "partkind": "use, credit, refund, tax, one_off, coverage, other, moved or rest",
+    "cause": "What most of the part's change comes of, such as quantity, price or credit ended",
+    "usagetype": "What was used, in the bill's own word; empty where the part is of several",
+    "region": "Region of the use; empty where the bill does not tell, or of several",
+    "resource": "Id of the resource, where the bill names it and it is at hand",
+    "costbefore": "Cost on the day compared with",
+    "costnow": "Cost on the day",
+    "change": "costnow less costbefore: the rows of a day sum to its change",
+    "quantitybefore": "How much was used on the day compared with; null where that is not known",
+    "quantitynow": "How much was used on the day; null where that is not known",
+    "newaccount": "Of the change, what comes of an account that is new",
+    "goneaccount": "Of the change, what comes of an account that is gone",
+    "moved": "Of the change, what comes of an account that moved between OUs",
+    "volume": "Of the change, what comes of the quantity used",
+    "price": "Of the change, what comes of the unit price",
+    "coverage": "Of the change, what comes of commitments covering more or less",
+    "exchange": "Of the change, what comes of exchange rates",
+    "other": "Of the change, all else: credits, refunds, fees, tax",
+    "isnewregion": "Whether the account used nothing in the region on the day compared with",
     "currency": "Billing currency of every amount of the row",
     "costbasis": "Cost basis of every amount of the row",
 }
@@ -197,6 +218,27 @@ DIMENSION_SCORECARD = pa.schema(
 which dimension it wants: the rows of two of them have the same money twice.
 """
 
+MOVED_PARTS = pa.schema(
+    [
+        pa.field("billingdate", pa.date32()),
+        pa.field("comparedwith", pa.date32()),
+        *(OU_BREAKDOWN.field(name) for name in KEY_COLUMNS),
+        pa.field("part", pa.int32()),
+        *(pa.field(name, pa.string()) for name in ("partkind", "cause", "usagetype", "region", "resource")),
+        *(pa.field(name, MONEY) for name in ("costbefore", "costnow", "change")),
+        *(pa.field(name, pa.float64()) for name in ("quantitybefore", "quantitynow")),
+        *(pa.field(name, MONEY) for name in ("newaccount", "goneaccount", "moved", "volume", "price", "coverage")),
+        *(pa.field(name, MONEY) for name in ("exchange", "other")),
+        pa.field("isnewregion", pa.bool_()),
+        *(OU_SCORECARD.field(name) for name in ("currency", "costbasis")),
+    ]
+)
+"""The parts of what moved an OU's service in an account between two days: the largest five, and all others as one.
+
+`change` of the rows of an OU, service and account sums to its change, and over all rows to that of the day. The columns
+from `newaccount` to `other` are what made it, and sum to `change`.
+"""
+
 ACCOUNT_OU_MAP = pa.schema(
     [
         pa.field("account_id", pa.string()),
@@ -221,6 +263,8 @@ SCORECARD_PREFIX = "ou-scorecards"
 SCORECARD_OBJECT_NAME = "ou_scorecard.parquet"
 VALUE_SCORES_PREFIX = "dimension-scorecards"
 VALUE_SCORES_OBJECT_NAME = "dimension_scorecard.parquet"
+MOVED_PARTS_PREFIX = "moved-parts"
+MOVED_PARTS_OBJECT_NAME = "moved_parts.parquet"
 ACCOUNT_MAP_PATH = "account-ou-map/account_ou_map.parquet"
 
 CHARGES = "charges"
@@ -277,6 +321,11 @@ def value_scores_path(day: date) -> str:
     return f"{folder}/{VALUE_SCORES_OBJECT_NAME}"
 
 
+def moved_parts_path(day: date) -> str:
+    """The one object of the parts of a day's change, in partitions as those of the breakdown."""
+    return f"{MOVED_PARTS_PREFIX}/year={day.year}/month={day.month:02d}/day={day.day:02d}/{MOVED_PARTS_OBJECT_NAME}"
+
+
 PARTITION_KEYS = ("year", "month", "day")
 
 _HIVE_TYPES = {
@@ -284,6 +333,7 @@ _HIVE_TYPES = {
     pa.string(): "string",
     pa.float64(): "double",
     pa.int32(): "int",
+    pa.bool_(): "boolean",
     MONEY: f"decimal({DIGITS},{PLACES})",
     pa.timestamp("ms"): "timestamp",
 }

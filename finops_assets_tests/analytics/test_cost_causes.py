@@ -12,7 +12,7 @@ import pytest
 
 from finops_assets.core.accounts.account_map import Membership
 from finops_assets.core.analytics.cost_causes import Cause, causes
-from finops_assets.core.analytics.drivers import explain
+from finops_assets.core.analytics.driver_sums import explain
 from finops_assets.core.analytics.explanations import Explanation, compared_day
 from finops_assets.core.analytics.moved_parts import REST, moved_parts
 from finops_assets.core.errors import BillError
@@ -25,7 +25,9 @@ def explanation(
 ) -> Explanation:
     warehouse = open_bill(make_bill(path, list(lines), fmt), basis=basis)
     moved = explain(warehouse.drivers(DAY, WEEK_AGO), DAY, WEEK_AGO, account_map(*members), "USD", basis)
-    return Explanation(moved, moved_parts(warehouse.moved_parts(DAY, WEEK_AGO), moved, {}))
+    parts = moved_parts(warehouse.moved_parts(DAY, WEEK_AGO), moved, {})
+    assert sum(part.delta for part in parts) == sum(driver.delta for driver in moved.drivers)
+    return Explanation(DAY, WEEK_AGO, "USD", basis, parts)
 
 
 def steady(fmt: str = "cur2") -> list[Line]:
@@ -63,7 +65,7 @@ def test_the_cause_is_named_first(tmp_path: Path, what: str) -> None:
     found = explanation(tmp_path, [*steady(), *lines], basis="unblended")
     named = found.causes("All")
     assert named[0].kind == kind
-    assert sum(cause.amount for cause in named) == sum(driver.delta for driver in found.drivers.drivers)
+    assert sum(cause.amount for cause in named) == sum(part.delta for part in found.parts)
 
 
 @pytest.mark.parametrize("basis", ["effective", "unblended"])

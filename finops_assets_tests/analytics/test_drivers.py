@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from finops_assets.adapters.local.warehouse import DuckDBWarehouse
 from finops_assets.core.accounts.account_map import Membership, read_accounts_csv
-from finops_assets.core.analytics import driver_sums, drivers
+from finops_assets.core.analytics import driver_sums, drivers, kept_parts
 from finops_assets.core.analytics.driver_sums import explain
 from finops_assets.core.analytics.drivers import EFFECTS, OF_THE_BILL, Driver, Drivers, summed, words
 from finops_assets.core.analytics.scoring import Scoring
@@ -28,7 +28,7 @@ from finops_assets.core.archive.recovery import whole_day
 from finops_assets.core.archive.sku_sums import SkuSums
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.ports import Archive, Warehouse
-from finops_assets.core.schemas import day_path
+from finops_assets.core.schemas import day_path, moved_parts_path
 from finops_assets.core.values import DayRows
 from finops_assets.defs.run import run_days
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
@@ -401,6 +401,9 @@ def test_a_morning_on_athena_reads_its_lines_once(aws: StandIn, sample: SampleBi
     found = platform.warehouse.drivers(last, before)
     assert found.equals(open_bill(sample.focus).drivers(last, before))
     archive = platform.archive
+    kept = kept_parts.read(archive.get(moved_parts_path(last)) or b"").rows
+    total = archive.describe(last).total - archive.describe(before).total
+    assert sum(kept["change"].to_pylist()) == total, "the parts are of the same sums"
     facts = {name: fact for name, fact in archive.describe(before).metadata.items() if name != "fingerprint"}
     archive.publish(replace(archive_day(archive, before), fingerprint="another"), facts)
     asked = len(aws.athena.queries)

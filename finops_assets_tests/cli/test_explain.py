@@ -38,11 +38,15 @@ def test_a_day_is_explained_in_words_and_as_json(folder: Path) -> None:
     """Currency and cost basis stand with the amounts, lines fit 80 columns, and the parts sum to the change."""
     said = explain(folder, str(DAY))
     assert said.exit_code == 0, said.stderr
-    first, cause = said.stdout.splitlines()
+    first, cause, source = said.stdout.splitlines()
     assert first == f"All on {DAY} against {BEFORE}: +7.00 USD, billed cost"
     assert cause.strip() == "1. new account of Amazon EC2, 444455556666: +7.00 USD"
+    assert "moved_parts" in source
     assert max(map(len, said.stdout.splitlines())) <= 80
     found = json.loads(explain(folder, str(DAY), "Unassigned", "--json").stdout)
+    of_bill = json.loads(explain(folder, str(DAY), "Unassigned", "--json", "--from-bill").stdout)
+    assert (found.pop("source"), of_bill.pop("source")) == ("moved_parts", "bill")
+    assert found == of_bill
     assert (found["currency"], found["cost_basis"], float(found["change"])) == ("USD", "billed", 7)
     assert [(part["account"], float(part["change"])) for part in found["parts"]] == [("444455556666", 7)]
 

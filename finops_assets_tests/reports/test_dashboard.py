@@ -27,6 +27,8 @@ from finops_assets.adapters.shared.dashboard_page import DASHBOARD_PATH, Dashboa
 from finops_assets.core.accounts.ous import ALL
 from finops_assets.core.analytics.anomalies import Episode
 from finops_assets.core.analytics.budgets import Budgets, budget_lines
+from finops_assets.core.analytics.kept_parts import KeptParts, kept_parts
+from finops_assets.core.analytics.moved_parts import Part
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.age import age_of, deadline_by
 from finops_assets.core.archive.cost_history import HistoryByColumns, day_costs, history_by_columns
@@ -1173,6 +1175,53 @@ def test_anomalies_and_restated_days_are_marked_and_listed_where_they_belong(ope
     assert items.all_inner_texts()[0].startswith("● Closed")
     view.go("#from=2025-08-01&to=2025-08-07")
     assert view.text("#odd-foot") == "1 Aug to 7 Aug 2025: no anomalies (3 more in other periods), no day restated."
+
+
+def moved(*given: tuple[str, str, str, str]) -> KeptParts:
+    """Moves of a first account by OU, service, usage type and change."""
+    days = (PublishedDay(d, "", "", 0, Decimal(), "USD", "billed", str(d), 0) for d in (LAST, LAST - timedelta(days=7)))
+    parts = [
+        Part(
+            *(ou, service, "100000000000", "use", used, "", ""),
+            *(Decimal(), Decimal(by), None, 1.0, {"volume": Decimal(by)}),
+        )
+        for ou, service, used, by in given
+    ]
+    return kept_parts(*days, parts)
+
+
+@pytest.mark.browser
+def test_moves_are_listed_with_cause_and_parts_where_they_belong(open_page):
+    """Of the place that is shown; a link leads to a move's own place, and its parts add up to it. Names stay text."""
+    ours = [("Workloads/Prod", "Amazon EC2", name, by) for name, by in (("BoxUsage:m5", "30.25"), (HOSTILE[0], "1.50"))]
+    other = ("Data", "Amazon S3", "Requests", "7")
+    rows = sample_rows()
+    view = open_page(rows, data={"moved": page_data(rows, moved=moved(*ours, other))["moved"]})
+    items = view.page.locator("#moves > li")
+    assert items.count() == 2
+    first = items.first.inner_text()
+    assert "Cause: new service of BoxUsage:m5, +31.75" in first
+    assert "+31.75 USD, billed" in first
+    assert "10 Sep against 3 Sep" in view.text("#moved-foot")
+    items.first.locator("summary").click()
+    cells = items.first.locator("tbody tr").all_inner_texts()
+    assert [row.split("\t") for row in cells] == [
+        ["BoxUsage:m5", "new service", "0.00", "30.25", "+30.25"],
+        [HOSTILE[0], "new service", "0.00", "1.50", "+1.50"],
+    ]
+    view.follow(items.first.get_by_role("link"))
+    assert view.text("#title") == "payments (100000000000)"
+    assert items.count() == 1
+    view.go("#ou=Workloads%2FDev")
+    assert not view.page.locator("#moved").is_visible()
+
+
+def test_of_many_moves_the_largest_of_each_ou_are_on_the_page():
+    """A page without kept parts has none."""
+    many = [("Data", f"Service {n:02}", "A", str(n)) for n in range(1, 20)]
+    rows = page_data(sample_rows(), moved=moved(*many, ("Workloads/Dev", "Amazon S3", "B", "0.50")))["moved"]["rows"]
+    assert [row["change"] for row in rows] == ["+19.00", "+18.00", "+17.00", "+16.00", "+15.00", "+0.50"]
+    assert page_data(sample_rows())["moved"]["rows"] == []
 
 
 @pytest.mark.browser

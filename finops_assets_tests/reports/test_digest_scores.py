@@ -18,6 +18,8 @@ import pytest
 from finops_assets.core.analytics.anomalies import Episode
 from finops_assets.core.analytics.drivers import Driver, Drivers
 from finops_assets.core.analytics.forecast import MonthPart
+from finops_assets.core.analytics.kept_parts import KeptParts, kept_parts
+from finops_assets.core.analytics.moved_parts import Part
 from finops_assets.core.analytics.scheduled import Booked
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.restatements import Restatement
@@ -40,6 +42,7 @@ from finops_assets.core.reports.digest import (
     subtotals,
 )
 from finops_assets.core.reports.digest.matters import matters
+from finops_assets.core.values import PublishedDay
 from finops_assets_tests.reports.test_digest import ALPHA, BETA, DAY, HOSTILE, PNG, WED, WEEK, Row, Texts, flat, table
 
 PROD, NONPROD = "Workloads/Prod", "Workloads/NonProd"
@@ -303,6 +306,26 @@ def test_movers_have_reasons_that_add_up() -> None:
     for shown in both(figures(card=card(drivers=given))):
         assert "volume +12.60, unit price -2.50" in shown
         assert "volume +2.63 unit price -2.50 together +0.13" in shown.lower()
+
+
+def kept(*given: Part) -> KeptParts:
+    day, before = (PublishedDay(d, "", "", 0, Decimal(), "USD", "billed", str(d), 0) for d in (WED, WED - WEEK))
+    return kept_parts(day, before, given)
+
+
+def test_movers_and_anomalies_have_their_cause() -> None:
+    """In a clause beside the reason, harmless whatever a resource is called; not where it is of another change."""
+    effects = {"volume": Decimal("10.10")}
+    where = "use", "BoxUsage:m5", "eu-west-1", "<b>i-1</b>"
+    part = Part(PROD, "EC2", ALPHA, *where, Decimal(50), Decimal("60.10"), 5.0, 6.0, effects)
+    made = card(parts=kept(part), drivers=moved(effects), episodes=(episode(),), causes={"A-3f9c21": "a thing, +1.00"})
+    text, page = both(figures(card=made))
+    for shown in (text, page.replace("&lt;", "<").replace("&gt;", ">")):
+        assert "cause: one resource of <b>i-1</b>, BoxUsage:m5, eu-west-1, +10.10; volume +10.10" in shown
+        assert "where 48.00 was expected Cause: a thing, +1.00." in shown
+    other = dataclasses.replace(part, now=Decimal("60.90"), effects={"volume": Decimal("10.90")})
+    for shown in both(figures(card=card(parts=kept(other)))):
+        assert "cause:" not in shown
 
 
 @pytest.mark.parametrize("wrong", ["other days", "other amounts"])

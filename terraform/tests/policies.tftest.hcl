@@ -98,7 +98,7 @@ run "policies" {
   }
   assert {
     condition = [for statement in data.aws_iam_policy_document.task.statement : statement.resources if contains(statement.actions, "s3:DeleteObject")] == [
-      toset([for prefix in ["_staging/", "account-ou-map/", "anomalies/", "digests/", "dimension-scorecards/", "drivers/", "heartbeats/", "incidents/", "ou-scorecards/", "own-cost/", "refreshes/", "restatements/", "rounds/"] : "arn:aws:s3:::finops-daily-summaries-444455556666/${prefix}*"])
+      toset([for prefix in ["_staging/", "account-ou-map/", "anomalies/", "digests/", "dimension-scorecards/", "drivers/", "heartbeats/", "incidents/", "moved-parts/", "ou-scorecards/", "own-cost/", "refreshes/", "restatements/", "rounds/"] : "arn:aws:s3:::finops-daily-summaries-444455556666/${prefix}*"])
     ]
     error_message = "Nothing may delete a day or evidence."
   }

@@ -24,6 +24,8 @@ from finops_assets.core.schemas import (
     DIMENSION_BREAKDOWN,
     DIMENSION_SCORECARD,
     DIMENSIONS_PREFIX,
+    MOVED_PARTS,
+    MOVED_PARTS_PREFIX,
     OU_BREAKDOWN,
     OU_CHARGES,
     OU_SCORECARD,
@@ -40,6 +42,7 @@ TABLE, MAP_TABLE, SUMMARY_VIEW = "ou_breakdown", "account_ou_map", "finops_daily
 SCORECARD, CHARGES, DIMENSIONS = "ou_scorecard", "ou_charges", "dimension_breakdown"
 COMMITTED = "commitments"
 VALUE_SCORES = "dimension_scorecard"
+MOVED = "moved_parts"
 LEDGER = RESTATEMENTS_PREFIX
 
 PROJECTED_YEARS = (2015, 2040)
@@ -91,6 +94,7 @@ def table_inputs(bucket: str) -> dict[str, dict[str, Any]]:
         COMMITTED: by_day(COMMITTED, COMMITMENTS, COMMITMENTS_PREFIX),
         SCORECARD: by_day(SCORECARD, OU_SCORECARD, SCORECARD_PREFIX),
         VALUE_SCORES: by_day(VALUE_SCORES, DIMENSION_SCORECARD, VALUE_SCORES_PREFIX),
+        MOVED: by_day(MOVED, MOVED_PARTS, MOVED_PARTS_PREFIX),
     }
 
 

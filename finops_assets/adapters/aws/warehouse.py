@@ -226,10 +226,11 @@ class AthenaWarehouse:
         """As the port says, of sums by SKU: those of the pass over the day, and those that an earlier one has kept."""
         return as_sums(self._of_sums(self._current(), day, against, effects_sql))
 
-    def moved_parts(self, day: date, against: date) -> pa.Table:
-        """As the port says: by a query over both days where the bill names resources, else of the sums by SKU."""
+    def moved_parts(self, day: date, against: date, *, rescan: bool = True) -> pa.Table:
+        """As the port says: by a query over both days where resources are asked for, else of the sums by SKU."""
         table = self._current()
-        if not (sql := bill_sql.parts_by_resource(table, self._rules, self._names(table), day, against)):
+        sql = bill_sql.parts_by_resource(table, self._rules, self._names(table), day, against) if rescan else ""
+        if not sql:
             return as_parts(self._of_sums(table, day, against, parts_sql))
         return self._asked(table, sql, f"what moved on {day}", lambda files: as_parts(read_files(files)))
 

@@ -34,6 +34,9 @@ from finops_assets.core.schemas import (
     DIMENSIONS_OBJECT_NAME,
     DIMENSIONS_PREFIX,
     MONEY_SQL,
+    MOVED_PARTS,
+    MOVED_PARTS_OBJECT_NAME,
+    MOVED_PARTS_PREFIX,
     OU_CHARGES,
     OU_SCORECARD,
     SCORECARD_OBJECT_NAME,
@@ -187,7 +190,8 @@ class SQLiteCatalog:
     @contextmanager
     def stream(self, sql: str) -> Iterator[QueryResult]:
         """Run one SELECT, in Athena's dialect, over finops_db: ou_breakdown, ou_charges, dimension_breakdown,
-        commitments, ou_scorecard, dimension_scorecard, account_ou_map, restatements, finops_daily_summary.
+        commitments, ou_scorecard, dimension_scorecard, moved_parts, account_ou_map, restatements,
+        finops_daily_summary.
 
         Its rows are read batch by batch, and it reaches nothing but these tables.
 
@@ -230,6 +234,7 @@ class SQLiteCatalog:
             ("commitments", COMMITMENTS, f"{COMMITMENTS_PREFIX}/{days}/{COMMITMENTS_OBJECT_NAME}"),
             ("ou_scorecard", OU_SCORECARD, f"{SCORECARD_PREFIX}/{days}/{SCORECARD_OBJECT_NAME}"),
             ("dimension_scorecard", DIMENSION_SCORECARD, f"{VALUE_SCORES_PREFIX}/{days}/{VALUE_SCORES_OBJECT_NAME}"),
+            ("moved_parts", MOVED_PARTS, f"{MOVED_PARTS_PREFIX}/{days}/{MOVED_PARTS_OBJECT_NAME}"),
         ):
             keys = ", ".join(f"{part}(billingdate) AS {part}" for part in ("year", "month", "day"))
             columns = f"*, {keys}" if days in pattern else "*"

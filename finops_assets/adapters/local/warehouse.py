@@ -190,7 +190,8 @@ class DuckDBWarehouse:
             with opened.explained():
                 return as_sums(opened.con.sql(sql).to_arrow_table())
 
-    def moved_parts(self, day: date, against: date) -> pa.Table:
+    def moved_parts(self, day: date, against: date, *, rescan: bool = True) -> pa.Table:  # noqa: ARG002
+        """As the port says, in either case: reading the bill's files again costs nothing."""
         with self._open() as opened:
             of_bill = (opened.format, opened.undoubled, self._rules)
             sql = athena_to_duckdb(bill_parts_sql(*of_bill, day, against, names=self._names(opened)))

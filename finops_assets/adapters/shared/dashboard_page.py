@@ -12,6 +12,7 @@ from typing import Any
 
 from finops_assets.core.accounts.published_map import account_names
 from finops_assets.core.analytics import value_scores
+from finops_assets.core.analytics.moves import current_parts
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.dimension_sums import dimension_sums, keys_of
 from finops_assets.core.archive.display import rates_words
@@ -167,6 +168,7 @@ class DashboardPage:
                 dimensions=self._dimensions(archived) if self._sources.dimensions else None,
                 rates=rates_words(archived.values()),
                 values=value_scores.read(self._archive, archived[days[-1]]),
+                moved=current_parts(self._archive, days[-1]),
             )
         )
         page = render({**data, "refresh": refresh_id}).encode()

@@ -102,10 +102,11 @@ class SeveralBills(Generic[OneBill]):
 
         return summed_up(pa.concat_tables(self._of_each(lambda bill: bill.drivers(day, against)).values()))
 
-    def moved_parts(self, day: date, against: date) -> pa.Table:
+    def moved_parts(self, day: date, against: date, *, rescan: bool = True) -> pa.Table:
         import pyarrow as pa
 
-        return pa.concat_tables(self._of_each(lambda bill: bill.moved_parts(day, against)).values())
+        of_each = self._of_each(lambda bill: bill.moved_parts(day, against, rescan=rescan))
+        return pa.concat_tables(of_each.values())
 
     def keep_sums(self, day: date) -> None:
         self._of_each(lambda bill: bill.keep_sums(day))

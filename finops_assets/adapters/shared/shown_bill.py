@@ -38,9 +38,9 @@ class ShownBill:
         """Why a day moved, each day at its own rates."""
         return self._shown(self._warehouse.drivers(day, against), day, against)
 
-    def moved_parts(self, day: date, against: date) -> pa.Table:
+    def moved_parts(self, day: date, against: date, *, rescan: bool = True) -> pa.Table:
         """The parts of what moved, each day at its own rates."""
-        return self._shown(self._warehouse.moved_parts(day, against), day, against)
+        return self._shown(self._warehouse.moved_parts(day, against, rescan=rescan), day, against)
 
     def _shown(self, sums: pa.Table, day: date, against: date) -> pa.Table:
         described = [self._archive.describe(each) for each in (against, day)]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from finops_assets.core.analytics.anomalies import Key
 from finops_assets.core.analytics.moved_parts import CREDIT, MOVED, REFUND, REST, USE, Part
 from finops_assets.core.money import change
 
@@ -81,14 +82,9 @@ def causes(parts: Sequence[Part]) -> list[Cause]:
     Args:
         parts: of the change: of an OU, of an account, of a service in it, or of everything.
     """
-    doubled, of_credits = _doubled_accounts(parts), _credit_kinds(parts)
-    had = {(part.account, part.service) for part in parts if part.before}
-    has = {(part.account, part.service) for part in parts if part.now}
     groups: dict[tuple[str, ...], list[_Piece]] = defaultdict(list)
-    for part in parts:
-        service = part.account, part.service
-        of_use = "new_service" if service not in had else "gone_service" if service not in has else _usage_kind(part)
-        for kind, amount in _effects(part, of_use, doubled, of_credits):
+    for part, effects in zip(parts, _by_cause(parts), strict=True):
+        for kind, amount in effects:
             groups[_group(kind, part)].append(_Piece(kind, amount, part))
     named = [cause for pieces in groups.values() if (cause := _cause(pieces)).amount]
     total = sum((part.delta for part in parts), Decimal())
@@ -99,6 +95,39 @@ def words(cause: Cause, currency: str) -> str:
     """`unit price of BoxUsage:m5.large, Amazon EC2: +120.00 USD`."""
     what = [of for of in (cause.resource, cause.usage_type, cause.region, cause.service, cause.account) if of]
     return f"{CAUSES[cause.kind]}{' of ' if what else ''}{', '.join(what)}: {change(cause.amount, currency)}"
+
+
+def clause(parts: Sequence[Part], key: Key, currency: str = "") -> str:
+    """The first cause of the change of a key, in a clause: `credit ended, +30.00`; empty where nothing moved.
+
+    Args:
+        parts: of the key.
+        key: the OU, service and account that stand beside the clause, so that it does not repeat them.
+        currency: of the amount; empty where it stands nearby.
+    """
+    first = next(iter(causes(parts)), None)
+    if first is None or first.amount * sum((part.delta for part in parts), Decimal()) <= 0:
+        return ""
+    where = [first.resource, first.usage_type, first.region]
+    where += [name for name, known in ((first.service, key[1]), (first.account, key[2])) if not known]
+    what = ", ".join(filter(None, where))
+    return f"{CAUSES[first.kind]}{f' of {what}' if what else ''}, {change(first.amount, currency)}"
+
+
+def part_causes(parts: Sequence[Part]) -> list[str]:
+    """For each part the cause, a key of CAUSES, that makes most of its change."""
+    return [max(effects, key=lambda of: abs(of[1]), default=("other",))[0] for effects in _by_cause(parts)]
+
+
+def _by_cause(parts: Sequence[Part]) -> Iterator[list[tuple[str, Decimal]]]:
+    """For each part what each cause makes of its change."""
+    doubled, of_credits = _doubled_accounts(parts), _credit_kinds(parts)
+    had = {(part.account, part.service) for part in parts if part.before}
+    has = {(part.account, part.service) for part in parts if part.now}
+    for part in parts:
+        service = part.account, part.service
+        of_use = "new_service" if service not in had else "gone_service" if service not in has else _usage_kind(part)
+        yield _effects(part, of_use, doubled, of_credits)
 
 
 def _doubled_accounts(parts: Iterable[Part]) -> set[str]:

@@ -25,6 +25,7 @@ from finops_assets.core.schemas import OU_SCORECARD, scorecard_path
 
 if TYPE_CHECKING:
     from finops_assets.core.analytics.budgets import Line
+    from finops_assets.core.analytics.kept_parts import KeptParts
     from finops_assets.core.ports import Archive
 
 
@@ -111,6 +112,8 @@ class Scorecard:
         scores: one for each OU.
         episodes: the anomalies of the last weeks as they stand on this day, the newest and largest first.
         drivers: why the day's cost moved; None where that is not known.
+        parts: of the drivers; None where they are not known.
+        causes: of its episodes, in a clause each, by id; only of a card that was read for people.
         error: the median error of the forecast of the whole, in back-tests on past months, as a share; None without.
         why_no_forecast: why nothing is forecast for the whole; empty where something is.
         notes: what readers must know, e.g. that the budgets could not be read.
@@ -127,6 +130,8 @@ class Scorecard:
     scores: tuple[Score, ...]
     episodes: tuple[Episode, ...] = ()
     drivers: Drivers | None = None
+    parts: KeptParts | None = None
+    causes: Mapping[str, str] = field(default_factory=dict)
     error: float | None = None
     why_no_forecast: str = ""
     notes: tuple[str, ...] = ()

@@ -17,30 +17,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finops_assets.core.accounts.ous import ALL, lineage
-from finops_assets.core.accounts.published_map import account_names, read_account_map
-from finops_assets.core.analytics import driver_sums, drivers, episodes, scorecard
+from finops_assets.core.accounts.published_map import account_names
+from finops_assets.core.analytics import drivers, episodes, scorecard
 from finops_assets.core.analytics.anomalies import Doubled, Episode, Key, largest
 from finops_assets.core.analytics.anomaly_history import RECENT, AnomalyHistory
 from finops_assets.core.analytics.budgets import month_lines
 from finops_assets.core.analytics.detection import HISTORY, Threshold, detect
 from finops_assets.core.analytics.doubling import Question, questions
-from finops_assets.core.analytics.explanations import compared_day
 from finops_assets.core.analytics.forecast import HISTORY as FORECAST_HISTORY
 from finops_assets.core.analytics.judged_costs import JudgedCosts, judged_costs, usage_of
+from finops_assets.core.analytics.moves import Moves, current_parts, episode_causes
 from finops_assets.core.analytics.plan import Plan, PlanFiles
-from finops_assets.core.analytics.renames import newest_names
 from finops_assets.core.analytics.scheduled import ScheduledCharges
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.analytics.value_scores import ValueBasis, ValueScoring
 from finops_assets.core.archive import restatements
 from finops_assets.core.archive.comparable_days import WRITERS, comparable_days
-from finops_assets.core.errors import FinopsError
 from finops_assets.core.money import CENT, money
 from finops_assets.core.notes import put_if_other, read_note
 from finops_assets.core.schemas import scorecard_path
 
 if TYPE_CHECKING:
-    from finops_assets.core.analytics.drivers import Drivers
     from finops_assets.core.analytics.episodes import Reconciled
     from finops_assets.core.archive.cost_history import OuHistory
     from finops_assets.core.archive.journal import Journal
@@ -134,7 +131,7 @@ class Scoring:
         rules: ScoringRules = ScoringRules(),
         restated_as: Callable[[pa.Table], pa.Table] = lambda ledger: ledger,
     ) -> None:
-        self._warehouse, self._archive, self._journal = warehouse, archive, journal
+        self._archive, self._journal, self._moves = archive, journal, Moves(warehouse, archive)
         self._plan, self._rules, self._restated_as = plan, rules, restated_as
         self._values = ValueScoring(archive, journal, rules.amber)
 
@@ -151,11 +148,12 @@ class Scoring:
             ArchiveError: a day is not archived, or its rows cannot be read.
         """
         scored = self._scored(days, now)
-        last = scored.cards[days[-1]]
-        moved, why_not = self._moved(days[-1], last)
+        scored.cards, why_not = self._moves.added(scored.cards)
         scored.wrong = tuple(dict.fromkeys((*scored.wrong, *why_not)))
-        scored.cards[days[-1]] = replace(last, drivers=moved, notes=_notes(scored.wrong, last))
+        last = scored.cards[days[-1]]
+        scored.cards[days[-1]] = replace(last, notes=_notes(scored.wrong, last))
         self._keep(scored.cards)
+        self._moves.sweep(days)
         newest = self._archive.days()[-1]
         if newest > days[-1] and self._archive.get(scorecard_path(newest)) is not None:
             # Its month, and what was unusual in it, may be others now; why it moved stays as it was notified.
@@ -272,26 +270,11 @@ class Scoring:
             )
         return cards
 
-    def _moved(self, day: date, card: Scorecard) -> tuple[Drivers | None, tuple[str, ...]]:
-        """Why the day cost what it did, against the same weekday a week before, else the day before."""
-        against = compared_day(day, set(self._archive.days()))
-        try:
-            if against is None:
-                self._warehouse.keep_sums(day)
-                return None, ()
-            names = newest_names([each for each in card.renamed if against < each.since <= day])
-            sums = driver_sums.under_new_names(self._warehouse.drivers(day, against), names)
-            accounts = read_account_map(self._archive)
-            return driver_sums.explain(sums, day, against, accounts, card.currency, card.cost_basis), ()
-        except FinopsError as error:
-            return None, (f"Why the day's cost changed is not known: {error}",)
-
     def _keep(self, cards: Mapping[date, Scorecard]) -> None:
         """Write what has changed, each object in one step; drivers first, so that a card never lacks them."""
 
         def keep(card: Scorecard) -> None:
-            if card.drivers:
-                put_if_other(self._archive, drivers.drivers_path(card.day), drivers.to_parquet(card.drivers))
+            self._moves.keep(card)
             put_if_other(self._archive, scorecard_path(card.day), scorecard.to_parquet(card))
 
         with ThreadPoolExecutor(WRITERS) as writers:
@@ -299,11 +282,16 @@ class Scoring:
 
 
 def read(archive: Archive, published: PublishedDay) -> Scorecard | None:
-    """The scorecard of an archived day, with why it moved; None where there is none of the rows as they are now."""
+    """The scorecard of an archived day, with why it moved, and what caused its anomalies.
+
+    None where there is none of the rows as they are now.
+    """
     card = scorecard.read(archive, published.day)
     if card is None or card.fingerprint != published.fingerprint:
         return None
-    return replace(card, drivers=read_note(archive, drivers.drivers_path(published.day), drivers.read, None))
+    moved = read_note(archive, drivers.drivers_path(published.day), drivers.read, None)
+    parts = current_parts(archive, published.day)
+    return replace(card, drivers=moved, parts=parts, causes=episode_causes(archive, card.episodes))
 
 
 def _first_days(costs: OuHistory) -> dict[str, date]:

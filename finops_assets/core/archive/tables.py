@@ -15,6 +15,7 @@ from finops_assets.core.schemas import (
     DATABASE,
     DIMENSION_BREAKDOWN,
     DIMENSION_SCORECARD,
+    MOVED_PARTS,
     OU_BREAKDOWN,
     OU_CHARGES,
     OU_SCORECARD,
@@ -48,6 +49,7 @@ TABLES = {
     "commitments": _by_day("a Savings Plan or reservation of a day, by account: used or not", COMMITMENTS),
     "ou_scorecard": _by_day("an OU's day, month, budget, forecast, light and anomaly", OU_SCORECARD),
     "dimension_scorecard": _by_day("a value's day, month, budget, forecast and light", DIMENSION_SCORECARD),
+    "moved_parts": _by_day("a part of what moved an OU's service in an account, and its cause", MOVED_PARTS),
     "account_ou_map": Table("an account in an OU, and since when", hive_columns(ACCOUNT_OU_MAP)),
     "restatements": Table("a cost that the bill has changed after its day was archived", hive_columns(RESTATEMENTS)),
     "finops_daily_summary": Table(

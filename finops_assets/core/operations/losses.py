@@ -63,6 +63,9 @@ LOSSES = {
         "a day's scorecard", "digest and dashboard show no lights of that day until it is run again"
     ),
     "drivers/": Loss("why a day's cost moved", "the digest does not say it until that day is run again"),
+    "moved-parts/": Loss(
+        "the parts of a day's change", "the table moved_parts does not have them, and `finops explain` asks the bill"
+    ),
     "restatements/": Loss(
         "what one rewriting of a day has changed", "the table restatements and the month's evidence do not hold it"
     ),

@@ -92,6 +92,7 @@ function drawPage() {
   readDay(chart.rest);
   drawMarks(byId('marks'), current, episodes);
   drawOdd();
+  drawMoved();
 
   const byOu = place.service < 0 && current.branch;
   const plain = !current.byDay && current.dimension < 0;
@@ -115,7 +116,7 @@ function onAddress() {
   const panel = byId('daily'), before = panel.getBoundingClientRect().top;
   if (moved) {
     byId('search').value = byId('find').value = '';
-    everyRow = everyLight = everyEpisode = everyRestated = false;
+    everyRow = everyLight = everyEpisode = everyRestated = everyMove = false;
   }
   drawPage();
   drawnPlace = place;

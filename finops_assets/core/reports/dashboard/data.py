@@ -19,6 +19,7 @@ from finops_assets.core.money import CENT, money
 from finops_assets.core.reports.dashboard.amounts import MICRO
 from finops_assets.core.reports.dashboard.dimension_data import dimension_data
 from finops_assets.core.reports.dashboard.figures import Figures, figures_of
+from finops_assets.core.reports.dashboard.moved import moved_data
 from finops_assets.core.reports.dashboard.outlook_data import outlook_data
 from finops_assets.core.reports.dashboard.packing import pack
 from finops_assets.core.reports.dashboard.tiles import tiles
@@ -52,7 +53,7 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
         their exact sum is in `ou_rest`, in 1e-12. `tiles` are the headlines, as text; `missing` is the line of them
         that says how many days are missing. `shortened`, where not empty, says that services and accounts are of the
         last days alone. `outlook` exists if one was given: amounts as text, and as integers of 1e-6 where something is
-        drawn. `value_lights` are the rows of values with a budget, as text.
+        drawn. `value_lights` are the rows of values with a budget, as text; `moved` is what moved on the newest day.
 
     Raises:
         ArchiveError: there is no day; a row's day has no note; a day's rows do not sum to its note's total; a scorecard
@@ -71,7 +72,8 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
     missing = age.missing_words if age else missing_words(missing_days((), totals, days[0], last), last.year)
     figures = figures_of(inputs.costs, days, inputs.max_cells - cells)
     ous, services, accounts = figures.names
-    shown = _shown_names(ous, services, accounts, outlook)
+    moved = moved_data(inputs)
+    shown = _shown_names(ous, services, accounts, outlook, moved["rows"])
     words = {
         "currency": inputs.currency,
         "cost_basis": inputs.cost_basis,
@@ -100,7 +102,7 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
         | listed
         | _embedded(figures)
         | {"dimensions": dimension_data(inputs.dimensions, days, ous, inputs.max_cells // 4)}
-        | {"value_lights": value_lights(inputs)}
+        | {"value_lights": value_lights(inputs), "moved": _with_shown_names(moved, shown, ("rows",))}
         | ({"outlook": _outlook_shown(embedded, shown)} if embedded else {})
     )
 
@@ -121,23 +123,34 @@ def _shortened(first: date, this_year: int | None) -> str:
 
 
 def _shown_names(
-    ous: Sequence[str], services: Sequence[str], accounts: Sequence[str], outlook: Outlook | None
+    ous: Sequence[str],
+    services: Sequence[str],
+    accounts: Sequence[str],
+    outlook: Outlook | None,
+    moves: Sequence[Mapping[str, Any]],
 ) -> dict[str, dict[str, str]]:
     """How each OU, service and account is shown: harmless, and different ones still different."""
     episodes = outlook.episodes if outlook else ()
     known = [score.ou for score in outlook.newest.scores] if outlook else []
     return {
-        "ou": distinct_paths([*ous, *known, *(episode.ou for episode in episodes)]),
-        "service": distinct([*services, *(episode.service for episode in episodes)]),
-        "account": distinct([*accounts, *(episode.account for episode in episodes)]),
+        "ou": distinct_paths([*ous, *known, *(episode.ou for episode in episodes), *(m["ou"] for m in moves)]),
+        "service": distinct([*services, *(episode.service for episode in episodes), *(m["service"] for m in moves)]),
+        "account": distinct([*accounts, *(episode.account for episode in episodes), *(m["account"] for m in moves)]),
     }
 
 
 def _outlook_shown(outlook: Mapping[str, Any], shown: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """The page's `outlook` with harmless texts, and with names as they are shown elsewhere on the page."""
-    harmless = _harmless(outlook)
-    for entries in ("scores", "episodes"):
-        for entry, raw in zip(harmless[entries], outlook[entries], strict=True):
+    return _with_shown_names(outlook, shown, ("scores", "episodes"))
+
+
+def _with_shown_names(
+    part: Mapping[str, Any], shown: Mapping[str, Mapping[str, str]], lists: Sequence[str]
+) -> dict[str, Any]:
+    """The same with harmless texts, and with the names of the entries of these lists as they are shown."""
+    harmless = _harmless(part)
+    for entries in lists:
+        for entry, raw in zip(harmless[entries], part[entries], strict=True):
             entry |= {kind: forms[raw[kind]] for kind, forms in shown.items() if kind in raw}
     return harmless
 

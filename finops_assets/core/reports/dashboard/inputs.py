@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from finops_assets.core.bill.providers import AWS
 
 if TYPE_CHECKING:
+    from finops_assets.core.analytics.kept_parts import KeptParts
     from finops_assets.core.analytics.value_scores import ValueScore
     from finops_assets.core.archive.age import Age
     from finops_assets.core.archive.cost_history import HistoryByColumns
@@ -55,6 +56,7 @@ class DashboardInputs:
         dimensions: costs by tags, cost categories and attributes of accounts: a quarter of `max_cells` more, at most.
         made_at: when the page is made (aware, UTC); with `age`, it is shown, and the page counts on from it.
         rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
+        moved: the parts of what moved on the newest day, in the page's currency; None where they are not known.
         values: the scores of the newest day's values of dimensions that have a budget.
     """
 
@@ -71,6 +73,7 @@ class DashboardInputs:
     dimensions: DimensionCosts | None = None
     rates: str = ""
     values: Sequence[ValueScore] = ()
+    moved: KeptParts | None = None
 
     @property
     def this_year(self) -> int | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from finops_assets.core.analytics import episodes, scorecard
+from finops_assets.core.analytics.moves import episode_causes
 from finops_assets.core.archive import restatements
 
 if TYPE_CHECKING:
@@ -44,12 +45,14 @@ class Outlook:
             matter. Budgets and lights of earlier months are taken from them, their costs from the rows.
         restated: the page's days that were restated, each once; see `restated_days`.
         episodes: the anomalies that have a day on the page, each once, in their newest state.
+        causes: the cause of each, in a clause, by id, where it is known.
     """
 
     newest: Scorecard
     earlier: Sequence[Scorecard] = ()
     restated: Sequence[Restated] = ()
     episodes: Sequence[Episode] = ()
+    causes: Mapping[str, str] = field(default_factory=dict)
 
 
 def restated_days(ledger: pa.Table) -> tuple[Restated, ...]:
@@ -75,9 +78,11 @@ def read_outlook(
         return None
     known = {entry.episode.id: entry.episode for entry in episodes.read(archive).notifications}
     known |= {episode.id: episode for episode in cards[-1].episodes}
+    shown = [episode for episode in known.values() if episode.last >= days[0]]
     return Outlook(
         newest=cards[-1],
         earlier=cards[:-1],
         restated=restated_days(restated_as(restatements.read(archive, days))),
-        episodes=[episode for episode in known.values() if episode.last >= days[0]],
+        episodes=shown,
+        causes=episode_causes(archive, shown),
     )

@@ -81,7 +81,7 @@ def outlook_data(
         "worst": worst,
         "months": months,
         "restated": [_restated(each, totals[each.day]) for each in restated],
-        "episodes": [_episode(episode) for episode in episodes],
+        "episodes": [_episode(episode, outlook.causes.get(episode.id, "")) for episode in episodes],
     }
     return data, cells
 
@@ -187,7 +187,7 @@ def _restated(restated: Restated, total: Decimal) -> dict[str, str]:
     }
 
 
-def _episode(episode: Episode) -> dict[str, str]:
+def _episode(episode: Episode, cause: str) -> dict[str, str]:
     return {
         "id": episode.id,
         "ou": episode.ou,
@@ -200,6 +200,6 @@ def _episode(episode: Episode) -> dict[str, str]:
         "expected": money(episode.expected),
         "actual": money(episode.actual),
         "impact": change(episode.impact),
-        "reason": episode.reason,
+        "reason": f"{episode.reason} Cause: {cause}." if cause else episode.reason,
         "planned": episode.planned,
     }

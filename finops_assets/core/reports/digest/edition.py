@@ -82,6 +82,7 @@ def card_of(card: Scorecard | None, ou: str) -> Scorecard | None:
         scores=(own, *below),
         episodes=tuple(episode for episode in card.episodes if within(episode.ou, ou)),
         drivers=drivers,
+        parts=card.parts and card.parts.within(ou),
         booked=tuple(each for each in card.booked if within(each.ou, ou)),
         error=None,
         why_no_forecast="" if own.p50 is not None else "its history is too short",

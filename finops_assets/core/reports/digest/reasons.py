@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.accounts.ous import ALL
+from finops_assets.core.analytics.cost_causes import clause
 from finops_assets.core.analytics.drivers import EFFECTS, summed, words
 from finops_assets.core.archive.registering import HALF_A_CENT
 from finops_assets.core.money import change, to_cents
 
 if TYPE_CHECKING:
+    from finops_assets.core.analytics.anomalies import Episode
     from finops_assets.core.analytics.drivers import Drivers
     from finops_assets.core.reports.digest.figures import DigestFigures, Mover
 
@@ -51,8 +53,29 @@ def reasons(figures: DigestFigures, movers: Iterable[Mover]) -> list[str]:
     for mover in movers:
         driver = known.get((mover.ou, mover.service, mover.account))
         effects = driver.effects if driver else {}
-        sentences.append(words(effects, "") if effects and _add_up_to(effects, mover.delta) else "")
+        why = words(effects, "") if effects and _add_up_to(effects, mover.delta) else ""
+        sentences.append("; ".join(filter(None, (mover_cause(figures, mover), why))))
     return sentences
+
+
+def mover_cause(figures: DigestFigures, mover: Mover) -> str:
+    """The cause of a move in a clause: `cause: credit ended, +30.00`; empty where it is not known."""
+    parts = figures.card.parts if figures.card else None
+    against = figures.movers_against
+    if parts is None or against is None or (parts.day, parts.against) != (figures.day, against.day):
+        return ""
+    key = mover.ou, mover.service, mover.account
+    of_mover = parts.of(key)
+    if abs(sum((part.delta for part in of_mover), Decimal()) - mover.delta) >= HALF_A_CENT:
+        return ""
+    cause = clause(of_mover, key)
+    return f"cause: {cause}" if cause else ""
+
+
+def episode_cause(figures: DigestFigures, episode: Episode) -> str:
+    """The cause of an anomaly in a sentence; empty where it is not known."""
+    cause = figures.card.causes.get(episode.id, "") if figures.card else ""
+    return f"Cause: {cause}." if cause else ""
 
 
 def _add_up_to(effects: Mapping[str, Decimal], delta: Decimal) -> bool:

@@ -97,6 +97,7 @@ def _card(card: Scorecard | None, score: ValueScore | None) -> Scorecard | None:
         scores=(own,),
         episodes=(),
         drivers=None,
+        parts=None,
         booked=(),
         error=None,
         why_no_forecast=why_not,
