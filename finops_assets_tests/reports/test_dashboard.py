@@ -1202,7 +1202,7 @@ def test_moves_are_listed_with_cause_and_parts_where_they_belong(open_page):
     first = items.first.inner_text()
     assert "Cause: new service of BoxUsage:m5, +31.75" in first
     assert "+31.75 USD, billed" in first
-    assert "10 Sep against 3 Sep" in view.text("#moved-foot")
+    assert "Wed 10 Sep against Wed 3 Sep" in view.text("#moved-foot")
     items.first.locator("summary").click()
     cells = items.first.locator("tbody tr").all_inner_texts()
     assert [row.split("\t") for row in cells] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
@@ -11,6 +12,7 @@ from finops_assets.core.analytics import drivers, kept_parts
 from finops_assets.core.analytics.anomalies import DRIFT
 from finops_assets.core.analytics.cost_causes import clause
 from finops_assets.core.analytics.explanations import compared_day, kept_parts_of, moved, parts_of_moved
+from finops_assets.core.calendar import in_words
 from finops_assets.core.errors import FinopsError
 from finops_assets.core.notes import put_if_other
 from finops_assets.core.schemas import MOVED_PARTS_PREFIX, moved_parts_path
@@ -76,9 +78,15 @@ class Moves:
             put_if_other(self._archive, drivers.drivers_path(card.day), drivers.to_parquet(card.drivers))
 
     def sweep(self, days: Iterable[date]) -> None:
-        """Remove the parts of these days that are of other rows than the archive's: no query shall add them up."""
-        if outdated := self._outdated(days):
+        """Remove the parts of these days that are of other rows than the archive's: no query shall add them up.
+
+        Where the right to remove them is missing, they stay: nothing but queries reads them, and a day is not held up.
+        """
+        outdated = self._outdated(days)
+        try:
             self._archive.delete([moved_parts_path(day) for day in outdated])
+        except FinopsError as error:
+            logging.getLogger(__name__).warning("outdated parts of %s cannot be removed: %s", in_words(outdated), error)
 
     def _outdated(self, days: Iterable[date]) -> list[date]:
         existing = set(self._archive.list(f"{MOVED_PARTS_PREFIX}/"))

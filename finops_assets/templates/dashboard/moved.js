@@ -6,7 +6,7 @@ function moveItem({ ou, service, account, change, cause, parts }) {
   const name = codes.account >= 0 && accountName(codes.account);
   const words = [named(ou), service, name ? `${name} (${account})` : account].join(' › ');
   const there = scopes.has(ou) && codes.service >= 0 && codes.account >= 0;
-  const heads = [['Part', ''], ['Cause', ''], ['Before', ''], ['Now', ''], ['Change', '']];
+  const heads = [['Part', ''], ['Cause', 'cause'], ['Before', ''], ['Now', ''], ['Change', '']];
   const row = ([what, why, ...amounts]) => make('tr', null, rowHead(what), make('td', { class: 'cause' }, why),
     ...amounts.map(amount => make('td', null, amount)));
   return make('li', null,
