@@ -26,7 +26,7 @@ def explanation(
     warehouse = open_bill(make_bill(path, list(lines), fmt), basis=basis)
     moved = explain(warehouse.drivers(DAY, WEEK_AGO), DAY, WEEK_AGO, account_map(*members), "USD", basis)
     parts = moved_parts(warehouse.moved_parts(DAY, WEEK_AGO), moved, {})
-    assert sum(part.delta for part in parts) == sum(driver.delta for driver in moved.drivers)
+    assert sum(part.delta for part in parts) == sum(driver.delta for driver in moved.each())
     return Explanation(DAY, WEEK_AGO, "USD", basis, parts)
 
 
