@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finops_assets.adapters.shared.translated_sql import translated
 from finops_assets.core.accounts.account_ids import WHOLE
 
 if TYPE_CHECKING:
@@ -68,12 +69,7 @@ WHOLE_PART = re.compile(rf"{re.escape(WHOLE)}(.*?){re.escape(WHOLE)}", re.DOTALL
 """The SQL of an account id is the same in most statements, and half of their text: it takes 5 ms to translate."""
 
 
-@lru_cache(maxsize=256)
-def _translated(sql: str, before: str = "") -> str:
-    """SQL in DuckDB's dialect; `before` makes a statement of an expression, and is taken away again."""
-    import sqlglot
-
-    return sqlglot.transpile(before + sql, read="athena", write="duckdb")[0].removeprefix(before)
+_translated = lru_cache(maxsize=256)(translated)
 
 
 def sql_literal(value: object) -> str:
