@@ -25,10 +25,12 @@ from finops_assets.core.analytics.drivers import Driver, Drivers
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.archive.restatements import Restatement
 from finops_assets.core.money import change, money
+from finops_assets.core.reports import typesetting
 from finops_assets.core.reports.charts import images
 from finops_assets.core.reports.digest import DayFacts, DigestFigures, DigestInputs, Late, digest_figures
-from finops_assets.core.reports.snapshot import snapshot_data, snapshot_specs, to_pdf, typesetting
+from finops_assets.core.reports.snapshot import snapshot_data, snapshot_specs
 from finops_assets.core.reports.snapshot.ou_table import OUS_SHOWN
+from finops_assets.core.reports.typesetting import to_pdf
 from finops_assets.core.schemas import MONEY, UNASSIGNED
 
 DAY = date(2025, 9, 17)
@@ -215,7 +217,7 @@ def test_the_same_data_is_the_same_bytes_in_another_process() -> None:
     data, svgs = snapshot_data(figures, card), drawn(figures, card)
     program = (
         "import hashlib, json, sys\n"
-        "from finops_assets.core.reports.snapshot import to_pdf\n"
+        "from finops_assets.core.reports.typesetting import to_pdf\n"
         "assert 'typst' not in sys.modules\n"
         "data, svgs = json.load(sys.stdin)\n"
         "print(hashlib.sha256(to_pdf(data, svgs)).hexdigest())"

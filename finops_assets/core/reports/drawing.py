@@ -12,7 +12,7 @@ from typing import Any
 
 from finops_assets.core.interrupts import started_without_ctrl_c
 from finops_assets.core.reports.charts.images import to_png, to_svg
-from finops_assets.core.reports.snapshot.typesetting import load_fonts, to_pdf
+from finops_assets.core.reports.typesetting import load_fonts, to_pdf
 
 Spec = Mapping[str, Any]
 
