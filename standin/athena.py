@@ -49,9 +49,7 @@ class Athena:
         self._stand_in = stand_in
         self.tables = Tables(stand_in)
         self._statements = Statements(self.tables, self._describe)
-        self._engine = duckdb.connect(config={"threads": 2})
-        self._engine.execute("SET GLOBAL TimeZone = 'UTC'")
-        self._engine.execute(MACROS)
+        self._engine: duckdb.DuckDBPyConnection | None = None
         self._lock = threading.RLock()
         # Of its own: a statement asks for a connection while it holds moto's lock, which a query that is being admitted
         # waits for while it holds the other one.
@@ -67,14 +65,16 @@ class Athena:
             self._stop(query)
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="athena")
+        self.queries = []
+        self.min_seconds, self.max_active = 0.0, 20
+        self._failures: list[Failure] = []
+
+    def close(self) -> None:
+        """Let the engine go, which keeps nothing from one query to the next, and is opened again when it is needed."""
         with self._engine_lock:
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
-        self.queries = []
-        self.min_seconds = 0.0
-        self.max_active = 20
-        self._failures: list[Failure] = []
 
     def fail_next(
         self, error_code: str, message: str, *, retryable: bool = False, orphans: bool = False, times: int = 1

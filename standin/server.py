@@ -132,6 +132,7 @@ class StandIn:
 
     def stop(self) -> None:
         self.reset()
+        self.athena.close()
         if self._server:
             self._server.shutdown()
             self._server.close()
