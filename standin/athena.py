@@ -20,7 +20,7 @@ from standin.athena_queries import FINISHED, Failure, Query, column_info, csv_ce
 from standin.faults import Call, ServiceError
 from standin.statements import Statements
 from standin.tables import Tables
-from standin.trino.language import Malformed, QueryFailed, Translated, Unsupported, parse
+from standin.trino.language import Malformed, QueryFailed, Translated, Unsupported, check_syntax
 from standin.trino.rewriting import MACROS
 from standin.trino.translation import Translations
 from standin.unload import Unload, parse_unload, refuse_if_taken, write_files
@@ -49,9 +49,7 @@ class Athena:
         self._stand_in = stand_in
         self.tables = Tables(stand_in)
         self._statements = Statements(self.tables, self._describe)
-        self._engine = duckdb.connect(config={"threads": 2})
-        self._engine.execute("SET GLOBAL TimeZone = 'UTC'")
-        self._engine.execute(MACROS)
+        self._engine: duckdb.DuckDBPyConnection | None = None
         self._lock = threading.RLock()
         # Of its own: a statement asks for a connection while it holds moto's lock, which a query that is being admitted
         # waits for while it holds the other one.
@@ -67,14 +65,16 @@ class Athena:
             self._stop(query)
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="athena")
+        self.queries = []
+        self.min_seconds, self.max_active = 0.0, 20
+        self._failures: list[Failure] = []
+
+    def close(self) -> None:
+        """Let the engine go, which keeps nothing from one query to the next, and is opened again when it is needed."""
         with self._engine_lock:
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
-        self.queries = []
-        self.min_seconds = 0.0
-        self.max_active = 20
-        self._failures: list[Failure] = []
 
     def fail_next(
         self, error_code: str, message: str, *, retryable: bool = False, orphans: bool = False, times: int = 1
@@ -182,16 +182,16 @@ class Athena:
         sql = re.sub(r"^(\s|--[^\n]*\n|/\*.*?\*/)+", "", query.sql, flags=re.S).strip().rstrip(";").rstrip()
         try:
             if re.match(r"(SELECT|WITH|VALUES|TABLE)\b|\(", sql, re.I):
-                parse(sql)
+                check_syntax(sql)
                 return lambda q: self._select(q, sql)
             if re.match(r"UNLOAD\b", sql, re.I):
                 query.subkind = "UNLOAD"
                 inner = re.match(r"UNLOAD\s*(\(.*\))\s*TO\s*'", sql, re.I | re.S)
                 if inner:
-                    parse(inner[1][1:-1])
+                    check_syntax(inner[1][1:-1])
                 return lambda q: self._unload(q, sql)
             if explained := re.match(r"EXPLAIN\s*\(\s*TYPE\s+VALIDATE\s*\)\s*(.*)", sql, re.I | re.S):
-                parse(explained[1])
+                check_syntax(explained[1])
                 query.kind, query.subkind = "UTILITY", "EXPLAIN"  # syntax, names and types: no row is read
                 return lambda q: self._define(
                     q, lambda database: ["true"] * bool(self._describe(explained[1], database))
@@ -389,10 +389,12 @@ class Athena:
     def _describe(self, sql: str, database: str) -> dict[str, str]:
         """The columns of a query, with Glue's types."""
         translated = self._translated(sql, database)
-        with self._connect() as connection, trino_errors():
-            for scan in translated.scans:
-                self.tables.open_empty(connection, scan)
-            columns = connection.execute(f"DESCRIBE {translated.sql}").fetchall()
+        if not translated.kinds:
+            with self._connect() as connection, trino_errors():
+                for scan in translated.scans:
+                    self.tables.open_empty(connection, scan)
+                columns = connection.execute(f"DESCRIBE {translated.sql}").fetchall()
+            kinds = (exp.DataType.build(each[1].strip('"'), dialect="duckdb").sql("hive").lower() for each in columns)
+            translated.kinds[:] = [kind.replace(", ", ",") for kind in kinds]
         refuse_doubled(translated.names)
-        kinds = (exp.DataType.build(column[1].strip('"'), dialect="duckdb").sql("hive").lower() for column in columns)
-        return dict(zip(translated.names, (kind.replace(", ", ",") for kind in kinds), strict=True))
+        return dict(zip(translated.names, translated.kinds, strict=True))

@@ -132,6 +132,7 @@ class StandIn:
 
     def stop(self) -> None:
         self.reset()
+        self._services["athena"].close()  # a test may have put another one for the other services to ask
         if self._server:
             self._server.shutdown()
             self._server.close()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from finops_assets.core.analytics.coherence import coherent_forecasts
 from finops_assets.core.analytics.forecast import forecasts, forecasts_by_day
+from finops_assets.core.analytics.levels import levels
 
 DAY = date(2025, 9, 10)
 """A Wednesday; 20 days of September are left, among them the 17th."""
@@ -134,3 +136,15 @@ def test_an_ou_that_is_too_young_takes_no_forecast_from_its_parent() -> None:
     assert found["Unit/B"].why_not
     assert found["Unit"].expected is not None
     assert abs(found["Unit"].expected - alone["Unit"].expected) < alone["Unit"].expected / 20
+
+
+def test_days_before_the_first_known_one_change_no_level() -> None:
+    """A young archive has the levels of its days, however far the window reaches back."""
+    values = np.array([[100.0, 104.0, np.nan, 98.0, 260.0, 255.0, 250.0], [np.nan, 10.0, 11.0, 9.0, 10.0, 40.0, 10.0]])
+    unsettled = np.zeros(values.shape, dtype=bool)
+    unsettled[:, -1] = True
+    before = np.full((2, 50), np.nan)
+    alone = levels(values, unsettled)
+    longer = levels(np.hstack([before, values]), np.hstack([np.zeros(before.shape, dtype=bool), unsettled]))
+    for of_days, of_all in zip(alone, longer, strict=True):
+        np.testing.assert_array_equal(of_all, np.hstack([before, of_days]))

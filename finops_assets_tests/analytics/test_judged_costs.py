@@ -105,3 +105,18 @@ def test_a_change_of_costs_is_one_of_usage_in_proportion() -> None:
     usage, _ = of.usage(DAYS)
     assert usage_of({first: {KEYS[1]: Decimal(350)}}, of, usage) == {first: {KEYS[1]: Decimal(50)}}
     assert usage_of({}, of, usage) == {}
+
+
+def test_each_change_of_many_keys_and_days_is_divided_by_its_own_cost() -> None:
+    """On a first a seventh is usage, on another day all of it; a key that no day has is left out."""
+    of, first, second = span(told=DAYS), date(2025, 9, 1), date(2025, 9, 2)
+    usage, _ = of.usage(DAYS)
+    unknown = ("Shop", "EC2", "9")
+    restated = {
+        first: {KEYS[2]: Decimal(35), KEYS[0]: Decimal("-1400"), unknown: Decimal(1)},
+        second: {KEYS[1]: Decimal("0.07")},
+    }
+    assert usage_of(restated, of, usage) == {
+        first: {KEYS[2]: Decimal(5), KEYS[0]: Decimal(-200)},
+        second: {KEYS[1]: Decimal("0.07")},
+    }

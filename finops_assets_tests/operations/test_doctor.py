@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socketserver
 import sqlite3
 import threading
@@ -103,9 +104,11 @@ class Home:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.bill = make_bill(folder / "bill", [line("12.50", start=at(DAY)), line("20", start=at(NEXT))])
+        if not (folder / "bill").exists():
+            make_bill(folder / "bill", [line("12.50", start=at(DAY)), line("20", start=at(NEXT))])
         self.platform = self.opened()
-        self.platform.archive.put(ACCOUNT_MAP_PATH, to_parquet(account_map()))
+        if self.platform.archive.get(ACCOUNT_MAP_PATH) is None:
+            self.platform.archive.put(ACCOUNT_MAP_PATH, to_parquet(account_map()))
 
     def opened(self) -> Platform:
         values = {"home": str(self.folder / "home"), "bill.path": str(self.folder / "bill")}
@@ -151,16 +154,22 @@ class Home:
         )
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    """A day that is whole, and one that is only in the bill."""
-    home = Home(tmp_path)
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = Home(tmp_path_factory.mktemp("home"))
     home.archive(DAY)
     home.register(DAY)
     home.score(DAY)
     home.refresh()
     home.send(DAY, SomeMailer())
-    return home
+    return home.folder
+
+
+@pytest.fixture
+def home(made_once: Path, tmp_path: Path) -> Home:
+    """A day that is whole, and one that is only in the bill; a copy."""
+    shutil.copytree(made_once, tmp_path, dirs_exist_ok=True)
+    return Home(tmp_path)
 
 
 def test_a_whole_day_has_nothing_to_mend(home: Home) -> None:
@@ -511,9 +520,6 @@ def test_a_mail_server_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 # --- AWS --------------------------------------------------------------------------------------------------------------
 
-CLIENTS: dict[tuple[str, str], Any] = {}
-"""The platform's clients, made once as well: they keep nothing of what a test did."""
-
 BUCKET, BILLING, TOPIC, DATA_SET = "finops-archive", "acme-billing", "finops-alerts", "ou-breakdown"
 
 
@@ -625,29 +631,18 @@ class Account:
         services[service] = Answers(answers, services.get(service))
 
     def platform(self) -> Platform:
-        platform = build_platform(load_settings({}, self.settings))
-        platform.preflight._session._clients = CLIENTS
-        return platform
+        return build_platform(load_settings({}, self.settings))
 
     def doctor(self) -> list[Finding]:
         return list(self.platform().preflight.check())
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with StandIn(tmp_path_factory.mktemp("aws")) as aws:
-        yield aws
-
-
 @pytest.fixture
-def account(running: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    for name, value in running.environ.items():
-        monkeypatch.setenv(name, value)
-    running.reset()
-    services = dict(running._services)
-    yield Account(running, tmp_path)
-    running._services.clear()
-    running._services.update(services)
+def account(aws: StandIn, tmp_path: Path) -> Iterator[Account]:
+    services = dict(aws._services)
+    yield Account(aws, tmp_path)
+    aws._services.clear()
+    aws._services.update(services)
 
 
 CHANGING = ("Create", "Put", "Delete", "Update", "Batch", "Start", "Stop", "Send", "Publish", "Subscribe", "Copy")

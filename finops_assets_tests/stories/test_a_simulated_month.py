@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from email.message import EmailMessage
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -92,6 +94,11 @@ class Month:
     alerts: RecordedAlerts
     amounts: dict[date, float]
     checks: dict[date, bool]
+
+    @cached_property
+    def mails(self) -> list[EmailMessage]:
+        """All digests, parsed once."""
+        return self.sim.mails()
 
 
 class Crashes:
@@ -254,7 +261,7 @@ def test_every_recipient_got_exactly_one_digest_a_day_or_its_revision(month: Mon
     """Each morning one digest to each recipient: the day's, or that its bill is late; all else says "revision"."""
     first: Counter[tuple[str, date]] = Counter()
     revisions: Counter[tuple[str, str]] = Counter()
-    for mail in month.sim.mails():
+    for mail in month.mails:
         sent = datetime.strptime(mail["Date"], "%a, %d %b %Y %H:%M:%S %z").date()
         if re.search(r"revision \d+", mail["Subject"]):
             revisions[mail["To"], mail["Message-ID"]] += 1
@@ -266,7 +273,7 @@ def test_every_recipient_got_exactly_one_digest_a_day_or_its_revision(month: Mon
     # The day of the closed month was mailed with the backfill's last day: that mail is revised.
     corrected = {max(day, FIRST - timedelta(days=1)) for days in RESTATED.values() for day in days}
     assert {
-        subject_day(mail["Subject"]) for mail in month.sim.mails() if "revision" in mail["Subject"]
+        subject_day(mail["Subject"]) for mail in month.mails if "revision" in mail["Subject"]
     } == LATE | corrected | {EMPTIED, DOUBLED}
 
 
@@ -321,7 +328,7 @@ def test_a_month_that_has_doubled_is_a_question_until_it_is_mended(month: Month)
     """It is asked at the top of the digest and in one alert, though four weeks before are not all there to judge by."""
     told = {
         mail["Subject"]: mail.get_body(("plain",)).get_content().split("AWS cost by")[0]
-        for mail in month.sim.mails()
+        for mail in month.mails
         if f"{DOUBLED:%-d %b %Y}, revision" in mail["Subject"]
     }
     asked = "on 27 days from 2025-09-01 to 2025-09-27"
@@ -332,7 +339,7 @@ def test_a_month_that_has_doubled_is_a_question_until_it_is_mended(month: Month)
 def test_changed_days_are_told_with_what_was_told_before(month: Month) -> None:
     """The morning after a day was mailed unfinished, the digest says what it was told as and what it is now."""
     day = date(2025, 9, 26)
-    mail = next(mail for mail in month.sim.mails() if f"{day + timedelta(days=1):%-d %b %Y}:" in mail["Subject"])
+    mail = next(mail for mail in month.mails if f"{day + timedelta(days=1):%-d %b %Y}:" in mail["Subject"])
     text = mail.get_body(("plain",)).get_content()
     section = text.split("Changed by AWS since it was mailed")[1].split("All amounts")[0]
     assert "Fri 26 Sep" in section

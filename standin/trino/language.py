@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 import sqlglot
 from sqlglot import exp
@@ -56,11 +56,15 @@ class Scan:
 
 @dataclass(frozen=True)
 class Translated:
-    """A query in DuckDB's SQL, which reads each scan under its name."""
+    """A query in DuckDB's SQL, which reads each scan under its name.
+
+    `kinds` are Glue's types of its columns, once somebody has described it.
+    """
 
     sql: str
     scans: list[Scan]
     names: list[str]
+    kinds: list[str] = field(default_factory=list)
 
 
 Lookup = Callable[[str, str], Relation | None]
@@ -84,6 +88,16 @@ def parse(sql: str) -> exp.Query:
     if re.search(r"\bLIMIT\s+\d+\s+OFFSET\b", sql, re.I):
         raise Malformed("line 1:1: mismatched input 'OFFSET'. Expecting: <EOF>")  # Trino has them the other way round
     return tree
+
+
+@lru_cache(maxsize=1000)
+def check_syntax(sql: str) -> None:
+    """Refuse what is no query; a text that is one is parsed once.
+
+    Raises:
+        Malformed: it is none.
+    """
+    parse(sql)
 
 
 def duckdb_type(glue: str) -> str:

@@ -193,7 +193,8 @@ class _Rows:
             rows = range(at * number, (at + 1) * number)
             rest = [day + timedelta(days=n + 1) for n in range((month_end(day) - day).days)]
             ahead = self._factors[rows][:, [d.weekday() for d in rest]] * self._levels[rows, -1:] + self._to_come[at]
-            errors = self._errors(slice(rows.start, rows.stop), len(rest)) if rest else np.empty((number, 0))
+            judged = bool(rest) and known[rows.start : rows.stop].max() >= LEAST  # else nothing is forecast
+            errors = self._errors(slice(rows.start, rows.stop), len(rest)) if judged else np.empty((number, 0))
             missing = self._missing[rows, -day.day :]
             by_day.append(
                 [
@@ -204,12 +205,17 @@ class _Rows:
         return by_day
 
     def _errors(self, rows: slice, length: int) -> np.ndarray:
-        """How far sums over so many days came from what was expected of them, as shares, by row and past day."""
+        """How far sums over so many days came from what was expected of them, as shares, by row and past day.
+
+        Days before the first level are left out.
+        """
         import numpy as np
 
         values, levels, factors = self._values[rows], self._levels[rows], self._factors[rows]
         columns = []
-        for origin in range(LEVELS - LOOK_BACK, LEVELS - length):
+        begun = np.isfinite(levels).any(axis=0)
+        first = int(begun.argmax()) if begun.any() else LEVELS  # before it, nothing was expected
+        for origin in range(max(first, LEVELS - LOOK_BACK), LEVELS - length):
             ahead = slice(origin + 1, origin + 1 + length)
             known = np.isfinite(values[:, ahead])
             expected = (factors[:, self._weekday[ahead]] * known).sum(axis=1) * levels[:, origin]

@@ -98,14 +98,17 @@ def usage_of(
     """By how much each usage was changed, of changes of costs: in proportion, as the ledger knows no categories."""
     if not restated:
         return {}
-    costs, row_of = span.history(restated), {key: row for row, key in enumerate(usage.keys)}
+    costs = span.history(restated)
+    rows, rows_of_usage = ({key: row for row, key in enumerate(of.keys)} for of in (costs, usage))
     changed: dict[date, dict[Key, Decimal]] = {}
-    for row, key in enumerate(costs.keys):
-        for day, deltas in restated.items():
-            if key in deltas and (cost := costs.exact([row], day)):
-                changed.setdefault(day, {})[key] = deltas[key] * usage.exact([row_of[key]], day) / cost
-            elif key in deltas:
-                changed.setdefault(day, {})[key] = deltas[key]
+    for day, deltas in restated.items():
+        keys = [key for key in deltas if key in rows]
+        known = [key for key in keys if key in rows_of_usage]
+        of_day = costs.exact_each([rows[key] for key in keys], day)
+        used = dict(zip(known, usage.exact_each([rows_of_usage[key] for key in known], day), strict=True))
+        for key, cost in zip(keys, of_day, strict=True):
+            delta = deltas[key] * used[key] / cost if cost else deltas[key]
+            changed.setdefault(day, {})[key] = delta
     return changed
 
 

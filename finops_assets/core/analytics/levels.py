@@ -60,7 +60,8 @@ def levels(values: np.ndarray, unsettled: np.ndarray) -> tuple[np.ndarray, np.nd
 
     state = _State(len(values))
     result, filled = np.full(values.shape, np.nan), values.copy()
-    for n in range(values.shape[1]):
+    # Days before the first known one leave everything as it is: in a young archive they are most of them.
+    for n in range(_first_known(values), values.shape[1]):
         value = values[:, n]
         if unsettled[:, n].any():
             # Only a day that is far over it already says anything about the level.
@@ -69,6 +70,14 @@ def levels(values: np.ndarray, unsettled: np.ndarray) -> tuple[np.ndarray, np.nd
             value = np.where(low, np.nan, value)
         result[:, n] = state.after(value)
     return result, filled
+
+
+def _first_known(values: np.ndarray) -> int:
+    """The first column in which any series has a finite value, or how many columns there are."""
+    import numpy as np
+
+    known = np.isfinite(values).any(axis=0)
+    return int(known.argmax()) if known.any() else values.shape[1]
 
 
 class _State:

@@ -219,10 +219,11 @@ class Scoring:
         ledger = restatements.read(self._archive, list(days))
         after = pc.days_between(ledger["billingdate"], ledger["firstseen"].cast(pa.date32()))
         late = ledger.filter(pc.greater(after, LATE_AFTER))  # a tenth of it: the rest was completion
-        for row in self._restated_as(late).to_pylist():
-            of_day = changed.setdefault(row["billingdate"], {})
-            key = row["ou"], row["service"], row["linkedaccount"]
-            of_day[key] = of_day.get(key, Decimal()) + row["delta"]
+        late = self._restated_as(late)
+        columns = ("billingdate", "ou", "service", "linkedaccount", "delta")
+        for day, *names, delta in zip(*(late[name].to_pylist() for name in columns), strict=True):
+            of_day, key = changed.setdefault(day, {}), tuple(names)
+            of_day[key] = of_day.get(key, Decimal()) + delta
         return changed
 
     def _cards(self, days: Sequence[date], basis: _Basis) -> dict[date, Scorecard]:

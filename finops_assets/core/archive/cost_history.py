@@ -13,7 +13,15 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from finops_assets.core.archive.day_costs import DayCosts, Key, KeyIndex, exact_sum, positions, put_together
+from finops_assets.core.archive.day_costs import (
+    DayCosts,
+    Key,
+    KeyIndex,
+    exact_decimals,
+    exact_sum,
+    positions,
+    put_together,
+)
 from finops_assets.core.archive.scheduled_costs import ScheduledKey
 
 if TYPE_CHECKING:
@@ -117,6 +125,11 @@ class CostHistory(OuHistory):
         """The exact cost of these rows together on a day; 0 where they have none."""
         at = self._column(day)
         return Decimal() if at is None else exact_sum(self.costs[rows, at])
+
+    def exact_each(self, rows: Sequence[int], day: date) -> list[Decimal]:
+        """The exact cost of each of these rows on a day; 0 where it has none."""
+        at = self._column(day)
+        return [Decimal()] * len(rows) if at is None else exact_decimals(self.costs[rows, at]).to_pylist()
 
     def _column(self, day: date) -> int | None:
         at = bisect_left(self.days, day)

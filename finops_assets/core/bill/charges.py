@@ -124,4 +124,9 @@ def used_columns(fmt: BillFormat, columns: Columns, rules: Rules) -> tuple[str, 
 def named_in(sql: str, columns: Columns) -> tuple[str, ...]:
     """Those of the columns that an SQL names; words within its texts name none."""
     text = re.sub(r"'(?:[^']|'')*'", "''", sql).lower()
-    return tuple(c for c in columns if re.search(rf"\b{re.escape(c)}\b", text))
+    words = set(re.findall(r"\w+", text))
+
+    def is_named(column: str) -> bool:
+        return column in words if re.fullmatch(r"\w+", column) else bool(re.search(rf"\b{re.escape(column)}\b", text))
+
+    return tuple(c for c in columns if is_named(c))
