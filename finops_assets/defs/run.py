@@ -26,10 +26,17 @@ from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import open_instance
 from finops_assets.defs.launcher import run_lock
 from finops_assets.defs.metadata import OUTCOME
-from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from finops_assets.defs.private import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    runs_of_location,
+)
 from finops_assets.defs.requests import DIGEST, MAIL_TAG, asked_for
 from finops_assets.platform import Platform, utc_now
 from finops_assets.settings.model import Settings
+
+NO_RETRY_TAG = "dagster/max_retries"
+"""A person or a scheduler that started the command starts it again; a daemon would run what Ctrl-C has ended."""
 
 
 @dataclass(frozen=True)
@@ -171,13 +178,13 @@ def _executed(
         KeyboardInterrupt: a signal has ended the run; it is recorded as failed.
     """
     run_id = str(uuid4())
-    with run_lock(instance, run_id) as lock_tags:
+    with run_lock(instance, run_id) as lock_tags, runs_of_location(instance, keys.LOCATION):
         result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             raise_on_error=False,
             run_config={"loggers": {"console": {}}},
             run_id=run_id,
-            tags={**(tags or {}), **lock_tags},
+            tags={**(tags or {}), **lock_tags, NO_RETRY_TAG: "0"},
             **what,
         )
     reasons = [event.job_failure_data.failure_reason for event in result.all_events if event.is_job_failure]
