@@ -13,7 +13,7 @@ import click
 from finops_assets.cli import common
 from finops_assets.cli.days import say_rates, status_rows
 from finops_assets.cli.errors import FAILED
-from finops_assets.cli.terminal import complain, print_json, say, tell
+from finops_assets.cli.terminal import PROGRESS, complain, print_json, say, tell
 
 if TYPE_CHECKING:
     from finops_assets.defs.run import Outcome
@@ -233,7 +233,15 @@ def _run(
 
     check_days(platform.settings, first, last)
     outcome = run_days(
-        platform, first, last, assets=assets, asked=asked, mail=mail, tell=tell, clock=lambda: common.now()
+        platform,
+        first,
+        last,
+        assets=assets,
+        asked=asked,
+        mail=mail,
+        tell=tell,
+        progress=PROGRESS,
+        clock=lambda: common.now(),
     )
     for message in outcome.errors:
         complain(message)
