@@ -52,7 +52,7 @@ class Outcome:
     digest: Mapping[str, Any] | None = None
 
 
-def run_days(
+def run_days(  # noqa: PLR0913 (each is named where it is called)
     platform: Platform,
     first: date,
     last: date,
