@@ -112,7 +112,7 @@ def _refuse_after_the_end(platform: Platform, day: date) -> None:
     from finops_assets.core.errors import FinopsError
 
     newest = max(platform.archive.days(), default=None)
-    if newest and day - newest <= LATE:
+    if day > common.yesterday() or (newest and day - newest <= LATE):
         return
     try:
         days = bill_totals(platform.warehouse.control_totals()).days
