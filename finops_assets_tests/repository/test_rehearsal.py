@@ -150,7 +150,7 @@ BACKFILL_STATUS = """query ($id: String!) {
 MATERIALIZED = """query ($key: AssetKeyInput!) {
   assetOrError(assetKey: $key) { ... on Asset { assetMaterializations { partition runId } } }
 }"""
-AT = {"repositoryLocationName": "finops_assets", "repositoryName": "__repository__"}
+AT = {"repositoryLocationName": "finops_assets.definitions", "repositoryName": "__repository__"}
 
 
 def image_environ() -> dict[str, str]:
