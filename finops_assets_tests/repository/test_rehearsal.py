@@ -365,7 +365,7 @@ def location_is_loaded(deployment: Deployment) -> bool:
     except OSError:
         return False
     return [(each["name"], (each["locationOrLoadError"] or {}).get("__typename")) for each in found] == [
-        ("finops_assets", "RepositoryLocation")
+        ("finops_assets.definitions", "RepositoryLocation")
     ]
 
 
