@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from finops_assets.core.analytics.commitments import Use
 
 
-@click.command()
+class QueryCommand(click.Command):
+    """`finops query`, whose help lists the tables."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        from finops_assets.core.archive.tables import TABLES  # loads Arrow, which no other help needs
+
+        with formatter.section("Tables"):
+            formatter.write_dl([(name, table.row) for name, table in TABLES.items()])
+
+
+@click.command(cls=QueryCommand)
 @click.argument("sql")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: exact numbers.")
 @common.as_json
@@ -29,7 +39,7 @@ def query(sql: str, as_csv: bool, as_json: bool) -> None:
     SHOW TABLES and DESCRIBE ou_breakdown say what there is. No other file and no address can be read. Numbers are
     rounded for people; --csv and --json have all of their figures.
     """
-    from finops_assets.core.archive.tables import about_tables
+    from finops_assets.core.archive.tables import about_tables, missing_table
 
     if as_csv and as_json:
         raise click.UsageError("--csv and --json are two ways to print the same rows: give one")
@@ -43,8 +53,11 @@ def query(sql: str, as_csv: bool, as_json: bool) -> None:
             "finops_daily_summary are in the currency that each account is billed in: do not sum over several. Those "
             f"of scorecards are in {platform.display.currency}."
         )
-    with platform.catalog.stream(sql) as result:
-        _print_rows(result.columns, result.batches, as_csv, as_json)
+    try:
+        with platform.catalog.stream(sql) as result:
+            _print_rows(result.columns, result.batches, as_csv, as_json)
+    except FinopsError as error:
+        raise missing_table(str(error)) or error from None
 
 
 def _print_rows(

@@ -47,12 +47,19 @@ def status(every: bool, as_json: bool) -> None:
         say(f"No day yet{place}. Run `finops demo`, or set {setting} and run `finops backfill`.")
         return
     shown = rows if every else rows[-14:]
+    units = {f"{r['currency']} ({r['cost_basis']})" for r in shown if r["archived"]}
+    [unit] = units if len(units) == 1 else [""]  # what all days have alike stands once
     print_table(
-        ("day", "rows", "total", "currency", "basis", "settlement", "archived", "registered", "mailed", "state"),
+        (
+            *("day", "rows", unit or "total", *(() if unit else ("currency", "basis"))),
+            *("settlement", "archived", "registered", "mailed", "state"),
+        ),
         [
             (
-                *(r["day"], r["rows"], common.amount(r["total"]), r["currency"], r["cost_basis"], r["settlement"]),
-                *(common.yes_no(r["archived"]), common.yes_no(r["registered"]), r["mailed"], r["state"]),
+                *(r["day"], r["rows"], common.amount(r["total"])),
+                *(() if unit else (r["currency"], r["cost_basis"])),
+                *(r["settlement"], common.yes_no(r["archived"]), common.yes_no(r["registered"]), r["mailed"]),
+                r["state"],
             )
             for r in shown
         ],

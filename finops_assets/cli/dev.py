@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from types import FrameType
 
 from filelock import lock_descriptor
 
+from finops_assets.cli.terminal import say
 from finops_assets.core.errors import FinopsError, SettingsError
 from finops_assets.core.home import make_home
 
@@ -55,7 +56,15 @@ class Holder:
         return True
 
 
-def run_dev(home: Path, command: Sequence[str], host: str, port: int, *, patience: float = PATIENCE) -> int:
+def run_dev(
+    home: Path,
+    command: Sequence[str],
+    host: str,
+    port: int,
+    prepare: Callable[[], None] = lambda: None,
+    *,
+    patience: float = PATIENCE,
+) -> int:
     """Run `dagster dev` until it ends; its exit code.
 
     Args:
@@ -63,6 +72,7 @@ def run_dev(home: Path, command: Sequence[str], host: str, port: int, *, patienc
         command: what is started, without address.
         host: where the webserver listens.
         port: the same.
+        prepare: what takes a second or more, once the address is known to be free and is printed.
         patience: seconds that what the command leaves has to end by itself.
 
     Raises:
@@ -73,6 +83,8 @@ def run_dev(home: Path, command: Sequence[str], host: str, port: int, *, patienc
     lock = lock_home(home, Holder(os.getpid(), socket.gethostname(), now, _url(host, port)))
     try:
         check_address(host, port)
+        say(f"Dagster UI: {_url(host, port)} (in some seconds; Ctrl-C ends it)")
+        prepare()
         return _guarded([*command, "-h", host, "-p", str(port)], lock, patience)
     finally:
         os.close(lock)

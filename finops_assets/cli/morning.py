@@ -35,10 +35,17 @@ def morning(as_json: bool) -> None:
     for message in [f"{run.what}: {error}" for run in failed for error in run.errors] + not_told:
         complain(message)
     if as_json:
-        runs = [{"what": run.what, "errors": run.errors} for run in made.ran]
+        runs = [run._asdict() for run in made.ran]
+        cause = next((error for run in failed for error in run.errors), "") or next(iter(not_told), "")
         busy = made.busy_since and made.busy_since.isoformat()
         print_json(
-            {"succeeded": not failed and not not_told, "runs": runs, "skipped": made.skipped, "busy_since": busy}
+            {
+                "succeeded": not failed and not not_told,
+                "cause": cause,
+                "runs": runs,
+                "skipped": made.skipped,
+                "busy_since": busy,
+            }
         )
     elif made.busy_since:
         say(f"another process does this since {made.busy_since:%Y-%m-%d %H:%M} UTC: nothing was done here")

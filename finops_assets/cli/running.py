@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,16 @@ import click
 from finops_assets.cli import common
 from finops_assets.cli.days import say_rates, status_rows
 from finops_assets.cli.errors import FAILED
-from finops_assets.cli.terminal import complain, print_json, say, tell
+from finops_assets.cli.terminal import PROGRESS, complain, print_json, say, tell
 
 if TYPE_CHECKING:
     from finops_assets.defs.run import Outcome
     from finops_assets.platform import Platform
     from finops_assets.settings.model import Settings
+
+
+LATE = timedelta(days=7)
+"""A bill that is late by so much, where days are archived, is an incident."""
 
 
 @click.command()
@@ -34,6 +38,7 @@ def run(day: date | None, mail: bool, as_json: bool) -> None:
     by_name = day is not None
     day = day or common.yesterday()
     platform = platform_to_run([day])
+    _refuse_after_the_end(platform, day)
     others = _other_days(platform, day)
     if by_name:
         _finish(platform, [(day, day)], as_json, mail=mail, before_the_end=lambda: _tell_of_others(others))
@@ -92,6 +97,34 @@ def backfill(first: date | None, last: date | None, resume: bool, mail: bool, as
         _finish(platform, stretches, as_json, mail=mail, left_out=left_out)
     if left_out and first:
         sys.exit(FAILED)
+
+
+def _refuse_after_the_end(platform: Platform, day: date) -> None:
+    """Refuse a day long after the last one of a bill that is not delivered any more: a run would fail, and alert.
+
+    A bill that is late by some days is alerted. Nobody waits for one of which no day, or none of a week before, is
+    archived; that bill is asked.
+
+    Raises:
+        FinopsError: the bill ends before the day.
+    """
+    from finops_assets.core.bill.totals import bill_totals
+    from finops_assets.core.errors import FinopsError
+
+    newest = max(platform.archive.days(), default=None)
+    if day > common.yesterday() or (newest and day - newest <= LATE):
+        return
+    try:
+        days = bill_totals(platform.warehouse.control_totals()).days
+    except FinopsError:
+        return  # the run meets it, and alerts
+    if not days or day <= max(days):
+        return
+    name = f"yesterday, {day}," if day == common.yesterday() else str(day)
+    raise FinopsError(
+        f"{name} is not in this bill; its newest day is {max(days)}",
+        fix=f"Run that day (`finops run --date {max(days)}`) or all of them (`finops backfill`).",
+    )
 
 
 def _other_days(platform: Platform, day: date) -> list[date]:
@@ -175,7 +208,13 @@ def _finish(
     corrections = [o.digest for o in outcomes[:-1] if o.digest and o.digest["state"] == SENT]
     if as_json:
         facts = {"coverage": inspection.coverage, "left_out": {str(day): why for day, why in (left_out or {}).items()}}
-        print_json({"succeeded": good, "days": wanted, "digest": digest, "corrections": corrections, **facts})
+        runs = [
+            {"first": first, "last": last, "run_id": outcome.run_id, "errors": outcome.errors}
+            for (first, last), outcome in zip(stretches, outcomes, strict=True)
+        ]
+        cause = next((error for outcome in outcomes for error in outcome.errors), "")
+        record = {"succeeded": good, "cause": cause, "run_id": outcomes[-1].run_id, "runs": runs, "days": wanted}
+        print_json({**record, "digest": digest, "corrections": corrections, **facts})
     elif good:
         total = sum((r["total"] for r in wanted), Decimal())
         days = f"{wanted[0]['day']}" + (f" to {wanted[-1]['day']}" if len(wanted) > 1 else "")
@@ -233,7 +272,15 @@ def _run(
 
     check_days(platform.settings, first, last)
     outcome = run_days(
-        platform, first, last, assets=assets, asked=asked, mail=mail, tell=tell, clock=lambda: common.now()
+        platform,
+        first,
+        last,
+        assets=assets,
+        asked=asked,
+        mail=mail,
+        tell=tell,
+        progress=PROGRESS,
+        clock=lambda: common.now(),
     )
     for message in outcome.errors:
         complain(message)

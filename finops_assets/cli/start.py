@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from finops_assets.cli import common
 from finops_assets.cli.days import status_rows
@@ -16,11 +19,34 @@ from finops_assets.cli.running import execute
 from finops_assets.cli.terminal import say, tell
 
 
+class ScenarioName(click.ParamType):
+    """The name of a story, or `list`."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from finops_assets.stories.scenarios import SCENARIOS
+
+        if value != "list" and value not in SCENARIOS:
+            near = [name for name in SCENARIOS if name.startswith(value)] or difflib.get_close_matches(value, SCENARIOS)
+            meant = f"did you mean {near[0]}? " if near else ""
+            self.fail(f"no such story: {value!r}; {meant}`--scenario list` names them", param, ctx)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The names that begin like this, for the shell's Tab."""
+        from finops_assets.stories.scenarios import SCENARIOS
+
+        return [CompletionItem(name) for name in (*SCENARIOS, "list") if name.startswith(incomplete)]
+
+
 @click.command()
 @click.option("--days", type=click.IntRange(1, 400), default=90, show_default=True, help="Days of the sample bill.")
-@click.option("--scenario", metavar="NAME", help="Play a story instead; `--scenario list` names them.")
+@click.option("--scenario", type=ScenarioName(), help="Play a story instead; `--scenario list` names them.")
 def demo(days: int, scenario: str | None) -> None:
     """Make the sample bill and run the whole platform on it, or play a story of what goes wrong in a morning."""
+    from finops_assets.defs.keys import CHECKS_JOB
+    from finops_assets.defs.run import run_job
     from finops_assets.platform import require_home
     from finops_assets.stories.demo import prepare_demo
 
@@ -37,6 +63,8 @@ def demo(days: int, scenario: str | None) -> None:
     if not result:
         sys.exit(FAILED)
     platform = common.platform_of(settings)
+    # As the schedule does each morning: without it, the UI shows these checks as never executed.
+    run_job(platform, CHECKS_JOB, tell=tell, clock=lambda: common.now())
     rows = status_rows(platform)
     took = (common.now() - started).total_seconds()
     total = sum((row["total"] for row in rows if row["archived"]), Decimal())
@@ -64,9 +92,7 @@ def _play(scenario: str) -> None:
     from finops_assets.stories.scenarios import SCENARIOS, play
 
     stories = "\n".join(f"  {name:<14}  {story.__doc__}" for name, story in SCENARIOS.items())
-    if scenario not in SCENARIOS:
-        if scenario != "list":
-            raise click.UsageError(f"there is no story {scenario!r}; these are:\n{stories}")
+    if scenario == "list":
         common.say_block(stories)
         return
     settings = common.load()
@@ -95,8 +121,15 @@ def dev(host: str, port: int) -> None:
     from finops_assets.defs.instance import check_records
 
     settings = common.load()
-    common.platform_of(settings)  # settings that it lacks are named here, and not by each process of Dagster's
-    check_records(settings.dagster_home, deployed=settings.platform == "aws")
+
+    def prepare() -> None:
+        common.platform_of(settings)  # settings that it lacks are named here, and not by each process of Dagster's
+        check_records(settings.dagster_home, deployed=settings.platform == "aws")
+
     workspace = ["-w", "workspace.yaml"] if Path("workspace.yaml").is_file() else ["-m", "finops_assets.definitions"]
     os.environ["DAGSTER_UI_URL"] = settings.alerts.dagster_url
-    sys.exit(run_dev(settings.home, [sys.executable, "-m", "finops_assets.defs.dagster_dev", *workspace], host, port))
+    sys.exit(
+        run_dev(
+            settings.home, [sys.executable, "-m", "finops_assets.defs.dagster_dev", *workspace], host, port, prepare
+        )
+    )

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import is_dataclass
 from datetime import date
@@ -19,6 +20,7 @@ from typing import Any
 
 import click
 
+from finops_assets.cli import layout
 from finops_assets.core.text import columns_wide, sentence, shortened, shortened_inside, visible
 
 SMALL_FIGURES = 4
@@ -35,23 +37,32 @@ _UNSAFE = re.compile(
 """What a terminal may obey, or shows to nobody, of what `json.dumps` leaves as it is."""
 
 
+PROGRESS = layout.Progress()
+"""How far a long step is, on stderr."""
+
+
 class OutputClosedError(Exception):
     """Nobody reads the output any more, as after `finops query ... | head`."""
 
 
 def say(*lines: str) -> None:
-    """Print lines; a line end inside one, as in a name, becomes a space."""
-    _write("\n".join(map(_line, lines)))
+    """Print lines; a line end inside one, as in a name, becomes a space. A terminal gets long ones wrapped."""
+    width = layout.width_of(sys.stdout)
+    _write("\n".join(layout.painted(part, sys.stdout) for line in lines for part in layout.wrapped(_line(line), width)))
 
 
 def tell(line: str) -> None:
     """Print a line beside the output, on stderr."""
-    _write(_line(line), err=True)
+    PROGRESS.clear()
+    _write("\n".join(layout.wrapped(_line(line), layout.width_of(sys.stderr))), err=True)
 
 
 def complain(text: str) -> None:
-    """Print an error in one line on stderr."""
-    click.echo(click.style("error: ", fg="red", bold=True) + sentence(text), err=True)
+    """Print an error on stderr: in one line, or as many as a terminal needs."""
+    PROGRESS.clear()
+    lines = layout.wrapped(f"error: {sentence(text)}", layout.width_of(sys.stderr))
+    lines[0] = lines[0].replace("error: ", click.style("error: ", fg="red", bold=True), 1)
+    click.echo("\n".join(lines), err=True, color=layout.in_colour(sys.stderr))
 
 
 def print_exact(text: str) -> None:
@@ -65,7 +76,8 @@ def print_json(value: Any) -> None:
 
 
 def print_table(header: Sequence[Any], rows: Iterable[Sequence[Any]], right: Collection[int] = ()) -> None:
-    """Print a table, its columns as wide as their widest cells.
+    """Print a table, its columns as wide as their widest cells. Where a terminal is narrower, what does not fit beside
+    the first columns stands below them; nothing is cut.
 
     Args:
         header: names of the columns.
@@ -75,7 +87,12 @@ def print_table(header: Sequence[Any], rows: Iterable[Sequence[Any]], right: Col
     table = [[_cell(value) for value in row] for row in (header, *rows)]
     columns = list(zip(*table, strict=True))
     widths = [max(map(columns_wide, column)) for column in columns]
-    _write("\n".join(_lines(columns, widths, right)))
+    width = layout.width_of(sys.stdout)
+    if width is None or sum(widths) + 2 * (len(widths) - 1) <= width:
+        lines = _lines(columns, widths, right)
+    else:
+        lines = layout.fitted(table, widths, right, width)
+    _write("\n".join(layout.painted(line, sys.stdout) for line in lines))
 
 
 def print_rows(names: Sequence[str], batches: Iterable[Sequence[Sequence[Any]]]) -> None:
@@ -128,7 +145,7 @@ def _line(text: str) -> str:
 
 def _write(text: str, *, newline: bool = True, err: bool = False) -> None:
     try:
-        click.echo(text, nl=newline, err=err)
+        click.echo(text, nl=newline, err=err, color=layout.in_colour(sys.stderr if err else sys.stdout))
     except BrokenPipeError:
         raise OutputClosedError from None
 

@@ -125,35 +125,18 @@ def _keys_of(tags: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def build_failure_sensors(clock: Callable[[], datetime]) -> list[dg.SensorDefinition]:
-    """Tell of every failed run that has not told of itself: those of this code location, and those of the command.
-
-    Two sensors, as Dagster gives the sensor of a code location the runs that were launched for that location, and a run
-    of `finops run` is launched for none: the other sensor sees the runs of all locations, and takes those without one.
-    """
+    """Tell of every failed run of the code location that has not told of itself; those of the command are of it too."""
 
     @dg.run_failure_sensor(
         name="failed_runs",
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
-        description="Alerts for every run of this code location that failed, of whatever job, once.",
+        description="Alerts once about every run that failed, killed commands too.",
     )
     def failed_runs(context: dg.RunFailureSensorContext, watch: dg.ResourceParam[Watch]) -> None:
         tell_of_run(watch, context, clock())
 
-    @dg.run_failure_sensor(
-        name="failed_commands",
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=30,
-        monitor_all_code_locations=True,
-        description="Alerts for runs of the command `finops` whose process was killed.",
-    )
-    def failed_commands(context: dg.RunFailureSensorContext, watch: dg.ResourceParam[Watch]) -> None:
-        run = context.dagster_run
-        ours = context.repository_def is None or context.repository_def.has_job(run.job_name)
-        if run.remote_job_origin is None and ours:
-            tell_of_run(watch, context, clock())
-
-    return [failed_runs, failed_commands]
+    return [failed_runs]
 
 
 def tell_of_run(watch: Watch, context: dg.RunFailureSensorContext, now: datetime) -> None:
@@ -190,7 +173,7 @@ def tell_of_failures(
         data = event.step_failure_data
         if data.user_failure_data and NOTIFIED in (data.user_failure_data.metadata or {}):
             continue
-        came_from = data.error.cause.cls_name if data.error and data.error.cause else ""
+        came_from = (data.error.cause or data.error).cls_name if data.error else ""
         _failed(
             watch,
             run,

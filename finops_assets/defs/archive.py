@@ -46,8 +46,8 @@ def build_archive_assets(forms: AssetForms) -> list[Any]:
     @dg.asset(
         **forms.daily(
             keys.ARCHIVED,
-            "archive",
-            "The day's OU x Service x LinkedAccount cost, one Snappy Parquet object a day: the source of truth.",
+            keys.ARCHIVE_GROUP,
+            "The day's archived cost: the source of truth.",
             {
                 **{check.name: check.description for check in DAY_CHECKS},
                 keys.UNASSIGNED: "Accounts without an OU stay under accounts.unassigned_limit_percent of the "
@@ -89,8 +89,8 @@ def build_archive_assets(forms: AssetForms) -> list[Any]:
     @dg.asset(
         **forms.daily(
             keys.REGISTERED,
-            "archive",
-            "The day registered in finops_db.ou_breakdown, and queryable.",
+            keys.ARCHIVE_GROUP,
+            "The day, found by queries of ou_breakdown.",
             {keys.READS_BACK: "A query through the catalog gives the archive's rows and, to the cent, its total."},
         ),
         deps=[keys.ARCHIVED],

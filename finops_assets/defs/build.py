@@ -20,6 +20,7 @@ from finops_assets.defs.forms import AssetForms
 from finops_assets.defs.jobs import check_up, daily_bill, morning_checks, nightly_verification, resend_digest
 from finops_assets.defs.launcher import locked_in_process_executor
 from finops_assets.defs.morning import checks_of_the_morning
+from finops_assets.defs.private import show_failures_in_words
 from finops_assets.defs.published import build_published_assets
 from finops_assets.defs.schedules import build_schedules
 from finops_assets.defs.scores import build_score_assets
@@ -51,6 +52,7 @@ def build_definitions(
     warnings.filterwarnings("ignore", category=dg.BetaWarning, message=beta)
     if clock or drawing:
         platform = replace(platform, clock=clock or platform.clock, drawing=drawing or platform.drawing)
+    show_failures_in_words()
     settings, forms = platform.settings, AssetForms(platform.settings, platform.labels)
     evidence, month_is_whole, monthly_bundle, every_month = build_evidence(forms)
     plain = dg.ResourceDefinition.hardcoded_resource

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 if __name__ == "__main__":
+    warnings.filterwarnings("ignore", message=".*dev_command.*superseded")  # its own command still says so of itself
     try:
         from finops_assets.defs.private import run_dev_command
 

@@ -27,6 +27,9 @@ from finops_assets.defs.private import (
 KEPT_OPEN = 4
 """Databases whose connection stays open: the index, the run being recorded, and the ones last looked at."""
 
+APART = 0.001
+"""Seconds between the events of a batch."""
+
 
 class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
     """SqliteEventLogStorage with a `store_event_batch` of its own, and connections that stay open."""
@@ -78,6 +81,7 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
                 super().store_event_batch(list(stretch))
 
     def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
+        events = _spread(events)
         rows = [self._event_to_row(event) for event in events]
         with self.run_connection(events[0].run_id) as con:
             con.execute(SqlEventLogStorageTable.insert(), rows)
@@ -89,3 +93,17 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
             last = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in zip(events, ids, strict=True)}
             for event, id_ in last.values():
                 self._store_asset_event(con, event, id_)
+
+
+def _spread(events: Sequence[EventLogEntry]) -> list[EventLogEntry]:
+    """The events of a batch a millisecond apart, the last one at its own time.
+
+    The UI takes events of one asset in one millisecond for one, and lists a few of a range's days. Those before the
+    last are moved back, to the time in which the step did its work.
+    """
+    spread: list[EventLogEntry] = []
+    latest = float("inf")
+    for event in reversed(events):
+        latest = min(event.timestamp, latest - APART)
+        spread.append(event if event.timestamp == latest else event._replace(timestamp=latest))
+    return spread[::-1]

@@ -38,9 +38,10 @@ def build_evidence(forms: AssetForms) -> tuple[dg.AssetSpec, dg.AssetChecksDefin
     monthly_evidence = dg.AssetSpec(
         **forms.plain(
             keys.EVIDENCE,
-            "evidence",
-            "What was said of a month's bill, for an auditor: digests, receipts, restatements, incidents and each "
-            "day's total, in one zip with checksums, and an index that stays at hand. The job monthly_bundle makes it.",
+            keys.EVIDENCE_GROUP,
+            "A closed month's evidence, for an auditor.",
+            "Digests, receipts, restatements, incidents and each day's total in one zip with checksums, and an index "
+            "that stays at hand. The job monthly_bundle makes it on the 16th of the month after.",
         ),
         partitions_def=months,
         deps=[dg.AssetDep(name, partition_mapping=its_days) for name in (keys.ARCHIVED, keys.MAILED)],
@@ -87,7 +88,7 @@ def build_evidence(forms: AssetForms) -> tuple[dg.AssetSpec, dg.AssetChecksDefin
         name=keys.EVIDENCE_JOB,
         partitions_def=months,
         hooks={tell_of_failure},
-        description="The evidence of one month: bundled, read back, indexed.",
+        description="Bundles the evidence of one month in a zip.",
     )
     def monthly_bundle() -> None:
         bundle()
@@ -97,7 +98,7 @@ def build_evidence(forms: AssetForms) -> tuple[dg.AssetSpec, dg.AssetChecksDefin
         cron_schedule=settings.schedule.evidence_cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="The month before the tick's (schedule.evidence_cron, UTC).",
+        description="Bundles the evidence of the month before (schedule.evidence_cron).",
     )
     def every_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         month = f"{context.scheduled_execution_time.replace(day=1) - timedelta(days=1):%Y-%m}"

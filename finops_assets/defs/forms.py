@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from finops_assets.composition.adapters import AssetLabel
-from finops_assets.defs.keys import WARNINGS
+from finops_assets.defs import keys
 from finops_assets.settings.model import Settings
 
 
@@ -40,34 +40,44 @@ class AssetForms:
             deadline_cron=self.settings.schedule.checks_cron, lower_bound_delta=timedelta(hours=24), timezone="UTC"
         )
 
-    def plain(self, name: str, group: str, text: str) -> dict[str, Any]:
-        """Of an asset that is not made by day."""
+    def plain(self, name: str, group: str, text: str, more: str = "") -> dict[str, Any]:
+        """Of an asset that is not made by day.
+
+        Args:
+            name: its key.
+            group: its group.
+            text: what it is, in a sentence that the catalog's list shows whole (45 characters).
+            more: what its own page says besides.
+        """
         label = self.labels[name]
         return {
             "key": name,
             "group_name": group,
-            "description": f"{text}\n\nOn this platform: {label.stands_for}.",
+            "description": "\n\n".join(filter(None, [text, more, f"On this platform: {label.stands_for}."])),
             "kinds": set(label.kinds),
             "owners": ["team:finops"],
             "tags": {"domain": "cost"},
         }
 
-    def daily(self, name: str, group: str, text: str, checks: Mapping[str, str] | None = None) -> dict[str, Any]:
+    def daily(
+        self, name: str, group: str, text: str, checks: Mapping[str, str] | None = None, *, more: str = ""
+    ) -> dict[str, Any]:
         """Of an asset that is made by day, a range of days in one run.
 
         Args:
             name: its key.
             group: its group.
-            text: what it is.
-            checks: check -> what it promises; each holds up what lies downstream, unless it is one of WARNINGS.
+            text: what it is, as in `plain`.
+            checks: check -> what it promises; each holds up what lies downstream, unless it is one of keys.WARNINGS.
+            more: what its own page says besides.
         """
         return {
-            **self.plain(name, group, text),
+            **self.plain(name, group, text, more),
             "partitions_def": self.days,
             "backfill_policy": dg.BackfillPolicy.single_run(),
-            "freshness_policy": self.fresh if group == "published" else None,
+            "freshness_policy": self.fresh if group == keys.PUBLISHED_GROUP else None,
             "check_specs": [
-                dg.AssetCheckSpec(check, asset=name, blocking=check not in WARNINGS, description=promise)
+                dg.AssetCheckSpec(check, asset=name, blocking=check not in keys.WARNINGS, description=promise)
                 for check, promise in (checks or {}).items()
             ],
         }

@@ -30,12 +30,12 @@ daily_bill = dg.define_asset_job(
     # Without the checks of the morning, which are about the day that is due: each backfill would evaluate them.
     selection=dg.AssetSelection.assets(keys.MAP, *keys.DAILY) - _MORNING,
     hooks={tell_of_failure},
-    description="One day of the bill, or a range of days: archived, registered, on the dashboard, in the inbox.",
+    description="Runs a day of the bill, or a range: archive, dashboard, digest.",
 )
 morning_checks = dg.define_asset_job(
     keys.CHECKS_JOB,
     selection=_MORNING,
-    description="Is yesterday published, shown and mailed? Red from the deadline on, whatever was backfilled.",
+    description="Fails where yesterday is not published, shown and mailed.",
 )
 
 
@@ -63,17 +63,20 @@ def look_at_everything(
         raise dg.Failure("\n".join(map(as_line, failed)), metadata={NOTIFIED: "doctor"}, allow_retries=False)
 
 
-@dg.job(name=keys.DOCTOR_JOB, description="The check-up of everything that the settings use (`finops doctor`).")
+@dg.job(name=keys.DOCTOR_JOB, description="Tries everything that the settings use (`finops doctor`).")
 def check_up() -> None:
     look_at_everything()
+
+
+NEWEST = "newest"
 
 
 class Resend(dg.Config):
     """Which digest, to whom, and whether it is made anew."""
 
-    day: str
-    to: list[str] = Field(default_factory=list)
-    refresh: bool = False
+    day: str = Field(NEWEST, description="A day as 2025-09-10, or `newest`: that of the newest archived day.")
+    to: list[str] = Field(default_factory=list, description="Addresses; those of the first mail by default.")
+    refresh: bool = Field(False, description="Make the digest anew, as another revision, for all recipients.")
 
 
 @dg.op(
@@ -88,13 +91,28 @@ def send_again(
 ) -> None:
     """`finops resend` as a run."""
     try:
-        sent = digests.resend(date.fromisoformat(config.day), clock(), to=config.to, refresh=config.refresh)
+        sent = digests.resend(_day_of(config, digests), clock(), to=config.to, refresh=config.refresh)
     except (FinopsError, ValueError) as error:
         raise dg.Failure(tidy_lines(str(error)), allow_retries=False) from error
     context.add_output_metadata({"messages": "\n".join(f"{d.recipient}: {d.location}" for d in sent)})
 
 
-@dg.job(name=keys.RESEND_JOB, description="A digest again (`finops resend`): config says which, to whom.")
+def _day_of(config: Resend, digests: DigestService) -> date:
+    """The day that the config names.
+
+    Raises:
+        FinopsError: it names the newest one, and none is archived.
+        ValueError: it names none.
+    """
+    if config.day.strip().lower() != NEWEST:
+        return date.fromisoformat(config.day)
+    newest = digests.newest_day()
+    if newest is None:
+        raise FinopsError("no day is archived yet", where="the archive", fix="Run one: `finops run`, or daily_bill.")
+    return newest
+
+
+@dg.job(name=keys.RESEND_JOB, description="Sends a stored digest again (`finops resend`).")
 def resend_digest() -> None:
     send_again()
 
@@ -125,6 +143,6 @@ def verify_every_day(
         raise dg.Failure("\n".join(lines), metadata={NOTIFIED: verification.KIND}, allow_retries=False)
 
 
-@dg.job(name=keys.VERIFICATION_JOB, description="Every archived day is proved by its content (`finops verify`).")
+@dg.job(name=keys.VERIFICATION_JOB, description="Proves every archived day by its content (`finops verify`).")
 def nightly_verification() -> None:
     verify_every_day()

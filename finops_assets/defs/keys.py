@@ -13,6 +13,18 @@ SHOWN = "quicksight_dataset"
 MAILED = "digest_email"
 EVIDENCE = "monthly_evidence"
 
+GROUPS = BILL_GROUP, ARCHIVE_GROUP, SCORE_GROUP, PUBLISHED_GROUP, EVIDENCE_GROUP = (
+    "1_bill",
+    "2_archive",
+    "3_scores",
+    "4_published",
+    "5_evidence",
+)
+"""In the order of the flow: Dagster lists groups by their names."""
+
+LOCATION = "finops_assets.definitions"
+"""The code location: the module's name, as `dagster dev` calls it, and as deploy/workspace.yaml does."""
+
 DAILY = (SUMMARY, ARCHIVED, REGISTERED, SCORED, SNAPSHOT, SHOWN, MAILED)
 """What a day is made into, in the order in which they depend on each other."""
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from finops_assets.core.analytics.budgets import RED, SHAPES
-from finops_assets.core.analytics.scorecard import Scorecard
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.comparable_days import unassigned_percent
 from finops_assets.core.archive.day_currencies import exact_of_bill, exact_total, is_mixed
@@ -24,7 +22,7 @@ from finops_assets.core.calendar import in_words
 from finops_assets.core.delivery.digest_maker import Snapshot
 from finops_assets.core.delivery.sent import Sent
 from finops_assets.core.money import money, plain
-from finops_assets.core.schemas import BILL_DELIVERY, COLUMN_DESCRIPTIONS, RESTORED_FROM, day_location, scorecard_path
+from finops_assets.core.schemas import BILL_DELIVERY, COLUMN_DESCRIPTIONS, RESTORED_FROM, day_location
 from finops_assets.core.text import markdown, tidy_lines
 from finops_assets.core.values import (
     BillDescription,
@@ -39,7 +37,10 @@ from finops_assets.core.values import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-UNKNOWN_SHOWN, SCORES_SHOWN = 20, 50
+UNKNOWN_SHOWN = 20
+
+EXACT_TOTAL = "exact total"
+"""Its value is a text with every digit; `total` is a float to the cent, which the UI plots."""
 
 OUTCOME = "digest, for programs"
 """What became of the digest, as `Sent.as_record` has it; the command prints it."""
@@ -156,6 +157,17 @@ def source_day(day: SourceDay, cost_basis: str) -> dict[str, Any]:
     return shown(facts | _by_bill(day.bills))
 
 
+def plotted(amount: Decimal) -> float:
+    """An amount as a number that the UI's plots take, to the cent."""
+    return float(round(amount, 2))
+
+
+def _total(published: PublishedDay) -> dict[str, Any]:
+    """A day's total, exact and to be plotted; of several currencies there is no number."""
+    number = {} if is_mixed(published) else {"total": plotted(published.total)}
+    return {**number, EXACT_TOTAL: exact_total(published)}
+
+
 def stored_day(published: PublishedDay) -> dict[str, Any]:
     """What the day's object says of itself."""
     restored, delivery = published.metadata.get(RESTORED_FROM), published.metadata.get(BILL_DELIVERY)
@@ -166,7 +178,7 @@ def stored_day(published: PublishedDay) -> dict[str, Any]:
     }
     facts = {
         "dagster/partition_row_count": published.rows,
-        "total": exact_total(published),
+        **_total(published),
         "currency": published.currency,
         "cost basis": published.cost_basis,
         "settlement": published.metadata["settlement"],
@@ -228,7 +240,7 @@ def registered_day(done: Registered, day: date) -> dict[str, Any]:
     read_back = done.read.get(day) or CatalogDay(day, day_location(day), 0, Decimal(), 0)
     return {
         "dagster/partition_row_count": read_back.rows,
-        "total": exact_total(published),
+        **_total(published),
         # Of several currencies it is a checksum, and no money.
         **({} if is_mixed(published) else {"total read back": plain(read_back.total)}),
         "currency": published.currency,
@@ -236,50 +248,6 @@ def registered_day(done: Registered, day: date) -> dict[str, Any]:
         "location": read_back.location,
         "newly registered": day in done.new,
     }
-
-
-def scorecard(card: Scorecard) -> dict[str, Any]:
-    """The whole organization on a day."""
-    whole, unit = card.whole, {"currency": card.currency, "cost basis": card.cost_basis}
-    facts = {
-        "dagster/partition_row_count": len(card.scores),
-        "total": plain(whole.cost),
-        "month to date": plain(whole.month_to_date),
-        **({} if whole.budget is None else {"budget": plain(whole.budget)}),
-        **({} if whole.p50 is None else {"forecast of the month": plain(whole.p50)}),
-        **unit,
-        "light": f"{SHAPES[whole.light]} {whole.light}: {whole.reason}",
-        "OUs over their budget": sum(score.light == RED for score in card.scores),
-        "anomalies": sum(episode.first <= card.day <= episode.last for episode in card.episodes),
-        "path": scorecard_path(card.day),
-    }
-    return shown(facts | ({"notes": "\n".join(card.notes)} if card.notes else {}))
-
-
-def scores_in_words(card: Scorecard, picture: bytes = b"") -> dict[str, Any]:
-    """Every OU of a day, its anomalies and a picture of the month, for people to look at."""
-    unit = f"{card.currency}, {card.cost_basis}"
-    shown = card.scores[:SCORES_SHOWN]
-    facts: dict[str, Any] = {
-        "scores": markdown_table(
-            ("", "OU", f"day ({unit})", "month to date", "budget", "forecast", "light"),
-            (
-                (
-                    *(SHAPES[score.light], score.ou, money(score.cost), money(score.month_to_date)),
-                    *("" if amount is None else money(amount) for amount in (score.budget, score.p50)),
-                    f"{score.light}: {score.reason}" if score.budget is not None else score.light,
-                )
-                for score in shown
-            ),
-        )
-    }
-    if len(card.scores) > len(shown):
-        facts["OUs not shown"] = len(card.scores) - len(shown)
-    if card.episodes:
-        facts["anomalies in words"] = markdown_table(
-            ("id", "state", "what"), ((e.id, e.state, e.reason) for e in card.episodes[:SCORES_SHOWN])
-        )
-    return facts | ({"month": image(picture)} if picture else {})
 
 
 def image(png: bytes) -> dg.MarkdownMetadataValue:
@@ -290,7 +258,8 @@ def image(png: bytes) -> dg.MarkdownMetadataValue:
 def snapshot(pages: Snapshot) -> dict[str, Any]:
     facts = {
         "headline": pages.sentence,
-        "total": plain(pages.total),
+        "total": plotted(pages.total),
+        EXACT_TOTAL: plain(pages.total),
         "currency": pages.currency,
         "cost basis": pages.cost_basis,
         "path": pages.path,
@@ -371,7 +340,8 @@ def sent(done: Sent) -> dict[str, Any]:
     facts |= {
         "subject": stored.subject,
         "revision": stored.revision,
-        "digest total": plain(stored.total),
+        "total": plotted(stored.total),
+        EXACT_TOTAL: plain(stored.total),
         "stored at": stored.path,
         "recipients": ", ".join(stored.recipients),
     }

@@ -6,8 +6,6 @@ it has forgotten is recorded as materializations that no run has made, with the 
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -28,8 +26,9 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, RESTORED_AT, SCORECARD_
 from finops_assets.core.values import DashboardContent, PublishedDay
 from finops_assets.defs import keys
 from finops_assets.defs import metadata as show
-from finops_assets.defs.instance import BATCH_SIZE, open_instance
-from finops_assets.defs.private import RUNLESS_JOB_NAME, RUNLESS_RUN_ID, StepMaterializationData
+from finops_assets.defs.bill import report_delivered
+from finops_assets.defs.instance import open_instance
+from finops_assets.defs.runless import report_materializations
 from finops_assets.platform import Platform
 
 OBSERVED = {"observed": "rebuilt from the archive"}
@@ -55,7 +54,8 @@ def observe(platform: Platform) -> Observed:
         facts_of = {} if map_known else _map(platform.archive)
         daily, unreadable = _daily(platform, {name: set(days) - known[name] for name in keys.DAILY})
         facts_of |= daily
-        _report(
+        report_delivered(instance, days)
+        report_materializations(
             instance,
             [
                 dg.AssetMaterialization(name, partition=str(day) if day else None, metadata={**facts, **OBSERVED})
@@ -73,7 +73,7 @@ def observe(platform: Platform) -> Observed:
 def report_restored(platform: Platform, published: PublishedDay) -> None:
     """Have the UI show a restored day as it is now: no run has written it."""
     with _instance(platform) as instance:
-        _report(
+        report_materializations(
             instance,
             [dg.AssetMaterialization(keys.ARCHIVED, partition=str(published.day), metadata=show.stored_day(published))],
         )
@@ -182,7 +182,10 @@ def _described(archive: Archive, days: Sequence[date]) -> tuple[dict[date, Publi
 
 def _figures(published: PublishedDay) -> dict[str, Any]:
     facts = show.stored_day(published)
-    return {name: facts[name] for name in ("dagster/partition_row_count", "total", "currency", "cost basis")}
+    return {
+        name: facts[name]
+        for name in ("dagster/partition_row_count", "total", show.EXACT_TOTAL, "currency", "cost basis")
+    }
 
 
 def _is_shown(shown: DashboardContent, published: PublishedDay, window: int) -> bool:
@@ -192,26 +195,3 @@ def _is_shown(shown: DashboardContent, published: PublishedDay, window: int) -> 
     if shown.totals and published.day not in shown.totals:
         return len(shown.totals) >= window and published.day < min(shown.totals)
     return not shown_fault(shown, published)
-
-
-def _report(instance: dg.DagsterInstance, materializations: Sequence[dg.AssetMaterialization]) -> None:
-    """Record them in batches, in an eighth of the time that `instance.report_runless_asset_event` takes."""
-    now = time.time()
-    entries = [
-        dg.EventLogEntry(
-            error_info=None,
-            level=logging.INFO,
-            user_message="",
-            run_id=RUNLESS_RUN_ID,
-            timestamp=now,
-            job_name=RUNLESS_JOB_NAME,
-            dagster_event=dg.DagsterEvent(
-                event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
-                job_name=RUNLESS_JOB_NAME,
-                event_specific_data=StepMaterializationData(each),
-            ),
-        )
-        for each in materializations
-    ]
-    for start in range(0, len(entries), BATCH_SIZE):
-        instance.event_log_storage.store_event_batch(entries[start : start + BATCH_SIZE])

@@ -7,8 +7,10 @@ condition under which it goes. Names that Dagster exports are imported from `dag
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 # Tags of a run that say which partitions it is of. They go when Dagster exports the names; the tags themselves are
@@ -42,6 +44,10 @@ from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.events import StepMaterializationData
 from dagster._core.instance import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
+# What a failed step shows, without a stack where our own words say what is wrong. Goes with `show_failures_in_words`.
+from dagster._core.execution.plan.objects import StepFailureData
+from dagster._utils.error import SerializableErrorInfo
+
 # The SQLite storage that defs/event_log.py gives batches. Goes when Dagster's own has `store_event_batch` in one
 # transaction, as its Postgres storage has.
 from dagster._core.events import ASSET_EVENTS
@@ -52,6 +58,16 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 # The capture of what a step prints, which defs/compute_logs.py shields from Ctrl-C. Goes when the processes that it
 # starts are in a group of their own.
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+
+# Where a run belongs: `execute_in_process` makes runs of no code location, which the job's page and the timeline leave
+# out. They go when it takes a location.
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 # The type of a storage's and a launcher's entry in dagster.yaml. Goes with the subclasses that take one.
 from dagster._serdes import ConfigurableClassData
@@ -93,6 +109,8 @@ __all__ = [
     "all_daemons_live",
     "run_dev_command",
     "run_webserver",
+    "runs_of_location",
+    "show_failures_in_words",
 ]
 
 
@@ -148,3 +166,56 @@ def run_dev_command(webserver: str) -> None:
 
     dev.open_ipc_subprocess = start_ours  # type: ignore[assignment]  # takes what dev_command gives
     dev.dev_command(prog_name="dagster dev")
+
+
+@contextmanager
+def runs_of_location(instance: dg.DagsterInstance, location: str) -> Iterator[None]:
+    """Let the runs that are made here in this process be of a code location, as those of its webserver are.
+
+    The instance's method is replaced meanwhile. Goes when `execute_in_process` takes a location.
+
+    Args:
+        instance: keeps the runs.
+        location: the location's name, which is the module that it loads.
+    """
+    make = instance.create_run_for_job
+    code = ManagedGrpcPythonEnvCodeLocationOrigin(
+        LoadableTargetOrigin(executable_path=sys.executable, module_name=location), location
+    )
+    repository = RemoteRepositoryOrigin(code, SINGLETON_REPOSITORY_NAME)
+
+    def make_located(job_def: dg.JobDefinition, *args: Any, **options: Any) -> dg.DagsterRun:
+        return make(job_def, *args, **{"remote_job_origin": RemoteJobOrigin(repository, job_def.name), **options})
+
+    instance.create_run_for_job = make_located  # type: ignore[method-assign]  # takes the same arguments
+    try:
+        yield
+    finally:
+        del instance.create_run_for_job
+
+
+def show_failures_in_words() -> None:
+    """Have a step that fails with a dg.Failure of ours show its message alone: its stack says nothing of the fault.
+
+    The class that stands with the message is that of the error which the failure came from. FINOPS_DEBUG=1 keeps the
+    stack. The function that makes the event is replaced. Goes when dg.Failure can leave its stack out.
+    """
+    from dagster._core.execution.plan import execute_plan
+
+    make = execute_plan.step_failure_event_from_exc_info
+    if make.__module__ == __name__:
+        return
+
+    def make_in_words(
+        step_context: Any, exc_info: Any, user_failure_data: Any = None, error_source: Any = None
+    ) -> dg.DagsterEvent:
+        import dagster as dg
+
+        error = exc_info[1]
+        if not isinstance(error, dg.Failure) or not error.description or os.environ.get("FINOPS_DEBUG"):
+            return make(step_context, exc_info, user_failure_data, error_source)
+        words = SerializableErrorInfo(error.description, [], type(error.__cause__ or error).__name__)
+        data = StepFailureData(error=words, user_failure_data=user_failure_data, error_source=error_source)
+        return dg.DagsterEvent.step_failure_event(step_context, data)
+
+    execute_plan.step_failure_event_from_exc_info = make_in_words

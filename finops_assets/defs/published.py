@@ -45,7 +45,10 @@ def build_published_assets(forms: AssetForms) -> list[Any]:
 
     @dg.asset(
         **forms.daily(
-            keys.SNAPSHOT, "published", "Two pages for executives, as PDF: of a range, those of its last day."
+            keys.SNAPSHOT,
+            keys.PUBLISHED_GROUP,
+            "Two pages for executives, as PDF.",
+            more="A range of days has those of its last day.",
         ),
         deps=[keys.SCORED],
     )
@@ -63,8 +66,8 @@ def build_published_assets(forms: AssetForms) -> list[Any]:
     @dg.asset(
         **forms.daily(
             keys.SHOWN,
-            "published",
-            "The dashboard's data: refreshed once a run, waited for, and compared with the archive.",
+            keys.PUBLISHED_GROUP,
+            "The dashboard's data, equal to the archive.",
             {keys.IS_CURRENT: "The newest day and the total that the dashboard shows are those of the archive."},
         ),
         deps=[keys.REGISTERED, keys.SCORED],
@@ -94,11 +97,11 @@ def build_published_assets(forms: AssetForms) -> list[Any]:
     @dg.asset(
         **forms.daily(
             keys.MAILED,
-            "published",
-            "The morning's mail: the day's cost by OU, with the CSV of all OUs. A range or a backfill sends one mail, "
-            "for its newest day, that covers the others; a day that is covered gets its own only on request (the tag "
-            "finops/mail with the value yes, or the job resend_digest). It is not held up by a dashboard that cannot "
-            "be refreshed: it says so.",
+            keys.PUBLISHED_GROUP,
+            "The morning's mail: the day's cost by OU.",
+            more="A range or a backfill sends one mail, for its newest day, that covers the others; a day that is "
+            "covered gets its own only on request (the tag finops/mail with the value yes, or the job resend_digest). "
+            "It is not held up by a dashboard that cannot be refreshed: it says so.",
         ),
         deps=[keys.REGISTERED, keys.SCORED, keys.SNAPSHOT],
         # Not a dependency, but in this order within a run: the mail says whether the dashboard is current.

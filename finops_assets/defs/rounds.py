@@ -35,10 +35,11 @@ TURNS = 5
 
 
 class Ran(NamedTuple):
-    """A run of a round: of what, in words, and its errors."""
+    """A run of a round: of what, in words, its errors, and its id in Dagster."""
 
     what: str
     errors: tuple[str, ...]
+    run_id: str
 
 
 @dataclass
@@ -207,7 +208,8 @@ class _Maker:
 
     def _run(self, what: str, run: Callable[[], Outcome]) -> None:
         self.tell(what)
-        self.made.ran.append(Ran(what, run().errors))
+        outcome = run()
+        self.made.ran.append(Ran(what, outcome.errors, outcome.run_id))
 
 
 def _instance(platform: Platform) -> AbstractContextManager[dg.DagsterInstance]:

@@ -18,6 +18,7 @@ from finops_assets.core.errors import FinopsError, RecordsError
 from finops_assets.core.operations.alerting import FailedRun
 from finops_assets.core.operations.incident_records import Problem
 from finops_assets.core.operations.incidents import Incidents
+from finops_assets.core.ports import Progress, no_progress
 from finops_assets.core.reports.drawing import Drawing, drawing_beside
 from finops_assets.defs import keys
 from finops_assets.defs.alerts import recorded_cause, tell_of_failures
@@ -26,10 +27,17 @@ from finops_assets.defs.build import build_definitions
 from finops_assets.defs.instance import open_instance
 from finops_assets.defs.launcher import run_lock
 from finops_assets.defs.metadata import OUTCOME
-from finops_assets.defs.private import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from finops_assets.defs.private import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    runs_of_location,
+)
 from finops_assets.defs.requests import DIGEST, MAIL_TAG, asked_for
 from finops_assets.platform import Platform, utc_now
 from finops_assets.settings.model import Settings
+
+NO_RETRY_TAG = "dagster/max_retries"
+"""A person or a scheduler that started the command starts it again; a daemon would run what Ctrl-C has ended."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class Outcome:
     digest: Mapping[str, Any] | None = None
 
 
-def run_days(
+def run_days(  # noqa: PLR0913 (each is named where it is called)
     platform: Platform,
     first: date,
     last: date,
@@ -53,6 +61,7 @@ def run_days(
     asked: Sequence[tuple[date, date]] = (),
     mail: bool = False,
     tell: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
     clock: Callable[[], datetime] = utc_now,
 ) -> Outcome:
     """Run the daily job over first to last (inclusive) in one run.
@@ -65,14 +74,15 @@ def run_days(
         asked: all stretches of days, (first, last), that were asked for together, where other runs make the others: one
             mail, that of the newest day, speaks for all of them.
         mail: send the digest of the last day although another day's mail may have spoken for it.
-        tell: told each step as it ends, and how far a long one is.
+        tell: told each step as it ends.
+        progress: told how far a long one is.
         clock: the time for records; the real one by default.
 
     Raises:
         RecordsError: Dagster's storage cannot be used; people were told, as of any failed run.
     """
     tags = (asked_for(asked) if asked else {}) | ({MAIL_TAG: "yes"} if mail else {})
-    return run_with_tags(platform, first, last, tags, assets=assets, tell=tell, clock=clock)
+    return run_with_tags(platform, first, last, tags, assets=assets, tell=tell, progress=progress, clock=clock)
 
 
 def run_with_tags(
@@ -83,6 +93,7 @@ def run_with_tags(
     *,
     assets: Sequence[str] = (),
     tell: Callable[[str], None] = lambda _: None,
+    progress: Progress = no_progress,
     clock: Callable[[], datetime] = utc_now,
 ) -> Outcome:
     """As `run_days`; the tags say what else was asked for, and whether mail was (`defs/requests.py`)."""
@@ -96,7 +107,7 @@ def run_with_tags(
             drawing = beside.enter_context(drawing_beside())
         definitions = build_definitions(
             platform,
-            progress=_Progress(tell),
+            progress=progress,
             loggers={"console": _step_logger(tell)},
             drawing=drawing,
             clock=clock,
@@ -171,13 +182,13 @@ def _executed(
         KeyboardInterrupt: a signal has ended the run; it is recorded as failed.
     """
     run_id = str(uuid4())
-    with run_lock(instance, run_id) as lock_tags:
+    with run_lock(instance, run_id) as lock_tags, runs_of_location(instance, keys.LOCATION):
         result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             raise_on_error=False,
             run_config={"loggers": {"console": {}}},
             run_id=run_id,
-            tags={**(tags or {}), **lock_tags},
+            tags={**(tags or {}), **lock_tags, NO_RETRY_TAG: "0"},
             **what,
         )
     reasons = [event.job_failure_data.failure_reason for event in result.all_events if event.is_job_failure]
@@ -265,19 +276,6 @@ def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
             continue
         errors.append(f"{event.step_key}: {recorded_cause(event.step_failure_data)}")
     return errors
-
-
-class _Progress:
-    """Says how far a long step is: at every tenth of the way, and only where there is a way to speak of."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell, self._tenth = tell, 0
-
-    def __call__(self, what: str, done: int, of: int) -> None:
-        tenth = done * 10 // of
-        if of >= 20 and tenth > self._tenth:
-            self._tell(f"  {what} {done} of {of} days")
-            self._tenth = tenth % 10
 
 
 def _step_logger(tell: Callable[[str], None]) -> dg.LoggerDefinition:

@@ -20,7 +20,7 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         cron_schedule=settings.schedule.cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="The day before the tick, each morning (schedule.cron, UTC), unless it is done already.",
+        description="Runs yesterday each morning (schedule.cron), unless it is done.",
     )
     def every_morning(
         context: dg.ScheduleEvaluationContext, outbox: dg.ResourceParam[Outbox]
@@ -33,17 +33,23 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
 
     return [
         every_morning,
-        _each_day(morning_checks, settings.schedule.checks_cron),
-        _each_day(check_up, settings.schedule.doctor_cron),
+        _each_day(
+            morning_checks,
+            settings.schedule.checks_cron,
+            "Asks each morning whether yesterday is published and mailed (schedule.checks_cron).",
+        ),
+        _each_day(
+            check_up, settings.schedule.doctor_cron, "Tries all that the settings use, daily (schedule.doctor_cron)."
+        ),
         _each_day(
             nightly_verification,
             settings.schedule.verify_cron,
-            "Each night (schedule.verify_cron, UTC), before the check-up and the morning's run.",
+            "Proves every archived day each night (schedule.verify_cron).",
         ),
     ]
 
 
-def _each_day(job: Any, cron: str, description: str | None = None) -> dg.ScheduleDefinition:
+def _each_day(job: Any, cron: str, description: str) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         job=job,
         cron_schedule=cron,

@@ -13,7 +13,7 @@ from finops_assets.core.operations.watch import Watch
 from finops_assets.core.reports.digest.pictures import month_picture
 from finops_assets.core.reports.drawing import Drawing
 from finops_assets.core.schemas import OU_SCORECARD
-from finops_assets.defs import keys, metadata
+from finops_assets.defs import keys, metadata, score_metadata
 from finops_assets.defs.forms import AssetForms
 from finops_assets.defs.steps import Clock, Receipts, add_metadata, alerts_may_fail, days_of_run, explained
 
@@ -24,8 +24,8 @@ def build_score_assets(forms: AssetForms) -> list[Any]:
     @dg.asset(
         **forms.daily(
             keys.SCORED,
-            "scores",
-            "Each OU's day, month, budget, forecast, light and anomaly, as of the day: finops_db.ou_scorecard.",
+            keys.SCORE_GROUP,
+            "Each OU's day, budget, forecast and light.",
             {
                 keys.PLAN_IS_USED: "budgets.csv and events.csv can be used, and the bill says why the day moved.",
                 keys.NOT_DOUBLED: "No day costs about twice what was expected, all over: a file delivered twice, "
@@ -49,7 +49,7 @@ def build_score_assets(forms: AssetForms) -> list[Any]:
             with alerts_may_fail(context):
                 _tell(watch, scoring, scored)
             queries = metadata.queries(receipts())
-            add_metadata(context, {day: metadata.scorecard(scored.cards[day]) for day in days})
+            add_metadata(context, {day: score_metadata.scorecard(scored.cards[day]) for day in days})
             # Of the last day alone: what is in a result stands with each partition, pictures too.
             add_metadata(context, {days[-1]: _in_words(scored, days[-1], drawing)})
         return dg.MaterializeResult(metadata=queries, check_results=_checked(scored, days))
@@ -68,7 +68,7 @@ def _tell(watch: Watch, scoring: Scoring, scored: Scored) -> None:
 def _in_words(scored: Scored, day: date, drawing: Drawing) -> dict[str, Any]:
     card = scored.cards[day]
     month = month_picture(scored.whole, card.whole, day, currency=card.currency, cost_basis=card.cost_basis)
-    return metadata.scores_in_words(card, drawing.chart(month))
+    return score_metadata.trend(scored.whole, day) | score_metadata.scores_in_words(card, drawing.chart(month))
 
 
 def _checked(scored: Scored, days: Sequence[date]) -> list[dg.AssetCheckResult]:

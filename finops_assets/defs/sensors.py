@@ -79,7 +79,7 @@ def build_sensors(
         job=daily_bill,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Runs new and changed days as soon as the bill is refreshed, or the account map has changed.",
+        description="Runs new and changed days as soon as the bill has them.",
     )
     def bill_has_news(context: dg.SensorEvaluationContext, watch: dg.ResourceParam[Watch]) -> Any:
         now = clock()
@@ -111,7 +111,7 @@ def build_sensors(
         job=daily_bill,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Runs days that are not whole, each again after a wait that doubles; tells what it cannot mend.",
+        description="Runs days that are not whole; alerts about what it cannot mend.",
     )
     def missing_days(context: dg.SensorEvaluationContext, watch: dg.ResourceParam[Watch]) -> Any:
         now = clock()
@@ -157,8 +157,7 @@ def build_sensors(
     @dg.sensor(
         minimum_interval_seconds=600,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells of recipients whose mail bounced, who complained or who are suppressed; closes incidents of "
-        "jobs that have run through since.",
+        description="Alerts about recipients that cannot be reached.",
     )
     def mail_returns(
         context: dg.SensorEvaluationContext,

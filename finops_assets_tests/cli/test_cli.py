@@ -11,7 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 
+from finops_assets.cli import layout
+from finops_assets.cli.main import main
+from finops_assets.core.archive.tables import TABLES, missing_table
 from finops_assets.stories.sample_bill import SampleBill, write_sample_bill
 from finops_assets_tests.support.command import finops
 
@@ -45,7 +49,12 @@ def own(bill: SampleBill, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     done = finops("backfill", "--json", cwd=folder)
     assert done.exit_code == 0, done.stderr
-    assert [day["day"] for day in json.loads(done.stdout)["days"]] == [str(FIRST + timedelta(i)) for i in range(5)]
+    made = json.loads(done.stdout)
+    assert [day["day"] for day in made["days"]] == [str(FIRST + timedelta(i)) for i in range(5)]
+    assert [(run["first"], run["last"], run["run_id"]) for run in made["runs"]] == [
+        (str(FIRST), str(LAST), made["run_id"])
+    ]
+    assert (made["succeeded"], made["cause"], len(made["run_id"])) == (True, "", 36)
     return folder
 
 
@@ -90,7 +99,7 @@ def test_commitments_are_a_table_of_what_is_used_and_what_is_not(own: Path) -> N
 def test_status_for_people_is_a_table(own: Path) -> None:
     """The same as a table, with currency and cost basis beside the numbers."""
     done = finops("status", cwd=own)
-    assert done.stdout.splitlines()[0].split()[:4] == ["day", "rows", "total", "currency"]
+    assert done.stdout.splitlines()[0].split()[:4] == ["day", "rows", "USD", "(billed)"]
     # The bill ends in 2025: what has come due since is not there.
     assert "days from 2025-09-01 to " in done.stdout
     assert "not whole (source late: 2025-09-06 to " in done.stdout
@@ -104,6 +113,45 @@ def test_query_reads_the_archives_tables(own: Path) -> None:
     assert found == {day["day"]: round(float(day["total"]), 2) for day in days}
     table = finops("query", "SELECT COUNT(*) AS accounts FROM account_ou_map", cwd=own)
     assert table.stdout.splitlines()[0] == "accounts"
+
+
+def test_a_query_of_a_table_that_is_not_there_names_the_nearest(own: Path) -> None:
+    """In DuckDB's words and in Athena's; help lists what SHOW TABLES does."""
+    done = finops("query", "SELECT * FROM ou_breakdwn", cwd=own)
+    assert "Did you mean ou_breakdown?" in done.stderr
+    athena = missing_table(
+        "the query failed: TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.finops_db.x' does not exist"
+    )
+    assert athena is not None
+    assert athena.what == "there is no table x"
+    listed = finops("query", "--help", cwd=own, COLUMNS="80").stdout.split("Tables:")[1]
+    assert [line.split()[0] for line in listed.strip().splitlines()] == list(TABLES)
+
+
+@pytest.mark.parametrize("words", [("status",), ("doctor",), ("gaps",), ("query", "SHOW TABLES")])
+def test_it_fits_a_terminal_of_80_columns(own: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of words are wrapped; a path of this test's folder, which is longer, stays whole."""
+    monkeypatch.setattr(layout, "width_of", lambda _: 80)
+    lines = finops(*words, cwd=own, now=datetime(2025, 9, 6, 9, tzinfo=UTC)).stdout.splitlines()
+    assert len(lines) > 1
+    assert not [line for line in lines if len(line) > 80 and len(line.split()) > 1]
+
+
+def test_a_day_long_after_the_bills_end_is_refused_without_a_run_or_an_alert(own: Path) -> None:
+    """It names the newest day; a bill that is late by some days is an incident, as before."""
+    runs = len(list((own / ".finops" / "dagster" / "history" / "runs").glob("*.db")))
+    done = finops("run", cwd=own, now=datetime(2025, 11, 2, 9, tzinfo=UTC))
+    assert done.exit_code == 1
+    assert f"yesterday, 2025-11-01, is not in this bill; its newest day is {LAST}" in done.stderr
+    assert len(list((own / ".finops" / "dagster" / "history" / "runs").glob("*.db"))) == runs
+    assert not list((own / ".finops" / "alerts").glob("*.eml"))
+
+
+def test_the_shell_completes_commands_and_scenarios() -> None:
+    """What `_FINOPS_COMPLETE=bash_source finops` sets up; a wrong name is answered with the one that was meant."""
+    tab = ShellComplete(main, {}, "finops", "_FINOPS_COMPLETE")
+    assert [item.value for item in tab.get_completions([], "bac")] == ["backfill"]
+    assert [item.value for item in tab.get_completions(["demo", "--scenario"], "late")] == ["late-export"]
 
 
 def test_a_wrong_query_is_one_line_and_exit_1(own: Path) -> None:

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -169,7 +169,8 @@ def test_the_ui_does_not_start_on_damaged_records(home: Path, sample: SampleBill
     """`finops dev` ends with the line instead of two daemons that crash; whole or new records let it start."""
     started: list[list[str]] = []
 
-    def start(_home: Path, command: list[str], *_: Any) -> int:
+    def start(_home: Path, command: list[str], _host: str, _port: int, prepare: Callable[[], None]) -> int:
+        prepare()
         started.append(command)
         return 0
 

@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import pytest
 
+from finops_assets.defs import keys
 from finops_assets.platform import build_platform
 from finops_assets.settings.load import load_settings
 from finops_assets.stories.sample_bill import write_sample_bill
@@ -103,7 +104,7 @@ def test_a_backfill_is_launched_from_the_dialog_and_a_changed_bill_is_noticed(ui
         frames: list[str] = []
         page.on("websocket", lambda live: live.on("framereceived", lambda frame: frames.append(str(frame))))
         page.goto(f"{base}/asset-groups")
-        for group in ("bill", "archive", "published", "evidence"):
+        for group in keys.GROUPS:
             page.get_by_text(group, exact=True).first.wait_for()
         page.goto(f"{base}/locations/finops_assets.definitions/jobs/daily_bill")
         page.get_by_role("button", name="Materialize all").click()
@@ -129,6 +130,7 @@ def test_a_backfill_is_launched_from_the_dialog_and_a_changed_bill_is_noticed(ui
         assert any('"connection_ack"' in frame for frame in frames), "the UI's live updates come by a WebSocket"
         assert own_page_asks(page, LAUNCH.replace("HOW", "own"))["data"] == {"launchRun": {"__typename": LAUNCHED}}
         assert launched_how(page) == ["own"], "the same mutation that other pages have sent"
+        assert_that_the_pages_tell_what_was_run(page, base, folder)
         browser.close()
     assert len(list((folder / ".finops" / "outbox").glob("*.eml"))) == 1
     day = platform.archive.days()[1]
@@ -138,6 +140,31 @@ def test_a_backfill_is_launched_from_the_dialog_and_a_changed_bill_is_noticed(ui
     while platform.archive.describe(day).total == before:
         assert time.monotonic() - started < NOTICED, (folder / "dev.log").read_text()
         time.sleep(1)
+
+
+def assert_that_the_pages_tell_what_was_run(page: Any, base: str, folder: Path) -> None:
+    """A run of the command is on its job's page and in the timeline; pictures and days are there without a click."""
+    subprocess.run(
+        [sys.executable, "-m", "finops_assets", "run", "--date", str(datetime.now(UTC).date() - timedelta(days=1))],
+        cwd=folder,
+        env={k: v for k, v in os.environ.items() if not k.startswith(("FINOPS_", "DAGSTER_"))},
+        check=True,
+        capture_output=True,
+    )
+    [run] = [run for run, tags in tags_of_runs(page).items() if "finops/lock" in tags]
+    location = f"{base}/locations/{keys.LOCATION}"
+    page.goto(f"{location}/jobs/daily_bill/runs")
+    page.get_by_text(run[:8]).first.wait_for()
+    page.goto(f"{base}/overview/timeline")
+    page.get_by_text("daily_bill", exact=True).first.wait_for()
+    page.goto(f"{base}/assets/ou_scorecard?view=events")
+    picture = page.get_by_alt_text("daily cost").first
+    picture.wait_for()
+    assert picture.evaluate("each => each.naturalWidth") > 0, "the browser has drawn it"
+    page.goto(f"{base}/assets/billing_export?view=partitions")
+    page.get_by_text(f"Materialized ({DAYS})").wait_for()
+    page.goto(f"{location}/jobs/resend_digest/playground")
+    page.get_by_text("No errors").wait_for()
 
 
 LAUNCH = """mutation {

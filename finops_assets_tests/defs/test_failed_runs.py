@@ -19,6 +19,7 @@ from finops_assets.core.findings import Finding
 from finops_assets.core.operations.alerting import FRESHNESS
 from finops_assets.core.operations.watch import Watch
 from finops_assets.core.reports.drawing import Drawing
+from finops_assets.defs import keys
 from finops_assets.defs.alerts import FORGOTTEN_AFTER
 from finops_assets.defs.build import build_definitions
 from finops_assets.platform import Platform, build_platform
@@ -65,7 +66,7 @@ class Desk:
     def tick(self) -> None:
         """One look of each sensor that tells of failures, as the daemon has it."""
         repository = self.definitions.get_repository_def()
-        for name in ("failed_runs", "failed_commands"):
+        for name in ("failed_runs",):
             context = dg.build_sensor_context(
                 instance=self.instance,
                 cursor=self.cursors.get(name),
@@ -239,25 +240,24 @@ def test_a_job_that_runs_through_is_well_again_and_one_that_nobody_runs_is_put_a
 
 
 def test_a_command_that_was_killed_is_told_and_other_peoples_runs_are_not(desk: Desk) -> None:
-    """Under a daemon: a run of `finops run` belongs to no code location, and is ours all the same; theirs is not."""
+    """Under a daemon: a run of `finops run` belongs to the code location as those of the UI do; others' runs do not."""
 
     def origin(location: str) -> InProcessCodeLocationOrigin:
         return InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name=location), location_name=location)
 
-    def fail(job: str, location: str | None, day: date) -> None:
-        repository = location and RemoteRepositoryOrigin(origin(location), "__repository__")
+    def fail(job: str, location: str, day: date) -> None:
+        repository = RemoteRepositoryOrigin(origin(location), "__repository__")
         run = desk.instance.create_run_for_job(
             desk.definitions.get_repository_def().get_job(job),
-            remote_job_origin=repository and RemoteJobOrigin(repository, job),
+            remote_job_origin=RemoteJobOrigin(repository, job),
             status=dg.DagsterRunStatus.STARTED,
             tags={"dagster/partition": str(day)},
         )
         desk.instance.report_run_failed(run, "its process is gone")
 
-    desk.location = origin("finops")
-    fail("daily_bill", None, DAY)
-    fail("daily_bill", "finops", DAY + timedelta(days=1))
+    desk.location = origin(keys.LOCATION)
+    fail("daily_bill", keys.LOCATION, DAY)
     fail("daily_bill", "another team", DAY + timedelta(days=2))
     desk.tick()
-    assert sorted(desk.told) == [f"FinOps: a run failed: {DAY + timedelta(days=n)}" for n in (0, 1)]
+    assert sorted(desk.told) == [f"FinOps: a run failed: {DAY}"]
     assert "its process is gone" in desk.channel.sent[0][1]

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from finops_assets.cli.main import main
+from finops_assets.core.archive.tables import TABLES
 from finops_assets.settings.bill_section import BillEntry
 from finops_assets.settings.load import RESERVED_ENV
 from finops_assets.settings.model import Settings
@@ -22,6 +23,13 @@ OF_NOW = [*(d for d in DOCUMENTS if d.name != "CHANGELOG.md" and d.parent.name !
 """Documents of what is there now; the others name modules as they were."""
 
 PACKAGES = (ROOT / "finops_assets", ROOT / "finops_assets_tests", ROOT / "standin")
+
+
+def test_the_tables_are_listed_as_finops_query_lists_them() -> None:
+    """One list, in help and documentation."""
+    section = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## The tables\n")[1]
+    listed = re.findall(r"^\| `(\w+)` \| (.+) \|$", section.split("\n## ")[0], re.MULTILINE)
+    assert listed == [(name, table.row) for name, table in TABLES.items()]
 
 
 def test_configuration_md_is_made_from_the_settings(capsys: pytest.CaptureFixture) -> None:

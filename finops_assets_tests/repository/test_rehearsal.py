@@ -150,7 +150,7 @@ BACKFILL_STATUS = """query ($id: String!) {
 MATERIALIZED = """query ($key: AssetKeyInput!) {
   assetOrError(assetKey: $key) { ... on Asset { assetMaterializations { partition runId } } }
 }"""
-AT = {"repositoryLocationName": "finops_assets", "repositoryName": "__repository__"}
+AT = {"repositoryLocationName": "finops_assets.definitions", "repositoryName": "__repository__"}
 
 
 def image_environ() -> dict[str, str]:
@@ -365,7 +365,7 @@ def location_is_loaded(deployment: Deployment) -> bool:
     except OSError:
         return False
     return [(each["name"], (each["locationOrLoadError"] or {}).get("__typename")) for each in found] == [
-        ("finops_assets", "RepositoryLocation")
+        ("finops_assets.definitions", "RepositoryLocation")
     ]
 
 

@@ -30,6 +30,9 @@ DAY_KEYS = [(key, "int") for key in PARTITION_KEYS]
 _SHOW = re.compile(rf"\s*SHOW\s+TABLES(\s+(IN|FROM)\s+{DATABASE})?\s*;?\s*", re.IGNORECASE)
 _DESCRIBE = re.compile(rf'\s*(?:DESC|DESCRIBE|SHOW\s+COLUMNS\s+(?:IN|FROM))\s+(?:{DATABASE}\.)?"?(\w+)"?\s*;?\s*', re.I)
 
+# "Table with name x does not exist!", and Athena's "TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.finops_db.x' ..."
+_NO_TABLE = re.compile(r"Table with name (\w+) does not exist|Table '(?:\w+\.)*(\w+)' does not exist")
+
 
 class Table(NamedTuple):
     """A table: what a row is, and its columns as Athena names their types."""
@@ -44,14 +47,14 @@ def _by_day(row: str, schema: pa.Schema) -> Table:
 
 TABLES = {
     "ou_breakdown": _by_day("cost of a day by OU, service and account", OU_BREAKDOWN),
-    "ou_charges": _by_day("the same by charge category, and amortized, in exact decimals", OU_CHARGES),
-    "dimension_breakdown": _by_day("cost of a day by a tag, cost category or account attribute", DIMENSION_BREAKDOWN),
-    "commitments": _by_day("a Savings Plan or reservation of a day, by account: used or not", COMMITMENTS),
-    "ou_scorecard": _by_day("an OU's day, month, budget, forecast, light and anomaly", OU_SCORECARD),
-    "dimension_scorecard": _by_day("a value's day, month, budget, forecast and light", DIMENSION_SCORECARD),
-    "moved_parts": _by_day("a part of what moved an OU's service in an account, and its cause", MOVED_PARTS),
+    "ou_charges": _by_day("the same by charge category and amortized, exact", OU_CHARGES),
+    "dimension_breakdown": _by_day("cost of a day by tag, cost category or attribute", DIMENSION_BREAKDOWN),
+    "commitments": _by_day("a Savings Plan or reservation of a day, and its use", COMMITMENTS),
+    "ou_scorecard": _by_day("an OU's day, month, budget, forecast, anomaly", OU_SCORECARD),
+    "dimension_scorecard": _by_day("the same of a tag, cost category or attribute", DIMENSION_SCORECARD),
+    "moved_parts": _by_day("a part of what moved in a day, and its cause", MOVED_PARTS),
     "account_ou_map": Table("an account in an OU, and since when", hive_columns(ACCOUNT_OU_MAP)),
-    "restatements": Table("a cost that the bill has changed after its day was archived", hive_columns(RESTATEMENTS)),
+    "restatements": Table("a cost that the bill has changed afterwards", hive_columns(RESTATEMENTS)),
     "finops_daily_summary": Table(
         "the bill as it is now, by OU, service and account",
         [*hive_columns(OU_BREAKDOWN)[:-1], ("cost", dict(hive_columns(DIMENSION_BREAKDOWN))["cost"])],
@@ -72,8 +75,19 @@ def about_tables(sql: str) -> tuple[list[str], list[tuple[str, ...]]] | None:
         return None
     name = asked[1].lower()
     if name not in TABLES:
-        near = difflib.get_close_matches(name, TABLES, n=1)
-        meant = f"Did you mean {near[0]}? " if near else ""
-        raise FinopsError(f"there is no table {name}", fix=f"{meant}`finops query 'SHOW TABLES'` lists them.")
+        raise no_such_table(name)
     columns = TABLES[name].columns
     return ["column", "type", "what it is"], [(*of, COLUMN_DESCRIPTIONS.get(of[0], "")) for of in columns]
+
+
+def no_such_table(name: str) -> FinopsError:
+    """The error of a query of a table that is not there: it names the nearest one."""
+    near = difflib.get_close_matches(name.lower(), TABLES, n=1)
+    meant = f"Did you mean {near[0]}? " if near else ""
+    return FinopsError(f"there is no table {name}", fix=f"{meant}`finops query 'SHOW TABLES'` lists them.")
+
+
+def missing_table(reason: str) -> FinopsError | None:
+    """The error in an engine's words for a table that it does not know, DuckDB's or Athena's; None of other words."""
+    named = _NO_TABLE.search(reason)
+    return no_such_table(named[1] or named[2]) if named else None

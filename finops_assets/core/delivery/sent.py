@@ -66,7 +66,8 @@ class Sent:
         mailed = self.mailed
         when = f" {mailed.when:%Y-%m-%d %H:%M} UTC" if mailed and mailed.when else ""
         to = f" to {', '.join(mailed.recipients)}" if mailed and mailed.recipients else ""
-        return f"{ALREADY_SENT}{when}{to}"
+        why = "has moved by too little for another" if self.outdated else "is as it was"
+        return f"{ALREADY_SENT}{when}{to}; the day {why} (finops resend {self.day} --refresh sends it anew)"
 
     def as_record(self) -> dict[str, Any]:
         """The same for programs, as plain JSON values."""
