@@ -20,7 +20,6 @@ from finops_assets.core.values import AccountMap
 from finops_assets.defs import keys, metadata
 from finops_assets.defs.alerts import days_of
 from finops_assets.defs.forms import AssetForms
-from finops_assets.defs.runless import report_materializations
 from finops_assets.defs.steps import Clock, Receipts, Results, add_metadata, days_of_run, explained, measure
 
 DATA_VERSION_TAG = "dagster/data_version"
@@ -97,20 +96,12 @@ def build_bill_assets(forms: AssetForms) -> list[Any]:
                 raise
             place = warehouse.provide_summary()
         _observe_export(context, warehouse, metrics, clock)
-        report_delivered(context.instance, available.source)
         add_metadata(context, {day: metadata.source_day(of, bill.cost_basis) for day, of in available.source.items()})
         add_metadata(context, {day: metadata.shown({"left out": why}) for day, why in available.left_out.items()})
         facts = {"queryable as": place, **metadata.queries(receipts())}
         yield dg.MaterializeResult(metadata=facts, check_results=[_whole(available, days)])
 
     return [billing_export, account_ou_map, finops_daily_summary]
-
-
-def report_delivered(instance: dg.DagsterInstance, days: Iterable[date]) -> None:
-    """Show the bill's days as delivered, each once: its versions are observations, and stay what they are."""
-    known = instance.get_materialized_partitions(dg.AssetKey(keys.BILL))
-    new = [str(day) for day in days if str(day) not in known]
-    report_materializations(instance, [dg.AssetMaterialization(keys.BILL, partition=day) for day in new])
 
 
 def begin_versions(instance: dg.DagsterInstance) -> None:

@@ -26,7 +26,6 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, RESTORED_AT, SCORECARD_
 from finops_assets.core.values import DashboardContent, PublishedDay
 from finops_assets.defs import keys
 from finops_assets.defs import metadata as show
-from finops_assets.defs.bill import report_delivered
 from finops_assets.defs.instance import open_instance
 from finops_assets.defs.runless import report_materializations
 from finops_assets.platform import Platform
@@ -54,7 +53,6 @@ def observe(platform: Platform) -> Observed:
         facts_of = {} if map_known else _map(platform.archive)
         daily, unreadable = _daily(platform, {name: set(days) - known[name] for name in keys.DAILY})
         facts_of |= daily
-        report_delivered(instance, days)
         report_materializations(
             instance,
             [

@@ -161,8 +161,6 @@ def assert_that_the_pages_tell_what_was_run(page: Any, base: str, folder: Path) 
     picture = page.get_by_alt_text("daily cost").first
     picture.wait_for()
     assert picture.evaluate("each => each.naturalWidth") > 0, "the browser has drawn it"
-    page.goto(f"{base}/assets/billing_export?view=partitions")
-    page.get_by_text(f"Materialized ({DAYS})").wait_for()
     page.goto(f"{location}/jobs/resend_digest/playground")
     page.get_by_text("No errors").wait_for()
 

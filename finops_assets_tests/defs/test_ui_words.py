@@ -85,12 +85,6 @@ def test_costs_are_numbers_that_are_plotted_and_exact_texts(sim: Simulation) -> 
         assert Decimal(str(metadata["total"].value)) == round(exact, 2) != 0
 
 
-def test_the_days_that_the_bill_has_are_shown_as_delivered(sim: Simulation) -> None:
-    """An external asset whose days were never materialized would be grey for ever."""
-    delivered = sim.instance.get_materialized_partitions(dg.AssetKey(keys.BILL))
-    assert delivered == {str(FIRST), str(LAST)}
-
-
 def test_the_picture_of_the_last_days_is_small_enough_to_be_shown_at_once() -> None:
     """Markdown of 1,000 characters and more is behind a click; the last day's bar is the darker one."""
     costs = {LAST - timedelta(days=n): Decimal(10**9 + n * 10**7) for n in range(400)}
