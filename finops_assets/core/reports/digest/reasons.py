@@ -10,8 +10,10 @@ from finops_assets.core.accounts.ous import ALL
 from finops_assets.core.analytics.drivers import EFFECTS, summed, words
 from finops_assets.core.archive.registering import HALF_A_CENT
 from finops_assets.core.money import change, to_cents
+from finops_assets.core.text import tidy
 
 if TYPE_CHECKING:
+    from finops_assets.core.analytics.anomalies import Episode
     from finops_assets.core.analytics.drivers import Drivers
     from finops_assets.core.reports.digest.figures import DigestFigures, Mover
 
@@ -51,6 +53,29 @@ def reasons(figures: DigestFigures, movers: Iterable[Mover]) -> list[str]:
         effects = known.get((mover.ou, mover.service, mover.account), {})
         sentences.append(words(effects, "") if effects and _add_up_to(effects, mover.delta) else "")
     return sentences
+
+
+def because_of_effects(figures: DigestFigures) -> str:
+    """Why the whole moved, as a clause: `because of volume +789.18, commitment coverage -0.56`; empty if not known."""
+    against, drivers = figures.movers_against, _drivers(figures)
+    if against is None or against.total is None or drivers is None:
+        return ""
+    sums = summed(drivers, ALL)
+    known = words(sums, "") if sums and _add_up_to(sums, figures.total - against.total) else ""
+    return f"because of {known}" if known else ""
+
+
+def cause_clause(figures: DigestFigures, episode: Episode) -> str:
+    """The cause of an episode in one clause that begins with `because`; the one place that words it.
+
+    What moved its OU, service and account on the day, as far as the drivers know; else what was expected of it.
+    """
+    drivers = _drivers(figures)
+    for driver in drivers.drivers if drivers else ():
+        if (driver.ou, driver.service, driver.account) == episode.key and (known := words(driver.effects, "")):
+            return f"because of {known} on {figures.short_day(figures.day)}"
+    reason = tidy(episode.reason, 300)
+    return f"because {reason[0].lower() if reason[1:2].islower() else reason[0]}{reason[1:]}" if reason else ""
 
 
 def _add_up_to(effects: Mapping[str, Decimal], delta: Decimal) -> bool:
