@@ -578,7 +578,7 @@ def test_hostile_names_are_text_everywhere(ou: str) -> None:
     page = Texts(digest.html)
     assert not {"script", "a"} & set(page.tags)
     assert "\u202e" not in digest.html + digest.text + digest.subject
-    assert not any(line.startswith("Bcc:") for line in digest.text.splitlines())
+    assert not any(line.startswith("Bcc:") for line in digest.subject.splitlines())
     assert not re.search("[\x00-\x09\x0b-\x1f]", digest.text + digest.subject)
     read = list(csv.reader(io.StringIO(digest.csv.decode("utf-8-sig"), newline="")))
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for row in read[1:] for cell in row[:4])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from finops_assets.core.analytics.scorecard import Score
     from finops_assets.core.reports.digest.figures import DigestFigures, Mover
 
-RED_SHOWN, ANOMALIES_SHOWN, MOVED_SHOWN = 5, 3, 10
+RED_SHOWN, ANOMALIES_SHOWN, MOVED_SHOWN = 4, 3, 10
 
 FLOOR = Decimal("0.005")
 """Of the day's cost: what moved by less is counted and not listed."""

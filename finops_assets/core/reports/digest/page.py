@@ -166,7 +166,7 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "age": "" if figures.late else figures.age_sentence,
         "questions": _questions_view(figures),
         "notes": notes[:NOTES_SHOWN],
-        "long_notes": [note for note in notes[:NOTES_SHOWN] if len(note) > 180],
+        "long_notes": [note for note in notes[:NOTES_SHOWN] if len(note) > 150],
         "more_notes": notes[NOTES_SHOWN:],
         "restated": restated[:RESTATED_SHOWN],
         "more_restated": restated[RESTATED_SHOWN:],
