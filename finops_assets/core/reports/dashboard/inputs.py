@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.cost_history import HistoryByColumns
     from finops_assets.core.reports.dashboard.dimension_data import DimensionCosts
     from finops_assets.core.reports.dashboard.outlook import Outlook
+    from finops_assets.core.reports.digest.front_page import FrontPage
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class DashboardInputs:
         made_at: when the page is made (aware, UTC); with `age`, it is shown, and the page counts on from it.
         rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
         values: the scores of the newest day's values of dimensions that have a budget.
+        front: what matters of the newest day, as its mail and its PDF say it; None where it is not known.
     """
 
     costs: HistoryByColumns
@@ -71,6 +73,7 @@ class DashboardInputs:
     dimensions: DimensionCosts | None = None
     rates: str = ""
     values: Sequence[ValueScore] = ()
+    front: FrontPage | None = None
 
     @property
     def this_year(self) -> int | None:
