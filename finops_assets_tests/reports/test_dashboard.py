@@ -536,7 +536,7 @@ def test_a_budget_of_nothing_is_no_number_that_json_cannot_hold():
     rows = sample_rows()
     data = page_data(rows, outlook=sample_outlook(rows, newest=scorecard(rows, monthly=MONTHLY | {"Data": 0})))
     (score,) = [score for score in data["outlook"]["scores"] if score["ou"] == "Data"]
-    assert (score["light"], score["share"]) == ("red", "over 100 times the budget")
+    assert (score["light"], score["share"]) == ("red", "over 999 x the budget")
     assert json.loads(inline(render(data), '<script type="application/json" id="data">')) == data
 
 
@@ -1034,7 +1034,7 @@ def test_from_a_light_down_to_an_account(open_page):
     assert "by 6.4\u00a0% (median)" in view.text("#method")
     assert view.total() == view.text("#sum") == cell(rows, start=month)
     lights = [text.split("\n")[0] for text in view.page.locator("#lights a").all_inner_texts()]
-    assert lights == ["▲ Amber", "● Green", "○ No budget", "● Green", "■ Red"]
+    assert lights == ["◊ Amber", "● Green", "○ No budget", "● Green", "■ Red"]
     for ou in ("Data", "Workloads", UNASSIGNED, "Workloads/Dev", "Workloads/Prod"):
         score, text = outlook.newest.by_ou[ou], tile_named(view, ou).inner_text()
         assert f"{cell(rows, below=ou, start=month)} USD, billed" in text

@@ -15,6 +15,7 @@ from finops_assets.core.analytics import value_scores
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.dimension_sums import dimension_sums, keys_of
 from finops_assets.core.archive.display import rates_words
+from finops_assets.core.archive.kept_history import DaysOfCosts
 from finops_assets.core.bill.providers import archived_providers
 from finops_assets.core.calendar import in_words
 from finops_assets.core.delivery.digest_collector import day_facts
@@ -170,7 +171,7 @@ class DashboardPage:
                 dimensions=self._dimensions(archived) if self._sources.dimensions else None,
                 rates=rates_words(archived.values()),
                 values=value_scores.read(self._archive, archived[days[-1]]),
-                front=self._front(archived, outlook, now),
+                front=self._front(of_days, outlook, now),
             )
         )
         page = render({**data, "refresh": refresh_id}).encode()
@@ -191,14 +192,15 @@ class DashboardPage:
             },
         )
 
-    def _front(self, archived: Mapping[date, PublishedDay], outlook: Outlook | None, now: datetime) -> FrontPage:
+    def _front(self, of_days: DaysOfCosts, outlook: Outlook | None, now: datetime) -> FrontPage:
         """What matters of the newest day, in the words of its mail: of the same rows, facts and scorecard."""
+        archived = of_days.published
         day = max(archived)
         near = {d: of for d, of in archived.items() if (day - d).days <= max(COMPARED) or d >= day.replace(day=1)}
         settled = self._sources.settled() if self._sources.settled else None
         published = archived[day]
         inputs = DigestInputs(
-            self._archive.history.costs(sorted(near)).rows(in_full={day - timedelta(days=n) for n in COMPARED}),
+            of_days.rows(in_full={day - timedelta(days=n) for n in COMPARED}),
             day,
             days={d: day_facts(of, settled(d) if settled else "") for d, of in near.items()},
             names=account_names(self._archive),

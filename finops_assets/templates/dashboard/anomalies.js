@@ -7,9 +7,9 @@ function isIn(episode, { ou, own, service, account }) {
   return below && (service < 0 || episode.service === data.service[service])
     && (account < 0 || episode.account === data.account[account]);
 }
-const SIGNS = new Map([['open', '!'], ['growing', '!!'], ['closed', '●'], ['withdrawn', '×'], ['planned', '○']]);
+const SIGNS = new Map([['open', '◆'], ['growing', '▲'], ['closed', '●'], ['withdrawn', '×'], ['planned', '○']]);
 function episodeItem(episode) {
-  const { ou, service, account, state } = episode, sign = SIGNS.get(state) ?? '!';
+  const { ou, service, account, state } = episode, sign = SIGNS.get(state) ?? '◆';
   const codes = { service: data.service.indexOf(service), account: data.account.indexOf(account) };
   const whole = ou === outlook.all;
   const name = codes.account >= 0 && accountName(codes.account);

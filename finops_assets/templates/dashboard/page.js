@@ -93,14 +93,16 @@ function drawPage() {
   drawMarks(byId('marks'), current, episodes);
   drawOdd();
 
-  const byOu = place.service < 0 && current.branch;
+  const byOu = place.service < 0 && place.account < 0 && current.branch;
   const plain = !current.byDay && current.dimension < 0;
   const views = current.value >= 0 ? [['By OU', link({ view: null }), !current.byDay]] : [
     ...(byOu ? [['By OU', link({ view: null, by: null }), plain && level === 0]] : []),
     ...(place.service < 0
       ? [['By service', link({ view: byOu ? 'services' : null, by: null }), plain && level === 1]] : []),
+    ...(place.service < 0 && place.account < 0
+      ? [['By account', link({ view: 'accounts', by: null }), plain && level === 2]] : []),
     ...dimensionViews(current),
-    ...(place.service >= 0 && !current.deepest ? [['By account', link({ view: null }), !current.byDay]] : []),
+    ...(place.service >= 0 && place.account < 0 ? [['By account', link({ view: null }), !current.byDay]] : []),
   ];
   choices(byId('views'), [...views, ['By day', link({ view: 'days' }), current.byDay]]);
   byId('search').placeholder = current.byDay ? 'Filter days' : `Filter ${PLURALS[figures.level]}`;
@@ -115,6 +117,8 @@ function onAddress() {
   const panel = byId('daily'), before = panel.getBoundingClientRect().top;
   if (moved) {
     byId('search').value = byId('find').value = '';
+    byId('everywhere').value = '';
+    drawFound();
     everyRow = everyLight = everyEpisode = everyRestated = false;
   }
   drawPage();
@@ -137,6 +141,8 @@ byId('app').hidden = false;
 onAddress();
 addEventListener('hashchange', onAddress);
 byId('search').addEventListener('input', drawTable);
+byId('everywhere').addEventListener('input', drawFound);
+byId('csv').addEventListener('click', saveCsv);
 byId('find').addEventListener('input', drawLights);
 for (const [id, show] of Object.entries({
   more: () => { everyRow = true; drawTable(); },

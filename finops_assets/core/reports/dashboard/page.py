@@ -27,6 +27,7 @@ SCRIPT_PARTS = (
     "month",  # budget against forecast
     "lights",
     "anomalies",  # and restated days
+    "search",  # in the whole page; the table as CSV
     "page",  # puts it all on the page, and listens
 )
 """The script's parts, in their order: one scope, in which each uses what the ones before it define."""
