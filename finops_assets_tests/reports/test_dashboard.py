@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import re
 import shutil
@@ -1012,6 +1014,49 @@ def tile_named(view: Opened, name: str):
 
 def facts(view: Opened) -> dict[str, str]:
     return dict(text.split("\n") for text in view.page.locator("#facts div").all_inner_texts())
+
+
+AXE = Path(__file__).parent.parent / "support" / "axe.min.js"
+RULES = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_barrier(width: int, scheme: str, open_page):
+    """Contrast, landmarks, labels, target sizes and the rest of WCAG 2.2 AA that axe-core can tell."""
+    rows = sample_rows()
+    viewport = {"width": width, "height": 900}
+    view = open_page(rows, outlook=sample_outlook(rows), viewport=viewport, color_scheme=scheme, bypass_csp=True)
+    view.page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = view.page.evaluate(f"axe.run({{runOnly: {RULES}}})")
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
+    assert len(found["passes"]) > 20
+
+
+@pytest.mark.browser
+def test_an_account_is_found_anywhere_and_its_tiles_and_csv_are_its_own(open_page):
+    """By account, over all services; the search finds by name and id; the file has the shown rows to the cent."""
+    rows = sample_rows()
+    view = open_page(rows, outlook=sample_outlook(rows), state="#range=month&view=accounts&ou=Data")
+    tiles = view.text(".tiles")
+    with view.page.expect_download() as download:
+        view.page.locator("#csv").click()
+    written = list(csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
+    costs = [cost.replace(",", "") for cost in view.column(2)]
+    assert [row[1] for row in written[1 : len(costs) + 1]] == costs
+    assert written[len(costs) + 1][1] == view.total().replace(",", "")
+    link = view.page.locator("#table tbody th a").first
+    account = re.search(r"[0-9]{12}", link.inner_text())[0]
+    view.page.locator("#everywhere").fill(account)
+    (found,) = view.page.locator("#found a").all()
+    view.follow(found)
+    assert account in view.text("#title")
+    assert view.text("#views").startswith("By service")
+    assert view.total() == view.text("#sum") == view.page.locator(".tiles .value").nth(1).inner_text()
+    assert view.text(".tiles") != tiles
+    view.page.locator("#everywhere").fill("no such thing")
+    assert view.text("#found-foot") == "Nothing on this page has that in its name."
 
 
 @pytest.mark.browser

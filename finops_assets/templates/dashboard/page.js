@@ -53,6 +53,25 @@ function drawCrumbs(current) {
   byId('crumbs').parentElement.hidden = all.length === 1;
   byId('title').textContent = all.at(-1)[0];
 }
+// The tiles of the newest day, the month and the average are of the place that is shown; of the whole as they came.
+const tileParts = [...document.querySelectorAll('.tiles li')].slice(0, 3).map(tile =>
+  ({ value: tile.querySelector('.value'), whole: tile.querySelector('.value').textContent,
+    lines: [...tile.querySelectorAll('.line')], first: tile.querySelector('.line')?.textContent }));
+function drawTiles({ place, value }, total) {
+  const whole = place.ou === null && place.service < 0 && place.account < 0 && value < 0;
+  const day = archived.at(-1), monthFrom = Math.max(0, day - dateOf(day).getUTCDate() + 1);
+  const recent = archived.filter(each => each > day - 30);
+  const against = back => have.has(day - back)
+    ? `${signed(total[day] - total[day - back])} (${percent(total[day], total[day - back])}) vs ${dayText(day - back)}`
+    : `No data for ${dayText(day - back)}`;
+  const values = [total[day], sum(total, monthFrom, day), recent.reduce((all, each) => all + total[each], 0) / recent.length];
+  tileParts.forEach((part, at) => {
+    part.value.textContent = whole ? part.whole : money(values[at]);
+    if (at > 0) return;
+    part.lines.forEach((line, number) => { line.hidden = !whole && number > 0; });
+    if (part.lines[0]) part.lines[0].textContent = whole ? part.first : `${against(1)}; ${against(7)}`;
+  });
+}
 function drawPage() {
   const current = state(), { place, level, from, to } = current;
   paint(place);
@@ -72,6 +91,7 @@ function drawPage() {
     Object.assign(byId(id), { min: isoOf(0), max: isoOf(length - 1), value: isoOf(day) });
   }
   drawCrumbs(current);
+  drawTiles(current, total);
   drawMonth();
   drawLights();
 

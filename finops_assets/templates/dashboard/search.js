@@ -28,7 +28,8 @@ function drawFound() {
 // What the table shows, as its reader sees it; amounts without grouping, names that a spreadsheet would execute quoted.
 function tableRows() {
   const words = part => [...part.cells].filter(each => !each.classList.contains('trend'))
-    .map(each => each.innerText.replace(/\s+/g, ' ').replace(/ [↓↑]/, '').trim());
+    .map(each => each.tagName === 'TD' && each.querySelector('.small') ? each.firstChild.textContent : each.innerText)
+    .map(text => text.replace(/\s+/g, ' ').replace(/ [↓↑]/, '').trim());
   const amount = text => /^[+-]?[\d,]+\.\d+$/.test(text) ? text.replaceAll(',', '') : text;
   return [...byId('table').rows].map(row => words(row).map(amount));
 }
