@@ -301,6 +301,7 @@ def test_a_large_organizations_mail_is_not_clipped() -> None:
     assert sum(Decimal(row["DailyCost"]) for row in read) == made.total
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("ous", [9, 40, 200])
 def test_a_mail_is_no_longer_than_it_is_read_whatever_the_organization(ous: int, browser, tmp_path) -> None:
     """At most 2,500 px at 680 px and 100 KB, the unit once; lines of plain text under 78 characters."""

@@ -43,7 +43,8 @@ def test_the_page_of_the_archive_says_what_its_mail_says(archive: ObjectArchive)
     page = written[0].decode()
     shown = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])["front"]  # type: ignore[index]
     made = service(archive, Mailer())._inputs.figures(archive.describe(THIRD), NOW)("")  # type: ignore[arg-type]
-    front = front_page(replace(made, card=changed))
+    assert made.card
+    front = front_page(replace(made, card=replace(changed, drivers=made.card.drivers)))
     assert shown == json.loads(json.dumps(front.as_json()))
     assert [row["ou"] for row in shown["red"]] == [red.ou]
     assert [row["id"] for row in shown["anomalies"]] == [odd.id]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from finops_assets.core.accounts.published_map import account_names
-from finops_assets.core.analytics import value_scores
+from finops_assets.core.analytics import scoring, value_scores
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.dimension_sums import dimension_sums, keys_of
 from finops_assets.core.archive.display import rates_words
@@ -199,6 +199,7 @@ class DashboardPage:
         near = {d: of for d, of in archived.items() if (day - d).days <= max(COMPARED) or d >= day.replace(day=1)}
         settled = self._sources.settled() if self._sources.settled else None
         published = archived[day]
+        known = scoring.read(self._archive, published) if outlook else None  # with what explains the day
         inputs = DigestInputs(
             of_days.rows(in_full={day - timedelta(days=n) for n in COMPARED}),
             day,
@@ -207,7 +208,7 @@ class DashboardPage:
             currency=published.currency,
             cost_basis=published.cost_basis,
             this_year=now.year,
-            card=outlook.newest if outlook else None,
+            card=replace(outlook.newest, drivers=known.drivers if known else None) if outlook else None,
         )
         return front_page(digest_figures(inputs))
 
