@@ -30,12 +30,23 @@ def change(amount: Decimal, currency: str = "") -> str:
     return text if text[0] in "-<>" or not amount else f"+{text}"
 
 
+MANY_TIMES = 10
+"""From so many times on, a change is told as `12 x`: a percentage of four digits tells nobody anything."""
+
+
+def times(ratio: Decimal | float) -> str:
+    """`12 x`; from a thousand times on what matters is that there was next to nothing: `over 999 x`."""
+    return f"{ratio:.0f} x" if ratio < 999.5 else "over 999 x"
+
+
 def percent(now: Decimal, before: Decimal) -> str:
-    """The change from before to now: `+4.2 %`; `new` from nothing, and no percentage of a negative base."""
+    """The change from before to now: `+4.2 %`, over ten times `12 x`; `new` from nothing; none of a negative base."""
     if before == 0:
         return "new" if now else "0.0 %"
     if before < 0:
         return "n/a"
+    if now > MANY_TIMES * before:
+        return times(now / before)
     return f"{(now - before) / before * 100:+.1f} %"
 
 

@@ -136,7 +136,7 @@ def test_the_dashboard_shows_what_is_asked_of_it() -> None:
     wells = next(below(summary["Visuals"], "ComboChartAggregatedFieldWells"))
     assert list(below(wells["BarValues"], "ColumnName")) == ["monthtodate"]
     assert list(below(wells["LineValues"], "ColumnName")) == ["budget", "forecastp50"]
-    lights = {f"{shape} {light}" for light, shape in ((GREEN, "●"), (AMBER, "▲"), (RED, "■"), (NONE, "○"))}
+    lights = {f"{shape} {light}" for light, shape in ((GREEN, "●"), (AMBER, "◊"), (RED, "■"), (NONE, "○"))}
     combo = next(one["ComboChartVisual"] for one in summary["Visuals"] if "ComboChartVisual" in one)
     assert lights <= {one["Element"].get("FieldValue") for one in next(below(combo, "ColorMap"))}
     assert "lightshown" in below(summary["Visuals"][-1], "ColumnName")

@@ -806,7 +806,7 @@ def test_a_mail_server_that_does_not_answer_in_time_leaves_a_doubt(served: Calla
 def test_a_subject_arrives_as_it_was_written() -> None:
     """Wherever its light stands: folded there, a blank would become two."""
     for length in range(40, 90):
-        subject = f"{'1' * length}), ▲ amber, provisional"
+        subject = f"{'1' * length}), ◊ amber, provisional"
         mail = EmailMessage(policy=SMTP)
         mail["Subject"] = subject
         assert message_from_bytes(mail.as_bytes(policy=WIRE), policy=default)["Subject"] == subject

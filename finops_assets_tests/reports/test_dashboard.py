@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import re
 import shutil
@@ -538,7 +540,7 @@ def test_a_budget_of_nothing_is_no_number_that_json_cannot_hold():
     rows = sample_rows()
     data = page_data(rows, outlook=sample_outlook(rows, newest=scorecard(rows, monthly=MONTHLY | {"Data": 0})))
     (score,) = [score for score in data["outlook"]["scores"] if score["ou"] == "Data"]
-    assert (score["light"], score["share"]) == ("red", "over 100 times the budget")
+    assert (score["light"], score["share"]) == ("red", "over 999 x the budget")
     assert json.loads(inline(render(data), '<script type="application/json" id="data">')) == data
 
 
@@ -1016,6 +1018,49 @@ def facts(view: Opened) -> dict[str, str]:
     return dict(text.split("\n") for text in view.page.locator("#facts div").all_inner_texts())
 
 
+AXE = Path(__file__).parent.parent / "support" / "axe.min.js"
+RULES = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_barrier(width: int, scheme: str, open_page):
+    """Contrast, landmarks, labels, target sizes and the rest of WCAG 2.2 AA that axe-core can tell."""
+    rows = sample_rows()
+    viewport = {"width": width, "height": 900}
+    view = open_page(rows, outlook=sample_outlook(rows), viewport=viewport, color_scheme=scheme, bypass_csp=True)
+    view.page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = view.page.evaluate(f"axe.run({{runOnly: {RULES}}})")
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
+    assert len(found["passes"]) > 20
+
+
+@pytest.mark.browser
+def test_an_account_is_found_anywhere_and_its_tiles_and_csv_are_its_own(open_page):
+    """By account, over all services; the search finds by name and id; the file has the shown rows to the cent."""
+    rows = sample_rows()
+    view = open_page(rows, outlook=sample_outlook(rows), state="#range=month&view=accounts&ou=Data")
+    tiles = view.text(".tiles")
+    with view.page.expect_download() as download:
+        view.page.locator("#csv").click()
+    written = list(csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
+    costs = [cost.replace(",", "") for cost in view.column(2)]
+    assert [row[1] for row in written[1 : len(costs) + 1]] == costs
+    assert written[len(costs) + 1][1] == view.total().replace(",", "")
+    link = view.page.locator("#table tbody th a").first
+    account = re.search(r"[0-9]{12}", link.inner_text())[0]
+    view.page.locator("#everywhere").fill(account)
+    (found,) = view.page.locator("#found a").all()
+    view.follow(found)
+    assert account in view.text("#title")
+    assert view.text("#views").startswith("By service")
+    assert view.total() == view.text("#sum") == view.page.locator(".tiles .value").nth(1).inner_text()
+    assert view.text(".tiles") != tiles
+    view.page.locator("#everywhere").fill("no such thing")
+    assert view.text("#found-foot") == "Nothing on this page has that in its name."
+
+
 @pytest.mark.browser
 def test_from_a_light_down_to_an_account(open_page):
     """Tile, OU, OU below, service, account: each shows its light in words, and the archive's numbers to the cent."""
@@ -1036,7 +1081,7 @@ def test_from_a_light_down_to_an_account(open_page):
     assert "by 6.4\u00a0% (median)" in view.text("#method")
     assert view.total() == view.text("#sum") == cell(rows, start=month)
     lights = [text.split("\n")[0] for text in view.page.locator("#lights a").all_inner_texts()]
-    assert lights == ["▲ Amber", "● Green", "○ No budget", "● Green", "■ Red"]
+    assert lights == ["◊ Amber", "● Green", "○ No budget", "● Green", "■ Red"]
     for ou in ("Data", "Workloads", UNASSIGNED, "Workloads/Dev", "Workloads/Prod"):
         score, text = outlook.newest.by_ou[ou], tile_named(view, ou).inner_text()
         assert f"{cell(rows, below=ou, start=month)} USD, billed" in text

@@ -319,7 +319,7 @@ def test_a_hostile_service_account_or_note_is_text(name: str) -> None:
     figures = figures_of(costs, service=name, names={ALPHA: name}, notes=[name], links={name: name})
     found = episode(ou="Engineering", service=name, reason=name, planned=name, id=name)
     card = card_of(costs, {"Engineering": "4000"}, episodes=(found,), notes=(name,), why_no_forecast=name)
-    pdf = to_pdf(snapshot_data(figures, card, names={ALPHA: name}, sentence=name), {})
+    pdf = to_pdf(snapshot_data(figures, card, names={ALPHA: name}), {})
     assert len(pages(pdf)) == 2
     if name in HOSTILE and name.isascii() and name.isprintable():
         assert extracted(pdf).count("".join(name.split())) >= 6
@@ -346,7 +346,7 @@ def test_the_fullest_day_is_two_pages() -> None:
     figures = figures_of(costs, service=long, restated=moves, notes=[long] * 9, names={ALPHA: long}, late=late)
     episodes = tuple(episode(n, ou=long, service=long, reason=long, planned=long) for n in range(30))
     card = card_of(costs, {ALL: "1"}, episodes=episodes, notes=(long,))
-    told = pages(pdf_of(figures, card, sentence=long, revision=12))
+    told = pages(pdf_of(figures, card, revision=12))
     assert len(told) == 2
     assert money(figures.total) in told[0]
     assert f"{money(card.whole.p10)} to {money(card.whole.p90)}" in told[0]

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from finops_assets.core.accounts.published_map import account_names
-from finops_assets.core.analytics import value_scores
+from finops_assets.core.analytics import scoring, value_scores
 from finops_assets.core.analytics.moves import current_parts
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.dimension_sums import dimension_sums, keys_of
 from finops_assets.core.archive.display import rates_words
+from finops_assets.core.archive.kept_history import DaysOfCosts
 from finops_assets.core.bill.providers import archived_providers
 from finops_assets.core.calendar import in_words
+from finops_assets.core.delivery.digest_collector import day_facts
 from finops_assets.core.errors import ArchiveError, DamagedError
 from finops_assets.core.ports import Archive
 from finops_assets.core.reports.dashboard import (
@@ -29,6 +31,7 @@ from finops_assets.core.reports.dashboard import (
     render,
 )
 from finops_assets.core.reports.dashboard.packing import unpack
+from finops_assets.core.reports.digest import COMPARED, DigestInputs, FrontPage, digest_figures, front_page
 from finops_assets.core.schemas import day_path
 from finops_assets.core.values import DashboardContent, PublishedDay, Refresh
 
@@ -153,6 +156,7 @@ class DashboardPage:
         currency = _common("currency", {day: of_day.currency for day, of_day in with_rows.items()})
         cost_basis = _common("cost basis", {day: of_day.cost_basis for day, of_day in with_rows.items()})
         now = self._clock()
+        outlook = self._sources.outlook(days) if self._sources.outlook else None
         data = dashboard_data(
             DashboardInputs(
                 costs,
@@ -162,13 +166,14 @@ class DashboardPage:
                 cost_basis=cost_basis,
                 generated_for=days[-1],
                 max_cells=self._max_cells,
-                outlook=self._sources.outlook(days) if self._sources.outlook else None,
+                outlook=outlook,
                 age=self._sources.age(now) if self._sources.age else None,
                 made_at=now,
                 dimensions=self._dimensions(archived) if self._sources.dimensions else None,
                 rates=rates_words(archived.values()),
                 values=value_scores.read(self._archive, archived[days[-1]]),
                 moved=current_parts(self._archive, days[-1]),
+                front=self._front(of_days, outlook, now),
             )
         )
         page = render({**data, "refresh": refresh_id}).encode()
@@ -188,6 +193,26 @@ class DashboardPage:
                 "rows_folded": str(data["folded"]),
             },
         )
+
+    def _front(self, of_days: DaysOfCosts, outlook: Outlook | None, now: datetime) -> FrontPage:
+        """What matters of the newest day, in the words of its mail: of the same rows, facts and scorecard."""
+        archived = of_days.published
+        day = max(archived)
+        near = {d: of for d, of in archived.items() if (day - d).days <= max(COMPARED) or d >= day.replace(day=1)}
+        settled = self._sources.settled() if self._sources.settled else None
+        published = archived[day]
+        known = scoring.read(self._archive, published) if outlook else None  # with what explains the day
+        inputs = DigestInputs(
+            of_days.rows(in_full={day - timedelta(days=n) for n in COMPARED}),
+            day,
+            days={d: day_facts(of, settled(d) if settled else "") for d, of in near.items()},
+            names=account_names(self._archive),
+            currency=published.currency,
+            cost_basis=published.cost_basis,
+            this_year=now.year,
+            card=replace(outlook.newest, drivers=known.drivers if known else None) if outlook else None,
+        )
+        return front_page(digest_figures(inputs))
 
     def _dimensions(self, archived: Mapping[date, PublishedDay]) -> DimensionCosts | None:
         sums = dimension_sums(self._archive, archived)

@@ -23,7 +23,7 @@ from finops_assets.core.schemas import UNASSIGNED
 DEFAULT = "default"
 COLUMNS = ("ou", "month", "amount", "currency")
 GREEN, AMBER, RED, NONE = "green", "amber", "red", "no budget"
-SHAPES = {GREEN: "●", AMBER: "▲", RED: "■", NONE: "○"}
+SHAPES = {GREEN: "●", AMBER: "◊", RED: "■", NONE: "○"}
 """A light has a shape, too, for people who do not see its colour."""
 
 

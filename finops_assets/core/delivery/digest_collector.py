@@ -143,7 +143,7 @@ class DigestCollector:
         inputs = digest.DigestInputs(
             rows,
             day,
-            days={d: _facts(f, settled(d)) for d, f in facts.items()},
+            days={d: day_facts(f, settled(d)) for d, f in facts.items()},
             names=account_names(self._archive),
             currency=published.currency,
             cost_basis=published.cost_basis,
@@ -235,19 +235,20 @@ def standing(episode: Episode) -> str:
     return f"{episode.state} {episode.last}" if episode.state == CLOSED else episode.state
 
 
-def _facts(day: PublishedDay, settled: str) -> DayFacts:
+def day_facts(day: PublishedDay, settled: str) -> DayFacts:
+    """What the archive says of a day beside its rows; `settled` is how final it is."""
     metadata = day.metadata
     return DayFacts(
         total=day.total,
-        scheduled=Decimal(metadata["scheduled"]),
+        scheduled=Decimal(metadata.get("scheduled", "0")),
         settlement=settled,
         empty=not day.rows,
         delivery=metadata.get(BILL_DELIVERY, ""),
         providers=archived_providers([metadata]),
         bills=bill_shares(metadata),
-        by_category={name: Decimal(total) for name, total in json.loads(metadata["by_category"]).items()},
+        by_category={name: Decimal(total) for name, total in json.loads(metadata.get("by_category", "{}")).items()},
         left_out=tuple(
             f"{of.lines} line(s), {money(of.total, of.currency or day.currency)}: {of.reason}"
-            for of in left_out_of(json.loads(metadata["left_out"]))
+            for of in left_out_of(json.loads(metadata.get("left_out", "[]")))
         ),
     )

@@ -172,7 +172,7 @@ class DigestMaker:
 
     def _pdf(self, figures: DigestFigures, revision: int) -> bytes:
         card = figures.card
-        data = snapshot_data(figures, card, names=figures.names, sentence=matters(figures), revision=revision)
+        data = snapshot_data(figures, card, names=figures.names, revision=revision)
         return self._drawing.pages(data, snapshot_specs(figures, card))
 
     def _render(

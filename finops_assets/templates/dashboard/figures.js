@@ -53,7 +53,7 @@ function under(place, level) {
     amounts.forEach((micros, i) => { series[archived[skipped + i]] += micros; total[archived[skipped + i]] += micros; });
   });
   // In 1e-12: with it the cents of an OU are those of the bill, however many rows were rounded.
-  for (const [ou, child] of service < 0 ? group : []) {
+  for (const [ou, child] of service < 0 && account < 0 ? group : []) {
     const series = level === 0 ? children.get(child) : null;
     data.ou_rest[ou].forEach((picos, i) => {
       total[archived[i]] += picos / 1e6;

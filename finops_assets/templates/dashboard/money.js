@@ -14,6 +14,7 @@ const signed = micros => (micros >= 5000 ? '+' : '') + money(micros);
 function percent(now, before) {
   if (!before) return now ? 'new' : '0.0 %';
   if (before < 0) return 'n/a';
+  if (now > 10 * before) return now < 999.5 * before ? `${(now / before).toFixed(0)} x` : 'over 999 x';
   const change = (now - before) / before * 100;
   return `${change >= 0 ? '+' : ''}${change.toFixed(1)} %`;
 }

@@ -46,7 +46,7 @@ function drawMonth() {
     if (!to) return [];
     const day = dayNumber(to.first) - first, words = dayText(day, { day: undefined });
     const href = link({ month: number + by === months.length - 1 ? null : to.first.slice(0, 7) });
-    return [make('a', { href, 'aria-label': monthText(day) }, by < 0 ? `${arrow} ${words}` : `${words} ${arrow}`)];
+    return [make('a', { href, title: monthText(day) }, by < 0 ? `${arrow} ${words}` : `${words} ${arrow}`)];
   };
   byId('months').replaceChildren(...step(-1, '‹'), make('span', { 'aria-current': 'true' }, monthText(month.from)),
     ...step(1, '›'));

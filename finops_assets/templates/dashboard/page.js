@@ -53,6 +53,25 @@ function drawCrumbs(current) {
   byId('crumbs').parentElement.hidden = all.length === 1;
   byId('title').textContent = all.at(-1)[0];
 }
+// The tiles of the newest day, the month and the average are of the place that is shown; of the whole as they came.
+const tileParts = [...document.querySelectorAll('.tiles li')].slice(0, 3).map(tile =>
+  ({ value: tile.querySelector('.value'), whole: tile.querySelector('.value').textContent,
+    lines: [...tile.querySelectorAll('.line')], first: tile.querySelector('.line')?.textContent }));
+function drawTiles({ place, value }, total) {
+  const whole = place.ou === null && place.service < 0 && place.account < 0 && value < 0;
+  const day = archived.at(-1), monthFrom = Math.max(0, day - dateOf(day).getUTCDate() + 1);
+  const recent = archived.filter(each => each > day - 30);
+  const against = back => have.has(day - back)
+    ? `${signed(total[day] - total[day - back])} (${percent(total[day], total[day - back])}) vs ${dayText(day - back)}`
+    : `No data for ${dayText(day - back)}`;
+  const values = [total[day], sum(total, monthFrom, day), recent.reduce((all, each) => all + total[each], 0) / recent.length];
+  tileParts.forEach((part, at) => {
+    part.value.textContent = whole ? part.whole : money(values[at]);
+    if (at > 0) return;
+    part.lines.forEach((line, number) => { line.hidden = !whole && number > 0; });
+    if (part.lines[0]) part.lines[0].textContent = whole ? part.first : `${against(1)}; ${against(7)}`;
+  });
+}
 function drawPage() {
   const current = state(), { place, level, from, to } = current;
   paint(place);
@@ -72,6 +91,7 @@ function drawPage() {
     Object.assign(byId(id), { min: isoOf(0), max: isoOf(length - 1), value: isoOf(day) });
   }
   drawCrumbs(current);
+  drawTiles(current, total);
   drawMonth();
   drawLights();
 
@@ -94,14 +114,16 @@ function drawPage() {
   drawOdd();
   drawMoved();
 
-  const byOu = place.service < 0 && current.branch;
+  const byOu = place.service < 0 && place.account < 0 && current.branch;
   const plain = !current.byDay && current.dimension < 0;
   const views = current.value >= 0 ? [['By OU', link({ view: null }), !current.byDay]] : [
     ...(byOu ? [['By OU', link({ view: null, by: null }), plain && level === 0]] : []),
     ...(place.service < 0
       ? [['By service', link({ view: byOu ? 'services' : null, by: null }), plain && level === 1]] : []),
+    ...(place.service < 0 && place.account < 0
+      ? [['By account', link({ view: 'accounts', by: null }), plain && level === 2]] : []),
     ...dimensionViews(current),
-    ...(place.service >= 0 && !current.deepest ? [['By account', link({ view: null }), !current.byDay]] : []),
+    ...(place.service >= 0 && place.account < 0 ? [['By account', link({ view: null }), !current.byDay]] : []),
   ];
   choices(byId('views'), [...views, ['By day', link({ view: 'days' }), current.byDay]]);
   byId('search').placeholder = current.byDay ? 'Filter days' : `Filter ${PLURALS[figures.level]}`;
@@ -116,6 +138,8 @@ function onAddress() {
   const panel = byId('daily'), before = panel.getBoundingClientRect().top;
   if (moved) {
     byId('search').value = byId('find').value = '';
+    byId('everywhere').value = '';
+    drawFound();
     everyRow = everyLight = everyEpisode = everyRestated = everyMove = false;
   }
   drawPage();
@@ -138,6 +162,8 @@ byId('app').hidden = false;
 onAddress();
 addEventListener('hashchange', onAddress);
 byId('search').addEventListener('input', drawTable);
+byId('everywhere').addEventListener('input', drawFound);
+byId('csv').addEventListener('click', saveCsv);
 byId('find').addEventListener('input', drawLights);
 for (const [id, show] of Object.entries({
   more: () => { everyRow = true; drawTable(); },

@@ -8,12 +8,13 @@ function state() {
   if (ou === place.ou) { // of an OU that is gone, no service is shown either
     place.own = place.ou !== null && query.has('own');
     place.service = data.service.indexOf(query.get('service'));
-    place.account = place.service < 0 ? -1 : data.account.indexOf(query.get('account'));
+    place.account = data.account.indexOf(query.get('account'));
   }
-  const branch = isBranch(place), deepest = place.account >= 0, view = query.get('view');
+  const branch = isBranch(place) && place.account < 0, deepest = place.account >= 0 && place.service >= 0, view = query.get('view');
   const by = query.get('by'), dimension = place.service >= 0 ? -1 : dimensions.findIndex(({ key }) => key === by);
   const value = dimension < 0 ? -1 : dimensions[dimension].values.indexOf(query.get('value'));
-  const level = place.service >= 0 ? 2 : value >= 0 || (branch && view !== 'services') ? 0 : 1;
+  const level = place.service >= 0 ? 2 : view === 'accounts' && place.account < 0 && dimension < 0 ? 2
+    : place.account >= 0 ? 1 : value >= 0 || (branch && view !== 'services') ? 0 : 1;
   const last = length - 1, into = day => Math.min(last, Math.max(0, day));
   let preset = query.get('range') || '30', from = 0, to = last;
   const ends = [query.get('from'), query.get('to')].map(iso => dayNumber(iso) - first);
@@ -40,6 +41,7 @@ function placeLink(ou, { own = false, service = -1, account = -1, ...others } = 
     account: account < 0 ? null : data.account[account], ...others });
 }
 function childLink({ ou, own, service, account }, level, code) {
+  if (level === 2 && service < 0) return placeLink(ou, { own, account: code, view: null });
   if (level === 0) return placeLink(groups.get(code).path, { own: groups.get(code).own, service, account });
   return placeLink(ou, level === 1 ? { own, service: code, account } : { own, service, account: code });
 }

@@ -103,6 +103,7 @@ def dashboard_data(inputs: DashboardInputs) -> dict[str, Any]:
         | _embedded(figures)
         | {"dimensions": dimension_data(inputs.dimensions, days, ous, inputs.max_cells // 4)}
         | {"value_lights": value_lights(inputs), "moved": _with_shown_names(moved, shown, ("rows",))}
+        | {"front": _harmless(inputs.front.as_json()) if inputs.front else None}
         | ({"outlook": _outlook_shown(embedded, shown)} if embedded else {})
     )
 

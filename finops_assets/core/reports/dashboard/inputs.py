@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from finops_assets.core.archive.cost_history import HistoryByColumns
     from finops_assets.core.reports.dashboard.dimension_data import DimensionCosts
     from finops_assets.core.reports.dashboard.outlook import Outlook
+    from finops_assets.core.reports.digest.front_page import FrontPage
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class DashboardInputs:
         rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
         moved: the parts of what moved on the newest day, in the page's currency; None where they are not known.
         values: the scores of the newest day's values of dimensions that have a budget.
+        front: what matters of the newest day, as its mail and its PDF say it; None where it is not known.
     """
 
     costs: HistoryByColumns
@@ -74,6 +76,7 @@ class DashboardInputs:
     rates: str = ""
     values: Sequence[ValueScore] = ()
     moved: KeptParts | None = None
+    front: FrontPage | None = None
 
     @property
     def this_year(self) -> int | None:

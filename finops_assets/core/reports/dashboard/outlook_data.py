@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from finops_assets.core.accounts.ous import ALL
 from finops_assets.core.analytics.anomalies import Episode, newest_first
-from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED, SHAPES
+from finops_assets.core.analytics.budgets import NONE, SHAPES
 from finops_assets.core.analytics.doubling import ANSWER_WORDS, question_words
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.calendar import short_day
 from finops_assets.core.errors import ArchiveError
-from finops_assets.core.money import CENT, change, money
+from finops_assets.core.money import CENT, MANY_TIMES, change, money
 from finops_assets.core.reports.dashboard.amounts import MICRO
 from finops_assets.core.reports.dashboard.inputs import DashboardInputs
 from finops_assets.core.reports.dashboard.outlook import Outlook, Restated
 from finops_assets.core.reports.dashboard.tiles import count
 from finops_assets.core.reports.digest.month_parts import booked_notes, parts_sentence
+from finops_assets.core.reports.digest.words import share_words
+from finops_assets.core.reports.digest.worst_first import worst_first
 from finops_assets.core.schemas import UNASSIGNED, scorecard_path
 
 if TYPE_CHECKING:
     from finops_assets.core.archive.cost_history import OuHistory
 
-_SEVERITY = (RED, AMBER, GREEN, NONE)
 _SCORE_CELLS = 5
 _EPISODE_CELLS = _RESTATED_CELLS = 3
-_MANY_TIMES = 100
 _MOST_EPISODES = 500
 """Each takes half a kilobyte of the page."""
 
@@ -67,7 +67,8 @@ def outlook_data(
         notices.append(f"{count(fewer_months, 'earlier month')} left out to keep this page small.")
     if left_out > 0:
         notices.append(f"{count(left_out, 'older anomaly', 'older anomalies')} left out to keep this page small.")
-    worst = sorted(range(len(scores)), key=lambda at: (_SEVERITY.index(scores[at].light), -(scores[at].share or 0), at))
+    places = {score.ou: at for at, score in enumerate(scores)}
+    worst = [places[score.ou] for score in worst_first(scores)]
     data = {
         "day": newest.day.isoformat(),
         "all": ALL,
@@ -174,7 +175,7 @@ def _score(score: Score) -> dict[str, Any]:
 def _share(share: float | None) -> str:
     if share is None:
         return ""
-    return f"{share:.0%} of budget".replace("%", " %") if share < _MANY_TIMES else "over 100 times the budget"
+    return f"{share_words(share)} of budget" if share <= MANY_TIMES else f"{share_words(share)} the budget"
 
 
 def _restated(restated: Restated, total: Decimal) -> dict[str, str]:

@@ -28,6 +28,7 @@ SCRIPT_PARTS = (
     "lights",
     "anomalies",  # and restated days
     "moved",  # what moved on the newest day, and why
+    "search",  # in the whole page; the table as CSV
     "page",  # puts it all on the page, and listens
 )
 """The script's parts, in their order: one scope, in which each uses what the ones before it define."""

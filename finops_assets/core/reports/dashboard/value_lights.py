@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from finops_assets.core.analytics.budgets import SHAPES
 from finops_assets.core.analytics.value_scores import most_urgent_first
 from finops_assets.core.money import money
+from finops_assets.core.reports.digest.words import share_words
 from finops_assets.core.text import LONGEST_MESSAGE, tidy
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def value_lights(inputs: DashboardInputs) -> list[dict[str, str]]:
 
 def _row(score: ValueScore) -> dict[str, str]:
     line = score.line
-    share = "" if line.share is None else f"{line.share:.0%}".replace("%", " %") if line.share < 100 else "> 100 x"
+    share = "" if line.share is None else share_words(line.share)
     return {
         "name": tidy(str(score.of), 300),
         "light": line.light,

@@ -12,6 +12,7 @@ from finops_assets.core.reports.digest.calculation import CHART_DAYS, COMPARED, 
 from finops_assets.core.reports.digest.csv_file import account_text, breakdown_csv, csv_text
 from finops_assets.core.reports.digest.edition import ou_hash, subtotals
 from finops_assets.core.reports.digest.figures import Covered, DayFacts, Digest, DigestFigures, Late, OwnCost
+from finops_assets.core.reports.digest.front_page import FrontPage, front_page
 from finops_assets.core.reports.digest.message import CSV_NOTE, Envelope, Link, message
 from finops_assets.core.reports.digest.page import render
 from finops_assets.core.reports.digest.pictures import PICTURES, chart_spec, month_chart_spec
@@ -31,6 +32,7 @@ __all__ = [
     "DigestFigures",
     "DigestInputs",
     "Envelope",
+    "FrontPage",
     "Late",
     "Link",
     "OwnCost",
@@ -41,6 +43,7 @@ __all__ = [
     "csv_text",
     "dashboard_words",
     "digest_figures",
+    "front_page",
     "headline",
     "message",
     "month_chart_spec",

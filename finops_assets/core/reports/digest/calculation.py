@@ -55,7 +55,7 @@ RENAMED_DAYS = 7
 TOP = 8
 """OUs and services named in the mail; the CSV has all of them."""
 
-MOVERS = 5
+MOVERS = 10
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,8 @@ def digest_figures(
         by_service |= _by_day(table, "service")
     base = next((a for a in (last_week, day_before) if a.has_rows), None)
     sides = (compared[day], compared[base.day]) if base else (rows.slice(0, 0), rows.slice(0, 0))
-    up, down = _movers(*sides, ["ou", "service", "linkedaccount"], names)
-    causes_up, causes_down = _movers(*sides, ["ou", "service"], names)
+    up, down, moves = _movers(*sides, ["ou", "service", "linkedaccount"], names)
+    causes_up, causes_down, _ = _movers(*sides, ["ou", "service"], names)
     window = {d: costs for d, costs in by_ou.items() if (day - d).days < CHART_DAYS}
     return DigestFigures(
         day=day,
@@ -185,6 +185,7 @@ def digest_figures(
         ous=_ranking(by_ou, day, inputs.top),
         services=_ranking(by_service, day, inputs.top),
         movers_up=up,
+        moves=moves,
         movers_down=down,
         causes_up=causes_up,
         causes_down=causes_down,
@@ -351,8 +352,8 @@ def _ranking(by_day: DailyCost, day: date, top: int) -> Ranking:
 
 def _movers(
     now: pa.Table, before: pa.Table, keys: Sequence[str], names: Mapping[str, str]
-) -> tuple[tuple[Mover, ...], tuple[Mover, ...]]:
-    """What rose and what fell most, in money, summed by these keys."""
+) -> tuple[tuple[Mover, ...], tuple[Mover, ...], int]:
+    """What rose and what fell most, in money, summed by these keys; and how many moved by a cent or more."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -374,4 +375,5 @@ def _movers(
         )
         return tuple(m for m in movers if (m.delta >= CENT if order == "descending" else m.delta <= -CENT))
 
-    return largest("descending"), largest("ascending")
+    moved = pc.sum(pc.greater_equal(pc.abs(sums["delta_sum"]), pa.scalar(CENT, MONEY))).as_py() or 0
+    return largest("descending"), largest("ascending"), moved

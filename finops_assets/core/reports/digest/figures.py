@@ -186,6 +186,7 @@ class DigestFigures:
         commitments: the use of Savings Plans and reservations, in a line; empty without any.
         rates: the exchange rates that costs are shown by, in a sentence; empty where none is used.
         values: the scores of values of dimensions that have a budget; none in an edition.
+        moves: how many OUs' services in an account moved by a cent or more.
     """
 
     day: date
@@ -227,6 +228,7 @@ class DigestFigures:
     commitments: str = ""
     rates: str = ""
     values: tuple[ValueScore, ...] = ()
+    moves: int = 0
 
     @property
     def total(self) -> Decimal:

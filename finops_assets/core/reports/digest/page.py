@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from finops_assets.core.analytics.budgets import NONE
 from finops_assets.core.analytics.doubling import ANSWER_WORDS, question_words
 from finops_assets.core.archive.provenance import shares_in_words
 from finops_assets.core.bill.providers import cost_in_words, providers_in_words
@@ -22,13 +24,11 @@ from finops_assets.core.reports.digest.figures import (
     Digest,
     DigestFigures,
     Line,
-    Mover,
     Ranking,
 )
-from finops_assets.core.reports.digest.matters import matters
+from finops_assets.core.reports.digest.front_page import front_page
 from finops_assets.core.reports.digest.pictures import PICTURES, content_id
-from finops_assets.core.reports.digest.reasons import reasons
-from finops_assets.core.reports.digest.scores import card_view
+from finops_assets.core.reports.digest.scores import card_view, score_light
 from finops_assets.core.reports.digest.sentences import headline, late_words, only_words, scheduled_note, subject
 from finops_assets.core.reports.digest.tagged import tagged_words
 from finops_assets.core.reports.digest.text_table import columns
@@ -42,12 +42,15 @@ from finops_assets.core.reports.digest.words import (
     settlement_words,
     stretch_words,
 )
-from finops_assets.core.text import tidy
+from finops_assets.core.text import columns_wide, tidy
 
 if TYPE_CHECKING:
     from finops_assets.core.archive.restatements import Restatement
 
-UNASSIGNED_SHOWN = 20
+LINE = 77
+"""Characters of a line of plain text."""
+
+UNASSIGNED_SHOWN, NOTES_SHOWN, RESTATED_SHOWN = 10, 2, 8
 
 
 def render(
@@ -87,7 +90,7 @@ def render(
         day=day,
         subject=title,
         html=environment.get_template("digest.html.j2").render(view, subject=title).strip() + "\n",
-        text=re.sub(r"\n{3,}", "\n\n", environment.get_template("digest.txt.j2").render(view)).strip() + "\n",
+        text=_wrapped(environment.get_template("digest.txt.j2").render(view)),
         csv=breakdown_csv(figures.rows, figures.names),
         csv_name=csv_name,
         revision=revision,
@@ -97,6 +100,16 @@ def render(
         ou=figures.ou,
         bills_csv=bills_csv(figures) if figures.facts.bills else b"",
     )
+
+
+def _wrapped(text: str) -> str:
+    """The text in lines under 78 characters, as mail programs want them; an address stays in one piece."""
+    lines = []
+    for line in re.sub(r"\n{3,}", "\n\n", text).strip().splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        whole = columns_wide(line) <= LINE or (re.search(r"\S{60,}", line) and "://" in line)
+        lines += [line] if whole else textwrap.wrap(line, LINE, subsequent_indent=indent, break_on_hyphens=False)
+    return "\n".join(lines) + "\n"
 
 
 def _slug(ou: str) -> str:
@@ -128,6 +141,9 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
     days_compared = (figures.last_week, figures.day_before)
     colours = series_colours(figures.costs)
     through = figures.data_through
+    front = front_page(figures)
+    notes = [tidy(note, 600) for note in (*filter(None, [dashboard]), *figures.notes)]
+    restated = [_restated_row(figures, restated) for restated in figures.restated]
     return {
         "day": f"{short_day(figures.day)} {figures.day.year}",
         "day_short": figures.short_day(figures.day),
@@ -144,13 +160,16 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "bills": [tidy(words, 300) for words in shares_in_words(facts.bills, currency)],
         "by_value": figures.by_value,
         "only": only_words(figures.ou) if figures.ou else "",
-        "matters": matters(figures),
+        "front": front,
         "headline": headline(figures),
         "late": late_words(figures),
         "age": "" if figures.late else figures.age_sentence,
         "questions": _questions_view(figures),
-        "notes": [tidy(note, 600) for note in (*filter(None, [dashboard]), *figures.notes)],
-        "restated": [_restated_row(figures, restated) for restated in figures.restated],
+        "notes": notes[:NOTES_SHOWN],
+        "long_notes": [note for note in notes[:NOTES_SHOWN] if len(note) > 150],
+        "more_notes": notes[NOTES_SHOWN:],
+        "restated": restated[:RESTATED_SHOWN],
+        "more_restated": restated[RESTATED_SHOWN:],
         "covered": _covered_words(figures),
         "cards": [*(_day_card(figures, a) for a in days_compared), _month_card(figures)],
         "compared": [(figures.short_day(a.day), a.words) for a in _days_with_rows(figures)],
@@ -159,10 +178,6 @@ def _view(figures: DigestFigures, csv_name: str, revision: int, dashboard: str) 
         "services": _table(figures, figures.services, {}),
         "all": _row(figures, Line("All", figures.total, figures.last_week.total, figures.day_before.total), ""),
         "movers_against": f"{figures.short_day(against.day)}, {against.words}" if against else "",
-        "movers": [
-            ("Rose most", _mover_rows(figures, figures.movers_up)),
-            ("Fell most", _mover_rows(figures, figures.movers_down)),
-        ],
         **card_view(figures),
         **value_view(figures),
         "own_cost": _own_cost_words(figures),
@@ -265,13 +280,13 @@ def _month_card(figures: DigestFigures) -> dict[str, Any]:
             month.before_first, month.before_first + (month.last - month.first), figures.this_year
         )
         details.append(f"{percent_words(month.total, month.before)} vs {same_days} ({money(month.before)})")
-    return _card(
-        f"Month to date, {stretch_words(month.first, month.last, figures.this_year)}", money(month.total), details
-    )
+    label = f"Month to date, {stretch_words(month.first, month.last, figures.this_year)}"
+    light = score_light(score) if score and score.light != NONE else None
+    return _card(label, money(month.total), details) | {"light": light}
 
 
 def _card(label: str, big: str, details: Sequence[str], arrow: str = "", tone: str = "flat") -> dict[str, Any]:
-    return {"label": label, "big": big, "arrow": arrow, "tone": tone, "details": list(details)}
+    return {"label": label, "big": big, "arrow": arrow, "tone": tone, "details": list(details), "light": None}
 
 
 def _table(figures: DigestFigures, ranking: Ranking, colours: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -292,23 +307,6 @@ def _row(figures: DigestFigures, line: Line, colour: str) -> dict[str, Any]:
         "changes": [
             None if (before := befores[a.day]) is None else _change(line.cost, before) for a in _days_with_rows(figures)
         ],
-    }
-
-
-def _mover_rows(figures: DigestFigures, movers: Sequence[Mover]) -> list[dict[str, Any]]:
-    return [_mover_row(m, reason) for m, reason in zip(movers, reasons(figures, movers), strict=True)]
-
-
-def _mover_row(mover: Mover, reason: str) -> dict[str, Any]:
-    name, account = tidy(mover.name), tidy(mover.account)
-    return {
-        "service": tidy(mover.service) or "(no service)",
-        "ou": tidy(mover.ou),
-        "account": f"{name} ({account})" if name else account,
-        "now": money(mover.now),
-        "before": money(mover.before),
-        "reason": tidy(reason, 300),
-        **_change(mover.now, mover.before),
     }
 
 

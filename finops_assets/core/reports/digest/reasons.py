@@ -11,6 +11,7 @@ from finops_assets.core.analytics.cost_causes import clause
 from finops_assets.core.analytics.drivers import EFFECTS, summed, words
 from finops_assets.core.archive.registering import HALF_A_CENT
 from finops_assets.core.money import change, to_cents
+from finops_assets.core.text import tidy
 
 if TYPE_CHECKING:
     from finops_assets.core.analytics.anomalies import Episode
@@ -76,6 +77,32 @@ def episode_cause(figures: DigestFigures, episode: Episode) -> str:
     """The cause of an anomaly in a sentence; empty where it is not known."""
     cause = figures.card.causes.get(episode.id, "") if figures.card else ""
     return f"Cause: {cause}." if cause else ""
+
+
+def because_of_effects(figures: DigestFigures) -> str:
+    """Why the whole moved, as a clause: `because of volume +789.18, commitment coverage -0.56`; empty if not known."""
+    against, drivers = figures.movers_against, _drivers(figures)
+    if against is None or against.total is None or drivers is None:
+        return ""
+    sums = summed(drivers, ALL)
+    known = words(sums, "") if sums and _add_up_to(sums, figures.total - against.total) else ""
+    return f"because of {known}" if known else ""
+
+
+def cause_clause(figures: DigestFigures, episode: Episode) -> str:
+    """The cause of an episode in one clause; the one place that words it.
+
+    Its first cause, as the kept parts of its days have it; else what moved its OU, service and account on the day, as
+    far as the drivers know; else what was expected of it.
+    """
+    if cause := figures.card.causes.get(episode.id, "") if figures.card else "":
+        return f"cause: {cause}"
+    drivers = _drivers(figures)
+    driver = drivers.among([episode.key]).get(episode.key) if drivers else None
+    if driver and (known := words(driver.effects, "")):
+        return f"because of {known} on {figures.short_day(figures.day)}"
+    reason = tidy(episode.reason, 300)
+    return f"because {reason[0].lower() if reason[1:2].islower() else reason[0]}{reason[1:]}" if reason else ""
 
 
 def _add_up_to(effects: Mapping[str, Decimal], delta: Decimal) -> bool:

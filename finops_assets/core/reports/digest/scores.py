@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from finops_assets.core.reports.digest.matters import what
 from finops_assets.core.reports.digest.month_parts import part_words
 from finops_assets.core.reports.digest.reasons import episode_cause, why_view
 from finops_assets.core.reports.digest.words import band_words, percent_words, share_words, stretch_words
+from finops_assets.core.reports.digest.worst_first import worst_first
 from finops_assets.core.text import tidy
 
 if TYPE_CHECKING:
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from finops_assets.core.analytics.scorecard import Score, Scorecard
     from finops_assets.core.reports.digest.figures import DigestFigures
 
-OUS_SHOWN = 20
-"""OUs in the table beside the whole, so that the mail of a large organization is not clipped at 102 KB."""
+OUS_SHOWN = 10
+"""OUs in the table beside the whole, so that a mail is no longer than a reader reads, whatever the organization."""
 
-ANOMALIES_SHOWN = 8
+ANOMALIES_SHOWN = 6
 METHOD = (
     "month to date, and for each day that is left its usual level times its weekday's factor; the range is where about "
     "80 % of past months ended"
@@ -65,10 +66,10 @@ def card_view(figures: DigestFigures) -> dict[str, Any]:
     names = {one.ou for one in (score, *shown)}
     rest = [one for one in card.scores if one.ou not in names]
     return {
-        "scores": [_score_row(figures, card, one, names) for one in (score, *shown)],
+        "scores": [_score_row(figures, card, one) for one in (score, *shown)],
         "has_budgets": any(one.budget is not None for one in card.scores),
         "has_forecasts": any(one.p50 is not None for one in card.scores),
-        "light": _light(score) if score.light != NONE else None,
+        "light": score_light(score) if score.light != NONE else None,
         "light_reason": tidy(score.reason, 200),
         "rest_words": _rest_words(figures, rest),
         "lights_words": ", ".join(f"{shape} {light}" for light, shape in SHAPES.items())
@@ -92,36 +93,19 @@ def _no_details() -> dict[str, Any]:
 
 
 def _shown(scores: Sequence[Score]) -> list[Score]:
-    """The OUs of the table: red and amber ones first, then the most expensive, each below those it belongs to."""
-    if len(scores) <= OUS_SHOWN + 2:
-        return list(scores)
-    known = {score.ou for score in scores}
-    urgent = {RED: 0, AMBER: 1}
-    kept: set[str] = set()
-    for score in sorted(scores, key=lambda s: (urgent.get(s.light, 2), -abs(s.cost), s.ou)):
-        needed = {above for above in (*_above(score.ou), score.ou) if above in known} - kept
-        if len(kept) + len(needed) <= OUS_SHOWN:
-            kept |= needed
-    return [score for score in scores if score.ou in kept]
+    """The OUs of the table: the worst light first, then the most money at risk."""
+    return worst_first(scores)[: OUS_SHOWN if len(scores) > OUS_SHOWN + 1 else len(scores)]
 
 
-def _above(ou: str) -> list[str]:
-    return [ou[:at] for at, character in enumerate(ou) if character == "/"]
-
-
-def _score_row(figures: DigestFigures, card: Scorecard, score: Score, shown: Collection[str]) -> dict[str, Any]:
+def _score_row(figures: DigestFigures, card: Scorecard, score: Score) -> dict[str, Any]:
     top = score.ou == card.whole.ou
-    above = [] if top else [ou for ou in _above(score.ou) if ou in shown]
-    name = score.ou[len(above[-1]) + 1 :] if above else score.ou
-    if top and not figures.ou:
-        name = "All"
+    name = "All" if top and not figures.ou else score.ou
     before = figures.lights_before.get(score.ou) if figures.lights_before is not None else None
     worse = score.light in (RED, AMBER)
     return {
         "name": tidy(name, 80) or "(no name)",
-        "depth": min(len(above), 5),
         "top": top,
-        "light": _light(score),
+        "light": score_light(score),
         "was": f"was {before}" if before and before != score.light else "",
         "reason": tidy(score.reason, 200) if worse else "",
         "when": _when(score, figures) if worse else "",
@@ -145,7 +129,7 @@ def _when(score: Score, figures: DigestFigures) -> str:
     return f"{'passed' if score.passed <= figures.day else 'passes its budget'} on {figures.short_day(score.passed)}"
 
 
-def _light(score: Score) -> dict[str, str]:
+def score_light(score: Score) -> dict[str, str]:
     return {"shape": SHAPES[score.light], "word": score.light, "tone": score.light.replace(" ", "")}
 
 

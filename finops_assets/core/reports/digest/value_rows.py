@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from finops_assets.core.analytics.value_scores import ValueScore
     from finops_assets.core.reports.digest.figures import DigestFigures
 
-VALUES_SHOWN = 12
+VALUES_SHOWN = 5
 """Values in the table, so that the mail of a large organization is not clipped."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from finops_assets.core.analytics.budgets import SHAPES
 from finops_assets.core.bill.providers import providers_in_words
 from finops_assets.core.calendar import contiguous, short_day
-from finops_assets.core.money import money, percent
+from finops_assets.core.money import MANY_TIMES, money, percent, times
 from finops_assets.core.reports.digest.figures import DayFacts, DigestFigures
 from finops_assets.core.text import tidy
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def percent_words(now: Decimal, before: Decimal) -> str:
-    """`core.money.percent`, cut off where the base is next to nothing, and without a sign where it rounds to zero."""
-    words = ">+999 %" if before > 0 and now - before >= 10 * before else percent(now, before)
+    """`core.money.percent`, without a sign where it rounds to zero."""
+    words = percent(now, before)
     return "0.0 %" if words in ("+0.0 %", "-0.0 %") else words
 
 
@@ -99,7 +99,8 @@ def light_words(score: Score) -> str:
 
 
 def share_words(share: float) -> str:
-    return f"{share * 100:.0f} %" if share < 100 else "over 100 times"
+    """`94 %`; over ten times `12 x`."""
+    return f"{share * 100:.0f} %" if share <= MANY_TIMES else times(share)
 
 
 def band_words(score: Score) -> str:

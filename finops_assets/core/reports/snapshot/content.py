@@ -11,8 +11,9 @@ from finops_assets.core.analytics.doubling import ANSWER_WORDS, question_words
 from finops_assets.core.analytics.forecast import WINDOW
 from finops_assets.core.calendar import short_day
 from finops_assets.core.money import money
+from finops_assets.core.reports.digest.front_page import FrontPage, front_page
 from finops_assets.core.reports.digest.month_parts import parts_sentence
-from finops_assets.core.reports.digest.sentences import headline, late_words
+from finops_assets.core.reports.digest.sentences import late_words
 from finops_assets.core.reports.digest.words import (
     basis_words,
     days_words,
@@ -45,7 +46,6 @@ def snapshot_data(
     card: Scorecard | None,
     *,
     names: Mapping[str, str] | None = None,
-    sentence: str | None = None,
     revision: int = 1,
 ) -> dict[str, Any]:
     """What the two pages show: JSON of strings, every number already in words, every name already one line.
@@ -54,14 +54,14 @@ def snapshot_data(
         figures: of the day.
         card: the day's scorecard; without one there are neither budgets nor forecasts nor anomalies; the pages say so.
         names: account id -> name, for anomalies.
-        sentence: of what matters; the digest's headline by default.
         revision: of the day's digest.
     """
     card = fitting(figures, card)
     currency = tidy(figures.currency)
     day = f"{short_day(figures.day)} {figures.day.year}"
     unit = f"{basis_words(figures.cost_basis)} in {currency}"
-    sentence = tidy(headline(figures) if sentence is None else sentence, PARAGRAPH)
+    front = front_page(figures)
+    sentence = tidy(front.headline, PARAGRAPH)
     settled = figures.facts.settlement
     revised = f", revision {revision}" if revision > 1 else ""
     through = f"{short_day(figures.data_through)} {figures.data_through.year}"
@@ -74,6 +74,7 @@ def snapshot_data(
         "stamp": f"{unit} · {settled} · data through {through}",
         "footer": f"{day}{revised} · {unit} · {settled}",
         "headline": sentence,
+        "matters": _matters(front),
         "headline_size": 15 if len(sentence) <= 160 else 12 if len(sentence) <= 230 else 10.5,
         "warnings": _warnings(figures, card),
         "cards": cards,
@@ -89,6 +90,18 @@ def snapshot_data(
     }
 
 
+def _matters(front: FrontPage) -> list[str]:
+    """The headline's cause, the OUs that are red, and the open anomalies: a line each, as the mail says them."""
+    lines = [f"{front.because[0].upper()}{tidy(front.because[1:], 150)}."] if front.because else []
+    if front.red:
+        named = [f"{tidy(row.ou, 40)} ({row.amount})" for row in front.red]
+        lines.append(f"Red: {'; '.join([*named, *filter(None, [front.red_more])])}.")
+    if front.anomalies:
+        named = [f"{tidy(row.what, 60)} ({row.amount}, {row.id})" for row in front.anomalies]
+        lines.append(f"Open anomalies: {'; '.join([*named, *filter(None, [front.anomalies_more])])}.")
+    return lines
+
+
 def _warnings(figures: DigestFigures, card: Scorecard | None) -> list[str]:
     """What must be known before any number is read."""
     questions = card.questions[-1:] if card else ()
@@ -102,15 +115,6 @@ def _warnings(figures: DigestFigures, card: Scorecard | None) -> list[str]:
     kept = WARNINGS_SHOWN + len(asked)
     left = len(shown) - kept
     return shown if left <= 0 else [*shown[:kept], f"The digest says {left} more."]
-
-
-# Cards
-
-
-# Tables
-
-
-# Why
 
 
 # How far it can be trusted

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from finops_assets.core.accounts.ous import ALL
 from finops_assets.core.analytics.budgets import AMBER, GREEN, NONE, RED
 from finops_assets.core.money import money
+from finops_assets.core.reports.digest.worst_first import worst_first
 from finops_assets.core.reports.snapshot.wording import DASH, PARAGRAPH, moved_words, share_of_budget
 from finops_assets.core.text import tidy
 
@@ -18,21 +19,18 @@ if TYPE_CHECKING:
 
 OUS_SHOWN = 14
 
-_SEVERITY = {RED: 0, AMBER: 1}
-
 
 def ou_table(figures: DigestFigures, card: Scorecard | None) -> dict[str, Any]:
     """The OUs with the worst light and the highest cost; the others are counted, and what they cost beside these."""
     if card is None:
         return _ous_without_scorecard(figures)
-    scores = sorted(
-        (score for score in card.scores if score.ou != ALL), key=lambda s: (_SEVERITY.get(s.light, 2), -s.cost, s.ou)
-    )
+    scores = worst_first(score for score in card.scores if score.ou != ALL)
     shown = scores if len(scores) <= OUS_SHOWN + 1 else scores[:OUS_SHOWN]
     planned = any(score.light != NONE for score in card.scores)
     columns, cells = (_BUDGET_COLUMNS, _budget_cells) if planned else (_COST_COLUMNS, _cost_cells)
     paths = {score.ou for score in shown}
-    notes = ["worst light first, then the largest" if planned else "no budgets are configured: no OU has a light"]
+    order = "worst light first, then the most over budget"
+    notes = [order if planned else "no budgets are configured: no OU has a light"]
     if any(f"{ou}/" in other for ou in paths for other in paths if other.startswith(f"{ou}/")):
         notes.append("an OU contains what lies below it")
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from finops_assets.core.money import CENT, change
-from finops_assets.core.reports.digest.words import LOUD, percent_words
+from finops_assets.core.reports.digest.words import LOUD, percent_words, share_words
 
 DASH = "–"
 
@@ -32,4 +32,4 @@ def moved_words(now: Decimal, before: Decimal) -> str:
 def share_of_budget(share: Decimal | float | None) -> str:
     if share is None:
         return DASH
-    return f"{share * 100:.0f} %" if share < 100 else "> 9,999 %"
+    return share_words(float(share))
