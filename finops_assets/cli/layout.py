@@ -11,7 +11,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TextIO
 
 import click
@@ -119,9 +119,14 @@ def _padded(cell: str, width: int, right: bool) -> str:
 
 class Progress:
     """How far a long step is: a terminal has one line that is written over, with the time that is left; a pipe gets a
-    line at every tenth of the way. Steps of less than 20 are not worth one."""
+    line at every tenth of the way. Steps of less than 20 are not worth one.
 
-    def __init__(self) -> None:
+    Args:
+        write: writes a text as it is, for people.
+    """
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
         self._what, self._started, self._tenth, self._shown = "", 0.0, 0, False
 
     def __call__(self, what: str, done: int, of: int) -> None:
@@ -135,7 +140,7 @@ class Progress:
             left = (time.monotonic() - self._started) / done * (of - done) if done else 0.0
             self._over(f"{line}, {duration(left)} left" if done < of else "")
         elif (tenth := done * 10 // of) > self._tenth:
-            click.echo(line, err=True)
+            self._write(f"{line}\n")
             self._tenth = tenth
         if done >= of:
             self._what = ""
@@ -146,7 +151,7 @@ class Progress:
             self._over("")
 
     def _over(self, line: str) -> None:
-        click.echo(f"\r\x1b[K{line}", nl=False, err=True, color=True)
+        self._write(f"\r\x1b[K{line}")
         self._shown = bool(line)
 
 

@@ -37,7 +37,7 @@ _UNSAFE = re.compile(
 """What a terminal may obey, or shows to nobody, of what `json.dumps` leaves as it is."""
 
 
-PROGRESS = layout.Progress()
+PROGRESS = layout.Progress(lambda text: click.echo(text, nl=False, err=True, color=True))
 """How far a long step is, on stderr."""
 
 

@@ -250,9 +250,9 @@ def registered_day(done: Registered, day: date) -> dict[str, Any]:
     }
 
 
-def image(png: bytes) -> dg.MarkdownMetadataValue:
-    """A picture that the UI shows in place."""
-    return dg.MetadataValue.md(f"![chart](data:image/png;base64,{b64encode(png).decode()})")
+def image(picture: bytes, kind: str = "png") -> dg.MarkdownMetadataValue:
+    """A picture that the UI shows in place; `kind` is its type, as `svg+xml`."""
+    return dg.MetadataValue.md(f"![chart](data:image/{kind};base64,{b64encode(picture).decode()})")
 
 
 def snapshot(pages: Snapshot) -> dict[str, Any]:

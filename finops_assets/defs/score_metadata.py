@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
-
-import dagster as dg
 
 from finops_assets.core.analytics.budgets import RED, SHAPES
 from finops_assets.core.analytics.scorecard import Scorecard
@@ -72,5 +69,4 @@ def trend(costs: Mapping[date, Decimal], day: date) -> dict[str, Any]:
     days = [costs[each] for each in sorted(costs) if each <= day][-TREND_DAYS:]
     if len(days) < 2:
         return {}
-    svg = b64encode(sparkline([float(cost) for cost in days]).encode()).decode()
-    return {f"last {TREND_DAYS} days": dg.MetadataValue.md(f"![daily cost](data:image/svg+xml;base64,{svg})")}
+    return {f"last {TREND_DAYS} days": metadata.image(sparkline([float(cost) for cost in days]).encode(), "svg+xml")}

@@ -107,7 +107,7 @@ def test_progress_in_a_pipe_is_a_line_at_every_tenth(monkeypatch: pytest.MonkeyP
     """Twice, for two runs of as many days; of few days there is nothing to say."""
     stream = Stream(terminal=False)
     monkeypatch.setattr("sys.stderr", stream)
-    progress = layout.Progress()
+    progress = layout.Progress(stream.write)
     for _ in range(2):
         for done in range(1, 91):
             progress("archived", done, 90)

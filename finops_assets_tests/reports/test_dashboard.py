@@ -1155,7 +1155,7 @@ def test_the_month_is_read_with_the_keyboard_and_earlier_months_are_there(open_p
     assert view.page.locator("#month-chart .budget").count() == 1
     assert view.page.locator("#month-chart .ahead").count() == 1
     assert "Forecast with its 80 % band" in view.text("#month-marks")
-    view.page.get_by_role("link", name="August 2025").focus()
+    view.page.get_by_title("August 2025").focus()
     view.page.keyboard.press("Enter")
     view.page.locator("#months").filter(has_text="September 2025").or_(
         view.page.get_by_text("August 2025")
@@ -1305,16 +1305,16 @@ def test_the_filter_finds_rows_and_says_when_there_is_none(open_page):
     """Names and ids are found, whatever their case; the total of what was found stands beside the whole."""
     rows = sample_rows()
     view = open_page(rows, state="#range=all")
-    view.page.get_by_role("searchbox").fill("workLOADS")
+    view.page.get_by_role("searchbox", name="Filter the table").fill("workLOADS")
     assert view.names() == ["Workloads/Prod", "Workloads/Dev"]
     found = view.page.locator("tfoot tr").first.inner_text().split("\t")
     assert found[:2] == ["2 of 4 found", money(summed(rows, ou=OUS[0]) + summed(rows, ou=OUS[1]))]
     assert view.total() == cell(rows)
-    view.page.get_by_role("searchbox").fill("no such thing")
+    view.page.get_by_role("searchbox", name="Filter the table").fill("no such thing")
     assert view.names() == []
     assert view.text("#foot") == "Nothing here has that in its name."
     view.go(f"#range=all&ou={OUS[0]}&service=Amazon EC2")
-    view.page.get_by_role("searchbox").fill("000001")
+    view.page.get_by_role("searchbox", name="Filter the table").fill("000001")
     assert view.names() == ["search 100000000001"]
 
 
