@@ -367,7 +367,7 @@ def test_movers_and_anomalies_have_their_cause() -> None:
     made = card(parts=kept(part), drivers=moved(effects), episodes=(episode(),), causes={"A-3f9c21": "a thing, +1.00"})
     text, page = both(figures(card=made))
     for shown in (text, page.replace("&lt;", "<").replace("&gt;", ">")):
-        assert "cause: one resource of <b>i-1</b>, BoxUsage:m5, eu-west-1, +10.10; volume +10.10" in shown
+        assert "cause: one resource of <b>i-1</b>, BoxUsage:m5, eu-west-1, +10.10" in shown
         assert "where 48.00 was expected Cause: a thing, +1.00." in shown
     other = dataclasses.replace(part, now=Decimal("60.90"), effects={"volume": Decimal("10.90")})
     for shown in both(figures(card=card(parts=kept(other)))):

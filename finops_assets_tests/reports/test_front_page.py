@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -18,12 +19,14 @@ from finops_assets.core.money import percent
 from finops_assets.core.reports.dashboard import read_outlook
 from finops_assets.core.reports.digest import front_page, render
 from finops_assets.core.reports.snapshot.content import snapshot_data
+from finops_assets_tests.analytics.test_kept_parts import DAYS, lines, scored
 from finops_assets_tests.analytics.test_value_scores import THIRD
 from finops_assets_tests.analytics.test_value_scores import archive as archive
 from finops_assets_tests.delivery.test_outbox import Mailer
 from finops_assets_tests.delivery.test_value_editions import NOW, _NoBill, service
 from finops_assets_tests.reports.test_digest_scores import RED as OVER
 from finops_assets_tests.reports.test_digest_scores import card, episode, figures, score, words
+from finops_assets_tests.support.bills import DAY, new_archive
 
 
 def test_the_page_of_the_archive_says_what_its_mail_says(archive: ObjectArchive) -> None:
@@ -49,6 +52,22 @@ def test_the_page_of_the_archive_says_what_its_mail_says(archive: ObjectArchive)
     assert [row["ou"] for row in shown["red"]] == [red.ou]
     assert [row["id"] for row in shown["anomalies"]] == [odd.id]
     assert front.headline in words(page)
+
+
+def test_the_page_names_the_causes_that_its_mail_names(tmp_path: Path) -> None:
+    """Both have them from the parts that are kept of the day."""
+    archive = new_archive(tmp_path)
+    scored(tmp_path / "1", archive, lines(), DAYS[:2])
+    scored(tmp_path / "2", archive, lines(), [DAY])
+    written: list[bytes] = []
+    sources = PageSources(outlook=lambda _: read_outlook(archive, archive.days()))
+    DashboardPage(archive, written.append, "page", days=10, max_cells=9999, sources=sources, clock=lambda: NOW).refresh(
+        "r"
+    )
+    shown = json.loads(re.search(r'id="data">(.*?)</script>', written[0].decode(), re.DOTALL)[1])["front"]  # type: ignore[index]
+    made = service(archive, Mailer())._inputs.figures(archive.describe(DAY), NOW)("")  # type: ignore[arg-type]
+    assert shown == json.loads(json.dumps(front_page(made).as_json()))
+    assert [row["because"] for row in shown["moved"]] == ["cause: new service of Requests, +30.00"]
 
 
 def test_mail_and_pdf_say_the_front_page() -> None:

@@ -201,7 +201,9 @@ class DashboardPage:
         near = {d: of for d, of in archived.items() if (day - d).days <= max(COMPARED) or d >= day.replace(day=1)}
         settled = self._sources.settled() if self._sources.settled else None
         published = archived[day]
-        known = scoring.read(self._archive, published) if outlook else None  # with what explains the day
+        card = outlook.newest if outlook else None
+        if card and (known := scoring.read(self._archive, published)):
+            card = replace(card, drivers=known.drivers, parts=known.parts, causes=known.causes)
         inputs = DigestInputs(
             of_days.rows(in_full={day - timedelta(days=n) for n in COMPARED}),
             day,
@@ -210,7 +212,7 @@ class DashboardPage:
             currency=published.currency,
             cost_basis=published.cost_basis,
             this_year=now.year,
-            card=replace(outlook.newest, drivers=known.drivers if known else None) if outlook else None,
+            card=card,
         )
         return front_page(digest_figures(inputs))
 

@@ -55,7 +55,8 @@ def reasons(figures: DigestFigures, movers: Iterable[Mover]) -> list[str]:
         driver = known.get((mover.ou, mover.service, mover.account))
         effects = driver.effects if driver else {}
         why = words(effects, "") if effects and _add_up_to(effects, mover.delta) else ""
-        sentences.append("; ".join(filter(None, (mover_cause(figures, mover), why))))
+        cause = mover_cause(figures, mover)
+        sentences.append(cause if cause and len(effects) == 1 else "; ".join(filter(None, (cause, why))))
     return sentences
 
 
