@@ -12,7 +12,7 @@ LOCKED := $(INSTALL) --require-hashes
 # Where it is set, each of the many processes of the tests would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo dev aws-dev test lint terraform bench lock clean
+.PHONY: help demo dev aws-dev test lint terraform bench lock package clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
@@ -45,8 +45,11 @@ bench: $(VENV)/development $(RIVAL)/installed  ## Measure speed and memory, then
 lock: $(UV)/installed  ## Lock anew what is installed (newer versions: LOCK_ARGS=--upgrade)
 	@UV=$(UV)/bin/uv scripts/lock $(LOCK_ARGS)
 
+package: $(VENV)/runtime  ## Build and check what a release uploads: dist/*.tar.gz and dist/*.whl
+	@$(BIN)/python scripts/package.py dist
+
 clean:  ## Remove the virtual environment, caches and the demo's home
-	rm -rf $(VENV) $(RIVAL) $(CHECKOV) $(UV) .finops .finops-aws .pytest_cache .ruff_cache .hypothesis benchmarks/.data build *.egg-info
+	rm -rf $(VENV) $(RIVAL) $(CHECKOV) $(UV) .finops .finops-aws .pytest_cache .ruff_cache .hypothesis benchmarks/.data build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
