@@ -250,9 +250,9 @@ def registered_day(done: Registered, day: date) -> dict[str, Any]:
     }
 
 
-def image(picture: bytes, kind: str = "png") -> dg.MarkdownMetadataValue:
-    """A picture that the UI shows in place; `kind` is its type, as `svg+xml`."""
-    return dg.MetadataValue.md(f"![chart](data:image/{kind};base64,{b64encode(picture).decode()})")
+def image(picture: bytes, kind: str = "png", words: str = "chart") -> dg.MarkdownMetadataValue:
+    """A picture that the UI shows in place; `kind` is its type, as `svg+xml`, and `words` says what it shows."""
+    return dg.MetadataValue.md(f"![{words}](data:image/{kind};base64,{b64encode(picture).decode()})")
 
 
 def snapshot(pages: Snapshot) -> dict[str, Any]:

@@ -69,4 +69,8 @@ def trend(costs: Mapping[date, Decimal], day: date) -> dict[str, Any]:
     days = [costs[each] for each in sorted(costs) if each <= day][-TREND_DAYS:]
     if len(days) < 2:
         return {}
-    return {f"last {TREND_DAYS} days": metadata.image(sparkline([float(cost) for cost in days]).encode(), "svg+xml")}
+    return {
+        f"last {TREND_DAYS} days": metadata.image(
+            sparkline([float(cost) for cost in days]).encode(), "svg+xml", "daily cost"
+        )
+    }

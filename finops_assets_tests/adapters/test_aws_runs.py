@@ -163,7 +163,7 @@ def test_many_days_are_a_handful_of_calls(aws: StandIn, home: Path, tmp_path: Pa
     of_two_days = [query for query in unloads if "is_of" not in query.sql]
     assert len(of_two_days) == 1, "what was used on two days: this table has no partitions"
     assert sum(query.scanned for query in unloads if query not in of_two_days) <= 1.1 * one_pass
-    assert sum(n for (service, _), n in counts.items() if service == "glue") <= 18, counts
+    assert sum(n for (service, _), n in counts.items() if service == "glue") <= 19, "each table is made once"
     assert counts["glue", "BatchCreatePartition"] == 2
     assert counts["quicksight", "CreateIngestion"] == 1
     assert counts["sesv2", "SendEmail"] == 3

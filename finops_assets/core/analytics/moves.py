@@ -52,8 +52,9 @@ class Moves:
         return found, wrong
 
     def _with_moves(self, card: Scorecard) -> tuple[Scorecard, tuple[str, ...]]:
-        day, archived = self._archive.describe(card.day), set(self._archive.days())
-        before = compared_day(card.day, archived)
+        before = compared_day(card.day, set(self._archive.days()))
+        described = self._archive.history.describe([card.day, *([before] if before else [])])
+        day = described.get(card.day)
         try:
             if day is None or before is None:
                 self._warehouse.keep_sums(card.day)
@@ -63,10 +64,8 @@ class Moves:
             return card, (f"Why the day's cost changed is not known: {error}",)
         card = replace(card, drivers=of)
         try:
-            against = self._archive.describe(before)
-            assert against is not None, "it is archived"
             parts = parts_of_moved(self._warehouse, of, card.renamed, rescan=False)
-            return replace(card, parts=kept_parts.kept_parts(day, against, parts)), ()
+            return replace(card, parts=kept_parts.kept_parts(day, described[before], parts)), ()
         except FinopsError as error:
             return card, (f"The parts of the day's change are not known: {error}",)
 
@@ -96,7 +95,8 @@ class Moves:
 
 def is_current(archive: Archive, parts: KeptParts) -> bool:
     """Whether parts are of the rows that are archived now, of both days."""
-    day, against = archive.describe(parts.day), archive.describe(parts.against)
+    described = archive.history.describe([parts.day, parts.against])
+    day, against = described.get(parts.day), described.get(parts.against)
     return bool(day and against and parts.made_of == kept_parts.made_of(day, against))
 
 
