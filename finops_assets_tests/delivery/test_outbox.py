@@ -166,6 +166,23 @@ def test_a_stored_digest_comes_back_as_it_was(archive: Archive, mailer: Mailer) 
     assert {"sha256", "size"} == set(manifest["parts"]["chart.png"])
 
 
+def test_a_digest_that_another_run_stores_meanwhile_is_not_damaged(archive: Archive, mailer: Mailer) -> None:
+    """Seen by a second listing alone, it looks like one whose manifest cannot be read."""
+    box, whole = outbox(archive, mailer), archive.list
+
+    def list_then_store(prefix: str) -> list[str]:
+        listed = whole(prefix)
+        archive.list = whole  # type: ignore[method-assign]
+        outbox(archive, mailer).digests.store(digest(), "f1", AT)
+        return listed
+
+    archive.list = list_then_store  # type: ignore[method-assign]
+    with pytest.raises(ArchiveError) as refused:
+        box.digests.require(DAY)
+    assert not isinstance(refused.value, DamagedError)
+    assert box.digests.require(DAY).fingerprint == "f1"
+
+
 def test_storing_again_changes_nothing(archive: Archive, mailer: Mailer) -> None:
     """The same revision of the same data stays as first rendered; of other data it is refused."""
     box = outbox(archive, mailer)

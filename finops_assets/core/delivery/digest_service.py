@@ -149,10 +149,10 @@ class DigestService:
             covered = self._outbox.records.mailed(day).covered_by is not None
             out = not covered and self._outbox.records.mailed(covering).state == "sent"
             return Sent(day, None, (), outdated=False, covered_by=covering, newer_is_mailed=out)
-        stored, mailed = self._outbox.digests.latest(day), self._outbox.records.mailed(day)
+        (revision, stored), mailed = self._outbox.digests.newest(day), self._outbox.records.mailed(day)
         outdated = stored is not None and stored.fingerprint != published.fingerprint
         # Its manifest was damaged: it cannot be sent again, and it is not made anew for somebody who may have it.
-        if stored is None and self._outbox.digests.newest_revision(day) and not mailed.covered_by:
+        if stored is None and revision and not mailed.covered_by:
             if mailed.state == "sent":
                 return self._corrected(days, now) or Sent(day, None, (), outdated=False, mailed=mailed)
             if mailed.state in ("partial", "unknown"):
@@ -231,7 +231,7 @@ class DigestService:
             return self.refresh(day, now).deliveries
         if to:
             self._outbox.recipients.check_allowed(to)
-            if self._outbox.digests.latest(day) is None and not self._outbox.digests.newest_revision(day):
+            if not self._outbox.digests.newest_revision(day):
                 self.maker.make([day], self._inputs.published(day), 1, now, alone=True)
         elif self._outbox.records.is_undelivered(day):
             return self.send([day], now, on_request=True).deliveries
@@ -249,12 +249,8 @@ class DigestService:
             bill: of several bills, the one that `written` is of.
         """
         through = max((d for d in self._archive.days() if d < day), default=None)
-        stored = self._outbox.digests.latest(day)
-        if (
-            through is None
-            or (stored and not stored.late)
-            or (stored is None and self._outbox.digests.newest_revision(day))
-        ):
+        revision, stored = self._outbox.digests.newest(day)
+        if through is None or (stored and not stored.late) or (stored is None and revision):
             return None
         if stored is None:
             age = self.age(now)

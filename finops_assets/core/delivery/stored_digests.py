@@ -203,10 +203,17 @@ class StoredDigests:
     def latest(self, day: date) -> Stored | None:
         """The newest stored digest of the day; None where there is none, and where its manifest was damaged.
 
-        `newest_revision` tells the two apart.
+        `newest` tells the two apart.
+        """
+        return self.newest(day)[1]
+
+    def newest(self, day: date) -> tuple[int, Stored | None]:
+        """The newest revision of the day's digest (0 where there is none), and it; None where its manifest was damaged.
+
+        By one listing: between two, another run may have stored the first one, which would be taken for damaged.
         """
         revision = self.newest_revision(day)
-        return self._read_manifest(day, revision) if revision else None
+        return revision, self._read_manifest(day, revision) if revision else None
 
     def newest_revision(self, day: date) -> int:
         """The newest revision of the day's digest, whether its manifest can be read or not; 0 where there is none."""
@@ -214,10 +221,8 @@ class StoredDigests:
 
     def next_revision(self, day: date, fingerprint: str) -> int:
         """The revision that a digest of this data is: the stored one's if it was made of the same, else one more."""
-        latest = self.latest(day)
-        if latest and latest.fingerprint == fingerprint:
-            return latest.revision
-        return self.newest_revision(day) + 1
+        revision, latest = self.newest(day)
+        return revision if latest and latest.fingerprint == fingerprint else revision + 1
 
     def load(self, stored: Stored, ou: str = "") -> Digest:
         """The digest as it was stored, or its edition of an OU.
@@ -278,8 +283,8 @@ class StoredDigests:
         Raises:
             ArchiveError: there is none, or its manifest was damaged.
         """
-        stored = self.latest(day)
-        if stored is None and (revision := self.newest_revision(day)):
+        revision, stored = self.newest(day)
+        if stored is None and revision:
             raise self._lost(day, revision)
         if stored is None:
             raise ArchiveError(
