@@ -23,7 +23,7 @@ NARROWEST = 40
 
 COLOURS = {
     r"^fail\b|\bNO\b|\bMISSING\b|\bDAMAGED\b|\bFAILED\b|NOBODY WAS TOLD|■|\bred:": "red",
-    r"^warn\b|▲|\bamber:": "yellow",
+    r"^warn\b|◊|\bamber:": "yellow",
     r"^ok\b|●|\bgreen:": "green",
 }
 """Words of ours that say how things are, with their colours; a symbol or a word always says the same."""
@@ -104,7 +104,7 @@ def _row(
     parts: list[str] = []
     for number, columns in enumerate(lines):
         before = " " * INDENT if number else ""
-        cells = [_padded(row[column], widths[column], column in right) for column in columns]
+        cells = [padded(row[column], widths[column], column in right) for column in columns]
         text = before + "  ".join(cells).rstrip()
         if not number or text.strip():
             alone = len(columns) == 1 and columns_wide(text) > width
@@ -112,7 +112,8 @@ def _row(
     return parts
 
 
-def _padded(cell: str, width: int, right: bool) -> str:
+def padded(cell: str, width: int, right: bool) -> str:
+    """The cell with spaces up to a width in columns of a terminal; `right` sets it right."""
     space = " " * (width - columns_wide(cell))
     return space + cell if right else cell + space
 

@@ -213,5 +213,5 @@ def _lines(columns: Sequence[Sequence[str]], widths: Sequence[int], right: Colle
 def _padded(column: Sequence[str], width: int, right: bool) -> list[str]:
     if all(map(str.isascii, column)):
         return [cell.rjust(width) if right else cell.ljust(width) for cell in column]
-    spaces = {cell: " " * (width - columns_wide(cell)) for cell in set(column)}
-    return [spaces[cell] + cell if right else cell + spaces[cell] for cell in column]
+    cells = {cell: layout.padded(cell, width, right) for cell in set(column)}
+    return [cells[cell] for cell in column]

@@ -6,6 +6,8 @@ it has forgotten is recorded as materializations that no run has made, with the 
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -26,8 +28,8 @@ from finops_assets.core.schemas import ACCOUNT_MAP_PATH, RESTORED_AT, SCORECARD_
 from finops_assets.core.values import DashboardContent, PublishedDay
 from finops_assets.defs import keys
 from finops_assets.defs import metadata as show
-from finops_assets.defs.instance import open_instance
-from finops_assets.defs.runless import report_materializations
+from finops_assets.defs.instance import BATCH_SIZE, open_instance
+from finops_assets.defs.private import RUNLESS_JOB_NAME, RUNLESS_RUN_ID, StepMaterializationData
 from finops_assets.platform import Platform
 
 OBSERVED = {"observed": "rebuilt from the archive"}
@@ -53,7 +55,7 @@ def observe(platform: Platform) -> Observed:
         facts_of = {} if map_known else _map(platform.archive)
         daily, unreadable = _daily(platform, {name: set(days) - known[name] for name in keys.DAILY})
         facts_of |= daily
-        report_materializations(
+        _report(
             instance,
             [
                 dg.AssetMaterialization(name, partition=str(day) if day else None, metadata={**facts, **OBSERVED})
@@ -71,7 +73,7 @@ def observe(platform: Platform) -> Observed:
 def report_restored(platform: Platform, published: PublishedDay) -> None:
     """Have the UI show a restored day as it is now: no run has written it."""
     with _instance(platform) as instance:
-        report_materializations(
+        _report(
             instance,
             [dg.AssetMaterialization(keys.ARCHIVED, partition=str(published.day), metadata=show.stored_day(published))],
         )
@@ -193,3 +195,26 @@ def _is_shown(shown: DashboardContent, published: PublishedDay, window: int) -> 
     if shown.totals and published.day not in shown.totals:
         return len(shown.totals) >= window and published.day < min(shown.totals)
     return not shown_fault(shown, published)
+
+
+def _report(instance: dg.DagsterInstance, materializations: Sequence[dg.AssetMaterialization]) -> None:
+    """Record them in batches, in an eighth of the time that `instance.report_runless_asset_event` takes."""
+    now = time.time()
+    entries = [
+        dg.EventLogEntry(
+            error_info=None,
+            level=logging.INFO,
+            user_message="",
+            run_id=RUNLESS_RUN_ID,
+            timestamp=now,
+            job_name=RUNLESS_JOB_NAME,
+            dagster_event=dg.DagsterEvent(
+                event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+                job_name=RUNLESS_JOB_NAME,
+                event_specific_data=StepMaterializationData(each),
+            ),
+        )
+        for each in materializations
+    ]
+    for start in range(0, len(entries), BATCH_SIZE):
+        instance.event_log_storage.store_event_batch(entries[start : start + BATCH_SIZE])

@@ -102,6 +102,21 @@ def test_parts_that_do_not_add_up_are_damaged(tmp_path: Path, archive: Archive) 
         kept_parts.read(b"PAR1")
 
 
+@pytest.mark.parametrize("column", ["costnow", "change", "volume"])
+def test_parts_that_add_up_together_alone_are_damaged(column: str, tmp_path: Path, archive: Archive) -> None:
+    """A cent moved from one part to another; nor may an amount be missing."""
+    bill = [*lines(), *(use("cur2", day, cost, cost, sku="Puts") for day, cost in zip(DAYS, "1234", strict=True))]
+    scored(tmp_path / "1", archive, bill, [DAYS[0]])
+    scored(tmp_path / "2", archive, bill, [DAY])
+    parts = kept_parts.read(archive.get(moved_parts_path(DAY)) or b"")
+    at, (first, *between, last) = parts.rows.schema.get_field_index(column), parts.rows[column].to_pylist()
+    cent = Decimal("0.01")
+    for wrong in ([first + cent, *between, last - cent], [None, *between, last]):
+        rows = parts.rows.set_column(at, parts.rows.schema.field(at), pa.array(wrong, parts.rows.schema.field(at).type))
+        with pytest.raises(DamagedError):
+            kept_parts.read(kept_parts.to_parquet(replace(parts, rows=rows)))
+
+
 def episode(kind: str, first: date, last: date, impact: int, service: str = "Amazon S3") -> Episode:
     costs = Decimal(max(0, -impact)), Decimal(max(0, impact))
     return Episode(f"A-{kind}", "Engineering", service, "", kind, "open", first, last, *costs, 5.0, "a reason")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlglot
 
+from finops_assets.adapters.local.catalog import SQLiteCatalog
 from finops_assets.adapters.shared import translated_sql
 from finops_assets.adapters.shared.translated_sql import translated
 
@@ -32,7 +33,7 @@ def test_another_day_is_not_translated_again(cache: Path, monkeypatch: pytest.Mo
     assert translated(SEPTEMBER) == by_translator(SEPTEMBER)
     assert len(list(cache.iterdir())) == 1
     expected = by_translator(OCTOBER)
-    monkeypatch.setattr(translated_sql, "_by_translator", lambda _: pytest.fail("it is kept"))
+    monkeypatch.setattr(translated_sql, "by_translator", lambda _: pytest.fail("it is kept"))
     assert translated(OCTOBER) == expected
 
 
@@ -41,6 +42,12 @@ def test_an_expression_is_translated_as_in_a_statement(cache: Path) -> None:
     for _ in range(2):
         assert f"SELECT {translated(expression, 'SELECT ')}" == by_translator(f"SELECT {expression}")
     assert len(list(cache.iterdir())) == 1
+
+
+def test_what_people_ask_is_not_kept(cache: Path, tmp_path: Path) -> None:
+    catalog = SQLiteCatalog(tmp_path / "catalog.sqlite", tmp_path / "archive")
+    catalog.query("SELECT COUNT(*) FROM restatements WHERE ou = 'a secret'")
+    assert not cache.exists()
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: data + b" OR TRUE", lambda _: b""])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 
+import click
 import pytest
 
 from finops_assets.cli import layout, terminal
+from finops_assets.core.analytics.budgets import AMBER, GREEN, RED, SHAPES
 
 
 class Stream(io.StringIO):
@@ -101,6 +103,15 @@ def test_progress_writes_over_its_line_and_says_what_is_left(monkeypatch: pytest
     assert "\r\x1b[Kby the way\n" in shown
     assert shown.count("\n") == 2
     assert shown.endswith("\r\x1b[Kdone\n")
+
+
+def test_each_light_has_its_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the shape that stands for it everywhere; an arrow upwards is no light."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    lights = ((RED, "red"), (AMBER, "yellow"), (GREEN, "green"))
+    for light, colour in lights:
+        assert layout.painted(SHAPES[light], Stream(terminal=True)) == click.style(SHAPES[light], fg=colour)
+    assert layout.painted("▲ 4.2 %", Stream(terminal=True)) == "▲ 4.2 %"
 
 
 def test_progress_in_a_pipe_is_a_line_at_every_tenth(monkeypatch: pytest.MonkeyPatch) -> None:

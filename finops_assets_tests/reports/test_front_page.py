@@ -19,6 +19,7 @@ from finops_assets.core.money import percent
 from finops_assets.core.reports.dashboard import read_outlook
 from finops_assets.core.reports.digest import front_page, render
 from finops_assets.core.reports.snapshot.content import snapshot_data
+from finops_assets.core.schemas import moved_parts_path
 from finops_assets_tests.analytics.test_kept_parts import DAYS, lines, scored
 from finops_assets_tests.analytics.test_value_scores import THIRD
 from finops_assets_tests.analytics.test_value_scores import archive as archive
@@ -54,16 +55,20 @@ def test_the_page_of_the_archive_says_what_its_mail_says(archive: ObjectArchive)
     assert front.headline in words(page)
 
 
-def test_the_page_names_the_causes_that_its_mail_names(tmp_path: Path) -> None:
+def test_the_page_names_the_causes_that_its_mail_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both have them from the parts that are kept of the day."""
     archive = new_archive(tmp_path)
     scored(tmp_path / "1", archive, lines(), DAYS[:2])
     scored(tmp_path / "2", archive, lines(), [DAY])
     written: list[bytes] = []
     sources = PageSources(outlook=lambda _: read_outlook(archive, archive.days()))
+    read: list[str] = []
+    get = archive.get
+    monkeypatch.setattr(archive, "get", lambda path: read.append(path) or get(path))
     DashboardPage(archive, written.append, "page", days=10, max_cells=9999, sources=sources, clock=lambda: NOW).refresh(
         "r"
     )
+    assert read.count(moved_parts_path(DAY)) == 1
     shown = json.loads(re.search(r'id="data">(.*?)</script>', written[0].decode(), re.DOTALL)[1])["front"]  # type: ignore[index]
     made = service(archive, Mailer())._inputs.figures(archive.describe(DAY), NOW)("")  # type: ignore[arg-type]
     assert shown == json.loads(json.dumps(front_page(made).as_json()))

@@ -11,8 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 from finops_assets.core.accounts.published_map import account_names
-from finops_assets.core.analytics import scoring, value_scores
-from finops_assets.core.analytics.moves import current_parts
+from finops_assets.core.analytics import value_scores
+from finops_assets.core.analytics.scorecard import Scorecard
+from finops_assets.core.analytics.scoring import with_moves
 from finops_assets.core.archive.age import Age
 from finops_assets.core.archive.dimension_sums import dimension_sums, keys_of
 from finops_assets.core.archive.display import rates_words
@@ -157,6 +158,7 @@ class DashboardPage:
         cost_basis = _common("cost basis", {day: of_day.cost_basis for day, of_day in with_rows.items()})
         now = self._clock()
         outlook = self._sources.outlook(days) if self._sources.outlook else None
+        card = replace(with_moves(self._archive, outlook.newest), causes=outlook.causes) if outlook else None
         data = dashboard_data(
             DashboardInputs(
                 costs,
@@ -172,8 +174,8 @@ class DashboardPage:
                 dimensions=self._dimensions(archived) if self._sources.dimensions else None,
                 rates=rates_words(archived.values()),
                 values=value_scores.read(self._archive, archived[days[-1]]),
-                moved=current_parts(self._archive, days[-1]),
-                front=self._front(of_days, outlook, now),
+                moved=card.parts if card else None,
+                front=self._front(of_days, card, now),
             )
         )
         page = render({**data, "refresh": refresh_id}).encode()
@@ -194,16 +196,13 @@ class DashboardPage:
             },
         )
 
-    def _front(self, of_days: DaysOfCosts, outlook: Outlook | None, now: datetime) -> FrontPage:
+    def _front(self, of_days: DaysOfCosts, card: Scorecard | None, now: datetime) -> FrontPage:
         """What matters of the newest day, in the words of its mail: of the same rows, facts and scorecard."""
         archived = of_days.published
         day = max(archived)
         near = {d: of for d, of in archived.items() if (day - d).days <= max(COMPARED) or d >= day.replace(day=1)}
         settled = self._sources.settled() if self._sources.settled else None
         published = archived[day]
-        card = outlook.newest if outlook else None
-        if card and (known := scoring.read(self._archive, published)):
-            card = replace(card, drivers=known.drivers, parts=known.parts, causes=known.causes)
         inputs = DigestInputs(
             of_days.rows(in_full={day - timedelta(days=n) for n in COMPARED}),
             day,

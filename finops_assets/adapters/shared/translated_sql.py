@@ -37,18 +37,19 @@ def translated(sql: str, before: str = "") -> str:
         return f"'0{len(dates):03d}-01-01{time}'"
 
     if STAND_IN.search(sql) or len(DATE.findall(sql)) > 999:
-        return _by_translator(before + sql).removeprefix(before)
+        return by_translator(before + sql).removeprefix(before)
     template = before + DATE.sub(apart, sql)
     file = _file(template)
     kept = _read(file) if file else None
     if kept is None:
-        kept = _by_translator(template)
+        kept = by_translator(template)
         if file:
             _keep(file, kept)
     return STAND_IN.sub(lambda match: dates[int(match[1]) - 1], kept).removeprefix(before)
 
 
-def _by_translator(sql: str) -> str:
+def by_translator(sql: str) -> str:
+    """A statement in DuckDB's dialect, of which nothing is kept."""
     import sqlglot
 
     return sqlglot.transpile(sql, read="athena", write="duckdb")[0]

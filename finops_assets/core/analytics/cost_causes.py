@@ -114,6 +114,11 @@ def clause(parts: Sequence[Part], key: Key, currency: str = "") -> str:
     return f"{CAUSES[first.kind]}{f' of {what}' if what else ''}, {change(first.amount, currency)}"
 
 
+def with_cause(reason: str, cause: str) -> str:
+    """A reason, and the clause of its cause as a sentence after it, where one is known."""
+    return " ".join(filter(None, (reason, f"Cause: {cause}." if cause else "")))
+
+
 def part_causes(parts: Sequence[Part]) -> list[str]:
     """For each part the cause, a key of CAUSES, that makes most of its change."""
     return [max(effects, key=lambda of: abs(of[1]), default=("other",))[0] for effects in _by_cause(parts)]

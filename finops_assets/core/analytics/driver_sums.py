@@ -28,7 +28,6 @@ def as_sums(table: pa.Table | None) -> pa.Table:
     are lines on them (`there_`) and lines that are more than fees, tax and the like (`used_`), and the effects of
     OF_THE_BILL, which sum to now - before.
     """
-
     schema = pa.schema(
         [(name, pa.string()) for name in ("linkedaccount", "service", "ou")]
         + [(name, MONEY) for name in ("before", "now")]
@@ -63,7 +62,6 @@ def under_new_names(sums: pa.Table, names: Mapping[str, str]) -> pa.Table:
         sums: as of `as_sums`.
         names: old name -> new name, of services that were renamed between the two days.
     """
-
     if not names:
         return sums
     at = sums.schema.get_field_index("service")
@@ -82,7 +80,6 @@ def explain(
         accounts_map: in the ACCOUNT_OU_MAP schema; each day has the OUs of that day.
         currency, cost_basis: of the sums.
     """
-
     before, now = _ous(accounts_map, against), _ous(accounts_map, day)
     stayed, others = _by_account(table, before, now)
     of_account: dict[str, list[dict[str, Any]]] = defaultdict(list)

@@ -1,7 +1,7 @@
 """Why a day cost another amount than the day it is compared with: a decomposition whose amounts add up to the change.
 
 An engine sums the lines of both days by account and service, and says what makes the difference there
-(`core.bill.drivers_sql`). Here the sums meet the organization: accounts that came, went and moved.
+(`core.bill.drivers_sql`). The sums meet the organization, accounts that came, went and moved, in `driver_sums`.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ OF_THE_BILL = ("volume", "price", "coverage", "one_off", "credits", "tax", "othe
 
 PREFIX = "drivers"
 
-
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("ou", "service", "account")]
     + [(name, MONEY) for name in ("before", "now", *EFFECTS)]
 )
+"""Of what moved: a row for each OU, service and account."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ class Drivers:
         return {key: by_key[key] for key in keys if key in by_key}
 
     def below(self, ou: str) -> Drivers:
-        """Those of an OU and all below it."""
-        return replace(self, table=self.table.filter(_within(self.table, ou)))
+        """Those of an OU and all below it; `All` is everything."""
+        return replace(self, table=rows_below(self.table, ou))
 
 
 def drivers_path(day: date) -> str:
@@ -131,7 +131,7 @@ def summed(drivers: Drivers, ou: str, service: str | None = None, account: str |
     """
     import pyarrow.compute as pc
 
-    rows = drivers.table if ou == ALL else drivers.below(ou).table
+    rows = drivers.below(ou).table
     for name, value in (("service", service), ("account", account)):
         if value is not None:
             rows = rows.filter(pc.equal(rows.column(name), value))
@@ -139,13 +139,15 @@ def summed(drivers: Drivers, ou: str, service: str | None = None, account: str |
     return {name: of for name, of in sums.items() if of}
 
 
-def _within(rows: pa.Table, ou: str) -> pa.Array:
-    """Which rows are of an OU or of one below it."""
+def rows_below(rows: pa.Table, ou: str) -> pa.Table:
+    """The rows whose column `ou` is an OU or one below it; `All` is everything."""
     import pyarrow.compute as pc
 
-    encoded = rows.column("ou").combine_chunks().dictionary_encode()
-    wanted = [within(name, ou) for name in encoded.dictionary.to_pylist()]
-    return pc.fill_null(pa.array(wanted, pa.bool_()).take(encoded.indices), False)
+    if ou == ALL:
+        return rows
+    names = rows.column("ou")
+    wanted = [name for name in names.unique().to_pylist() if name is not None and within(name, ou)]
+    return rows.filter(pc.is_in(names, pa.array(wanted, pa.string())))
 
 
 def words(effects: Mapping[str, Decimal], currency: str, limit: int = 3) -> str:
@@ -211,16 +213,34 @@ def read(data: bytes) -> Drivers:
             facts["cost_basis"],
             rows,
         )
-    effects = functools.reduce(_plus, (rows.column(name) for name in EFFECTS))
-    unsound = rows.filter(pc.not_equal(effects, _plus(rows.column("now"), pc.negate(rows.column("before")))))
-    if len(unsound):
-        wrong = _one_by_one(unsound.slice(0, 1))[0]
+        refuse_unsound(rows, tuple(EFFECTS), ("before", "now"), drivers_path(drivers.day))
+    return drivers
+
+
+def refuse_unsound(rows: pa.Table, effects: Sequence[str], sides: tuple[str, str], where: str) -> None:
+    """Refuse rows of which one's effects do not sum to its change, exactly, or lack an amount.
+
+    Args:
+        rows: with columns of money.
+        effects: the columns that make the change.
+        sides: the columns of the cost before, and now.
+        where: the object that they are of.
+
+    Raises:
+        DamagedError: there is such a row.
+    """
+    import pyarrow.compute as pc
+
+    before, now = (rows.column(name) for name in sides)
+    made = functools.reduce(_plus, (rows.column(name) for name in effects))
+    unsound = pc.fill_null(pc.not_equal(made, _plus(now, pc.negate(before))), True)
+    if pc.any(unsound).as_py():
+        at = pc.index(unsound, True).as_py()
         raise DamagedError(
-            f"the effects on {wrong.service} in {wrong.account} do not sum to {wrong.delta}",
-            where=drivers_path(drivers.day),
+            f"the effects of row {at + 1} do not sum to the change from {before[at]} to {now[at]}",
+            where=where,
             fix="Have that day's scorecard made again.",
         )
-    return drivers
 
 
 _ADDED = pa.decimal128(DIGITS - 1, PLACES)
@@ -236,7 +256,6 @@ def _plus(one: pa.ChunkedArray, other: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def as_table(rows: Sequence[Driver]) -> pa.Table:
     """Drivers as a table in SCHEMA."""
-
     columns = {name: [getattr(row, name) for row in rows] for name in ("ou", "service", "account", "before", "now")}
     columns |= {name: [row.effects.get(name, Decimal()) for row in rows] for name in EFFECTS}
     return pa.table(columns, schema=SCHEMA)

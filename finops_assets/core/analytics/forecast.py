@@ -18,7 +18,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from finops_assets.core.analytics.levels import levels
+from finops_assets.core.analytics.levels import first_known, levels
 from finops_assets.core.analytics.recurring import charges, expected_charges
 from finops_assets.core.calendar import month_end
 from finops_assets.core.money import CENT
@@ -213,8 +213,7 @@ class _Rows:
 
         values, levels, factors = self._values[rows], self._levels[rows], self._factors[rows]
         columns = []
-        begun = np.isfinite(levels).any(axis=0)
-        first = int(begun.argmax()) if begun.any() else LEVELS  # before it, nothing was expected
+        first = first_known(levels)  # before it, nothing was expected
         for origin in range(max(first, LEVELS - LOOK_BACK), LEVELS - length):
             ahead = slice(origin + 1, origin + 1 + length)
             known = np.isfinite(values[:, ahead])

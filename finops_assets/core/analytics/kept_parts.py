@@ -13,10 +13,10 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from finops_assets.core.analytics.anomalies import Key, contains
+from finops_assets.core.analytics.anomalies import Key
 from finops_assets.core.analytics.cost_causes import part_causes
+from finops_assets.core.analytics.drivers import refuse_unsound, rows_below
 from finops_assets.core.analytics.moved_parts import Part
-from finops_assets.core.errors import DamagedError
 from finops_assets.core.notes import parsing
 from finops_assets.core.schemas import KEY_COLUMNS, MOVED_PARTS, moved_parts_path
 
@@ -58,7 +58,6 @@ class KeptParts:
 
     def of(self, key: Key) -> list[Part]:
         """The parts of an OU (with all below it, where it is of all services and accounts), a service, an account."""
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         if key[1] or key[2]:
@@ -66,17 +65,12 @@ class KeptParts:
             for name, value in zip(KEY_COLUMNS, key, strict=True):
                 rows = rows.filter(pc.equal(rows.column(name), value)) if value else rows
         else:
-            rows = self.rows.filter(
-                pa.array([contains(key, (ou, "", "")) for ou in self.rows.column("ou").to_pylist()])
-            )
+            rows = rows_below(self.rows, key[0])
         return [_part(row) for row in rows.to_pylist()]
 
     def within(self, ou: str) -> KeptParts:
         """Those of an OU and all below it alone."""
-        import pyarrow as pa
-
-        own = [contains((ou, "", ""), (each, "", "")) for each in self.rows.column("ou").to_pylist()]
-        return replace(self, rows=self.rows.filter(pa.array(own, pa.bool_())))
+        return replace(self, rows=rows_below(self.rows, ou))
 
 
 def made_of(day: PublishedDay, against: PublishedDay) -> str:
@@ -144,7 +138,6 @@ def read(data: bytes) -> KeptParts:
         DamagedError: it is none, or what made a part does not sum to its change.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     with parsing("the parts of a day's change", "moved-parts/", pa.ArrowException, OSError):
@@ -153,13 +146,8 @@ def read(data: bytes) -> KeptParts:
         day, against = (date.fromisoformat(facts[name].decode()) for name in (b"finops.day", b"finops.against"))
         of, rows = facts[MADE_OF].decode(), table.select(MOVED_PARTS.names).cast(MOVED_PARTS)
         rows.validate(full=True)
-        sums = {name: pc.sum(rows.column(name)).as_py() or Decimal() for name in ("change", *EFFECT_COLUMNS.values())}
-        if sums.pop("change") != sum(sums.values()):
-            raise DamagedError(
-                "what made its parts does not sum to their change",
-                where=moved_parts_path(day),
-                fix="Have that day's scorecard made again.",
-            )
+        for effects in (tuple(EFFECT_COLUMNS.values()), ("change",)):
+            refuse_unsound(rows, effects, ("costbefore", "costnow"), moved_parts_path(day))
     return KeptParts(day, against, of, rows)
 
 

@@ -61,7 +61,7 @@ def levels(values: np.ndarray, unsettled: np.ndarray) -> tuple[np.ndarray, np.nd
     state = _State(len(values))
     result, filled = np.full(values.shape, np.nan), values.copy()
     # Days before the first known one leave everything as it is: in a young archive they are most of them.
-    for n in range(_first_known(values), values.shape[1]):
+    for n in range(first_known(values), values.shape[1]):
         value = values[:, n]
         if unsettled[:, n].any():
             # Only a day that is far over it already says anything about the level.
@@ -72,8 +72,8 @@ def levels(values: np.ndarray, unsettled: np.ndarray) -> tuple[np.ndarray, np.nd
     return result, filled
 
 
-def _first_known(values: np.ndarray) -> int:
-    """The first column in which any series has a finite value, or how many columns there are."""
+def first_known(values: np.ndarray) -> int:
+    """The first column in which any row has a finite value, or how many columns there are."""
     import numpy as np
 
     known = np.isfinite(values).any(axis=0)

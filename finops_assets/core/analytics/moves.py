@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -37,25 +37,26 @@ class Moves:
     def __init__(self, warehouse: Warehouse, archive: Archive) -> None:
         self._warehouse, self._archive = warehouse, archive
 
-    def added(self, cards: Mapping[date, Scorecard]) -> tuple[dict[date, Scorecard], tuple[str, ...]]:
+    def added(
+        self, cards: Mapping[date, Scorecard], outdated: Iterable[date]
+    ) -> tuple[dict[date, Scorecard], tuple[str, ...]]:
         """The cards of a run with why their days moved, and what is not known of that, in words.
 
-        It is found for the last day, and for those of the week before it whose kept parts are of other rows.
+        It is found for the last day, and for those of the week before it that are `outdated`.
         """
-        days = sorted(cards)
-        since = days[-1] - WEEK
-        again = [day for day in self._outdated(days[:-1]) if day >= since]
+        last = max(cards)
+        again = [day for day in outdated if last - WEEK <= day < last]
         found = dict(cards)
         wrong: tuple[str, ...] = ()
-        for day in (*again, days[-1]):
+        for day in (*again, last):
             found[day], wrong = self._with_moves(cards[day])
         return found, wrong
 
     def _with_moves(self, card: Scorecard) -> tuple[Scorecard, tuple[str, ...]]:
         before = compared_day(card.day, set(self._archive.days()))
-        described = self._archive.history.describe([card.day, *([before] if before else [])])
-        day = described.get(card.day)
         try:
+            described = self._archive.history.describe([card.day, *([before] if before else [])])
+            day = described.get(card.day)
             if day is None or before is None:
                 self._warehouse.keep_sums(card.day)
                 return card, ()
@@ -76,18 +77,18 @@ class Moves:
         if card.drivers:
             put_if_other(self._archive, drivers.drivers_path(card.day), drivers.to_parquet(card.drivers))
 
-    def sweep(self, days: Iterable[date]) -> None:
-        """Remove the parts of these days that are of other rows than the archive's: no query shall add them up.
+    def remove(self, days: Sequence[date]) -> None:
+        """Remove the parts of days that are outdated, and were not made anew: no query shall add them up.
 
         Where the right to remove them is missing, they stay: nothing but queries reads them, and a day is not held up.
         """
-        outdated = self._outdated(days)
         try:
-            self._archive.delete([moved_parts_path(day) for day in outdated])
+            self._archive.delete([moved_parts_path(day) for day in days])
         except FinopsError as error:
-            logging.getLogger(__name__).warning("outdated parts of %s cannot be removed: %s", in_words(outdated), error)
+            logging.getLogger(__name__).warning("outdated parts of %s cannot be removed: %s", in_words(days), error)
 
-    def _outdated(self, days: Iterable[date]) -> list[date]:
+    def outdated(self, days: Iterable[date]) -> list[date]:
+        """Those of these days whose kept parts are of other rows than the archive's."""
         existing = set(self._archive.list(f"{MOVED_PARTS_PREFIX}/"))
         kept = ((day, kept_parts_of(self._archive, day)) for day in days if moved_parts_path(day) in existing)
         return [day for day, parts in kept if parts and not is_current(self._archive, parts)]

@@ -148,12 +148,13 @@ class Scoring:
             ArchiveError: a day is not archived, or its rows cannot be read.
         """
         scored = self._scored(days, now)
-        scored.cards, why_not = self._moves.added(scored.cards)
+        outdated = self._moves.outdated(days)
+        scored.cards, why_not = self._moves.added(scored.cards, outdated)
         scored.wrong = tuple(dict.fromkeys((*scored.wrong, *why_not)))
         last = scored.cards[days[-1]]
         scored.cards[days[-1]] = replace(last, notes=_notes(scored.wrong, last))
         self._keep(scored.cards)
-        self._moves.sweep(days)
+        self._moves.remove([day for day in outdated if scored.cards[day].parts is None])
         newest = self._archive.days()[-1]
         if newest > days[-1] and self._archive.get(scorecard_path(newest)) is not None:
             # Its month, and what was unusual in it, may be others now; why it moved stays as it was notified.
@@ -290,9 +291,13 @@ def read(archive: Archive, published: PublishedDay) -> Scorecard | None:
     card = scorecard.read(archive, published.day)
     if card is None or card.fingerprint != published.fingerprint:
         return None
-    moved = read_note(archive, drivers.drivers_path(published.day), drivers.read, None)
-    parts = current_parts(archive, published.day)
-    return replace(card, drivers=moved, parts=parts, causes=episode_causes(archive, card.episodes))
+    return replace(with_moves(archive, card), causes=episode_causes(archive, card.episodes))
+
+
+def with_moves(archive: Archive, card: Scorecard) -> Scorecard:
+    """The card with why its day moved, as far as that is kept."""
+    moved = read_note(archive, drivers.drivers_path(card.day), drivers.read, None)
+    return replace(card, drivers=moved, parts=current_parts(archive, card.day))
 
 
 def _first_days(costs: OuHistory) -> dict[str, date]:

@@ -240,15 +240,15 @@ def day_facts(day: PublishedDay, settled: str) -> DayFacts:
     metadata = day.metadata
     return DayFacts(
         total=day.total,
-        scheduled=Decimal(metadata.get("scheduled", "0")),
+        scheduled=Decimal(metadata["scheduled"]),
         settlement=settled,
         empty=not day.rows,
         delivery=metadata.get(BILL_DELIVERY, ""),
         providers=archived_providers([metadata]),
         bills=bill_shares(metadata),
-        by_category={name: Decimal(total) for name, total in json.loads(metadata.get("by_category", "{}")).items()},
+        by_category={name: Decimal(total) for name, total in json.loads(metadata["by_category"]).items()},
         left_out=tuple(
             f"{of.lines} line(s), {money(of.total, of.currency or day.currency)}: {of.reason}"
-            for of in left_out_of(json.loads(metadata.get("left_out", "[]")))
+            for of in left_out_of(json.loads(metadata["left_out"]))
         ),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from finops_assets.core.accounts.ous import ALL
 from finops_assets.core.analytics.anomalies import Episode, newest_first
 from finops_assets.core.analytics.budgets import NONE, SHAPES
+from finops_assets.core.analytics.cost_causes import with_cause
 from finops_assets.core.analytics.doubling import ANSWER_WORDS, question_words
 from finops_assets.core.analytics.scorecard import Score, Scorecard
 from finops_assets.core.calendar import short_day
@@ -201,6 +202,6 @@ def _episode(episode: Episode, cause: str) -> dict[str, str]:
         "expected": money(episode.expected),
         "actual": money(episode.actual),
         "impact": change(episode.impact),
-        "reason": f"{episode.reason} Cause: {cause}." if cause else episode.reason,
+        "reason": with_cause(episode.reason, cause),
         "planned": episode.planned,
     }

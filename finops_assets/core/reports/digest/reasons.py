@@ -16,15 +16,20 @@ from finops_assets.core.text import tidy
 if TYPE_CHECKING:
     from finops_assets.core.analytics.anomalies import Episode
     from finops_assets.core.analytics.drivers import Drivers
+    from finops_assets.core.analytics.kept_parts import KeptParts
     from finops_assets.core.reports.digest.figures import DigestFigures, Mover
 
 
 def _drivers(figures: DigestFigures) -> Drivers | None:
     """What explains the day's movers; None where it is not of the days that the digest compares."""
-    drivers, against = figures.card.drivers if figures.card else None, figures.movers_against
-    if drivers is None or against is None or (drivers.day, drivers.against) != (figures.day, against.day):
-        return None
-    return drivers
+    drivers = figures.card.drivers if figures.card else None
+    return drivers if drivers and _compares(figures, drivers) else None
+
+
+def _compares(figures: DigestFigures, of: Drivers | KeptParts) -> bool:
+    """Whether it is of the two days that the digest compares."""
+    against = figures.movers_against
+    return against is not None and (of.day, of.against) == (figures.day, against.day)
 
 
 def why_view(figures: DigestFigures) -> dict[str, Any]:
@@ -63,8 +68,7 @@ def reasons(figures: DigestFigures, movers: Iterable[Mover]) -> list[str]:
 def mover_cause(figures: DigestFigures, mover: Mover) -> str:
     """The cause of a move in a clause: `cause: credit ended, +30.00`; empty where it is not known."""
     parts = figures.card.parts if figures.card else None
-    against = figures.movers_against
-    if parts is None or against is None or (parts.day, parts.against) != (figures.day, against.day):
+    if parts is None or not _compares(figures, parts):
         return ""
     key = mover.ou, mover.service, mover.account
     of_mover = parts.of(key)
@@ -72,12 +76,6 @@ def mover_cause(figures: DigestFigures, mover: Mover) -> str:
         return ""
     cause = clause(of_mover, key)
     return f"cause: {cause}" if cause else ""
-
-
-def episode_cause(figures: DigestFigures, episode: Episode) -> str:
-    """The cause of an anomaly in a sentence; empty where it is not known."""
-    cause = figures.card.causes.get(episode.id, "") if figures.card else ""
-    return f"Cause: {cause}." if cause else ""
 
 
 def because_of_effects(figures: DigestFigures) -> str:

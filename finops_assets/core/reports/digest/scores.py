@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from finops_assets.core.accounts.ous import ALL, within
 from finops_assets.core.analytics.anomalies import CLOSED, GROWING, OPEN, PLANNED, WITHDRAWN
 from finops_assets.core.analytics.budgets import AMBER, NONE, RED, SHAPES
+from finops_assets.core.analytics.cost_causes import with_cause
 from finops_assets.core.money import CENT, change, money
 from finops_assets.core.reports.digest.matters import what
 from finops_assets.core.reports.digest.month_parts import part_words
-from finops_assets.core.reports.digest.reasons import episode_cause, why_view
+from finops_assets.core.reports.digest.reasons import why_view
 from finops_assets.core.reports.digest.words import band_words, percent_words, share_words, stretch_words
 from finops_assets.core.reports.digest.worst_first import worst_first
 from finops_assets.core.text import tidy
@@ -191,7 +192,8 @@ def _anomaly_row(figures: DigestFigures, episode: Episode, news: bool) -> dict[s
         WITHDRAWN: "Withdrawn",
         PLANNED: "Planned",
     }.get(episode.state) or tidy(episode.state, 60)
-    reason = " ".join(filter(None, (tidy(episode.reason, 300), tidy(episode_cause(figures, episode), 300))))
+    cause = figures.card.causes.get(episode.id, "") if figures.card else ""
+    reason = with_cause(tidy(episode.reason, 300), tidy(cause, 300))
     if episode.state == WITHDRAWN:
         reason = f"A restatement undid it. {reason}"
     if episode.planned:
