@@ -694,6 +694,8 @@ class FakeArchive:
             "currency": "USD",
             "cost_basis": "billed",
             "scheduled": str(SCHEDULED.get(day, 0)),
+            "by_category": "{}",
+            "left_out": "[]",
             "settlement": "provisional",
             "total": str(total),
         } | facts
